@@ -1,0 +1,185 @@
+use std::path::PathBuf;
+
+/// `std::result::Result` with this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong, with what was expected, what was found and where.
+///
+/// Layers are counted from 0 at the input; examples are counted from 0 in the order of the data set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something that must hold at least one item holds none.
+    #[error("{what} is empty")]
+    Empty {
+        /// What is empty.
+        what: &'static str,
+    },
+    /// Two lengths that must agree do not.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// Which length, with the word rows or columns where it applies.
+        what: &'static str,
+        /// The length that was needed.
+        expected: usize,
+        /// The length that was given.
+        found: usize,
+    },
+    /// A layer does not accept what the layer below it produces.
+    #[error("layer {layer} takes {found} inputs, but what is below it has {expected} outputs")]
+    LayerMismatch {
+        /// The layer above the seam.
+        layer: usize,
+        /// Outputs of the layer below (or the width of the network's input).
+        expected: usize,
+        /// Inputs of this layer.
+        found: usize,
+    },
+    /// A layer, or the network's input, has width zero.
+    #[error("layer {layer} has a width of zero")]
+    ZeroWidth {
+        /// The layer.
+        layer: usize,
+    },
+    /// A setting names a layer that does not exist.
+    #[error("{what} names layer {found}, expected one of {first}..{end}", end = .first + .count)]
+    LayerIndex {
+        /// The setting.
+        what: &'static str,
+        /// The first layer that it may name.
+        first: usize,
+        /// How many it may name.
+        count: usize,
+        /// The layer that it names.
+        found: usize,
+    },
+    /// A hyper-parameter outside its domain.
+    #[error("{name} must be {expected}, found {found}")]
+    HyperParameter {
+        /// Its name, with the type it belongs to.
+        name: &'static str,
+        /// Its domain.
+        expected: &'static str,
+        /// The value given.
+        found: f64,
+    },
+    /// A NaN or an infinity in the data.
+    #[error("{what}: example {example}, row {row} is {value}, expected a finite number")]
+    NotFinite {
+        /// Inputs or targets.
+        what: &'static str,
+        /// The example (column).
+        example: usize,
+        /// The feature or output (row).
+        row: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A class label that is not one of the classes.
+    #[error("label {label} of example {example} is out of range, expected 0..{classes}")]
+    LabelOutOfRange {
+        /// The example.
+        example: usize,
+        /// Its label.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A target that the loss has no meaning for.
+    #[error("{loss}: target of example {example} must be {expected}, found {found}")]
+    Target {
+        /// The loss.
+        loss: &'static str,
+        /// The example (column).
+        example: usize,
+        /// What the loss takes.
+        expected: &'static str,
+        /// The offending value (an entry or a column's sum).
+        found: f64,
+    },
+    /// The activation bank would not fit.
+    #[error("the activation bank needs {bytes} bytes ({rows} rows × {examples} examples), the limit is {limit}")]
+    BankTooLarge {
+        /// Bytes it would take; `u128` because the product may not fit `usize`.
+        bytes: u128,
+        /// Rows: all hidden widths together (with the activation optimizer's slots).
+        rows: usize,
+        /// Columns: examples.
+        examples: usize,
+        /// The limit in bytes.
+        limit: u128,
+    },
+    /// Training left the finite numbers. The network keeps its last finite parameters.
+    #[error("training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite")]
+    Diverged {
+        /// The layer whose quantity is not finite.
+        layer: usize,
+        /// The epoch, counted from 1 over the life of the network.
+        epoch: usize,
+        /// What is not finite.
+        quantity: &'static str,
+    },
+    /// A layer, loss or optimizer panicked. The step it happened in has not been taken.
+    #[error("{what} of layer {layer} panicked: {message}")]
+    Panicked {
+        /// What was being called.
+        what: &'static str,
+        /// The layer.
+        layer: usize,
+        /// The panic's message.
+        message: String,
+    },
+    /// A layer, loss or optimizer does not keep its contract.
+    #[error("{subject} breaks its contract: {what}: expected {expected:e}, found {found:e}")]
+    Contract {
+        /// Debug form of the layer, loss or optimizer.
+        subject: String,
+        /// The rule that is broken, and where.
+        what: String,
+        /// The value that the rule asks for.
+        expected: f64,
+        /// The value found.
+        found: f64,
+    },
+    /// Two settings that cannot be used together.
+    #[error("{what}: {why}")]
+    Unsupported {
+        /// The setting.
+        what: &'static str,
+        /// Why not, and what to use instead.
+        why: &'static str,
+    },
+    /// A file could not be read.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}, {place}: expected {expected}, found {found}", path = .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Byte, line or field.
+        place: String,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// The thread pool could not be started.
+    #[error("no thread pool of {threads} threads: {message}")]
+    ThreadPool {
+        /// Threads asked for.
+        threads: usize,
+        /// The system's answer.
+        message: String,
+    },
+}
+
+/// `Ok` when `holds`, else [`Error::HyperParameter`].
+pub(crate) fn require(holds: bool, name: &'static str, expected: &'static str, found: f64) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::HyperParameter { name, expected, found }) }
+}

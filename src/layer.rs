@@ -1,0 +1,158 @@
+use std::fmt::Debug;
+
+use rand::Rng;
+
+use crate::{MatMut, MatRef, Result, Scalar};
+
+/// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
+/// network and are lent as slices, so a layer is shared freely between threads and needs no lock.
+///
+/// # Which step calls which method
+///
+/// | step | calls |
+/// |---|---|
+/// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward) |
+/// | activation step (∂L/∂z_t), and backpropagation | [`input_gradient`](Self::input_gradient) |
+/// | parameter step (∂L/∂θ_t) | [`param_gradient`](Self::param_gradient) |
+///
+/// That the parameter step needs nothing but this layer's stored input and the cotangent at its own output is
+/// the decoupling.
+///
+/// # Contract
+///
+/// * Shapes: input `input_dim × n`, output and cotangent `output_dim × n`, for any n ≥ 1; columns are examples,
+///   and no column may influence another.
+/// * `forward`, `input_gradient` and `param_gradient` **overwrite** all of what they write; its former content
+///   may be anything, NaN included.
+/// * `cache` has [`cache_len`](Self::cache_len)`(n)` entries. A gradient method is called only after `forward` with
+///   the same parameters and input, and finds in the cache what `forward` and other gradient calls left there. A
+///   layer may keep there what it would otherwise compute twice, and use the rest as scratch.
+/// * All methods are pure functions of their arguments: the same call gives the same bits.
+///
+/// [`check::layer`](crate::check::layer) tests all of this on your own layer.
+///
+/// # Example
+///
+/// A layer that scales each feature by a parameter, ẑ = θ ⊙ z:
+///
+/// ```
+/// use decoupled::{Layer, MatMut, MatRef, Scalar, rand::Rng};
+///
+/// #[derive(Debug)]
+/// struct Scale {
+///     dim: usize,
+/// }
+///
+/// impl<T: Scalar> Layer<T> for Scale {
+///     fn input_dim(&self) -> usize {
+///         self.dim
+///     }
+///     fn output_dim(&self) -> usize {
+///         self.dim
+///     }
+///     fn param_len(&self) -> usize {
+///         self.dim
+///     }
+///     fn init_params(&self, params: &mut [T], _rng: &mut dyn Rng) {
+///         params.fill(T::one());
+///     }
+///     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, _cache: &mut [T]) {
+///         for (y, x) in output.columns_mut().zip(input.columns()) {
+///             for ((y, &x), &p) in y.iter_mut().zip(x).zip(params) {
+///                 *y = p * x;
+///             }
+///         }
+///     }
+///     fn input_gradient(
+///         &self,
+///         params: &[T],
+///         _input: MatRef<'_, T>,
+///         cotangent: MatRef<'_, T>,
+///         mut grad: MatMut<'_, T>,
+///         _cache: &mut [T],
+///     ) {
+///         for (g, c) in grad.columns_mut().zip(cotangent.columns()) {
+///             for ((g, &c), &p) in g.iter_mut().zip(c).zip(params) {
+///                 *g = p * c;
+///             }
+///         }
+///     }
+///     fn param_gradient(
+///         &self,
+///         _params: &[T],
+///         input: MatRef<'_, T>,
+///         cotangent: MatRef<'_, T>,
+///         grad: &mut [T],
+///         _cache: &mut [T],
+///     ) {
+///         grad.fill(T::zero());
+///         for (x, c) in input.columns().zip(cotangent.columns()) {
+///             for ((g, &x), &c) in grad.iter_mut().zip(x).zip(c) {
+///                 *g += x * c;
+///             }
+///         }
+///     }
+/// }
+///
+/// decoupled::check::layer::<f64>(&Scale { dim: 3 })?;
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+pub trait Layer<T: Scalar>: Debug + Send + Sync {
+    /// Rows of the input.
+    fn input_dim(&self) -> usize;
+
+    /// Rows of the output.
+    fn output_dim(&self) -> usize;
+
+    /// Number of parameters; 0 for a fixed map.
+    fn param_len(&self) -> usize {
+        0
+    }
+
+    /// Entries of `cache` for a batch of `examples` columns.
+    fn cache_len(&self, examples: usize) -> usize {
+        let _ = examples;
+        0
+    }
+
+    /// Checks the layer's own settings; called once, when a network is built.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them; the default finds nothing.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes initial parameters; called once, with [`param_len`](Self::param_len) zeros.
+    fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
+        let _ = (params, rng);
+    }
+
+    /// output = f(input; params).
+    fn forward(&self, params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]);
+
+    /// grad = (∂f/∂z)ᵀ · cotangent, column by column; `input_dim × n`.
+    fn input_gradient(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: MatMut<'_, T>,
+        cache: &mut [T],
+    );
+
+    /// grad = Σ over the examples of (∂f/∂θ)ᵀ · cotangent; [`param_len`](Self::param_len) entries.
+    ///
+    /// Not called when there are no parameters.
+    fn param_gradient(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: &mut [T],
+        cache: &mut [T],
+    ) {
+        let _ = (params, input, cotangent, cache);
+        debug_assert!(grad.is_empty(), "a layer with parameters must write their gradient");
+    }
+}

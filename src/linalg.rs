@@ -1,0 +1,178 @@
+//! The products and reductions, and the only file that picks a kernel.
+//!
+//! Every product goes to matrixmultiply through nalgebra's `gemm` on strided views. nalgebra's own
+//! transposed products never reach a blocked kernel, and its `gemm` reads out of bounds when a view has a
+//! row stride other than 1 and a dimension of at most 5 (dimforge/nalgebra issue 1616), so such thin products
+//! are spelled out here.
+
+use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
+
+use crate::{MatMut, MatRef, Scalar};
+
+/// nalgebra falls back to column-by-column kernels up to this dimension.
+const THIN: usize = 5;
+
+/// A matrix in memory, perhaps transposed: entry (i, j) is `data[i · row_stride + j · col_stride]`.
+#[derive(Clone, Copy)]
+struct Strided<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, T: Scalar> Strided<'a, T> {
+    fn plain(m: MatRef<'a, T>) -> Self {
+        Self { data: m.as_slice(), rows: m.rows(), cols: m.cols(), row_stride: 1, col_stride: m.rows() }
+    }
+
+    fn transposed(m: MatRef<'a, T>) -> Self {
+        Self { data: m.as_slice(), rows: m.cols(), cols: m.rows(), row_stride: m.rows(), col_stride: 1 }
+    }
+
+    fn view(self) -> DMatrixView<'a, T, Dyn, Dyn> {
+        DMatrixView::from_slice_with_strides(self.data, self.rows, self.cols, self.row_stride, self.col_stride)
+    }
+
+    fn at(&self, i: usize, j: usize) -> T {
+        self.data[i * self.row_stride + j * self.col_stride]
+    }
+}
+
+/// C = A·B, with A `m × k`, B `k × n`, C `m × n`.
+///
+/// # Panics
+/// When the shapes do not fit; so do all products here.
+pub fn matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(Strided::plain(a), Strided::plain(b), c);
+}
+
+/// C = Aᵀ·B, with A `k × m`, B `k × n`, C `m × n`.
+pub fn matmul_tn<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(Strided::transposed(a), Strided::plain(b), c);
+}
+
+/// C = A·Bᵀ, with A `m × k`, B `n × k`, C `m × n`.
+pub fn matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(Strided::plain(a), Strided::transposed(b), c);
+}
+
+fn gemm<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, mut c: MatMut<'_, T>) {
+    assert_eq!(a.cols, b.rows, "inner dimensions of a product");
+    assert_eq!((a.rows, b.cols), (c.rows(), c.cols()), "shape of a product");
+    if a.rows.min(a.cols).min(b.cols) <= THIN {
+        return thin(a, b, c);
+    }
+    let (rows, cols) = (c.rows(), c.cols());
+    let mut c = DMatrixViewMut::from_slice_with_strides_mut(c.as_mut_slice(), rows, cols, 1, rows);
+    c.gemm(T::one(), &a.view(), &b.view(), T::zero());
+}
+
+fn thin<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, mut c: MatMut<'_, T>) {
+    for (j, c) in c.columns_mut().enumerate() {
+        c.fill(T::zero());
+        for k in 0..a.cols {
+            let factor = b.at(k, j);
+            if a.row_stride == 1 {
+                axpy(factor, &a.data[k * a.col_stride..][..a.rows], c);
+            } else {
+                for (i, c) in c.iter_mut().enumerate() {
+                    *c += a.at(i, k) * factor;
+                }
+            }
+        }
+    }
+}
+
+/// y ← y + α·x.
+pub(crate) fn axpy<T: Scalar>(alpha: T, x: &[T], y: &mut [T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += alpha * x;
+    }
+}
+
+/// How many partial sums a reduction keeps, so that it vectorises; part of the result's bits.
+const LANES: usize = 16;
+
+/// Σᵢ f(aᵢ, bᵢ), in a fixed order.
+#[inline]
+pub(crate) fn sum_zip<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+    assert_eq!(a.len(), b.len(), "lengths of a reduction");
+    let mut lanes = [T::zero(); LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: T = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| f(a, b)).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += f(a, b);
+        }
+    }
+    lanes.into_iter().sum::<T>() + tail
+}
+
+/// ‖a‖².
+pub(crate) fn norm_squared<T: Scalar>(a: &[T]) -> T {
+    sum_zip(a, a, |a, b| a * b)
+}
+
+/// Whether no entry is NaN or infinite.
+pub(crate) fn all_finite<T: Scalar>(a: &[T]) -> bool {
+    // 0·x is 0 for every finite x and NaN otherwise; one vectorised sum instead of a branch an entry.
+    sum_zip(a, a, |a, _| a * T::zero()) == T::zero()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    #[test]
+    fn products_equal_the_definition_for_thin_and_wide_shapes() {
+        let mut rng = stream(1, Purpose::Probe, 0, 0);
+        let mut draw = |n: usize| (0..n).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+        for m in [1, 2, 5, 6, 9, 33] {
+            for k in [1, 4, 5, 6, 17] {
+                for n in [1, 3, 5, 6, 20] {
+                    let (a, b) = (draw(m * k), draw(k * n));
+                    let transpose = |x: &[f64], rows: usize, cols: usize| {
+                        (0..rows * cols).map(|e| x[(e / cols) + (e % cols) * rows]).collect::<Vec<_>>()
+                    };
+                    let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
+                    let mut expected = vec![0.0; m * n];
+                    for i in 0..m {
+                        for j in 0..n {
+                            expected[i + j * m] = (0..k).map(|l| a[i + l * m] * b[l + j * k]).sum();
+                        }
+                    }
+                    let mut found = [vec![f64::NAN; m * n], vec![f64::NAN; m * n], vec![f64::NAN; m * n]];
+                    let [plain, tn, nt] = &mut found;
+                    matmul(MatRef::new(&a, m, k), MatRef::new(&b, k, n), MatMut::new(plain, m, n));
+                    matmul_tn(MatRef::new(&at, k, m), MatRef::new(&b, k, n), MatMut::new(tn, m, n));
+                    matmul_nt(MatRef::new(&a, m, k), MatRef::new(&bt, n, k), MatMut::new(nt, m, n));
+                    for c in found {
+                        for (c, e) in c.iter().zip(&expected) {
+                            assert!((c - e).abs() < 1e-13, "{m}×{k}·{k}×{n}: {c} instead of {e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_nan_or_infinity_is_found_anywhere() {
+        for n in [1, 15, 16, 40] {
+            let mut a = vec![f32::MAX; n];
+            assert!(all_finite(&a));
+            for i in 0..n {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    a[i] = bad;
+                    assert!(!all_finite(&a));
+                }
+                a[i] = -1.0;
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+use std::fmt::Debug;
+
+use crate::{MatMut, MatRef, Result, Scalar};
+
+/// A discrepancy between a target and a prediction, **summed** over units and examples: L_y at the output, or L_h
+/// between a stored activation and its prediction.
+///
+/// Both matrices are `dim × n`, columns are examples; the value is a sum of one term a column. Gradients overwrite
+/// what they write. As output loss only [`value`](Self::value) and [`gradient`](Self::gradient) are called; as hidden
+/// loss also [`target_gradient`](Self::target_gradient), because the stored activation is trained as well.
+///
+/// [`check::loss`](crate::check::loss) tests a loss of your own.
+///
+/// # Example
+///
+/// log cosh, smooth and robust, Σ log cosh(ẑ − z):
+///
+/// ```
+/// use decoupled::{Loss, MatMut, MatRef, Scalar};
+///
+/// #[derive(Debug)]
+/// struct LogCosh;
+///
+/// impl<T: Scalar> Loss<T> for LogCosh {
+///     fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+///         let pairs = target.as_slice().iter().zip(prediction.as_slice());
+///         pairs.map(|(&z, &p)| (p - z).cosh().ln()).sum()
+///     }
+///     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+///         let pairs = target.as_slice().iter().zip(prediction.as_slice());
+///         for (g, (&z, &p)) in grad.as_mut_slice().iter_mut().zip(pairs) {
+///             *g = (p - z).tanh();
+///         }
+///     }
+///     fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+///         self.gradient(prediction, target, grad.reborrow());
+///     }
+/// }
+///
+/// decoupled::check::loss::<f64>(&LogCosh, 3)?;
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+pub trait Loss<T: Scalar>: Debug + Send + Sync {
+    /// L(z, ẑ), summed over units and examples.
+    fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T;
+
+    /// grad = ∂L/∂ẑ, `dim × n`.
+    fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>);
+
+    /// grad = ∂L/∂z, `dim × n`.
+    fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>);
+
+    /// Checks the loss's own settings; called once, when a network is built.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them; the default finds nothing.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks that the loss has a meaning for these targets (`dim × n`); called once for a data set.
+    ///
+    /// # Errors
+    /// [`Error::Target`](crate::Error::Target) naming the first offending example; the default finds none.
+    fn check_targets(&self, targets: MatRef<'_, T>) -> Result<()> {
+        let _ = targets;
+        Ok(())
+    }
+
+    /// Whether this loss may serve between layers: bounded below in the *target* as well, so that a stored activation
+    /// cannot run away. True unless said otherwise.
+    fn serves_hidden(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,144 @@
+use nalgebra::{DMatrixView, DMatrixViewMut};
+
+/// A borrowed, contiguous, column-major matrix; in this crate **columns are examples**.
+///
+/// A nalgebra view hides whether its columns touch, so neither a transposed product nor one pass over all
+/// entries can be had from it without `unsafe`. This view owns up to its slice; [`view`](Self::view) gives
+/// nalgebra's algebra back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MatRef<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+}
+
+/// The mutable twin of [`MatRef`].
+#[derive(Debug, PartialEq)]
+pub struct MatMut<'a, T> {
+    data: &'a mut [T],
+    rows: usize,
+    cols: usize,
+}
+
+impl<'a, T> MatRef<'a, T> {
+    /// A `rows × cols` matrix over `data`, column after column.
+    ///
+    /// # Panics
+    /// When `data.len() != rows · cols`.
+    #[inline]
+    pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "a {rows} × {cols} matrix needs {} entries", rows * cols);
+        Self { data, rows, cols }
+    }
+
+    /// Number of rows: the width of the layer.
+    #[inline]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns: the examples.
+    #[inline]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// All entries, column after column.
+    #[inline]
+    pub fn as_slice(&self) -> &'a [T] {
+        self.data
+    }
+
+    /// Column `j`, one example.
+    ///
+    /// # Panics
+    /// When `j ≥ cols`.
+    #[inline]
+    pub fn column(&self, j: usize) -> &'a [T] {
+        &self.data[j * self.rows..(j + 1) * self.rows]
+    }
+
+    /// The columns in order.
+    #[inline]
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = &'a [T]> + use<'a, T> {
+        let (data, rows) = (self.data, self.rows);
+        (0..self.cols).map(move |j| &data[j * rows..(j + 1) * rows])
+    }
+
+    /// The same matrix for nalgebra.
+    #[inline]
+    pub fn view(&self) -> DMatrixView<'a, T>
+    where
+        T: nalgebra::Scalar,
+    {
+        DMatrixView::from_slice(self.data, self.rows, self.cols)
+    }
+}
+
+impl<'a, T> MatMut<'a, T> {
+    /// A mutable `rows × cols` matrix over `data`, column after column.
+    ///
+    /// # Panics
+    /// When `data.len() != rows · cols`.
+    #[inline]
+    pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "a {rows} × {cols} matrix needs {} entries", rows * cols);
+        Self { data, rows, cols }
+    }
+
+    /// Number of rows: the width of the layer.
+    #[inline]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns: the examples.
+    #[inline]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// All entries, column after column.
+    #[inline]
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        self.data
+    }
+
+    /// Column `j`, one example.
+    ///
+    /// # Panics
+    /// When `j ≥ cols`.
+    #[inline]
+    pub fn column_mut(&mut self, j: usize) -> &mut [T] {
+        &mut self.data[j * self.rows..(j + 1) * self.rows]
+    }
+
+    /// The columns in order.
+    #[inline]
+    pub fn columns_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
+        let rows = self.rows;
+        // A matrix without rows has no entries, so a chunk length of 1 yields no column either way.
+        self.data.chunks_exact_mut(rows.max(1))
+    }
+
+    /// A read-only view of the same entries.
+    #[inline]
+    pub fn as_ref(&self) -> MatRef<'_, T> {
+        MatRef { data: self.data, rows: self.rows, cols: self.cols }
+    }
+
+    /// The same view for a shorter time, to lend it on.
+    #[inline]
+    pub fn reborrow(&mut self) -> MatMut<'_, T> {
+        MatMut { data: self.data, rows: self.rows, cols: self.cols }
+    }
+
+    /// The same matrix for nalgebra.
+    #[inline]
+    pub fn view_mut(&mut self) -> DMatrixViewMut<'_, T>
+    where
+        T: nalgebra::Scalar,
+    {
+        DMatrixViewMut::from_slice(self.data, self.rows, self.cols)
+    }
+}
