@@ -1,3 +1,5 @@
+//! The trait [`Layer`] and the built-in layers.
+
 use std::fmt::Debug;
 
 use rand::Rng;

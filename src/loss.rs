@@ -1,3 +1,5 @@
+//! The trait [`Loss`] and the built-in losses.
+
 use std::fmt::Debug;
 
 use crate::{MatMut, MatRef, Result, Scalar};

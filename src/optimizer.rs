@@ -1,3 +1,5 @@
+//! The trait [`Optimizer`] and the built-in rules, schedules and wrappers.
+
 use std::fmt::Debug;
 
 use crate::{Result, Scalar};
