@@ -109,6 +109,14 @@ pub enum Error {
         /// The limit in bytes.
         limit: u128,
     },
+    /// The system has not that much memory left.
+    #[error("no memory for {what}: {bytes} bytes")]
+    OutOfMemory {
+        /// What it was for.
+        what: &'static str,
+        /// Bytes asked for.
+        bytes: u128,
+    },
     /// Training left the finite numbers. The network keeps its last finite parameters.
     #[error("training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite")]
     Diverged {

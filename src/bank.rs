@@ -1,0 +1,137 @@
+//! The activation bank: one stored, trainable activation for every hidden layer of every example.
+
+use nalgebra::DMatrixView;
+
+use crate::{Error, Result, Scalar};
+
+/// The stored activations z_t^i of all hidden layers t and examples i.
+///
+/// One buffer of (Σ_t d_t) × N entries: a column is an example's whole state, its rows are grouped by layer. The
+/// bank is keyed by the index of the example in its data set, so it survives shuffling and mini-batches; it
+/// remembers which data set it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivationBank<T> {
+    /// First row of every hidden layer, and the number of rows at the end.
+    offsets: Vec<usize>,
+    slots: usize,
+    examples: usize,
+    data_key: u64,
+    activations: Vec<T>,
+    /// What the activation optimizer remembers: `slots · rows` for each example.
+    state: Vec<T>,
+    steps: Vec<u64>,
+}
+
+/// One example's part of the bank, lent to a visit.
+#[derive(Debug)]
+pub(crate) struct Column<'a, T> {
+    pub(crate) activations: &'a mut [T],
+    pub(crate) state: &'a mut [T],
+    /// Activation steps that this column has taken; 0 for one that was never visited.
+    pub(crate) steps: &'a mut u64,
+}
+
+impl<T: Scalar> ActivationBank<T> {
+    /// A bank of zeros for hidden layers of the given `widths`, with `slots` state entries an activation.
+    ///
+    /// # Errors
+    /// [`Error::BankTooLarge`] before anything is allocated.
+    pub(crate) fn new(widths: &[usize], slots: usize, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
+        let mut offsets = vec![0];
+        offsets.extend(widths.iter().scan(0usize, |row, width| {
+            *row = row.saturating_add(*width);
+            Some(*row)
+        }));
+        let rows = offsets[widths.len()];
+        let all_rows = (rows as u128) * (1 + slots as u128);
+        let bytes = all_rows * examples as u128 * size_of::<T>() as u128 + examples as u128 * size_of::<u64>() as u128;
+        if bytes > limit as u128 {
+            let rows = usize::try_from(all_rows).unwrap_or(usize::MAX);
+            return Err(Error::BankTooLarge { bytes, rows, examples, limit: limit as u128 });
+        }
+        let zeros = |len: usize| {
+            let mut buffer = Vec::new();
+            buffer
+                .try_reserve_exact(len)
+                .map_err(|_| Error::OutOfMemory { what: "the activation bank", bytes })?;
+            buffer.resize(len, T::zero());
+            Ok(buffer)
+        };
+        Ok(Self {
+            activations: zeros(rows * examples)?,
+            state: zeros(rows * slots * examples)?,
+            steps: vec![0; examples],
+            offsets,
+            slots,
+            examples,
+            data_key,
+        })
+    }
+
+    /// Whether this bank was made for that data set and needs no other shape.
+    pub(crate) fn fits(&self, slots: usize, examples: usize, data_key: u64) -> bool {
+        (self.slots, self.examples, self.data_key) == (slots, examples, data_key)
+    }
+
+    /// Number of examples: columns.
+    pub fn examples(&self) -> usize {
+        self.examples
+    }
+
+    /// Number of hidden layers.
+    pub fn layers(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Rows: the widths of all hidden layers together.
+    pub fn rows(&self) -> usize {
+        self.offsets[self.layers()]
+    }
+
+    /// Bytes of activations, optimizer state and step counts.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.activations[..]) + size_of_val(&self.state[..]) + size_of_val(&self.steps[..])
+    }
+
+    /// z_t for all examples, `d_t × N`, for t = 1 ..= layers; a view with row stride 1, not a copy.
+    ///
+    /// # Panics
+    /// When `t` is 0 or larger than [`layers`](Self::layers).
+    pub fn layer(&self, t: usize) -> DMatrixView<'_, T> {
+        assert!((1..=self.layers()).contains(&t), "hidden layers are 1..={}, found {t}", self.layers());
+        let rows = self.offsets[t] - self.offsets[t - 1];
+        DMatrixView::from_slice_with_strides_generic(
+            &self.activations[self.offsets[t - 1]..],
+            nalgebra::Dyn(rows),
+            nalgebra::Dyn(self.examples),
+            nalgebra::Const::<1>,
+            nalgebra::Dyn(self.rows()),
+        )
+    }
+
+    /// The whole stored state of one example, layer after layer.
+    ///
+    /// # Panics
+    /// When there is no such example.
+    pub fn example(&self, index: usize) -> &[T] {
+        &self.activations[index * self.rows()..(index + 1) * self.rows()]
+    }
+
+    /// How many activation steps each example has taken; 0 for one that was never visited.
+    pub fn steps(&self) -> &[u64] {
+        &self.steps
+    }
+
+    /// Every example's column, to be dealt out to the batches of an epoch.
+    pub(crate) fn columns_mut(&mut self) -> impl Iterator<Item = Column<'_, T>> {
+        let (rows, state_rows) = (self.rows(), self.rows() * self.slots);
+        let (mut activations, mut state) = (&mut self.activations[..], &mut self.state[..]);
+        self.steps.iter_mut().map(move |steps| {
+            let column;
+            let memory;
+            (column, activations) = std::mem::take(&mut activations).split_at_mut(rows);
+            (memory, state) = std::mem::take(&mut state).split_at_mut(state_rows);
+            Column { activations: column, state: memory, steps }
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! The equations. No other file differentiates the objective.
+//!
+//! ```text
+//! ẑ_{t+1} = f(z_t; θ_t)                                                 every layer reads its own stored input
+//!
+//! L(Θ, Z) = Σ_i [ L_y(z_T, ẑ_T) + Σ_{t=1}^{T−1} μ_t L_h(z_t, ẑ_t) ]     z_0 = x and z_T = y are given
+//!
+//! ∂L/∂θ_t = Σ_i (∂f/∂θ_t)ᵀ c_{t+1}                                      parameter step: z_t and z_{t+1} suffice
+//! ∂L/∂z_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ c_{t+1}                          activation step: its neighbours suffice
+//!
+//! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                what layer t − 1 is asked to change
+//! ```
+
+use std::sync::Arc;
+
+use crate::block::{Block, Reads};
+use crate::parallel::guarded;
+use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar};
+
+/// L_h and μ_t of one hidden layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden<T> {
+    pub(crate) loss: Arc<dyn Loss<T>>,
+    pub(crate) penalty: T,
+}
+
+/// The objective L at given parameters Θ, as a function of the activations in a [`Block`].
+///
+/// A network lends it by [`objective`](crate::DecoupledNetwork::objective). Energies are sums over the block's
+/// examples. Layers count from 0, activations z_t from 0 at the input to T at the target.
+///
+/// # Errors
+/// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective<'a, T> {
+    pub(crate) layers: &'a [Arc<dyn Layer<T>>],
+    pub(crate) params: &'a [Vec<T>],
+    pub(crate) output_loss: &'a dyn Loss<T>,
+    /// For z_1 ..= z_{T−1}.
+    pub(crate) hidden: &'a [Hidden<T>],
+}
+
+impl<T: Scalar> Objective<'_, T> {
+    /// An empty block for `examples` examples: write inputs to z_0 and targets to z_T, then [`anchor`](Self::anchor).
+    pub fn block(&self, examples: usize) -> Block<T> {
+        Block::new(self.layers, examples)
+    }
+
+    /// Sets every z_t to the forward activation: every hidden residual is 0 then, and the energy is the forward loss.
+    pub fn anchor(&self, block: &mut Block<T>) -> Result<()> {
+        self.forward(block)?;
+        block.store_forward();
+        Ok(())
+    }
+
+    /// The ordinary forward pass; z stays.
+    pub(crate) fn forward(&self, block: &mut Block<T>) -> Result<()> {
+        block.run_forward(self.layers, self.params)
+    }
+
+    /// Brings ẑ_1 ..= ẑ_T up to date, each from its own stored input.
+    pub(crate) fn predict(&self, block: &mut Block<T>) -> Result<()> {
+        (0..self.layers.len()).try_for_each(|t| block.evaluate(self.layers, self.params, t, Reads::Stored))
+    }
+
+    /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
+    pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
+        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+        let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
+        let (loss, penalty) = self.loss(t);
+        Ok(penalty * guarded("the loss", t, || loss.value(target, prediction))?)
+    }
+
+    /// L(Θ, Z), summed over the block's examples.
+    pub fn energy(&self, block: &mut Block<T>) -> Result<T> {
+        (1..=self.layers.len()).map(|t| self.term(block, t)).sum()
+    }
+
+    /// The forward loss Σ_i L_y(y, forward pass of x), without the bank, at the last forward pass.
+    pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<T> {
+        let top = self.layers.len();
+        let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Forward));
+        guarded("the loss", top, || self.output_loss.value(target, prediction))
+    }
+
+    /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
+    pub fn activation_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
+        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+        self.cotangent(block, t + 1, Reads::Stored)?;
+        block.pull_back(self.layers, self.params, t, Reads::Stored)?;
+        let (loss, penalty) = self.loss(t);
+        guarded("the loss", t, || {
+            block.add_target_gradient(t, |target, prediction, mut out| {
+                loss.target_gradient(target, prediction, out.reborrow());
+                scale(out, penalty);
+            });
+        })
+    }
+
+    /// ∂L/∂θ_t, t = 0 .. T, summed over the block's examples, from the stored or the forward input of layer t; the
+    /// target is the stored z_{t+1} either way. Writes [`param_len`](Layer::param_len) entries.
+    pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
+        self.cotangent(block, t + 1, reads)?;
+        block.pull_back_to_parameters(self.layers, self.params, t, reads, grad)
+    }
+
+    /// c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
+    pub(crate) fn cotangent(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
+        block.evaluate(self.layers, self.params, t - 1, reads)?;
+        let (loss, penalty) = self.loss(t);
+        guarded("the loss", t, || {
+            block.set_cotangent(t, reads, |target, prediction, mut out| {
+                loss.gradient(target, prediction, out.reborrow());
+                scale(out, penalty);
+            });
+        })
+    }
+
+    fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
+        match self.hidden.get(t - 1) {
+            Some(hidden) => (&*hidden.loss, hidden.penalty),
+            None => (self.output_loss, T::one()),
+        }
+    }
+}
+
+fn scale<T: Scalar>(mut m: MatMut<'_, T>, factor: T) {
+    if factor != T::one() {
+        m.as_mut_slice().iter_mut().for_each(|x| *x *= factor);
+    }
+}
+
+/// ‖z − ẑ‖² and ‖z‖² over all entries.
+pub(crate) fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> (f64, f64) {
+    let difference = crate::linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
+    (difference.to_f64(), crate::linalg::norm_squared(z.as_slice()).to_f64())
+}
