@@ -35,7 +35,7 @@ pub struct Step<T> {
 ///
 /// impl<T: Scalar> Optimizer<T> for SignDescent {
 ///     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], _state: &mut [T]) {
-///         let rate = T::from_f64(self.learning_rate) * step.rate;
+///         let rate = T::of(self.learning_rate) * step.rate;
 ///         for (p, &g) in params.iter_mut().zip(grad.iter()) {
 ///             if g != T::zero() {
 ///                 *p -= rate * g.signum();
