@@ -4,6 +4,12 @@ use std::fmt::Debug;
 
 use crate::{MatMut, MatRef, Result, Scalar};
 
+mod softmax_cross_entropy;
+mod squared_error;
+
+pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use squared_error::SquaredError;
+
 /// A discrepancy between a target and a prediction, **summed** over units and examples: L_y at the output, or L_h
 /// between a stored activation and its prediction.
 ///

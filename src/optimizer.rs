@@ -2,7 +2,14 @@
 
 use std::fmt::Debug;
 
+use crate::error::require;
 use crate::{Result, Scalar};
+
+mod adam;
+mod sgd;
+
+pub use adam::Adam;
+pub use sgd::Sgd;
 
 /// Where an update stands: its number and the factor that schedules put on the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +42,7 @@ pub struct Step<T> {
 ///
 /// impl<T: Scalar> Optimizer<T> for SignDescent {
 ///     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], _state: &mut [T]) {
-///         let rate = T::from_f64(self.learning_rate) * step.rate;
+///         let rate = T::of(self.learning_rate) * step.rate;
 ///         for (p, &g) in params.iter_mut().zip(grad.iter()) {
 ///             if g != T::zero() {
 ///                 *p -= rate * g.signum();
@@ -64,4 +71,10 @@ pub trait Optimizer<T: Scalar>: Debug + Send + Sync {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// [`require`] of a number that is positive and finite in the working precision.
+fn require_positive<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    let rounded = T::of(value).to_f64();
+    require(rounded > 0.0 && rounded.is_finite(), name, "positive and finite", value)
 }

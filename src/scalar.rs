@@ -15,8 +15,8 @@ mod sealed {
 /// The arithmetic comes from [`nalgebra::RealField`]; this trait adds conversions and the two draws that
 /// initialisers need.
 pub trait Scalar: RealField + Copy + Default + Sum + sealed::Sealed {
-    /// The nearest value of this type.
-    fn from_f64(value: f64) -> Self;
+    /// The nearest value of this type. (`from_f64` would be ambiguous: nalgebra's traits bring num-traits'.)
+    fn of(value: f64) -> Self;
     /// The same value as `f64`, exact.
     fn to_f64(self) -> f64;
     /// One draw from N(0, 1).
@@ -29,7 +29,7 @@ macro_rules! scalar {
     ($t:ty) => {
         impl Scalar for $t {
             #[inline]
-            fn from_f64(value: f64) -> Self {
+            fn of(value: f64) -> Self {
                 value as $t
             }
             #[inline]

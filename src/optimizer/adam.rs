@@ -1,0 +1,76 @@
+use super::{Optimizer, Step, require_positive};
+use crate::error::require;
+use crate::{Result, Scalar};
+
+/// Steps scaled by running moments of the gradient.
+///
+/// ```text
+/// m ← β₁·m + (1 − β₁)·g        m̂ = m/(1 − β₁ᵏ)
+/// v ← β₂·v + (1 − β₂)·g²       v̂ = v/(1 − β₂ᵏ)
+/// θ ← θ − η·m̂/(√v̂ + ε)
+/// ```
+///
+/// η is the learning rate times the schedule's rate, k the [number](Step::number) of the step, m and v the two
+/// [slots](Optimizer::slots). Kingma & Ba 2015, *Adam: a method for stochastic optimization*,
+/// [arXiv 1412.6980](https://arxiv.org/abs/1412.6980), algorithm 1; PyTorch's `Adam` is the same. ε = 0 is refused,
+/// because an entry whose gradient was always 0 would become 0/0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    learning_rate: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+}
+
+impl Adam {
+    /// η = `learning_rate` > 0, β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸.
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+
+    /// Sets β₁, the memory of the first moment, 0 ≤ β₁ < 1.
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.beta1 = beta1;
+        self
+    }
+
+    /// Sets β₂, the memory of the second moment, 0 ≤ β₂ < 1.
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.beta2 = beta2;
+        self
+    }
+
+    /// Sets ε > 0, which keeps the step finite where the gradient vanishes.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+}
+
+impl<T: Scalar> Optimizer<T> for Adam {
+    fn slots(&self) -> usize {
+        2
+    }
+
+    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+        let (first, second) = state.split_at_mut(params.len());
+        let number = step.number as f64;
+        let [b1, b2] = [self.beta1, self.beta2].map(T::of);
+        let [a1, a2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
+        let rate = T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate;
+        let unbias = T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
+        let epsilon = T::of(self.epsilon);
+        for ((p, &g), (m, v)) in params.iter_mut().zip(grad.iter()).zip(first.iter_mut().zip(second)) {
+            *m = b1 * *m + a1 * g;
+            *v = b2 * *v + a2 * (g * g);
+            *p -= rate * *m / (v.sqrt() * unbias + epsilon);
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        require_positive::<T>("Adam::learning_rate", self.learning_rate)?;
+        require((0.0..1.0).contains(&self.beta1), "Adam::beta1", "in [0, 1)", self.beta1)?;
+        require((0.0..1.0).contains(&self.beta2), "Adam::beta2", "in [0, 1)", self.beta2)?;
+        require_positive::<T>("Adam::epsilon", self.epsilon)
+    }
+}
