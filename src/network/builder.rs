@@ -1,0 +1,251 @@
+use std::sync::Arc;
+
+use crate::energy::Hidden;
+use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
+use crate::loss::SquaredError;
+use crate::optimizer::Adam;
+use crate::parallel::{Pool, available, guarded};
+use crate::parameter_step::Trained;
+use crate::random::{Purpose, stream};
+use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Result, Scalar, error, linalg};
+
+/// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
+///
+/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, seed 0, as many
+/// threads as the machine has, a bank of at most 8 GiB.
+#[derive(Clone, Debug)]
+pub struct NetworkBuilder<T: Scalar> {
+    input_dim: usize,
+    layers: Vec<Arc<dyn Layer<T>>>,
+    output_loss: Arc<dyn Loss<T>>,
+    hidden_loss: Arc<dyn Loss<T>>,
+    penalty: f64,
+    layer_penalties: Vec<(usize, f64)>,
+    optimizer: Arc<dyn Optimizer<T>>,
+    layer_optimizers: Vec<(usize, Arc<dyn Optimizer<T>>)>,
+    seed: u64,
+    threads: usize,
+    bank_limit: usize,
+}
+
+impl<T: Scalar> NetworkBuilder<T> {
+    pub(crate) fn new(input_dim: usize) -> Self {
+        Self {
+            input_dim,
+            layers: Vec::new(),
+            output_loss: Arc::new(SquaredError),
+            hidden_loss: Arc::new(SquaredError),
+            penalty: 1.0,
+            layer_penalties: Vec::new(),
+            optimizer: Arc::new(Adam::new(1e-3)),
+            layer_optimizers: Vec::new(),
+            seed: 0,
+            threads: available(),
+            bank_limit: 8 << 30,
+        }
+    }
+
+    /// Adds a layer: one unit of the circuit, with a stored activation below and above it. Fuse maps that should share a
+    /// unit in a [`Chain`].
+    pub fn layer(mut self, layer: impl Layer<T> + 'static) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. He initialisation for
+    /// the ReLU family, Glorot for the others, biases zero.
+    pub fn dense(self, units: usize, activation: Activation) -> Self {
+        let init = match activation {
+            Activation::Relu | Activation::LeakyRelu(_) | Activation::Gelu | Activation::Silu | Activation::Softplus => {
+                Init::he_normal()
+            }
+            Activation::Identity | Activation::Tanh | Activation::Sigmoid | Activation::HardTanh => {
+                Init::glorot_uniform()
+            }
+        };
+        self.dense_with(units, activation, init)
+    }
+
+    /// [`dense`](Self::dense) with weights from this initialiser.
+    pub fn dense_with(self, units: usize, activation: Activation, init: Init) -> Self {
+        let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
+        let dense = Dense::new(below, units).init(init);
+        match activation {
+            Activation::Identity => self.layer(dense),
+            _ => self.layer(Chain::new().then(dense).then(Elementwise::new(units, activation))),
+        }
+    }
+
+    /// L_y, the loss at the output.
+    pub fn output_loss(mut self, loss: impl Loss<T> + 'static) -> Self {
+        self.output_loss = Arc::new(loss);
+        self
+    }
+
+    /// L_h, the loss between a stored activation and its prediction.
+    pub fn hidden_loss(mut self, loss: impl Loss<T> + 'static) -> Self {
+        self.hidden_loss = Arc::new(loss);
+        self
+    }
+
+    /// μ of all hidden layers.
+    pub fn penalty(mut self, penalty: f64) -> Self {
+        self.penalty = penalty;
+        self
+    }
+
+    /// μ_t of the stored activation z_t, t = 1 .. T.
+    pub fn layer_penalty(mut self, t: usize, penalty: f64) -> Self {
+        self.layer_penalties.push((t, penalty));
+        self
+    }
+
+    /// The rule that moves the parameters of every layer.
+    pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.optimizer = Arc::new(optimizer);
+        self
+    }
+
+    /// The rule that moves θ_t, t = 0 .. T, instead of the common one.
+    pub fn layer_optimizer(mut self, t: usize, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.layer_optimizers.push((t, Arc::new(optimizer)));
+        self
+    }
+
+    /// Seeds the initial parameters.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Threads of the network's private pool; results do not depend on it, bit for bit.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The most bytes that the activation bank may take.
+    pub fn bank_limit(mut self, bytes: usize) -> Self {
+        self.bank_limit = bytes;
+        self
+    }
+
+    /// Checks the description, draws the parameters and calls every layer once on two random examples.
+    ///
+    /// # Errors
+    /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that make no circuit,
+    /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
+    ///   not exist, [`Error::Unsupported`] for a hidden loss that cannot be one,
+    /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
+    /// * [`Error::ThreadPool`] when the system gives no threads.
+    pub fn build(self) -> Result<DecoupledNetwork<T>> {
+        let depth = self.layers.len();
+        if depth == 0 {
+            return Err(Error::Empty { what: "the list of layers" });
+        }
+        self.check_circuit()?;
+        if !self.hidden_loss.serves_hidden() {
+            return Err(Error::Unsupported {
+                what: "hidden loss",
+                why: "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError",
+            });
+        }
+        self.output_loss.validate()?;
+        self.hidden_loss.validate()?;
+
+        let mut penalties = vec![self.penalty; depth - 1];
+        for &(t, penalty) in &self.layer_penalties {
+            let missing = Error::LayerIndex { what: "layer_penalty", first: 1, count: depth - 1, found: t };
+            *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
+        }
+        for penalty in penalties.iter().chain([&self.penalty]) {
+            error::require(*penalty > 0.0 && penalty.is_finite(), "penalty", "positive and finite", *penalty)?;
+        }
+        let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
+
+        let mut optimizers = vec![self.optimizer; depth];
+        for (t, optimizer) in self.layer_optimizers {
+            let missing = Error::LayerIndex { what: "layer_optimizer", first: 0, count: depth, found: t };
+            *optimizers.get_mut(t).ok_or(missing)? = optimizer;
+        }
+        optimizers.iter().try_for_each(|o| o.validate())?;
+
+        let mut params = Vec::with_capacity(depth);
+        for (t, layer) in self.layers.iter().enumerate() {
+            let mut theta = vec![T::zero(); layer.param_len()];
+            let mut rng = stream(self.seed, Purpose::Init, 0, t);
+            guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
+            probe(&**layer, t, &theta)?;
+            params.push(theta);
+        }
+        let trained = optimizers.into_iter().zip(&params).map(|(optimizer, params)| Trained {
+            state: vec![T::zero(); optimizer.slots() * params.len()],
+            gradient: vec![T::zero(); params.len()],
+            optimizer,
+        });
+        Ok(DecoupledNetwork {
+            trained: trained.collect(),
+            hidden: hidden.collect(),
+            layers: self.layers,
+            params,
+            output_loss: self.output_loss,
+            bank: None,
+            bank_limit: self.bank_limit,
+            updates: 0,
+            epochs: 0,
+            pool: Arc::new(Pool::new(self.threads)?),
+        })
+    }
+
+    fn check_circuit(&self) -> Result<()> {
+        let mut expected = self.input_dim;
+        for (layer, l) in self.layers.iter().enumerate() {
+            if expected == 0 || l.input_dim() == 0 || l.output_dim() == 0 {
+                return Err(Error::ZeroWidth { layer });
+            }
+            l.validate()?;
+            if l.input_dim() != expected {
+                return Err(Error::LayerMismatch { layer, expected, found: l.input_dim() });
+            }
+            expected = l.output_dim();
+        }
+        Ok(())
+    }
+}
+
+/// Calls a layer once on two random examples: a panic, an unwritten entry or a NaN shows here, not in the middle of a fit.
+fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> {
+    const EXAMPLES: usize = 2;
+    let nan = T::of(f64::NAN);
+    let mut rng = stream(0, Purpose::Probe, 0, t);
+    let mut draw = |rows: usize| (0..rows * EXAMPLES).map(|_| T::standard_normal(&mut rng)).collect::<Vec<_>>();
+    let (input, cotangent) = (draw(layer.input_dim()), draw(layer.output_dim()));
+    let input = MatRef::new(&input, layer.input_dim(), EXAMPLES);
+    let cotangent = MatRef::new(&cotangent, layer.output_dim(), EXAMPLES);
+    let mut output = vec![nan; layer.output_dim() * EXAMPLES];
+    let mut pulled = vec![nan; layer.input_dim() * EXAMPLES];
+    let mut grad = vec![nan; params.len()];
+    let mut cache = vec![nan; layer.cache_len(EXAMPLES)];
+
+    let out = MatMut::new(&mut output, layer.output_dim(), EXAMPLES);
+    guarded("forward", t, || layer.forward(params, input, out, &mut cache))?;
+    let out = MatMut::new(&mut pulled, layer.input_dim(), EXAMPLES);
+    guarded("input_gradient", t, || layer.input_gradient(params, input, cotangent, out, &mut cache))?;
+    if !params.is_empty() {
+        guarded("param_gradient", t, || layer.param_gradient(params, input, cotangent, &mut grad, &mut cache))?;
+    }
+    for (what, values) in
+        [("init_params", params), ("forward", &output), ("input_gradient", &pulled), ("param_gradient", &grad)]
+    {
+        if !linalg::all_finite(values) {
+            let found = values.iter().find(|v| !v.is_finite()).map_or(f64::NAN, |v| v.to_f64());
+            return Err(Error::Contract {
+                subject: format!("layer {t}, {layer:?}"),
+                what: format!("{what} writes finite numbers everywhere"),
+                expected: 0.0,
+                found,
+            });
+        }
+    }
+    Ok(())
+}
