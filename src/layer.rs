@@ -6,6 +6,16 @@ use rand::Rng;
 
 use crate::{MatMut, MatRef, Result, Scalar};
 
+mod activation;
+mod chain;
+mod dense;
+mod init;
+
+pub use activation::{Activation, Elementwise};
+pub use chain::Chain;
+pub use dense::Dense;
+pub use init::Init;
+
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
 /// network and are lent as slices, so a layer is shared freely between threads and needs no lock.
 ///

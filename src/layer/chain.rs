@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::Layer;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
+
+/// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
+///
+/// What stands inside has no activation of its own in the bank: a chain of one affine map and one activation function is the
+/// usual layer. Parameters are those of the maps, one after the other.
+///
+/// # Example
+///
+/// ```
+/// use decoupled::{
+///     Layer,
+///     layer::{Activation, Chain, Dense, Elementwise},
+/// };
+///
+/// let unit = Chain::<f64>::new().then(Dense::new(3, 5)).then(Elementwise::new(5, Activation::Tanh));
+/// assert_eq!((unit.input_dim(), unit.output_dim(), unit.param_len()), (3, 5, 20));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Chain<T> {
+    layers: Vec<Arc<dyn Layer<T>>>,
+}
+
+impl<T: Scalar> Default for Chain<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Scalar> Chain<T> {
+    /// A chain without maps; add at least one.
+    pub const fn new() -> Self {
+        Self { layers: Vec::new() }
+    }
+
+    /// Adds `layer` on top.
+    #[must_use]
+    pub fn then(mut self, layer: impl Layer<T> + 'static) -> Self {
+        self.layers.push(Arc::new(layer));
+        self
+    }
+
+    /// The maps, from the input up.
+    pub fn layers(&self) -> &[Arc<dyn Layer<T>>] {
+        &self.layers
+    }
+}
+
+/// Cuts the last `len` entries off `slice`.
+fn split_end<'a, T>(slice: &mut &'a [T], len: usize) -> &'a [T] {
+    let (rest, end) = slice.split_at(slice.len() - len);
+    *slice = rest;
+    end
+}
+
+/// Cuts the last `len` entries off `slice`.
+fn split_end_mut<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let (rest, end) = std::mem::take(slice).split_at_mut(slice.len() - len);
+    *slice = rest;
+    end
+}
+
+// The cache holds, map after map: the map's input and the cotangent at its input (not for the lowest map, whose are lent
+// by the caller), then the map's own cache. The forward pass walks it from the start, the backward sweep from the end.
+impl<T: Scalar> Layer<T> for Chain<T> {
+    fn input_dim(&self) -> usize {
+        self.layers.first().map_or(0, |layer| layer.input_dim())
+    }
+
+    fn output_dim(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.output_dim())
+    }
+
+    fn param_len(&self) -> usize {
+        self.layers.iter().map(|layer| layer.param_len()).sum()
+    }
+
+    fn cache_len(&self, examples: usize) -> usize {
+        let own: usize = self.layers.iter().map(|layer| layer.cache_len(examples)).sum();
+        let between: usize = self.layers.iter().skip(1).map(|layer| 2 * layer.input_dim() * examples).sum();
+        own + between
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.layers.is_empty() {
+            return Err(Error::Empty { what: "a chain of layers" });
+        }
+        let mut expected = self.input_dim();
+        for (index, layer) in self.layers.iter().enumerate() {
+            if layer.input_dim() == 0 || layer.output_dim() == 0 {
+                return Err(Error::ZeroWidth { layer: index });
+            }
+            if layer.input_dim() != expected {
+                return Err(Error::LayerMismatch { layer: index, expected, found: layer.input_dim() });
+            }
+            layer.validate()?;
+            expected = layer.output_dim();
+        }
+        Ok(())
+    }
+
+    fn init_params(&self, mut params: &mut [T], rng: &mut dyn Rng) {
+        for layer in &self.layers {
+            let (own, rest) = params.split_at_mut(layer.param_len());
+            layer.init_params(own, rng);
+            params = rest;
+        }
+    }
+
+    fn forward(&self, mut params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]) {
+        let examples = input.cols();
+        let (mut input, mut cache) = (input, cache);
+        let Some((last, below)) = self.layers.split_last() else { return };
+        for layer in below {
+            let (own_params, rest_params) = params.split_at(layer.param_len());
+            let (own_cache, rest) = cache.split_at_mut(layer.cache_len(examples));
+            let len = layer.output_dim() * examples;
+            let (between, rest) = rest.split_at_mut(len);
+            let (_cotangent, rest) = rest.split_at_mut(len);
+            layer.forward(own_params, input, MatMut::new(between, layer.output_dim(), examples), own_cache);
+            input = MatRef::new(between, layer.output_dim(), examples);
+            (params, cache) = (rest_params, rest);
+        }
+        last.forward(params, input, output, cache);
+    }
+
+    fn input_gradient(
+        &self,
+        mut params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        let examples = input.cols();
+        let (mut cotangent, mut cache) = (cotangent, cache);
+        let Some((first, above)) = self.layers.split_first() else { return };
+        for layer in above.iter().rev() {
+            let own_params = split_end(&mut params, layer.param_len());
+            let own_cache = split_end_mut(&mut cache, layer.cache_len(examples));
+            let dim = layer.input_dim();
+            let below = split_end_mut(&mut cache, dim * examples);
+            let between = MatRef::new(split_end_mut(&mut cache, dim * examples), dim, examples);
+            layer.input_gradient(own_params, between, cotangent, MatMut::new(below, dim, examples), own_cache);
+            cotangent = MatRef::new(below, dim, examples);
+        }
+        first.input_gradient(params, input, cotangent, grad, cache);
+    }
+
+    fn param_gradient(
+        &self,
+        mut params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        mut grad: &mut [T],
+        cache: &mut [T],
+    ) {
+        let examples = input.cols();
+        let (mut cotangent, mut cache) = (cotangent, cache);
+        let Some((first, above)) = self.layers.split_first() else { return };
+        for layer in above.iter().rev() {
+            let own_params = split_end(&mut params, layer.param_len());
+            let own_grad = split_end_mut(&mut grad, layer.param_len());
+            let own_cache = split_end_mut(&mut cache, layer.cache_len(examples));
+            let dim = layer.input_dim();
+            let below = split_end_mut(&mut cache, dim * examples);
+            let between = MatRef::new(split_end_mut(&mut cache, dim * examples), dim, examples);
+            if !own_grad.is_empty() {
+                layer.param_gradient(own_params, between, cotangent, own_grad, own_cache);
+            }
+            if grad.is_empty() {
+                return;
+            }
+            layer.input_gradient(own_params, between, cotangent, MatMut::new(below, dim, examples), own_cache);
+            cotangent = MatRef::new(below, dim, examples);
+        }
+        first.param_gradient(params, input, cotangent, grad, cache);
+    }
+}

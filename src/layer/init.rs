@@ -1,0 +1,236 @@
+use nalgebra::DMatrix;
+use rand::Rng;
+
+use crate::{MatMut, Result, Scalar, error::require};
+
+/// How initial weights are drawn: a scheme, and a gain that multiplies every weight.
+///
+/// For a weight matrix `out × in` with gain g, each scheme gives independent entries of mean 0 and variance
+///
+/// ```text
+/// Glorot      g² · 2 / (in + out)
+/// He          g² · 2 / in
+/// LeCun       g² · 1 / in
+/// ```
+///
+/// either normal, or uniform on ±√(3 · variance). Glorot suits maps that are about linear near zero (tanh), He suits ReLU,
+/// LeCun keeps the variance of a linear map.
+///
+/// # References
+/// * Glorot: X. Glorot, Y. Bengio (2010), *Understanding the difficulty of training deep feedforward neural
+///   networks*, AISTATS, PMLR 9:249–256.
+/// * He: K. He, X. Zhang, S. Ren, J. Sun (2015), *Delving Deep into Rectifiers*, arXiv:1502.01852.
+/// * LeCun: Y. LeCun, L. Bottou, G. Orr, K.-R. Müller (1998), *Efficient BackProp*, doi:10.1007/3-540-49430-8_2.
+/// * Orthogonal: A. Saxe, J. McClelland, S. Ganguli (2013), *Exact solutions to the nonlinear dynamics of learning in
+///   deep linear neural networks*, arXiv:1312.6120.
+///
+/// # Example
+///
+/// ```
+/// use decoupled::layer::{Dense, Init};
+///
+/// let layer = Dense::new(784, 256).init(Init::he_normal().gain(0.5));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Init {
+    scheme: Scheme,
+    gain: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scheme {
+    Normal(Fan),
+    Uniform(Fan),
+    Orthogonal,
+    Constant(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fan {
+    Glorot,
+    He,
+    LeCun,
+}
+
+impl Fan {
+    fn variance(self, fan_in: usize, fan_out: usize) -> f64 {
+        match self {
+            Self::Glorot => 2.0 / (fan_in + fan_out) as f64,
+            Self::He => 2.0 / fan_in as f64,
+            Self::LeCun => 1.0 / fan_in as f64,
+        }
+    }
+}
+
+impl Init {
+    const fn new(scheme: Scheme) -> Self {
+        Self { scheme, gain: 1.0 }
+    }
+
+    /// Normal with variance 2 / (in + out).
+    pub const fn glorot_normal() -> Self {
+        Self::new(Scheme::Normal(Fan::Glorot))
+    }
+
+    /// Uniform with variance 2 / (in + out).
+    pub const fn glorot_uniform() -> Self {
+        Self::new(Scheme::Uniform(Fan::Glorot))
+    }
+
+    /// Normal with variance 2 / in.
+    pub const fn he_normal() -> Self {
+        Self::new(Scheme::Normal(Fan::He))
+    }
+
+    /// Uniform with variance 2 / in.
+    pub const fn he_uniform() -> Self {
+        Self::new(Scheme::Uniform(Fan::He))
+    }
+
+    /// Normal with variance 1 / in.
+    pub const fn lecun_normal() -> Self {
+        Self::new(Scheme::Normal(Fan::LeCun))
+    }
+
+    /// Uniform with variance 1 / in.
+    pub const fn lecun_uniform() -> Self {
+        Self::new(Scheme::Uniform(Fan::LeCun))
+    }
+
+    /// A random matrix with orthonormal columns, or orthonormal rows when it is wider than tall; uniformly
+    /// distributed (Haar).
+    pub const fn orthogonal() -> Self {
+        Self::new(Scheme::Orthogonal)
+    }
+
+    /// Every weight equal to `value`.
+    pub const fn constant(value: f64) -> Self {
+        Self::new(Scheme::Constant(value))
+    }
+
+    /// Every weight zero.
+    pub const fn zeros() -> Self {
+        Self::constant(0.0)
+    }
+
+    /// Multiplies every weight by `gain` (1 unless set).
+    #[must_use]
+    pub const fn gain(self, gain: f64) -> Self {
+        Self { gain, ..self }
+    }
+
+    /// Draws `weights`, `out × in`.
+    pub fn fill<T: Scalar>(&self, mut weights: MatMut<'_, T>, rng: &mut dyn Rng) {
+        let (fan_out, fan_in) = (weights.rows(), weights.cols());
+        let gain = T::of(self.gain);
+        match self.scheme {
+            Scheme::Normal(fan) => {
+                let deviation = gain * T::of(fan.variance(fan_in, fan_out).sqrt());
+                weights.as_mut_slice().fill_with(|| deviation * T::standard_normal(rng));
+            }
+            Scheme::Uniform(fan) => {
+                let bound = gain * T::of((3.0 * fan.variance(fan_in, fan_out)).sqrt());
+                let two = T::of(2.0);
+                weights.as_mut_slice().fill_with(|| bound * (two * T::uniform(rng) - T::one()));
+            }
+            Scheme::Orthogonal => {
+                // nalgebra's R has a non-negative diagonal, which makes Q unique and hence Haar (Mezzadri 2007).
+                let gaussian = |rows, cols, rng| DMatrix::from_fn(rows, cols, |_, _| T::standard_normal(rng));
+                let q = if fan_out >= fan_in {
+                    gaussian(fan_out, fan_in, rng).qr().q()
+                } else {
+                    gaussian(fan_in, fan_out, rng).qr().q().transpose()
+                };
+                for (w, &q) in weights.as_mut_slice().iter_mut().zip(q.as_slice()) {
+                    *w = gain * q;
+                }
+            }
+            Scheme::Constant(value) => weights.as_mut_slice().fill(gain * T::of(value)),
+        }
+    }
+
+    /// Checks gain and constant.
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`](crate::Error::HyperParameter) when one is not finite.
+    pub fn validate(&self) -> Result<()> {
+        require(self.gain.is_finite(), "gain of Init", "finite", self.gain)?;
+        match self.scheme {
+            Scheme::Constant(value) => require(value.is_finite(), "constant of Init", "finite", value),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, stream};
+
+    fn draw(init: Init, rows: usize, cols: usize, seed: u64) -> Vec<f64> {
+        let mut weights = vec![f64::NAN; rows * cols];
+        init.fill(MatMut::new(&mut weights, rows, cols), &mut stream(seed, Purpose::Init, 0, 0));
+        weights
+    }
+
+    #[test]
+    fn moments_and_bounds_are_those_of_the_papers() {
+        let (out, fan_in) = (150, 200);
+        let variances = [
+            (Init::glorot_normal(), Init::glorot_uniform(), 2.0 / 350.0),
+            (Init::he_normal(), Init::he_uniform(), 2.0 / 200.0),
+            (Init::lecun_normal(), Init::lecun_uniform(), 1.0 / 200.0),
+        ];
+        for (normal, uniform, variance) in variances {
+            // Kurtosis 3 of a normal and 9/5 of a uniform tell the two apart.
+            for (init, kurtosis) in [(normal, 3.0), (uniform, 1.8)] {
+                for gain in [1.0, 0.5, 3.0] {
+                    let expected = gain * gain * variance;
+                    let weights = draw(init.gain(gain), out, fan_in, 3);
+                    let moment = |k: i32| weights.iter().map(|w| w.powi(k)).sum::<f64>() / weights.len() as f64;
+                    // 30,000 draws: standard errors σ/173, σ²·√2/173, and about 0.03 of the kurtosis.
+                    assert!(moment(1).abs() < 5.0 * expected.sqrt() / 173.0);
+                    assert!((moment(2) / expected - 1.0).abs() < 5.0 * 2f64.sqrt() / 173.0, "{init:?}");
+                    assert!((moment(4) / moment(2).powi(2) - kurtosis).abs() < 0.15, "{init:?}");
+                    if init == uniform {
+                        let bound = (3.0 * expected).sqrt();
+                        let largest = weights.iter().fold(0.0, |m: f64, w| m.max(w.abs()));
+                        assert!(largest <= bound && largest > 0.999 * bound);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn orthogonal_weights_have_gram_matrix_gain_squared_times_the_identity() {
+        for (rows, cols) in [(1, 1), (7, 7), (12, 5), (5, 12), (1, 9), (9, 1)] {
+            let weights = DMatrix::from_vec(rows, cols, draw(Init::orthogonal().gain(1.5), rows, cols, 4));
+            let small = if rows >= cols { weights.transpose() * &weights } else { &weights * weights.transpose() };
+            let identity = DMatrix::identity(small.nrows(), small.ncols()) * 2.25;
+            assert!((small - identity).amax() < 1e-13, "{rows} × {cols}");
+        }
+    }
+
+    #[test]
+    fn orthogonal_weights_favour_no_sign_and_no_direction() {
+        let draws: Vec<_> = (0..400).map(|seed| draw(Init::orthogonal(), 3, 3, seed)).collect();
+        for entry in 0..9 {
+            let moment = |k: i32| draws.iter().map(|q| q[entry].powi(k)).sum::<f64>() / draws.len() as f64;
+            // A Haar entry has mean 0 and variance 1/3; four standard errors of 400 draws.
+            assert!(moment(1).abs() < 4.0 * (1.0 / 3.0 / 400f64).sqrt(), "entry {entry}: {}", moment(1));
+            assert!((moment(2) - 1.0 / 3.0).abs() < 4.0 * 0.3 / 20.0);
+        }
+    }
+
+    #[test]
+    fn constants_are_exact_and_numbers_that_are_not_finite_are_refused() {
+        assert_eq!(draw(Init::constant(0.25).gain(2.0), 2, 3, 0), [0.5; 6]);
+        assert_eq!(draw(Init::zeros(), 2, 2, 0), [0.0; 4]);
+        assert!(Init::he_normal().gain(-1.0).validate().is_ok());
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(Init::he_normal().gain(bad).validate().is_err());
+            assert!(Init::constant(bad).validate().is_err());
+        }
+    }
+}
