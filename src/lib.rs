@@ -1,5 +1,6 @@
 //! Feed-forward networks trained without a sequential backward pass.
 
+pub mod data;
 mod error;
 pub mod layer;
 pub mod linalg;
@@ -9,6 +10,7 @@ pub mod optimizer;
 mod random;
 mod scalar;
 
+pub use data::Dataset;
 pub use error::{Error, Result};
 pub use layer::Layer;
 pub use loss::Loss;

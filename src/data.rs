@@ -1,0 +1,170 @@
+//! Data sets, and where they come from. Inside, **columns are examples**.
+
+use std::fmt;
+
+use crate::{Error, MatRef, Result, Scalar};
+
+mod digits;
+mod examples;
+mod split;
+
+pub use digits::digits;
+pub use examples::Examples;
+
+/// Inputs with their targets, checked once: equally many, and every number finite.
+///
+/// Inputs are `input_dim × N`, targets `target_dim × N`; example i is column i of both, for good.
+///
+/// ```
+/// use decoupled::{Dataset, data::Examples};
+///
+/// let inputs = Examples::from_rows(&[[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])?;
+/// let data = Dataset::classification(inputs, &[0, 0, 1], 2)?;
+/// assert_eq!(data.inputs().column(1), [1.0, 0.0]);
+/// assert_eq!(data.targets().column(2), [0.0, 1.0]);
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Dataset<T> {
+    inputs: Examples<T>,
+    targets: Examples<T>,
+    labels: Option<Vec<usize>>,
+    fingerprint: u64,
+}
+
+impl<T: Scalar> fmt::Debug for Dataset<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("len", &self.len())
+            .field("input_dim", &self.input_dim())
+            .field("target_dim", &self.target_dim())
+            .field("classes", &self.classes())
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
+impl<T: Scalar> Dataset<T> {
+    /// Classes as targets, one-hot: `labels[i]` in `0..classes` is the class of example i.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one label for each example, [`Error::LabelOutOfRange`], [`Error::Empty`]
+    /// without classes, [`Error::NotFinite`] for an input that is NaN or infinite.
+    pub fn classification(inputs: Examples<T>, labels: &[usize], classes: usize) -> Result<Self> {
+        same_length("labels, one for each example (a column of the inputs)", &inputs, labels.len())?;
+        let targets = one_hot(labels, classes)?;
+        Self::checked(inputs, targets, Some(labels.to_vec()))
+    }
+
+    /// Real numbers as targets; also the way to give each example a column of probabilities.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one target for each example, [`Error::NotFinite`] for an input or a target
+    /// that is NaN or infinite.
+    pub fn regression(inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
+        same_length("targets, one for each example (a column of the inputs)", &inputs, targets.matrix().cols())?;
+        Self::checked(inputs, targets, None)
+    }
+
+    fn checked(inputs: Examples<T>, targets: Examples<T>, labels: Option<Vec<usize>>) -> Result<Self> {
+        let state = check_and_hash("inputs", inputs.matrix(), 0)?;
+        let fingerprint = check_and_hash("targets", targets.matrix(), state)?;
+        Ok(Self { inputs, targets, labels, fingerprint })
+    }
+
+    /// The inputs, `input_dim × N`.
+    pub fn inputs(&self) -> MatRef<'_, T> {
+        self.inputs.matrix()
+    }
+
+    /// The targets, `target_dim × N`; one-hot for classes.
+    pub fn targets(&self) -> MatRef<'_, T> {
+        self.targets.matrix()
+    }
+
+    /// The class of each example, if the targets are classes.
+    pub fn labels(&self) -> Option<&[usize]> {
+        self.labels.as_deref()
+    }
+
+    /// The number of classes, if the targets are classes.
+    pub fn classes(&self) -> Option<usize> {
+        self.labels.as_ref().map(|_| self.target_dim())
+    }
+
+    /// The number of examples, at least 1.
+    pub fn len(&self) -> usize {
+        self.inputs().cols()
+    }
+
+    /// Features of an example.
+    pub fn input_dim(&self) -> usize {
+        self.inputs().rows()
+    }
+
+    /// Entries of a target.
+    pub fn target_dim(&self) -> usize {
+        self.targets().rows()
+    }
+
+    /// A hash of both matrices and their shapes. Other contents, or the same in another order, give another value (up to
+    /// chance, 2⁻⁶⁴); it is the same on every machine, and for the same values in `f32` and `f64`.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+/// The `classes × N` matrix with a 1 in row `labels[i]` of column i and 0 elsewhere.
+///
+/// # Errors
+/// [`Error::Empty`] without labels or classes, [`Error::LabelOutOfRange`] for the first label that is not in
+/// `0..classes`, [`Error::HyperParameter`] when so many classes do not fit into memory.
+pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Result<Examples<T>> {
+    if classes == 0 {
+        return Err(Error::Empty { what: "the set of classes" });
+    }
+    if let Some((example, &label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
+        return Err(Error::LabelOutOfRange { example, label, classes });
+    }
+    let mut data = Vec::new();
+    let entries = classes.checked_mul(labels.len());
+    let Some(entries) = entries.filter(|&entries| data.try_reserve_exact(entries).is_ok()) else {
+        let expected = "so few that a column of them for each example fits into memory";
+        return Err(Error::HyperParameter { name: "classes", expected, found: classes as f64 });
+    };
+    data.resize(entries, T::zero());
+    for (column, &label) in data.chunks_exact_mut(classes).zip(labels) {
+        column[label] = T::one();
+    }
+    Examples::from_columns(data, labels.len(), classes)
+}
+
+fn same_length<T: Scalar>(what: &'static str, inputs: &Examples<T>, found: usize) -> Result<()> {
+    let expected = inputs.matrix().cols();
+    if found == expected { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
+}
+
+/// Continues the hash `state` over a matrix while looking for numbers that are not finite.
+fn check_and_hash<T: Scalar>(what: &'static str, matrix: MatRef<'_, T>, state: u64) -> Result<u64> {
+    let shape = [matrix.rows() as u64, matrix.cols() as u64];
+    let mut state = shape.into_iter().fold(state, mix);
+    for (example, column) in matrix.columns().enumerate() {
+        let mut finite = true;
+        for value in column.iter().map(|value| value.to_f64()) {
+            finite &= value.is_finite();
+            state = mix(state, value.to_bits());
+        }
+        if !finite {
+            let row = column.iter().position(|value| !value.to_f64().is_finite()).unwrap_or(0);
+            return Err(Error::NotFinite { what, example, row, value: column[row].to_f64() });
+        }
+    }
+    Ok(state)
+}
+
+/// One round of a multiply-and-fold hash: both halves of the 128-bit product, so that high bits (signs and exponents)
+/// reach low ones, which a plain multiplication never lets them.
+fn mix(state: u64, word: u64) -> u64 {
+    let product = u128::from(state.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ word) * 0xa076_1d64_78bd_642f;
+    (product >> 64) as u64 ^ product as u64
+}

@@ -1,0 +1,115 @@
+use crate::data::{Dataset, Examples};
+use crate::error::require;
+use crate::random::{Purpose, shuffle, stream};
+use crate::{Error, MatRef, Result, Scalar};
+
+impl<T: Scalar> Dataset<T> {
+    /// Two parts drawn at random, the first with `fraction_of_first` of the examples (rounded, but neither part is
+    /// empty).
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`] unless 0 < fraction < 1, [`Error::Empty`] when there is only one example.
+    pub fn split(&self, fraction_of_first: f64, seed: u64) -> Result<(Self, Self)> {
+        self.split_by_group(&vec![0; self.len()], 1, fraction_of_first, seed)
+    }
+
+    /// Two parts drawn at random so that each class is divided in the same ratio, by largest remainders.
+    ///
+    /// The first part has `fraction_of_first` of the examples, rounded; a class of two or more is in both parts, which
+    /// goes before the fraction when it leaves no choice.
+    ///
+    /// ```
+    /// let (train, test) = decoupled::data::digits::<f32>()?.stratified_split(0.8, 7)?;
+    /// assert_eq!((train.len(), test.len()), (1438, 359));
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`split`](Self::split), and [`Error::Unsupported`] when the targets are not classes.
+    pub fn stratified_split(&self, fraction_of_first: f64, seed: u64) -> Result<(Self, Self)> {
+        let why = "the targets are not classes: use split";
+        let labels = self.labels().ok_or(Error::Unsupported { what: "stratified_split", why })?;
+        self.split_by_group(labels, self.target_dim(), fraction_of_first, seed)
+    }
+
+    fn split_by_group(&self, groups: &[usize], count: usize, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        require(0.0 < fraction && fraction < 1.0, "fraction_of_first", "between 0 and 1, without both", fraction)?;
+        if self.len() < 2 {
+            return Err(Error::Empty { what: "one part of a split" });
+        }
+        let mut sizes = vec![0; count];
+        groups.iter().for_each(|&group| sizes[group] += 1);
+        let mut left = quotas(&sizes, fraction);
+
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, &mut stream(seed, Purpose::Split, 0, 0));
+        let (first, second): (Vec<_>, Vec<_>) = order.into_iter().partition(|&example| {
+            let left = &mut left[groups[example]];
+            let goes_first = *left > 0;
+            *left -= usize::from(goes_first);
+            goes_first
+        });
+        Ok((self.select(&first)?, self.select(&second)?))
+    }
+
+    /// The same examples in an order drawn at random.
+    ///
+    /// # Errors
+    /// None in practice: those of [`select`](Self::select).
+    pub fn shuffled(&self, seed: u64) -> Result<Self> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, &mut stream(seed, Purpose::Shuffle, 0, 0));
+        self.select(&order)
+    }
+
+    /// The first `count` examples.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] for none, [`Error::HyperParameter`] for more than there are.
+    pub fn take(&self, count: usize) -> Result<Self> {
+        let expected = "at most the number of examples";
+        require(count <= self.len(), "count of Dataset::take", expected, count as f64)?;
+        self.select(&(0..count).collect::<Vec<_>>())
+    }
+
+    /// The examples at `indices`, in that order; an index may come more than once.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without indices, [`Error::HyperParameter`] for an index that is not in `0..len`.
+    pub fn select(&self, indices: &[usize]) -> Result<Self> {
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
+            let expected = "less than the number of examples";
+            return Err(Error::HyperParameter { name: "index of Dataset::select", expected, found: index as f64 });
+        }
+        let inputs = gather(self.inputs(), indices)?;
+        let targets = gather(self.targets(), indices)?;
+        let labels = self.labels().map(|labels| indices.iter().map(|&index| labels[index]).collect());
+        Self::checked(inputs, targets, labels)
+    }
+}
+
+fn gather<T: Scalar>(matrix: MatRef<'_, T>, indices: &[usize]) -> Result<Examples<T>> {
+    let mut data = Vec::with_capacity(matrix.rows() * indices.len());
+    indices.iter().for_each(|&index| data.extend_from_slice(matrix.column(index)));
+    Examples::from_columns(data, indices.len(), matrix.rows())
+}
+
+/// How many of each group go first: one at a time to the group that is furthest below its exact share, which ends at the
+/// largest remainders. A group of two or more keeps at least one in either part.
+fn quotas(sizes: &[usize], fraction: f64) -> Vec<usize> {
+    let all: usize = sizes.iter().sum();
+    let most = |size: usize| if size > 1 { size - 1 } else { size };
+    let mut quotas: Vec<usize> = sizes.iter().map(|&size| usize::from(size > 1)).collect();
+    let given: usize = quotas.iter().sum();
+    let available = sizes.iter().map(|&size| most(size)).sum::<usize>().min(all - 1);
+    let wanted = ((fraction * all as f64).round() as usize).clamp(given.max(1), available);
+    for _ in given..wanted {
+        let missing = |group: usize| fraction * sizes[group] as f64 - quotas[group] as f64;
+        let open = (0..sizes.len()).filter(|&group| quotas[group] < most(sizes[group]));
+        // Of equals `max_by` takes the last: reversed, so that the lowest class goes first.
+        if let Some(group) = open.rev().max_by(|&a, &b| missing(a).total_cmp(&missing(b))) {
+            quotas[group] += 1;
+        }
+    }
+    quotas
+}
