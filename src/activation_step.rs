@@ -72,7 +72,12 @@ impl<T: Scalar> ActivationStep<T> {
     }
 
     /// One step of every hidden layer.
-    pub(crate) fn sweep(&self, objective: &Objective<'_, T>, block: &mut Block<T>, memory: &mut Memory<T>) -> Result<()> {
+    pub(crate) fn sweep(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()> {
         let hidden = 1..block.layers();
         memory.steps.iter_mut().for_each(|steps| *steps += 1);
         match self.order {

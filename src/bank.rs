@@ -51,9 +51,7 @@ impl<T: Scalar> ActivationBank<T> {
         }
         let zeros = |len: usize| {
             let mut buffer = Vec::new();
-            buffer
-                .try_reserve_exact(len)
-                .map_err(|_| Error::OutOfMemory { what: "the activation bank", bytes })?;
+            buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what: "the activation bank", bytes })?;
             buffer.resize(len, T::zero());
             Ok(buffer)
         };

@@ -107,12 +107,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// The objective at the present parameters, to look at energies and gradients of examples of one's own.
     pub fn objective(&self) -> Objective<'_, T> {
-        Objective {
-            layers: &self.layers,
-            params: &self.params,
-            output_loss: &*self.output_loss,
-            hidden: &self.hidden,
-        }
+        Objective { layers: &self.layers, params: &self.params, output_loss: &*self.output_loss, hidden: &self.hidden }
     }
 
     /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n`, columns are examples. For a classifier they are
@@ -149,7 +144,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let outputs = self.predict(data.inputs())?;
         let n = data.len() as f64;
         let outputs = MatRef::new(outputs.as_slice(), self.output_dim(), data.len());
-        let score = metric.map(|m| guarded("the metric", self.depth(), || m.sum(data.targets(), outputs))).transpose()?;
+        let score =
+            metric.map(|m| guarded("the metric", self.depth(), || m.sum(data.targets(), outputs))).transpose()?;
         let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
         Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
     }

@@ -42,15 +42,11 @@ pub(crate) fn gradients<T: Scalar>(
 ///
 /// # Errors
 /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a gradient is not finite; no parameter has moved then.
-pub(crate) fn average<'a, T: Scalar>(
-    trained: &mut [Trained<T>],
-    blocks: impl Iterator<Item = &'a [Vec<T>]> + Clone + Send + Sync,
-    examples: usize,
-) -> Result<()> {
+pub(crate) fn average<T: Scalar>(trained: &mut [Trained<T>], blocks: &[&[Vec<T>]], examples: usize) -> Result<()> {
     let share = T::one() / T::of(examples as f64);
     let mut layers: Vec<_> = trained.iter_mut().map(|layer| &mut layer.gradient).enumerate().collect();
     for_each(&mut layers, |(t, sum)| {
-        let mut blocks = blocks.clone().map(|grads| &grads[*t]);
+        let mut blocks = blocks.iter().map(|grads| &grads[*t]);
         if let Some(first) = blocks.next() {
             sum.copy_from_slice(first);
         }

@@ -27,7 +27,7 @@ fn parse<T: Scalar>(text: &str) -> Result<Dataset<T>> {
         let mut fields = fields.split(',').enumerate();
         for (field, pixel) in fields.by_ref().take(PIXELS) {
             let pixel = integer(line, field, pixel, DARKEST)?;
-            pixels.push(<T as Scalar>::from_f64(f64::from(pixel) / f64::from(DARKEST)));
+            pixels.push(T::of(f64::from(pixel) / f64::from(DARKEST)));
         }
         let (field, label) = fields.next().ok_or_else(|| format_error(line, PIXELS, "a label", "nothing"))?;
         labels.push(usize::from(integer(line, field, label, 9)?));

@@ -56,9 +56,11 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// the ReLU family, Glorot for the others, biases zero.
     pub fn dense(self, units: usize, activation: Activation) -> Self {
         let init = match activation {
-            Activation::Relu | Activation::LeakyRelu(_) | Activation::Gelu | Activation::Silu | Activation::Softplus => {
-                Init::he_normal()
-            }
+            Activation::Relu
+            | Activation::LeakyRelu(_)
+            | Activation::Gelu
+            | Activation::Silu
+            | Activation::Softplus => Init::he_normal(),
             Activation::Identity | Activation::Tanh | Activation::Sigmoid | Activation::HardTanh => {
                 Init::glorot_uniform()
             }

@@ -1,0 +1,350 @@
+//! The outer loop, and what it reports.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bank::{ActivationBank, Column};
+use crate::method::{Method, Start};
+use crate::random::{Purpose, shuffle, stream};
+use crate::visit::{Rule, Tally, Visitor};
+use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, error, linalg};
+
+/// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
+/// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
+///
+/// Defaults: 10 epochs, batches of 128, seed 0, [`Method::default`], no validation data, accuracy for class labels.
+#[derive(Clone, Debug)]
+pub struct FitConfig<'a, T: Scalar> {
+    method: Method<T>,
+    epochs: usize,
+    batch_size: Option<usize>,
+    seed: u64,
+    validation: Option<&'a Dataset<T>>,
+    metric: Option<Metric<T>>,
+}
+
+impl<T: Scalar> Default for FitConfig<'_, T> {
+    fn default() -> Self {
+        Self { method: Method::default(), epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
+    }
+}
+
+impl<'a, T: Scalar> FitConfig<'a, T> {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The way to train.
+    pub fn method(mut self, method: Method<T>) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// How many times every example is visited.
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Examples in a batch; the last batch of an epoch takes what is left.
+    pub fn batch_size(mut self, examples: usize) -> Self {
+        self.batch_size = Some(examples);
+        self
+    }
+
+    /// All examples in one batch.
+    pub fn full_batch(mut self) -> Self {
+        self.batch_size = None;
+        self
+    }
+
+    /// Seeds the order of the examples, which is shuffled anew in every epoch.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Data to evaluate on after every epoch.
+    pub fn validation(mut self, data: &'a Dataset<T>) -> Self {
+        self.validation = Some(data);
+        self
+    }
+
+    /// The score that the report shows, instead of accuracy for class labels and none for real targets.
+    pub fn metric(mut self, metric: Metric<T>) -> Self {
+        self.metric = Some(metric);
+        self
+    }
+}
+
+/// What happened in one epoch. Means are over examples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochReport {
+    /// Its number, counted from 1 over the life of the network.
+    pub epoch: usize,
+    /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
+    /// were at hand: after the activation steps when the parameter step reads stored activations, before the last of them
+    /// when it reads forward ones. For backpropagation the forward loss.
+    pub energy: f64,
+    /// Mean forward loss over the visits, each before its parameter step.
+    pub train_loss: f64,
+    /// Mean score of the same forward passes.
+    pub train_score: Option<f64>,
+    /// Forward loss and score on the validation data, at the end of the epoch.
+    pub validation: Option<crate::Scores>,
+    /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
+    /// backpropagation.
+    pub residuals: Vec<f64>,
+    /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
+    pub update_norms: Vec<f64>,
+    /// Time of the epoch's training, without validation.
+    pub time: Duration,
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// All epochs are done.
+    Epochs,
+    /// The observer said so.
+    Observer,
+}
+
+/// Something that a reader of the numbers should know.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The scale cheat: over [`WINDOW`](Self::WINDOW) epochs the energy fell by more than a tenth while the forward loss
+    /// rose by more than a tenth. The bank agrees with the layers ever better, and the network gets worse: raise the
+    /// penalty, take a relative hidden loss, or anchor.
+    EnergyAndLossPart {
+        /// The epoch in which it was noticed.
+        epoch: usize,
+        /// Mean energy then and `WINDOW` epochs before.
+        energy: (f64, f64),
+        /// Mean forward loss on the training data then and `WINDOW` epochs before.
+        train_loss: (f64, f64),
+    },
+}
+
+impl Warning {
+    /// Epochs over which energy and forward loss are compared.
+    pub const WINDOW: usize = 3;
+
+    /// The warning that the history up to its last epoch gives reason to.
+    fn of(history: &[EpochReport]) -> Option<Self> {
+        let now = history.last()?;
+        let before = history.len().checked_sub(1 + Self::WINDOW).map(|i| &history[i])?;
+        let part = now.energy < 0.9 * before.energy && now.train_loss > 1.1 * before.train_loss;
+        part.then_some(Self::EnergyAndLossPart {
+            epoch: now.epoch,
+            energy: (now.energy, before.energy),
+            train_loss: (now.train_loss, before.train_loss),
+        })
+    }
+}
+
+/// What a fit has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitReport {
+    /// One entry for each epoch.
+    pub epochs: Vec<EpochReport>,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// What to look at twice; empty when all is well.
+    pub warnings: Vec<Warning>,
+}
+
+impl FitReport {
+    /// Time of training, all epochs together, without validation.
+    pub fn time(&self) -> Duration {
+        self.epochs.iter().map(|e| e.time).sum()
+    }
+
+    /// The last epoch.
+    pub fn last(&self) -> Option<&EpochReport> {
+        self.epochs.last()
+    }
+}
+
+/// What a caller does after every epoch: look, and perhaps stop.
+type Observer<'o> = &'o mut (dyn FnMut(&EpochReport) -> ControlFlow<()> + Send);
+
+impl<T: Scalar> DecoupledNetwork<T> {
+    /// Trains by layer-local gradients over the activation bank.
+    ///
+    /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
+    /// bank.
+    ///
+    /// # Errors
+    /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
+    /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
+    /// [`Error::Diverged`]; the parameters are then the last finite ones, and the network can be used and trained on.
+    pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
+        self.fit_observed(data, config, |_| ControlFlow::Continue(()))
+    }
+
+    /// [`fit`](Self::fit), calling `observe` after every epoch; `Break` ends the training.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_observed(
+        &mut self,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
+    ) -> Result<FitReport> {
+        config.method.validate()?;
+        self.check_fit(data, config)?;
+        self.open_bank(data, &config.method)?;
+        self.train(Rule::Decoupled(&config.method), data, config, &mut observe)
+    }
+
+    /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_backprop(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
+        self.fit_backprop_observed(data, config, |_| ControlFlow::Continue(()))
+    }
+
+    /// [`fit_backprop`](Self::fit_backprop), calling `observe` after every epoch; `Break` ends the training.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_backprop_observed(
+        &mut self,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
+    ) -> Result<FitReport> {
+        self.check_fit(data, config)?;
+        self.train(Rule::Backprop, data, config, &mut observe)
+    }
+
+    fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+        error::require(config.epochs > 0, "epochs", "at least 1", config.epochs as f64)?;
+        if let Some(size) = config.batch_size {
+            error::require(size > 0, "batch size", "at least 1", size as f64)?;
+        }
+        self.check_data(data)?;
+        config.validation.map_or(Ok(()), |validation| self.check_data(validation))
+    }
+
+    /// Keeps the bank of this data set, or makes one.
+    fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
+        let slots = if method.start == Start::Persisted { method.activation.optimizer.slots() } else { 0 };
+        let (examples, key) = (data.len(), data.fingerprint());
+        if !self.bank.as_ref().is_some_and(|bank| bank.fits(slots, examples, key)) {
+            let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
+            self.bank = Some(ActivationBank::new(&widths, slots, examples, key, self.bank_limit)?);
+        }
+        Ok(())
+    }
+
+    fn train(
+        &mut self,
+        rule: Rule<'_, T>,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+        observe: Observer<'_>,
+    ) -> Result<FitReport> {
+        let metric = config.metric.clone().or_else(|| Metric::for_data(data));
+        let mut visitor = Visitor::new(rule, data, metric.as_ref());
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| {
+            for _ in 0..config.epochs {
+                let mut epoch = self.epoch(&mut visitor, rule, data, config)?;
+                epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
+                let flow = observe(&epoch);
+                report.epochs.push(epoch);
+                report.warnings.extend(Warning::of(&report.epochs));
+                if flow.is_break() {
+                    report.stop = StopReason::Observer;
+                    break;
+                }
+            }
+            Ok(report)
+        })
+    }
+
+    fn epoch(
+        &mut self,
+        visitor: &mut Visitor<'_, T>,
+        rule: Rule<'_, T>,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+    ) -> Result<EpochReport> {
+        let begin = Instant::now();
+        let epoch = self.epochs + 1;
+        let before = self.params.clone();
+        let mut order: Vec<usize> = (0..data.len()).collect();
+        shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
+        let size = config.batch_size.unwrap_or(data.len()).min(data.len());
+
+        let mut bank = self.bank.take();
+        let outcome =
+            self.visit_all(visitor, &order, size, bank.as_mut().filter(|_| matches!(rule, Rule::Decoupled(_))));
+        self.bank = bank;
+        let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
+            true => Ok(tally),
+            false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
+        });
+        let tally = tally.map_err(|error| self.recover(error, before.clone(), epoch))?;
+
+        self.epochs = epoch;
+        let n = tally.examples as f64;
+        let norm =
+            |(now, before): (&Vec<T>, &Vec<T>)| linalg::sum_zip(now, before, |a, b| (a - b) * (a - b)).to_f64().sqrt();
+        Ok(EpochReport {
+            epoch,
+            energy: tally.energy / n,
+            train_loss: tally.forward_loss / n,
+            train_score: visitor.scores().then_some(tally.score / n),
+            validation: None,
+            residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
+            update_norms: self.params.iter().zip(&before).map(norm).collect(),
+            time: begin.elapsed(),
+        })
+    }
+
+    fn visit_all(
+        &mut self,
+        visitor: &mut Visitor<'_, T>,
+        order: &[usize],
+        size: usize,
+        bank: Option<&mut ActivationBank<T>>,
+    ) -> Result<Tally> {
+        let mut columns: Vec<Column<'_, T>> = bank.map_or_else(Vec::new, |bank| deal(bank, order));
+        let mut columns = columns.chunks_mut(size);
+        let mut tally = Tally::default();
+        for batch in order.chunks(size) {
+            tally.add(&visitor.visit(self, batch, columns.next().unwrap_or_default())?);
+        }
+        Ok(tally)
+    }
+
+    /// Leaves the network usable after an error: finite parameters, and optimizers without memory of what led there.
+    fn recover(&mut self, error: Error, before: Vec<Vec<T>>, epoch: usize) -> Error {
+        if !self.params.iter().all(|params| linalg::all_finite(params)) {
+            self.params = before;
+        }
+        self.trained.iter_mut().for_each(|layer| layer.state.fill(T::zero()));
+        self.updates = 0;
+        match error {
+            Error::Diverged { layer, quantity, .. } => Error::Diverged { layer, epoch, quantity },
+            other => other,
+        }
+    }
+}
+
+/// The bank's columns in the order in which an epoch visits them.
+fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: &[usize]) -> Vec<Column<'b, T>> {
+    let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
+    order.iter().filter_map(|&example| columns[example].take()).collect()
+}

@@ -1,0 +1,289 @@
+//! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
+
+use crate::activation_step::{ActivationStep, Memory};
+use crate::bank::Column;
+use crate::block::{Block, Reads};
+use crate::energy::{Objective, residual};
+use crate::method::{Method, Start};
+use crate::parallel::{for_each, guarded};
+use crate::parameter_step::{self, Timing};
+use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
+
+/// By which road the parameters get their gradients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rule<'a, T> {
+    Decoupled(&'a Method<T>),
+    Backprop,
+}
+
+/// What visits saw, summed over their examples.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) examples: usize,
+    pub(crate) energy: f64,
+    pub(crate) forward_loss: f64,
+    pub(crate) score: f64,
+    /// Σ‖z_t − ẑ_t‖² and Σ‖z_t‖² for t = 1 .. T.
+    pub(crate) residuals: Vec<(f64, f64)>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.examples += other.examples;
+        self.energy += other.energy;
+        self.forward_loss += other.forward_loss;
+        self.score += other.score;
+        self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
+        for (sum, term) in self.residuals.iter_mut().zip(&other.residuals) {
+            sum.0 += term.0;
+            sum.1 += term.1;
+        }
+    }
+}
+
+/// Visits batches, cut into lanes. How a batch is cut depends on its size alone, and sums over lanes are taken in their
+/// order: so no result depends on the number of threads.
+#[derive(Debug)]
+pub(crate) struct Visitor<'a, T: Scalar> {
+    rule: Rule<'a, T>,
+    data: &'a Dataset<T>,
+    metric: Option<&'a Metric<T>>,
+    lanes: Vec<Lane<T>>,
+}
+
+/// A fixed share of a batch, worked on by one thread from end to end.
+#[derive(Debug)]
+struct Lane<T> {
+    block: Block<T>,
+    memory: Memory<T>,
+    grads: Vec<Vec<T>>,
+    tally: Tally,
+}
+
+/// What a lane works on in one visit: its examples, and their columns in the bank (none for backpropagation).
+#[derive(Debug)]
+struct Job<'v, 'b, T> {
+    lane: &'v mut Lane<T>,
+    examples: &'v [usize],
+    columns: &'v mut [Column<'b, T>],
+}
+
+/// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
+const LANE: usize = 64;
+/// Every lane holds a gradient of all parameters, so there are not more than this.
+const MAX_LANES: usize = 16;
+
+impl<'a, T: Scalar> Visitor<'a, T> {
+    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
+        Self { rule, data, metric, lanes: Vec::new() }
+    }
+
+    /// Whether visits score their examples.
+    pub(crate) fn scores(&self) -> bool {
+        self.metric.is_some()
+    }
+
+    /// Visits the examples of a batch and moves activations and parameters.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`], or [`Error::Diverged`] before anything that is not finite reaches parameters or bank.
+    pub(crate) fn visit(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        batch: &[usize],
+        columns: &mut [Column<'_, T>],
+    ) -> Result<Tally> {
+        let lanes = batch.len().div_ceil(LANE).min(MAX_LANES);
+        let width = batch.len().div_ceil(lanes);
+        let lanes = batch.len().div_ceil(width);
+        while self.lanes.len() < lanes {
+            let grads = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
+            let block = Block::new(&net.layers, width);
+            self.lanes.push(Lane { block, memory: Memory::default(), grads, tally: Tally::default() });
+        }
+        let mut columns = columns.chunks_mut(width);
+        let mut jobs: Vec<_> = self.lanes[..lanes]
+            .iter_mut()
+            .zip(batch.chunks(width))
+            .map(|(lane, examples)| Job { lane, examples, columns: columns.next().unwrap_or_default() })
+            .collect();
+
+        let (data, metric) = (self.data, self.metric);
+        match self.rule {
+            Rule::Backprop => {
+                for_each(&mut jobs, |Job { lane, examples, .. }| {
+                    lane.load(&net.objective(), data, examples);
+                    lane.backprop(&net.objective(), metric)
+                })?;
+                follow(net, &jobs, batch.len())?;
+            }
+            Rule::Decoupled(method) => {
+                let rounds = method.rounds();
+                for round in 0..rounds {
+                    for_each(&mut jobs, |Job { lane, examples, columns }| {
+                        let objective = net.objective();
+                        if round == 0 {
+                            lane.load(&objective, data, examples);
+                            lane.begin(&objective, method, metric, columns)?;
+                        } else {
+                            lane.block.parameters_moved();
+                        }
+                        lane.work(&objective, method, round)?;
+                        if round + 1 == rounds { lane.store(method, columns) } else { Ok(()) }
+                    })?;
+                    follow(net, &jobs, batch.len())?;
+                }
+            }
+        }
+        let mut tally = Tally::default();
+        jobs.iter().for_each(|job| tally.add(&job.lane.tally));
+        Ok(tally)
+    }
+}
+
+/// One parameter step of every layer along the gradients that the lanes found.
+fn follow<T: Scalar>(net: &mut DecoupledNetwork<T>, jobs: &[Job<'_, '_, T>], examples: usize) -> Result<()> {
+    let grads: Vec<_> = jobs.iter().map(|job| &job.lane.grads[..]).collect();
+    parameter_step::average(&mut net.trained, &grads, examples)?;
+    net.updates += 1;
+    parameter_step::update(&mut net.trained, &mut net.params, net.updates)
+}
+
+impl<T: Scalar> Lane<T> {
+    /// Takes the examples' inputs and targets.
+    fn load(&mut self, objective: &Objective<'_, T>, data: &Dataset<T>, examples: &[usize]) {
+        let block = &mut self.block;
+        block.resize(objective.layers, examples.len());
+        for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
+            let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
+            for (column, &example) in columns.zip(examples) {
+                column.copy_from_slice(source.column(example));
+            }
+        }
+        self.tally = Tally { examples: examples.len(), ..Tally::default() };
+    }
+
+    fn backprop(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
+        backprop::gradients(objective, &mut self.block, &mut self.grads)?;
+        self.look(objective, metric)?;
+        self.tally.energy = self.tally.forward_loss;
+        Ok(())
+    }
+
+    /// The forward pass, and the activations where the method starts them.
+    fn begin(
+        &mut self,
+        objective: &Objective<'_, T>,
+        method: &Method<T>,
+        metric: Option<&Metric<T>>,
+        columns: &[Column<'_, T>],
+    ) -> Result<()> {
+        objective.anchor(&mut self.block)?;
+        self.look(objective, metric)?;
+        self.memory.reset(&self.block, method.activation.optimizer.slots());
+        if method.start == Start::Persisted {
+            for (i, column) in columns.iter().enumerate().filter(|(_, column)| *column.steps > 0) {
+                self.memory.steps[i] = *column.steps;
+                let (mut z, mut state) = (&*column.activations, &*column.state);
+                for t in 1..self.block.layers() {
+                    take(&mut z, part(self.block.stored_mut(t), columns.len(), i));
+                    take(&mut state, part(&mut self.memory.state[t - 1], columns.len(), i));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One round: activation steps and parameter gradients, as the method orders them.
+    fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize) -> Result<()> {
+        let ActivationStep { steps, .. } = method.activation;
+        // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
+        // parameter step reads the forward ones: measure before the last sweep instead.
+        let early = method.reads == Reads::Forward && round == 0;
+        match method.timing {
+            Timing::AfterRelaxation { .. } => {
+                let sweeps = if round == 0 { steps } else { 0 };
+                for sweep in 1..=sweeps {
+                    if early && sweep == sweeps {
+                        self.measure(objective)?;
+                    }
+                    method.activation.sweep(objective, &mut self.block, &mut self.memory)?;
+                }
+                if !early && round == 0 {
+                    self.measure(objective)?;
+                }
+                parameter_step::gradients(objective, &mut self.block, method.reads, &mut self.grads)
+            }
+            Timing::EveryStep => {
+                if round + 1 == steps {
+                    self.measure(objective)?;
+                }
+                parameter_step::gradients(objective, &mut self.block, method.reads, &mut self.grads)?;
+                method.activation.sweep(objective, &mut self.block, &mut self.memory)
+            }
+        }
+    }
+
+    /// Puts the activations back into the bank.
+    fn store(&mut self, method: &Method<T>, columns: &mut [Column<'_, T>]) -> Result<()> {
+        for t in 1..self.block.layers() {
+            if !linalg::all_finite(self.block.stored(t).as_slice()) {
+                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored activation below" });
+            }
+        }
+        let examples = columns.len();
+        for (i, column) in columns.iter_mut().enumerate() {
+            let (mut z, mut state) = (&mut *column.activations, &mut *column.state);
+            for t in 1..self.block.layers() {
+                put(&mut z, self.block.stored(t).column(i));
+                if method.start == Start::Persisted {
+                    put(&mut state, part(&mut self.memory.state[t - 1], examples, i));
+                }
+            }
+            let steps = self.memory.steps[i];
+            *column.steps = if method.start == Start::Persisted { steps } else { *column.steps + steps };
+        }
+        Ok(())
+    }
+
+    /// Forward loss and score, at the forward pass.
+    fn look(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
+        let (top, block) = (self.block.layers(), &self.block);
+        self.tally.forward_loss = objective.forward_loss(block)?.to_f64();
+        if let Some(metric) = metric {
+            let outputs = block.prediction(top - 1, Reads::Forward);
+            self.tally.score = guarded("the metric", top, || metric.sum(block.stored(top), outputs))?;
+        }
+        Ok(())
+    }
+
+    /// Energy and residuals, with every prediction from its stored input.
+    fn measure(&mut self, objective: &Objective<'_, T>) -> Result<()> {
+        self.tally.energy = objective.energy(&mut self.block)?.to_f64();
+        let block = &self.block;
+        let hidden = 1..block.layers();
+        self.tally.residuals =
+            hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored))).collect();
+        Ok(())
+    }
+}
+
+/// The i-th of `parts` equal parts.
+fn part<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
+    let len = whole.len() / parts;
+    &mut whole[i * len..(i + 1) * len]
+}
+
+/// Fills `to` from the front of `from`, which moves on.
+fn take<T: Copy>(from: &mut &[T], to: &mut [T]) {
+    let (front, rest) = from.split_at(to.len());
+    to.copy_from_slice(front);
+    *from = rest;
+}
+
+/// Copies `from` to the front of `to`, which moves on.
+fn put<T: Copy>(to: &mut &mut [T], from: &[T]) {
+    let (front, rest) = std::mem::take(to).split_at_mut(from.len());
+    front.copy_from_slice(from);
+    *to = rest;
+}
