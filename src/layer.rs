@@ -10,11 +10,16 @@ mod activation;
 mod chain;
 mod dense;
 mod init;
+mod layer_norm;
+mod residual;
+mod shared;
 
 pub use activation::{Activation, Elementwise};
 pub use chain::Chain;
 pub use dense::Dense;
 pub use init::Init;
+pub use layer_norm::LayerNorm;
+pub use residual::Residual;
 
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
 /// network and are lent as slices, so a layer is shared freely between threads and needs no lock.

@@ -135,12 +135,9 @@ impl Init {
             }
             Scheme::Orthogonal => {
                 // nalgebra's R has a non-negative diagonal, which makes Q unique and hence Haar (Mezzadri 2007).
-                let gaussian = |rows, cols, rng| DMatrix::from_fn(rows, cols, |_, _| T::standard_normal(rng));
-                let q = if fan_out >= fan_in {
-                    gaussian(fan_out, fan_in, rng).qr().q()
-                } else {
-                    gaussian(fan_in, fan_out, rng).qr().q().transpose()
-                };
+                let (long, short) = (fan_out.max(fan_in), fan_out.min(fan_in));
+                let q = DMatrix::from_fn(long, short, |_, _| T::standard_normal(&mut *rng)).qr().q();
+                let q = if fan_out >= fan_in { q } else { q.transpose() };
                 for (w, &q) in weights.as_mut_slice().iter_mut().zip(q.as_slice()) {
                     *w = gain * q;
                 }

@@ -1,0 +1,171 @@
+use rand::Rng;
+
+use super::Layer;
+use crate::{MatMut, MatRef, Result, Scalar, error::require, linalg::sum_zip};
+
+/// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
+/// what is learnt,
+///
+/// ```text
+/// z̄ = (z − mean z) / √(var z + ε)
+/// ẑ = γ ⊙ z̄ + β                        γ, β: dim
+/// ```
+///
+/// with the variance a mean over the `dim` features. Parameters: γ (initially 1), then β (initially 0).
+///
+/// J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*, arXiv:1607.06450.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LayerNorm {
+    dim: usize,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Normalises `dim` features, with ε = 1e-5.
+    pub const fn new(dim: usize) -> Self {
+        Self { dim, epsilon: 1e-5 }
+    }
+
+    /// What is added to the variance; positive.
+    #[must_use]
+    pub const fn epsilon(self, epsilon: f64) -> Self {
+        Self { epsilon, ..self }
+    }
+
+    /// Rows of input and output.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn split<'a, T>(&self, cache: &'a mut [T], examples: usize) -> (&'a mut [T], &'a mut [T]) {
+        cache.split_at_mut(self.dim * examples)
+    }
+}
+
+// The cache holds z̄ (dim × n), then 1/√(var z + ε) of each example.
+impl<T: Scalar> Layer<T> for LayerNorm {
+    fn input_dim(&self) -> usize {
+        self.dim
+    }
+
+    fn output_dim(&self) -> usize {
+        self.dim
+    }
+
+    fn param_len(&self) -> usize {
+        2 * self.dim
+    }
+
+    fn cache_len(&self, examples: usize) -> usize {
+        (self.dim + 1) * examples
+    }
+
+    fn validate(&self) -> Result<()> {
+        let positive = self.epsilon > 0.0 && self.epsilon.is_finite();
+        require(positive, "epsilon of LayerNorm", "positive and finite", self.epsilon)
+    }
+
+    fn init_params(&self, params: &mut [T], _rng: &mut dyn Rng) {
+        let (gain, bias) = params.split_at_mut(self.dim);
+        gain.fill(T::one());
+        bias.fill(T::zero());
+    }
+
+    fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
+        let (gain, bias) = params.split_at(self.dim);
+        let (normal, scales) = self.split(cache, input.cols());
+        let per_feature = T::one() / T::of(self.dim as f64);
+        let epsilon = T::of(self.epsilon);
+        let columns = output.columns_mut().zip(input.columns());
+        for (((y, x), normal), scale) in columns.zip(normal.chunks_exact_mut(self.dim)).zip(scales) {
+            let mean = per_feature * sum_zip(x, x, |x, _| x);
+            let variance = per_feature * sum_zip(x, x, |x, _| (x - mean) * (x - mean));
+            *scale = T::one() / (variance + epsilon).sqrt();
+            for (normal, &x) in normal.iter_mut().zip(x) {
+                *normal = (x - mean) * *scale;
+            }
+            for ((y, &normal), (&g, &b)) in y.iter_mut().zip(&*normal).zip(gain.iter().zip(bias)) {
+                *y = g * normal + b;
+            }
+        }
+    }
+
+    fn input_gradient(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        mut grad: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        // With d = γ ⊙ c: ∂z = (d − mean d − z̄ · mean(d ⊙ z̄)) / √(var z + ε).
+        let gain = &params[..self.dim];
+        let (normal, scales) = self.split(cache, input.cols());
+        let per_feature = T::one() / T::of(self.dim as f64);
+        let columns = grad.columns_mut().zip(cotangent.columns());
+        for (((grad, c), normal), &scale) in columns.zip(normal.chunks_exact(self.dim)).zip(&*scales) {
+            for ((d, &g), &c) in grad.iter_mut().zip(gain).zip(c) {
+                *d = g * c;
+            }
+            let mean = per_feature * sum_zip(grad, grad, |d, _| d);
+            let along = per_feature * sum_zip(grad, normal, |d, z| d * z);
+            for (d, &z) in grad.iter_mut().zip(normal) {
+                *d = scale * (*d - mean - z * along);
+            }
+        }
+    }
+
+    fn param_gradient(
+        &self,
+        _params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: &mut [T],
+        cache: &mut [T],
+    ) {
+        let (normal, _) = self.split(cache, input.cols());
+        grad.fill(T::zero());
+        let (gain, bias) = grad.split_at_mut(self.dim);
+        for (normal, c) in normal.chunks_exact(self.dim).zip(cotangent.columns()) {
+            for (((g, b), &z), &c) in gain.iter_mut().zip(bias.iter_mut()).zip(normal).zip(c) {
+                *g += z * c;
+                *b += c;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn two_features_worked_by_hand_become_minus_one_and_one() {
+        let layer = LayerNorm::new(2).epsilon(1e-300);
+        let mut output = [f64::NAN; 4];
+        let input = MatRef::new(&[3.0, 7.0, 1.0, -1.0], 2, 2);
+        layer.forward(&[1.0, 2.0, 0.5, 0.0], input, MatMut::new(&mut output, 2, 2), &mut [f64::NAN; 6]);
+        assert_eq!(output, [-0.5, 2.0, 1.5, -2.0]);
+    }
+
+    #[test]
+    fn output_has_mean_zero_and_variance_one_whatever_shift_and_scale_the_input_has() {
+        let input: Vec<f64> = (0..37).map(|i| 1e3 + 5.0 * f64::sin(f64::from(i))).collect();
+        let layer = LayerNorm::new(37);
+        let (mut params, mut output, mut cache) = (vec![1.0; 74], vec![f64::NAN; 37], vec![f64::NAN; 38]);
+        params[37..].fill(0.0);
+        layer.forward(&params, MatRef::new(&input, 37, 1), MatMut::new(&mut output, 37, 1), &mut cache);
+        let mean = output.iter().sum::<f64>() / 37.0;
+        let square = output.iter().map(|y| y * y).sum::<f64>() / 37.0;
+        assert!(mean.abs() < 1e-12 && (square - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn an_epsilon_that_is_not_positive_is_refused() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = Layer::<f64>::validate(&LayerNorm::new(2).epsilon(bad)).unwrap_err();
+            assert!(matches!(error, Error::HyperParameter { .. }));
+        }
+    }
+}

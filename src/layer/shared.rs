@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::Layer;
+use crate::{MatMut, MatRef, Result, Scalar};
+
+/// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
+impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
+    fn input_dim(&self) -> usize {
+        (**self).input_dim()
+    }
+
+    fn output_dim(&self) -> usize {
+        (**self).output_dim()
+    }
+
+    fn param_len(&self) -> usize {
+        (**self).param_len()
+    }
+
+    fn cache_len(&self, examples: usize) -> usize {
+        (**self).cache_len(examples)
+    }
+
+    fn validate(&self) -> Result<()> {
+        (**self).validate()
+    }
+
+    fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
+        (**self).init_params(params, rng);
+    }
+
+    fn forward(&self, params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]) {
+        (**self).forward(params, input, output, cache);
+    }
+
+    fn input_gradient(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        (**self).input_gradient(params, input, cotangent, grad, cache);
+    }
+
+    fn param_gradient(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        cotangent: MatRef<'_, T>,
+        grad: &mut [T],
+        cache: &mut [T],
+    ) {
+        (**self).param_gradient(params, input, cotangent, grad, cache);
+    }
+}
