@@ -58,11 +58,6 @@ impl<T: Scalar> Objective<'_, T> {
         block.run_forward(self.layers, self.params)
     }
 
-    /// Brings ẑ_1 ..= ẑ_T up to date, each from its own stored input.
-    pub(crate) fn predict(&self, block: &mut Block<T>) -> Result<()> {
-        (0..self.layers.len()).try_for_each(|t| block.evaluate(self.layers, self.params, t, Reads::Stored))
-    }
-
     /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
     pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
         block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
