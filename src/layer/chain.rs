@@ -60,7 +60,8 @@ fn split_end<'a, T>(slice: &mut &'a [T], len: usize) -> &'a [T] {
 
 /// Cuts the last `len` entries off `slice`.
 fn split_end_mut<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-    let (rest, end) = std::mem::take(slice).split_at_mut(slice.len() - len);
+    let start = slice.len() - len;
+    let (rest, end) = std::mem::take(slice).split_at_mut(start);
     *slice = rest;
     end
 }
