@@ -1,18 +1,46 @@
 //! The baseline: the chain rule on the same network.
 
+use std::ops::ControlFlow;
+
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
-use crate::{Result, Scalar};
+use crate::visit::Rule;
+use crate::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Result, Scalar};
 
-/// The gradient of the forward loss for every layer, by reverse accumulation: a forward pass, then one product after
-/// the other from the output to the input. Leaves δ_t = ∂L_y/∂a_t as the gradient of z_t in the block.
+impl<T: Scalar> DecoupledNetwork<T> {
+    /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_backprop(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
+        self.fit_backprop_observed(data, config, |_| ControlFlow::Continue(()))
+    }
+
+    /// [`fit_backprop`](Self::fit_backprop), calling `observe` after every epoch; `Break` ends the training.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_backprop_observed(
+        &mut self,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
+    ) -> Result<FitReport> {
+        self.check_fit(data, config)?;
+        self.train(Rule::Backprop, data, config, &mut observe)
+    }
+}
+
+/// The gradient of the forward loss, summed over the block's examples, by reverse accumulation: a forward pass, then one
+/// product after the other from the output to the input. `grads[t]` takes ∂L_y/∂θ_t, t = 0 .. T; δ_t = ∂L_y/∂a_t is left
+/// as the block's [gradient](Block::gradient) of z_t.
 ///
 /// Rumelhart, Hinton and Williams (1986), *Learning representations by back-propagating errors*, Nature 323.
-pub(crate) fn gradients<T: Scalar>(
-    objective: &Objective<'_, T>,
-    block: &mut Block<T>,
-    grads: &mut [Vec<T>],
-) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Panicked`](crate::Error::Panicked) when a layer or the loss panics.
+pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, grads: &mut [Vec<T>]) -> Result<()> {
     let Objective { layers, params, .. } = *objective;
     objective.forward(block)?;
     objective.cotangent(block, layers.len(), Reads::Forward)?;

@@ -171,7 +171,7 @@ impl FitReport {
 }
 
 /// What a caller does after every epoch: look, and perhaps stop.
-type Observer<'o> = &'o mut (dyn FnMut(&EpochReport) -> ControlFlow<()> + Send);
+pub(crate) type Observer<'o> = &'o mut (dyn FnMut(&EpochReport) -> ControlFlow<()> + Send);
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Trains by layer-local gradients over the activation bank.
@@ -203,30 +203,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.train(Rule::Decoupled(&config.method), data, config, &mut observe)
     }
 
-    /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
-    /// it is.
-    ///
-    /// # Errors
-    /// As [`fit`](Self::fit).
-    pub fn fit_backprop(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
-        self.fit_backprop_observed(data, config, |_| ControlFlow::Continue(()))
-    }
-
-    /// [`fit_backprop`](Self::fit_backprop), calling `observe` after every epoch; `Break` ends the training.
-    ///
-    /// # Errors
-    /// As [`fit`](Self::fit).
-    pub fn fit_backprop_observed(
-        &mut self,
-        data: &Dataset<T>,
-        config: &FitConfig<'_, T>,
-        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
-    ) -> Result<FitReport> {
-        self.check_fit(data, config)?;
-        self.train(Rule::Backprop, data, config, &mut observe)
-    }
-
-    fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+    pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
         error::require(config.epochs > 0, "epochs", "at least 1", config.epochs as f64)?;
         if let Some(size) = config.batch_size {
             error::require(size > 0, "batch size", "at least 1", size as f64)?;
@@ -246,7 +223,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    fn train(
+    pub(crate) fn train(
         &mut self,
         rule: Rule<'_, T>,
         data: &Dataset<T>,

@@ -1,7 +1,7 @@
 //! Feed-forward networks trained without a sequential backward pass.
 
 pub mod activation_step;
-mod backprop;
+pub mod backprop;
 pub mod bank;
 mod block;
 pub mod data;
