@@ -4,12 +4,20 @@ use std::fmt;
 
 use crate::{Error, MatRef, Result, Scalar};
 
+#[cfg(feature = "csv")]
+pub mod csv;
 mod digits;
 mod examples;
+mod idx;
+mod scale;
 mod split;
+mod synthetic;
 
 pub use digits::digits;
 pub use examples::Examples;
+pub use idx::{mnist, read_idx_images, read_idx_labels};
+pub use scale::Scaler;
+pub use synthetic::{sine, two_moons};
 
 /// Inputs with their targets, checked once: equally many, and every number finite.
 ///

@@ -1,6 +1,9 @@
 //! Data sets: what they check, how they split, what they read.
 
-use decoupled::data::{Examples, digits, one_hot};
+use std::fs;
+use std::path::PathBuf;
+
+use decoupled::data::{Examples, digits, mnist, one_hot, read_idx_images, read_idx_labels};
 use decoupled::{Dataset, Error};
 
 fn labelled(sizes: &[usize]) -> Dataset<f64> {
@@ -206,4 +209,96 @@ fn the_digits_are_those_of_scikit_learn() {
     }
     assert_eq!((sum, weighted), (561_718, 16_337_198_609));
     assert!(data.inputs().as_slice().iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+}
+
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// Three images of 2 × 2 pixels: magic number, three dimensions, pixels.
+const IMAGES: [u8; 28] = [0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 51, 102, 153, 204, 255, 1, 2, 3, 4, 5, 6];
+const LABELS: [u8; 11] = [0, 0, 8, 1, 0, 0, 0, 3, 9, 0, 255];
+
+#[test]
+fn idx_files_are_read_as_they_are_specified() {
+    let images = read_idx_images::<f64>(file("images", &IMAGES)).unwrap();
+    assert_eq!((images.matrix().rows(), images.matrix().cols()), (4, 3));
+    assert_eq!(images.matrix().column(0), [0.0, 0.2, 0.4, 0.6]);
+    assert_eq!(images.matrix().column(1), [0.8, 1.0, 1.0 / 255.0, 2.0 / 255.0]);
+    assert_eq!(read_idx_labels(file("labels", &LABELS)).unwrap(), [9, 0, 255]);
+}
+
+#[test]
+fn no_changed_byte_and_no_other_length_passes_an_idx_header() {
+    for (bytes, header) in [(&IMAGES[..], 16), (&LABELS[..], 8)] {
+        let path = |bytes: &[u8]| file(&format!("mutated-{header}"), bytes);
+        let is_format_error = |bytes: &[u8]| {
+            let path = path(bytes);
+            let error = if header == 16 { read_idx_images::<f32>(&path).err() } else { read_idx_labels(&path).err() };
+            matches!(error, Some(Error::Format { path: at, .. }) if at == path)
+        };
+        for at in 0..bytes.len() {
+            let mut mutated = bytes.to_vec();
+            for value in (0..=255).filter(|&value| value != bytes[at]) {
+                mutated[at] = value;
+                assert_eq!(is_format_error(&mutated), at < header, "byte {at} = {value}");
+            }
+            assert!(is_format_error(&bytes[..at]), "length {at}");
+        }
+        assert!(is_format_error(&[bytes, &[0]].concat()));
+        // Dimensions whose product overflows, and in `u32` arithmetic would be right.
+        let mut huge = bytes.to_vec();
+        huge[4..header].fill(255);
+        assert!(is_format_error(&huge));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing");
+    assert!(matches!(read_idx_labels(&missing), Err(Error::Io { path, .. }) if path == missing));
+    let expected = missing.join("train-images-idx3-ubyte");
+    assert!(matches!(mnist::<f32>(&missing), Err(Error::Io { path, .. }) if path == expected));
+}
+
+#[test]
+fn a_folder_like_mnist_is_read_under_either_spelling() {
+    let labels = [0, 0, 8, 1, 0, 0, 0, 3, 9, 0, 4];
+    for (folder, dot) in [("dotted", '.'), ("dashed", '-')] {
+        let path = |name: &str, kind: &str| format!("{folder}/{name}{dot}{kind}");
+        for part in ["train", "t10k"] {
+            file(&path(&format!("{part}-labels"), "idx1-ubyte"), &labels);
+            file(&path(&format!("{part}-images"), "idx3-ubyte"), &IMAGES);
+        }
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        let (train, test) = mnist::<f64>(&dir).unwrap();
+        assert_eq!(train, test);
+        assert_eq!((train.input_dim(), train.classes(), train.labels()), (4, Some(10), Some(&[9, 0, 4][..])));
+
+        file(&path("t10k-labels", "idx1-ubyte"), &LABELS);
+        assert!(matches!(mnist::<f64>(&dir), Err(Error::LabelOutOfRange { example: 2, label: 255, classes: 10 })));
+        file(&path("t10k-labels", "idx1-ubyte"), &[0, 0, 8, 1, 0, 0, 0, 1, 9]);
+        assert!(matches!(mnist::<f64>(&dir), Err(Error::Shape { expected: 3, found: 1, .. })));
+        file(&path("t10k-images", "idx3-ubyte"), &[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 7, 8]);
+        assert!(matches!(mnist::<f64>(&dir), Err(Error::Shape { expected: 4, found: 2, .. })));
+    }
+}
+
+#[test]
+fn the_real_mnist_has_its_published_sizes() {
+    let Ok(dir) = std::env::var("MNIST_DIR") else {
+        println!("skipped: MNIST_DIR does not name the folder with MNIST's four files");
+        return;
+    };
+    let (train, test) = mnist::<f32>(dir).unwrap();
+    assert_eq!((train.len(), test.len(), train.input_dim(), train.classes()), (60_000, 10_000, 784, Some(10)));
+    // The class counts and the mean pixel, 0.1307, are those that every account of MNIST gives.
+    let counts: Vec<usize> =
+        (0..10).map(|class| train.labels().unwrap().iter().filter(|&&label| label == class).count()).collect();
+    assert_eq!(counts, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    let sum: f64 = train.inputs().as_slice().iter().map(|&pixel| f64::from(pixel)).sum();
+    assert!((sum / (60_000.0 * 784.0) - 0.1307).abs() < 5e-5);
 }

@@ -1,0 +1,237 @@
+//! Tables of text with a delimiter: a line is an example, a column a feature or a target.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
+
+use crate::data::{Dataset, Examples};
+use crate::{Error, Result, Scalar};
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// By its name in the header.
+    Name(String),
+    /// By its place, counted from 0.
+    Index(usize),
+}
+
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<usize> for Column {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// What a table holds: which columns are targets (all others are features), whether it begins with a header (yes, unless
+/// said otherwise) and what stands between two fields (a comma).
+///
+/// Every cell that is not a class must be a finite number. Spaces around a cell do not count.
+///
+/// ```no_run
+/// use decoupled::data::csv::Options;
+///
+/// let train = Options::classes("species").read::<f64>("iris-train.csv")?;
+/// let test = Options::known_classes("species", &train.classes).read::<f64>("iris-test.csv")?;
+/// let prices = Options::numbers([13]).header(false).delimiter(b';').read::<f64>("boston.csv")?;
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    target: Target,
+    header: bool,
+    delimiter: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Classes { column: Column, known: Option<Vec<String>> },
+    Numbers(Vec<Column>),
+}
+
+/// A table that has been read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table<T: Scalar> {
+    /// One example a line, in the order of the file.
+    pub dataset: Dataset<T>,
+    /// What each label stands for; empty when the targets are numbers.
+    pub classes: Vec<String>,
+}
+
+impl Options {
+    /// Each distinct text in `column` is a class. Classes are in the order of their numbers when all are integers, else in
+    /// the order of their bytes.
+    pub fn classes(column: impl Into<Column>) -> Self {
+        Self::new(Target::Classes { column: column.into(), known: None })
+    }
+
+    /// The classes in `column` are `names`, in this order, and no others; to read a test part like its training part.
+    pub fn known_classes(column: impl Into<Column>, names: &[impl AsRef<str>]) -> Self {
+        let known = Some(names.iter().map(|name| name.as_ref().to_owned()).collect());
+        Self::new(Target::Classes { column: column.into(), known })
+    }
+
+    /// The numbers in `columns` are the targets, in this order.
+    pub fn numbers<C: Into<Column>>(columns: impl IntoIterator<Item = C>) -> Self {
+        Self::new(Target::Numbers(columns.into_iter().map(Into::into).collect()))
+    }
+
+    fn new(target: Target) -> Self {
+        Self { target, header: true, delimiter: b',' }
+    }
+
+    /// Whether the first line names the columns.
+    pub fn header(mut self, header: bool) -> Self {
+        self.header = header;
+        self
+    }
+
+    /// The byte between two fields.
+    pub fn delimiter(mut self, delimiter: u8) -> Self {
+        self.delimiter = delimiter;
+        self
+    }
+
+    /// Reads the table. Errors count lines and fields from 1.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there,
+    /// lines of unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or
+    /// not known; [`Error::Empty`] without lines, features, classes or target columns; [`Error::Unsupported`] for a
+    /// column by name without a header.
+    pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
+        let path = path.as_ref();
+        let text = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let failed = |error| table_error(path, &text, error);
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(self.header).delimiter(self.delimiter).trim(Trim::All);
+        let mut reader = builder.from_reader(text.as_slice());
+        // Without a header this is the first line, which comes again as a record.
+        let header = reader.headers().map_err(failed)?.clone();
+
+        let (class, numbers) = match &self.target {
+            Target::Classes { column, .. } => (Some(self.index(path, &header, column)?), Vec::new()),
+            Target::Numbers(columns) if columns.is_empty() => {
+                return Err(Error::Empty { what: "the list of target columns" });
+            }
+            Target::Numbers(columns) => {
+                (None, columns.iter().map(|column| self.index(path, &header, column)).collect::<Result<_>>()?)
+            }
+        };
+        let is_feature = |field: &usize| class != Some(*field) && !numbers.contains(field);
+        let features: Vec<usize> = (0..header.len()).filter(is_feature).collect();
+
+        let (mut inputs, mut targets, mut names) = (Vec::<T>::new(), Vec::<T>::new(), Vec::new());
+        let mut record = StringRecord::new();
+        let mut examples = 0;
+        while reader.read_record(&mut record).map_err(failed)? {
+            for (fields, numbers) in [(&features, &mut inputs), (&numbers, &mut targets)] {
+                for &field in fields {
+                    let number = record[field].parse().map(<T as Scalar>::from_f64).ok();
+                    let finite = number.filter(|number| number.is_finite());
+                    numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
+                }
+            }
+            if let Some(field) = class {
+                let name = &record[field];
+                if name.is_empty() || self.known().is_some_and(|known| !known.iter().any(|k| k == name)) {
+                    return Err(cell_error(path, &text, &record, field, "the name of a class"));
+                }
+                names.push(name.to_owned());
+            }
+            examples += 1;
+        }
+
+        let inputs = Examples::from_columns(inputs, examples, features.len())?;
+        if class.is_none() {
+            let targets = Examples::from_columns(targets, examples, numbers.len())?;
+            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, classes: Vec::new() });
+        }
+        let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
+        let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
+        let labels: Vec<usize> = names.iter().map(|name| labels[name]).collect();
+        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, classes })
+    }
+
+    fn known(&self) -> Option<&[String]> {
+        match &self.target {
+            Target::Classes { known, .. } => known.as_deref(),
+            Target::Numbers(_) => None,
+        }
+    }
+
+    fn index(&self, path: &Path, header: &StringRecord, column: &Column) -> Result<usize> {
+        let (mut places, expected) = match column {
+            Column::Name(_) if !self.header => {
+                let why = "the table has no header: use its index";
+                return Err(Error::Unsupported { what: "a column by name", why });
+            }
+            Column::Name(name) => {
+                let places = header.iter().enumerate().filter(|(_, field)| field == name);
+                (places.map(|(place, _)| place).collect(), format!("one column named {name:?}"))
+            }
+            Column::Index(index) => {
+                let places = Vec::from_iter((*index < header.len()).then_some(*index));
+                (places, format!("a column of index {index}"))
+            }
+        };
+        if let (Some(place), true) = (places.pop(), places.is_empty()) {
+            return Ok(place);
+        }
+        let found = if self.header {
+            format!("{:?}", header.iter().collect::<Vec<_>>())
+        } else {
+            format!("{} columns", header.len())
+        };
+        Err(Error::Format { path: path.to_owned(), place: "line 1".to_owned(), expected, found })
+    }
+}
+
+fn distinct(names: &[String]) -> Vec<String> {
+    let mut classes = names.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
+        classes.sort_by_key(|class| class.parse::<i64>().ok());
+    }
+    classes
+}
+
+fn cell_error(path: &Path, text: &[u8], record: &StringRecord, field: usize, expected: &str) -> Error {
+    Error::Format {
+        path: path.to_owned(),
+        place: format!("{}, field {}", line(text, record.position()), field + 1),
+        expected: expected.to_owned(),
+        found: format!("{:?}", &record[field]),
+    }
+}
+
+fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
+    let line = line(text, error.position());
+    let (place, expected, found) = match error.kind() {
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            (line, format!("{expected_len} fields"), len.to_string())
+        }
+        ErrorKind::Utf8 { err, .. } => {
+            (format!("{line}, field {}", err.field() + 1), "UTF-8".to_owned(), "other bytes".to_owned())
+        }
+        _ => (line, "a table".to_owned(), error.to_string()),
+    };
+    Error::Format { path: path.to_owned(), place, expected, found }
+}
+
+/// The line of a record. A `Position` has a line too, but stands before the blank lines above the record, and in a file
+/// with CRLF before the last `\n`.
+fn line(text: &[u8], position: Option<&Position>) -> String {
+    let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+    let start = (at..text.len()).find(|&at| !matches!(text[at], b'\r' | b'\n')).unwrap_or(text.len());
+    let breaks = text[..start].iter().filter(|&&byte| byte == b'\n').count();
+    format!("line {}", breaks + 1)
+}

@@ -1,0 +1,209 @@
+use crate::data::{Dataset, Examples};
+use crate::{Error, MatRef, Result, Scalar};
+
+/// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all.
+///
+/// A feature that is constant where the map was fitted has spread 0: it is mapped to 0 everywhere.
+///
+/// ```
+/// use decoupled::data::{Scaler, digits};
+///
+/// let (train, test) = digits::<f64>()?.stratified_split(0.8, 7)?;
+/// let scaler = Scaler::standard(train.inputs())?;
+/// let (train, test) = (scaler.scale_inputs(&train)?, scaler.scale_inputs(&test)?);
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaler {
+    maps: Vec<Map>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Map {
+    center: f64,
+    spread: f64,
+}
+
+impl Scaler {
+    /// To mean 0 and variance 1: center is the mean, spread the standard deviation (of the population, over N).
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
+    pub fn standard<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
+        let mut scaler = Self::min_max(data)?;
+        let count = data.cols() as f64;
+        // Moments of the range mapped to [0, 1], so that no square overflows or vanishes.
+        let mut moments = vec![(0.0, 0.0); data.rows()];
+        for column in data.columns() {
+            for (((mean, _), map), x) in moments.iter_mut().zip(&scaler.maps).zip(column) {
+                *mean += map.apply(x.to_f64()) / count;
+            }
+        }
+        for column in data.columns() {
+            for (((mean, variance), map), x) in moments.iter_mut().zip(&scaler.maps).zip(column) {
+                *variance += (map.apply(x.to_f64()) - *mean).powi(2) / count;
+            }
+        }
+        for (map, (mean, variance)) in scaler.maps.iter_mut().zip(moments) {
+            *map = Map { center: map.invert(mean), spread: map.spread * variance.sqrt() };
+        }
+        Ok(scaler)
+    }
+
+    /// To [0, 1]: center is the smallest value, spread the range.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
+    pub fn min_max<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
+        crate::data::check_and_hash("data to fit a scaler", data, 0)?;
+        if data.as_slice().is_empty() {
+            return Err(Error::Empty { what: "data to fit a scaler" });
+        }
+        let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); data.rows()];
+        for column in data.columns() {
+            for ((low, high), x) in ranges.iter_mut().zip(column) {
+                *low = low.min(x.to_f64());
+                *high = high.max(x.to_f64());
+            }
+        }
+        Ok(Self { maps: ranges.into_iter().map(|(low, high)| Map { center: low, spread: high - low }).collect() })
+    }
+
+    /// The scaled matrix, `features × examples` as `data`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `data` has other rows than what the map was fitted on, [`Error::Empty`] without examples.
+    pub fn apply<T: Scalar>(&self, data: MatRef<'_, T>) -> Result<Examples<T>> {
+        self.each(data, Map::apply)
+    }
+
+    /// Undoes [`apply`](Self::apply), as for predictions of scaled targets; a constant feature gets its constant back.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn invert<T: Scalar>(&self, data: MatRef<'_, T>) -> Result<Examples<T>> {
+        self.each(data, Map::invert)
+    }
+
+    /// The data set with scaled inputs.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another input width, [`Error::NotFinite`] when a scaled input overflows.
+    pub fn scale_inputs<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
+        Dataset::checked(self.apply(data.inputs())?, data.targets.clone(), data.labels.clone())
+    }
+
+    /// The data set with scaled targets.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the targets are classes, [`Error::Shape`] for another target width,
+    /// [`Error::NotFinite`] when a scaled target overflows.
+    pub fn scale_targets<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
+        if data.labels.is_some() {
+            return Err(Error::Unsupported { what: "scale_targets", why: "the targets are classes, not numbers" });
+        }
+        Dataset::checked(data.inputs.clone(), self.apply(data.targets())?, None)
+    }
+
+    fn each<T: Scalar>(&self, data: MatRef<'_, T>, map: impl Fn(&Map, f64) -> f64) -> Result<Examples<T>> {
+        let (expected, found) = (self.maps.len(), data.rows());
+        if found != expected {
+            return Err(Error::Shape { what: "features of a scaler (rows)", expected, found });
+        }
+        let entry = |(of, &x): (&Map, &T)| <T as Scalar>::from_f64(map(of, x.to_f64()));
+        let entries = data.columns().flat_map(|column| self.maps.iter().zip(column).map(entry));
+        Examples::from_columns(entries.collect(), data.cols(), data.rows())
+    }
+}
+
+impl Map {
+    fn apply(&self, x: f64) -> f64 {
+        if self.spread == 0.0 { 0.0 } else { (x - self.center) / self.spread }
+    }
+
+    fn invert(&self, scaled: f64) -> f64 {
+        scaled * self.spread + self.center
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Features: ordinary, constant (0.1 + 0.1 + 0.1 ≠ 0.3), huge, tiny.
+    const TABLE: [[f64; 4]; 3] = [[1.0, 0.1, 1e300, 3e-200], [2.0, 0.1, 3e300, -1e-200], [6.0, 0.1, -1e300, 1e-200]];
+
+    fn table() -> Examples<f64> {
+        Examples::from_rows(&TABLE).unwrap()
+    }
+
+    #[test]
+    fn the_standard_map_gives_mean_0_and_variance_1() {
+        let scaled = Scaler::standard(table().matrix()).unwrap().apply(table().matrix()).unwrap();
+        for feature in 0..4 {
+            let values: Vec<f64> = scaled.matrix().columns().map(|column| column[feature]).collect();
+            let mean = values.iter().sum::<f64>() / 3.0;
+            let variance = values.iter().map(|x| x * x).sum::<f64>() / 3.0;
+            let expected = if feature == 1 { 0.0 } else { 1.0 };
+            assert!(mean.abs() < 1e-14 && (variance - expected).abs() < 1e-14, "feature {feature}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn the_standard_map_of_1_2_6_is_worked_by_hand() {
+        // Mean 3, variance (4 + 1 + 9) / 3 = 14/3; 10 is 7 above the mean.
+        let fitted = Scaler::standard(MatRef::new(&[1.0, 2.0, 6.0], 1, 3)).unwrap();
+        let scaled = fitted.apply(MatRef::new(&[10.0], 1, 1)).unwrap().matrix().as_slice()[0];
+        assert!((scaled - 7.0 / (14.0f64 / 3.0).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_min_max_map_fills_the_unit_interval_and_unseen_data_may_leave_it() {
+        let fitted = Scaler::min_max(table().matrix()).unwrap();
+        let scaled = fitted.apply(table().matrix()).unwrap();
+        let expected = [0.0, 0.0, 0.5, 1.0, 0.2, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.5];
+        let pairs = scaled.matrix().as_slice().iter().zip(expected);
+        assert!(pairs.into_iter().all(|(x, e): (&f64, f64)| (x - e).abs() < 1e-15), "{scaled:?}");
+        let outside = fitted.apply(MatRef::new(&[11.0, 5.0, 0.0, 0.0], 4, 1)).unwrap();
+        assert_eq!(outside.matrix().as_slice()[..2], [2.0, 0.0]);
+    }
+
+    #[test]
+    fn inverting_gives_the_data_back() {
+        for fitted in [Scaler::standard(table().matrix()), Scaler::min_max(table().matrix())].map(Result::unwrap) {
+            let back = fitted.invert(fitted.apply(table().matrix()).unwrap().matrix()).unwrap();
+            for (found, given) in back.matrix().columns().zip(&TABLE) {
+                for ((x, &given), size) in found.iter().zip(given).zip([6.0, 0.1, 3e300, 3e-200]) {
+                    assert!((x - given).abs() <= 1e-15 * size, "{x} for {given}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_data_set_keeps_what_is_not_scaled() {
+        let labelled = Dataset::classification(table(), &[0, 1, 1], 2).unwrap();
+        let scaler = Scaler::min_max(labelled.inputs()).unwrap();
+        let scaled = scaler.scale_inputs(&labelled).unwrap();
+        assert_eq!((scaled.targets(), scaled.labels()), (labelled.targets(), labelled.labels()));
+        assert_eq!(scaled.inputs(), scaler.apply(labelled.inputs()).unwrap().matrix());
+        assert!(matches!(scaler.scale_targets(&labelled), Err(Error::Unsupported { what: "scale_targets", .. })));
+
+        let real = Dataset::regression(table(), table()).unwrap();
+        let scaled = scaler.scale_targets(&real).unwrap();
+        assert_eq!((scaled.inputs(), scaled.targets()), (real.inputs(), scaler.apply(real.inputs()).unwrap().matrix()));
+    }
+
+    #[test]
+    fn misfits_are_errors() {
+        let nothing = MatRef::<f64>::new(&[], 2, 0);
+        assert!(matches!(Scaler::standard(nothing), Err(Error::Empty { what: "data to fit a scaler" })));
+        let infinite = MatRef::new(&[0.0, 1.0, 2.0, f64::INFINITY], 2, 2);
+        assert!(matches!(Scaler::min_max(infinite), Err(Error::NotFinite { example: 1, row: 1, .. })));
+        let scaler = Scaler::standard(table().matrix()).unwrap();
+        let narrow = scaler.apply(MatRef::new(&[1.0], 1, 1));
+        assert!(matches!(narrow, Err(Error::Shape { what: "features of a scaler (rows)", expected: 4, found: 1 })));
+        let far = Dataset::classification(Examples::from_rows(&[[0.0, 0.0, 0.0, 1e200]]).unwrap(), &[0], 1).unwrap();
+        assert!(matches!(scaler.scale_inputs(&far), Err(Error::NotFinite { what: "inputs", row: 3, .. })));
+    }
+}

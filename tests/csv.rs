@@ -1,0 +1,135 @@
+//! Tables from CSV files.
+#![cfg(feature = "csv")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use decoupled::Error;
+use decoupled::data::csv::{Options, Table};
+
+fn read(options: &Options, name: &str, text: impl AsRef<[u8]>) -> Result<Table<f64>, Error> {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.csv"));
+    fs::write(&path, text).unwrap();
+    options.read(path)
+}
+
+#[track_caller]
+fn assert_format_error(result: Result<Table<f64>, Error>, at: &str) {
+    assert!(matches!(&result, Err(Error::Format { place, .. }) if place == at), "{result:?}");
+}
+
+#[test]
+fn named_classes_are_sorted_and_all_other_columns_are_features() {
+    let text = "a,species,b\n1, lily ,2\n3,\"aster\",-4e-1\n\n5,lily,6\n";
+    let table = read(&Options::classes("species"), "named", text).unwrap();
+    assert_eq!(table.classes, ["aster", "lily"]);
+    assert_eq!(table.dataset.labels(), Some(&[1, 0, 1][..]));
+    assert_eq!(table.dataset.inputs().as_slice(), [1.0, 2.0, 3.0, -0.4, 5.0, 6.0]);
+}
+
+#[test]
+fn integer_classes_are_in_the_order_of_their_numbers() {
+    let table = read(&Options::classes(1).header(false).delimiter(b';'), "integers", "1;10\n2;9\n3;-1\n4;10").unwrap();
+    assert_eq!(table.classes, ["-1", "9", "10"]);
+    assert_eq!(table.dataset.labels(), Some(&[2, 1, 0, 2][..]));
+    assert_eq!(table.dataset.inputs().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn known_classes_keep_their_labels_though_some_are_missing() {
+    let options = Options::known_classes("y", &["c", "a", "b"]);
+    let table = read(&options, "known", "x,y\n1,b\n2,c\n").unwrap();
+    assert_eq!((table.dataset.labels(), table.dataset.classes()), (Some(&[2, 0][..]), Some(3)));
+    assert_format_error(read(&options, "unknown", "x,y\n1,b\n2,d\n"), "line 3, field 2");
+    let none: [&str; 0] = [];
+    assert_format_error(read(&Options::known_classes("y", &none), "none", "x,y\n1,b\n"), "line 2, field 2");
+}
+
+#[test]
+fn numbers_are_targets_in_the_asked_order() {
+    let table = read(&Options::numbers(["v", "u"]), "numbers", "u,x,v\n1,2,3\n4,5,6\n").unwrap();
+    assert_eq!(table.dataset.inputs().as_slice(), [2.0, 5.0]);
+    assert_eq!(table.dataset.targets().as_slice(), [3.0, 1.0, 6.0, 4.0]);
+    assert_eq!((table.dataset.labels(), table.classes.len()), (None, 0));
+}
+
+#[test]
+fn cells_that_are_not_finite_numbers_name_line_and_field() {
+    for bad in ["", "NaN", "inf", "-infinity", "1e999", "1.0.0", "one", "1,5"] {
+        let quoted = format!("x,y,z\n1,2,3\n\n4,5,\"{bad}\"\n");
+        assert_format_error(read(&Options::numbers(["x"]), "cells", &quoted), "line 4, field 3");
+        assert_format_error(read(&Options::numbers(["z"]), "cells", &quoted), "line 4, field 3");
+    }
+    assert_format_error(read(&Options::classes("y"), "cells", "x,y\n1,a\n2,\n"), "line 3, field 2");
+}
+
+#[test]
+fn lines_are_counted_in_every_kind_of_file() {
+    let options = Options::classes("y");
+    for (start, end) in [("", "\n"), ("", "\r\n"), ("\u{feff}", "\n"), ("\u{feff}", "\r\n")] {
+        let text = ["x,y", "1,a", "2,\"b", "c\"", "", "z,a", "3,a"].join(end);
+        assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 6, field 1");
+        let text = ["x,y", "1,a", "", "", "2,a,b", ""].join(end);
+        assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 5");
+        let text = ["x,y", "z,a"].join(end);
+        assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 2, field 1");
+    }
+}
+
+#[test]
+fn a_number_too_large_for_f32_is_an_error() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("large.csv");
+    fs::write(&path, "x,y\n1e39,1\n").unwrap();
+    assert!(Options::numbers(["y"]).read::<f64>(&path).is_ok());
+    assert!(matches!(Options::numbers(["y"]).read::<f32>(&path), Err(Error::Format { .. })));
+}
+
+#[test]
+fn broken_tables_name_the_line() {
+    let options = Options::classes("y");
+    assert_format_error(read(&options, "ragged", "x,y\n1,a\n2,b,3\n"), "line 3");
+    assert_format_error(read(&options, "utf8", b"x,y\n1,a\n2,\xff\n"), "line 3, field 2");
+}
+
+#[test]
+fn columns_that_are_not_there_or_there_twice_are_errors() {
+    let text = "x,y,y\n1,2,3\n";
+    for options in [Options::classes("z"), Options::classes("y"), Options::numbers([3])] {
+        assert_format_error(read(&options, "columns", text), "line 1");
+        assert_format_error(read(&options, "columns", ""), "line 1");
+    }
+    assert!(matches!(read(&Options::classes("x").header(false), "columns", text), Err(Error::Unsupported { .. })));
+    let none: [usize; 0] = [];
+    assert!(matches!(read(&Options::numbers(none), "columns", text), Err(Error::Empty { .. })));
+}
+
+#[test]
+fn tables_without_lines_or_features_are_empty() {
+    for (text, missing) in [("x,y\n", "the list of examples"), ("y\na\n", "the list of features")] {
+        let result = read(&Options::classes("y"), "empty", text);
+        assert!(matches!(result, Err(Error::Empty { what }) if what == missing), "{result:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing.csv");
+    let result = Options::classes(0).read::<f64>(&missing);
+    assert!(matches!(result, Err(Error::Io { path, .. }) if path == missing));
+}
+
+#[test]
+fn no_bytes_make_the_reader_panic() {
+    let text = b"x,\"y\"\r\n1,a\n2,\"b\"\n";
+    for options in [Options::classes("y"), Options::numbers([0]).header(false), Options::classes(1).delimiter(b'"')] {
+        for at in 0..text.len() {
+            let mut mutated = text.to_vec();
+            for value in (0..=255).step_by(5).chain(*b"\",\r\n") {
+                mutated[at] = value;
+                let _ = read(&options, "mutated", &mutated);
+            }
+            let _ = read(&options, "mutated", &text[..at]);
+        }
+    }
+    assert_format_error(read(&Options::classes("y"), "mutated", "x,y\n1,a,b\n"), "line 2");
+}
