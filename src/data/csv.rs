@@ -134,7 +134,7 @@ impl Options {
         while reader.read_record(&mut record).map_err(failed)? {
             for (fields, numbers) in [(&features, &mut inputs), (&numbers, &mut targets)] {
                 for &field in fields {
-                    let number = record[field].parse().map(<T as Scalar>::from_f64).ok();
+                    let number = record[field].parse().map(T::of).ok();
                     let finite = number.filter(|number| number.is_finite());
                     numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
                 }

@@ -13,7 +13,7 @@ use crate::{Error, Result, Scalar};
 /// header says.
 pub fn read_idx_images<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     let ([images, height, width], pixels) = read(path.as_ref())?;
-    let pixels = pixels.into_iter().map(|pixel| <T as Scalar>::from_f64(f64::from(pixel) / 255.0));
+    let pixels = pixels.into_iter().map(|pixel| T::of(f64::from(pixel) / 255.0));
     Examples::from_columns(pixels.collect(), images, height * width)
 }
 

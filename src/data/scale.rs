@@ -110,7 +110,7 @@ impl Scaler {
         if found != expected {
             return Err(Error::Shape { what: "features of a scaler (rows)", expected, found });
         }
-        let entry = |(of, &x): (&Map, &T)| <T as Scalar>::from_f64(map(of, x.to_f64()));
+        let entry = |(of, &x): (&Map, &T)| T::of(map(of, x.to_f64()));
         let entries = data.columns().flat_map(|column| self.maps.iter().zip(column).map(entry));
         Examples::from_columns(entries.collect(), data.cols(), data.rows())
     }

@@ -22,7 +22,7 @@ pub fn two_moons<T: Scalar>(n: usize, noise: f64, seed: u64) -> Result<Dataset<T
     let points = labels.iter().flat_map(|&label| {
         let (sin, cos) = (PI * f64::uniform(&mut rng)).sin_cos();
         let point = if label == 0 { [cos, sin] } else { [1.0 - cos, 0.5 - sin] };
-        point.map(|x| <T as Scalar>::from_f64(x + noise * f64::standard_normal(&mut rng)))
+        point.map(|x| T::of(x + noise * f64::standard_normal(&mut rng)))
     });
     Dataset::classification(Examples::from_columns(points.collect(), n, 2)?, &labels, 2)
 }
@@ -40,7 +40,7 @@ pub fn sine<T: Scalar>(n: usize, noise: f64, seed: u64) -> Result<Dataset<T>> {
     let draws = (0..n).map(|_| {
         let x = PI * (2.0 * f64::uniform(&mut rng) - 1.0);
         let y = x.sin() + noise * f64::standard_normal(&mut rng);
-        (<T as Scalar>::from_f64(x), <T as Scalar>::from_f64(y))
+        (T::of(x), T::of(y))
     });
     let (x, y): (Vec<_>, Vec<_>) = draws.unzip();
     Dataset::regression(Examples::from_columns(x, n, 1)?, Examples::from_columns(y, n, 1)?)
