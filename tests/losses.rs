@@ -91,7 +91,8 @@ fn the_value_is_a_sum_of_one_term_a_column() {
 
 #[test]
 fn values_are_those_worked_by_hand() {
-    let cases: [(Box<dyn Loss<f64>>, [f64; 2], [f64; 2], f64); 9] = [
+    type Case = (Box<dyn Loss<f64>>, [f64; 2], [f64; 2], f64);
+    let cases: [Case; 9] = [
         (Box::new(SquaredError), [1.0, 2.0], [4.0, -2.0], 12.5),
         (Box::new(MeanAbsoluteError), [1.0, 2.0], [4.0, -2.0], 3.5),
         (Box::new(Huber::new(1.0)), [1.0, 2.0], [1.5, -2.0], 0.125 + 3.5),
@@ -160,6 +161,18 @@ fn the_relative_error_is_the_squared_error_at_unit_mean_square_and_stays_below_i
     let largest = value(&relative, 4, &z, &opposite);
     assert!(largest < 8.0 && largest > 8.0 - 1e-6, "{largest} not 2d");
     assert!(value(&relative, 4, &[1e3; 4], &[0.0; 4]) < 4.0, "inflating one side does not pay");
+}
+
+#[test]
+fn softmax_cross_entropy_is_linear_in_targets_of_any_sum() {
+    let mut rng = ChaCha12Rng::seed_from_u64(5);
+    let [z, p] = draw(&mut rng, 6, 3);
+    let double: Vec<f64> = z.iter().map(|z| 2.0 * z).collect();
+    let loss = SoftmaxCrossEntropy::new();
+    assert_eq!(value(&loss, 6, &double, &p), 2.0 * value(&loss, 6, &z, &p));
+    for (double, single) in gradients(&loss, 6, &double, &p)[1].iter().zip(&gradients(&loss, 6, &z, &p)[1]) {
+        assert!((double - 2.0 * single).abs() < 1e-14, "{double} not 2 · {single}");
+    }
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn adam_w_passes_its_settings_to_adam() {
 
 #[test]
 fn f32_steps_follow_f64_steps() {
-    let rules: [(Box<dyn Optimizer<f32>>, Box<dyn Optimizer<f64>>); 3] = [
+    type InBoth = (Box<dyn Optimizer<f32>>, Box<dyn Optimizer<f64>>);
+    let rules: [InBoth; 3] = [
         (Box::new(Sgd::new(0.05).momentum(0.8)), boxed(Sgd::new(0.05).momentum(0.8))),
         (Box::new(AdamW::new(0.1)), boxed(AdamW::new(0.1))),
         (Box::new(RmsProp::new(0.02)), boxed(RmsProp::new(0.02))),
@@ -165,6 +166,15 @@ fn a_schedule_begins_where_its_warm_up_ends_and_stays_at_its_last_factor() {
     ] {
         assert_eq!(ended.factor(1000), 0.2);
     }
+}
+
+#[test]
+fn nested_schedules_multiply() {
+    let halve = Schedule::Step { every: 1, factor: 0.5 };
+    let rule = Scheduled::new(Scheduled::new(Sgd::new(1.0), halve.clone()), halve);
+    let mut params = [0.0];
+    rule.update(Step { number: 3, rate: 1.0 }, &mut params, &mut [1.0], &mut []);
+    assert_eq!(params, [-0.0625]);
 }
 
 #[test]

@@ -19,10 +19,10 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// activations can shrink by a factor c, the last layer grow by 1/c, and the circuit computes the same function at c² of
 /// every hidden penalty: the objective then puts no price on arbitrary codes. Dividing by a square size takes c out.
 ///
-/// Why by this size: with ‖z‖² alone, or ‖ẑ‖² alone, the loss has no bound where that one column vanishes before the
-/// other, and is free to fall by inflating it. s is symmetric and vanishes only with both, so that 0 ≤ L < 2d, and L is
-/// smooth. The minimum 0 is taken at z = ẑ, where both gradients are 0. The factor d makes it equal to ½‖z − ẑ‖²
-/// where s = 1, so that penalties and step sizes tuned for unit-variance activations carry over.
+/// Why by this size: over ‖z‖² alone, or ‖ẑ‖² alone, the loss has no bound where that column vanishes before the other.
+/// s is symmetric and vanishes only with both, so that 0 ≤ L < 2d, and L is smooth. The minimum 0 is taken at z = ẑ,
+/// where both gradients are 0. The factor d in s makes L equal to ½‖z − ẑ‖² where s = 1, so that penalties and step
+/// sizes tuned for unit-variance activations carry over.
 ///
 /// What it does not do: a distant prediction pulls less than with the squared error (L/d → 2 at ẑ = −z, where the
 /// gradient is 0), and activations that are constant over the examples cost nothing here either.

@@ -18,8 +18,8 @@ use crate::{Result, Scalar};
 /// use decoupled::{Optimizer, optimizer::{ClipNorm, Sgd, Step}};
 ///
 /// let mut params = [0.0, 0.0];
-/// ClipNorm::new(Sgd::new(1.0), 1.0).update(Step { number: 1, rate: 1.0 }, &mut params, &mut [3.0, -4.0], &mut []);
-/// assert_eq!(params, [-0.6, 0.8]);
+/// ClipNorm::new(Sgd::new(1.0), 2.5).update(Step { number: 1, rate: 1.0 }, &mut params, &mut [3.0, -4.0], &mut []);
+/// assert_eq!(params, [-1.5, 2.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClipNorm<O> {
