@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::Scalar;
+
 /// `std::result::Result` with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -190,4 +192,15 @@ pub enum Error {
 /// `Ok` when `holds`, else [`Error::HyperParameter`].
 pub(crate) fn require(holds: bool, name: &'static str, expected: &'static str, found: f64) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::HyperParameter { name, expected, found }) }
+}
+
+/// [`require`] of a number that is positive and finite in the working precision.
+pub(crate) fn require_positive<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    let rounded = T::of(value).to_f64();
+    require(rounded > 0.0 && rounded.is_finite(), name, "positive and finite", value)
+}
+
+/// [`require`] of a number that is not negative, and finite in the working precision.
+pub(crate) fn require_non_negative<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    require(value >= 0.0 && T::of(value).is_finite(), name, "non-negative and finite", value)
 }

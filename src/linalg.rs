@@ -97,17 +97,17 @@ const LANES: usize = 16;
 
 /// Σᵢ f(aᵢ, bᵢ), in a fixed order.
 #[inline]
-pub(crate) fn sum_zip<T: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+pub(crate) fn sum_zip<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
     assert_eq!(a.len(), b.len(), "lengths of a reduction");
-    let mut lanes = [T::zero(); LANES];
+    let mut lanes = [S::zero(); LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: T = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| f(a, b)).sum();
+    let tail: S = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| f(a, b)).sum();
     for (a, b) in a_chunks.zip(b_chunks) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane += f(a, b);
         }
     }
-    lanes.into_iter().sum::<T>() + tail
+    lanes.into_iter().sum::<S>() + tail
 }
 
 /// ‖a‖².

@@ -4,9 +4,17 @@ use std::fmt::Debug;
 
 use crate::{MatMut, MatRef, Result, Scalar};
 
+mod binary_cross_entropy;
+mod huber;
+mod mean_absolute_error;
+mod relative_squared_error;
 mod softmax_cross_entropy;
 mod squared_error;
 
+pub use binary_cross_entropy::BinaryCrossEntropy;
+pub use huber::Huber;
+pub use mean_absolute_error::MeanAbsoluteError;
+pub use relative_squared_error::RelativeSquaredError;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;
 

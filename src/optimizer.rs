@@ -1,15 +1,27 @@
 //! The trait [`Optimizer`] and the built-in rules, schedules and wrappers.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
-use crate::error::require;
 use crate::{Result, Scalar};
 
 mod adam;
+mod adam_w;
+mod clip_norm;
+mod clip_value;
+mod rms_prop;
+mod schedule;
 mod sgd;
+mod weight_decay;
 
 pub use adam::Adam;
+pub use adam_w::AdamW;
+pub use clip_norm::ClipNorm;
+pub use clip_value::ClipValue;
+pub use rms_prop::RmsProp;
+pub use schedule::{Schedule, Scheduled};
 pub use sgd::Sgd;
+pub use weight_decay::WeightDecay;
 
 /// Where an update stands: its number and the factor that schedules put on the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,8 +85,20 @@ pub trait Optimizer<T: Scalar>: Debug + Send + Sync {
     }
 }
 
-/// [`require`] of a number that is positive and finite in the working precision.
-fn require_positive<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
-    let rounded = T::of(value).to_f64();
-    require(rounded > 0.0 && rounded.is_finite(), name, "positive and finite", value)
+macro_rules! pointer {
+    ($pointer:ident) => {
+        impl<T: Scalar, O: Optimizer<T> + ?Sized> Optimizer<T> for $pointer<O> {
+            fn slots(&self) -> usize {
+                (**self).slots()
+            }
+            fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+                (**self).update(step, params, grad, state);
+            }
+            fn validate(&self) -> Result<()> {
+                (**self).validate()
+            }
+        }
+    };
 }
+pointer!(Box);
+pointer!(Arc);

@@ -103,7 +103,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
     fn check_targets(&self, targets: MatRef<'_, T>) -> Result<()> {
         const LOSS: &str = "SoftmaxCrossEntropy";
         for (example, z) in targets.columns().enumerate() {
-            let negative = z.iter().map(|z| z.to_f64()).find(|&z| !(z >= 0.0));
+            let negative = z.iter().map(|z| z.to_f64()).find(|z| !(0.0..).contains(z));
             if let Some(found) = negative {
                 return Err(Error::Target { loss: LOSS, example, expected: "a column of non-negative numbers", found });
             }

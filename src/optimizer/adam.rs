@@ -1,5 +1,5 @@
-use super::{Optimizer, Step, require_positive};
-use crate::error::require;
+use super::{Optimizer, Step};
+use crate::error::{require, require_positive};
 use crate::{Result, Scalar};
 
 /// Steps scaled by running moments of the gradient.
@@ -45,6 +45,30 @@ impl Adam {
         self.epsilon = epsilon;
         self
     }
+
+    /// θ ← θ − η·λ·θ with λ = `decay`, and the step, in one pass.
+    pub(super) fn decay_and_step<T: Scalar>(
+        &self,
+        decay: f64,
+        step: Step<T>,
+        params: &mut [T],
+        grad: &mut [T],
+        state: &mut [T],
+    ) {
+        let (first, second) = state.split_at_mut(params.len());
+        let number = step.number as f64;
+        let [b1, b2] = [self.beta1, self.beta2].map(T::of);
+        let [a1, a2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
+        let rate = T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate;
+        let unbias = T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
+        let keep = T::one() - T::of(self.learning_rate * decay) * step.rate;
+        let epsilon = T::of(self.epsilon);
+        for ((p, &g), (m, v)) in params.iter_mut().zip(grad.iter()).zip(first.iter_mut().zip(second)) {
+            *m = b1 * *m + a1 * g;
+            *v = b2 * *v + a2 * (g * g);
+            *p = keep * *p - rate * *m / (v.sqrt() * unbias + epsilon);
+        }
+    }
 }
 
 impl<T: Scalar> Optimizer<T> for Adam {
@@ -53,18 +77,7 @@ impl<T: Scalar> Optimizer<T> for Adam {
     }
 
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
-        let (first, second) = state.split_at_mut(params.len());
-        let number = step.number as f64;
-        let [b1, b2] = [self.beta1, self.beta2].map(T::of);
-        let [a1, a2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-        let rate = T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate;
-        let unbias = T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
-        let epsilon = T::of(self.epsilon);
-        for ((p, &g), (m, v)) in params.iter_mut().zip(grad.iter()).zip(first.iter_mut().zip(second)) {
-            *m = b1 * *m + a1 * g;
-            *v = b2 * *v + a2 * (g * g);
-            *p -= rate * *m / (v.sqrt() * unbias + epsilon);
-        }
+        self.decay_and_step(0.0, step, params, grad, state);
     }
 
     fn validate(&self) -> Result<()> {

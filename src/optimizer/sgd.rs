@@ -1,5 +1,5 @@
-use super::{Optimizer, Step, require_positive};
-use crate::error::require;
+use super::{Optimizer, Step};
+use crate::error::{require, require_positive};
 use crate::{Result, Scalar};
 
 /// Gradient descent, plain or with momentum.

@@ -1,0 +1,52 @@
+use super::Loss;
+use crate::linalg::sum_zip;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
+
+/// Cross-entropy of independent yes-or-no outputs: probabilities z against logits ẑ.
+///
+/// ```text
+/// p = 1/(1 + exp(−ẑ)),   L(z, ẑ) = −Σ z·log p + (1 − z)·log(1 − p)
+///                                =  Σ max(ẑ, 0) − z·ẑ + log(1 + exp(−|ẑ|))
+/// ∂L/∂ẑ = p − z,   ∂L/∂z = −ẑ
+/// ```
+///
+/// The second form is computed; it is finite for all finite logits. Targets must lie in [0, 1].
+///
+/// An output loss only: it is linear in z, hence unbounded below over the stored activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BinaryCrossEntropy;
+
+impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
+    fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+        sum_zip(target.as_slice(), prediction.as_slice(), |z, p| {
+            let positive = if p < T::zero() { T::zero() } else { p };
+            positive - z * p + (-p.abs()).exp().ln_1p()
+        })
+    }
+
+    fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+        let pairs = target.as_slice().iter().zip(prediction.as_slice());
+        for (g, (&z, &p)) in grad.as_mut_slice().iter_mut().zip(pairs) {
+            *g = T::one() / (T::one() + (-p).exp()) - z;
+        }
+    }
+
+    fn target_gradient(&self, _target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+        for (g, &p) in grad.as_mut_slice().iter_mut().zip(prediction.as_slice()) {
+            *g = -p;
+        }
+    }
+
+    fn check_targets(&self, targets: MatRef<'_, T>) -> Result<()> {
+        for (example, z) in targets.columns().enumerate() {
+            if let Some(found) = z.iter().map(|z| z.to_f64()).find(|z| !(0.0..=1.0).contains(z)) {
+                return Err(Error::Target { loss: "BinaryCrossEntropy", example, expected: "in [0, 1]", found });
+            }
+        }
+        Ok(())
+    }
+
+    fn serves_hidden(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,65 @@
+use super::{Adam, Optimizer, Step};
+use crate::error::require_non_negative;
+use crate::{Result, Scalar};
+
+/// [`Adam`] with weight decay apart from the gradient, so that the moments do not rescale it.
+///
+/// ```text
+/// θ ← θ − η·λ·θ,   then Adam's step
+/// ```
+///
+/// η is the learning rate times the schedule's rate, λ the [`weight_decay`](Self::weight_decay). Loshchilov & Hutter
+/// 2019, *Decoupled weight decay regularization*, [arXiv 1711.05101](https://arxiv.org/abs/1711.05101), algorithm 2. There
+/// only the schedule multiplies λ; as in PyTorch's `AdamW`, here the learning rate does so as well. All entries decay,
+/// biases too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    adam: Adam,
+    weight_decay: f64,
+}
+
+impl AdamW {
+    /// λ = 0.01, and [`Adam::new`]'s defaults.
+    pub fn new(learning_rate: f64) -> Self {
+        Self { adam: Adam::new(learning_rate), weight_decay: 0.01 }
+    }
+
+    /// Sets λ ≥ 0.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Sets β₁, as [`Adam::beta1`].
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.adam = self.adam.beta1(beta1);
+        self
+    }
+
+    /// Sets β₂, as [`Adam::beta2`].
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.adam = self.adam.beta2(beta2);
+        self
+    }
+
+    /// Sets ε, as [`Adam::epsilon`].
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.adam = self.adam.epsilon(epsilon);
+        self
+    }
+}
+
+impl<T: Scalar> Optimizer<T> for AdamW {
+    fn slots(&self) -> usize {
+        Optimizer::<T>::slots(&self.adam)
+    }
+
+    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+        self.adam.decay_and_step(self.weight_decay, step, params, grad, state);
+    }
+
+    fn validate(&self) -> Result<()> {
+        Optimizer::<T>::validate(&self.adam)?;
+        require_non_negative::<T>("AdamW::weight_decay", self.weight_decay)
+    }
+}

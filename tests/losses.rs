@@ -1,0 +1,242 @@
+//! The built-in losses against finite differences, closed forms and numbers worked by hand.
+
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use decoupled::{Error, Loss, MatMut, MatRef};
+use rand::rngs::ChaCha12Rng;
+use rand::{RngExt, SeedableRng};
+
+fn value(loss: &dyn Loss<f64>, dim: usize, z: &[f64], p: &[f64]) -> f64 {
+    loss.value(MatRef::new(z, dim, z.len() / dim), MatRef::new(p, dim, p.len() / dim))
+}
+
+/// ∂L/∂z and ∂L/∂ẑ, written over NaN.
+fn gradients(loss: &dyn Loss<f64>, dim: usize, z: &[f64], p: &[f64]) -> [Vec<f64>; 2] {
+    let n = z.len() / dim;
+    let (target, prediction) = (MatRef::new(z, dim, n), MatRef::new(p, dim, n));
+    let mut grads = [vec![f64::NAN; z.len()], vec![f64::NAN; z.len()]];
+    loss.target_gradient(target, prediction, MatMut::new(&mut grads[0], dim, n));
+    loss.gradient(target, prediction, MatMut::new(&mut grads[1], dim, n));
+    grads
+}
+
+/// Targets that are columns of probabilities, and predictions no residual of which is near a whole number,
+/// where the losses with a kink have theirs.
+fn draw(rng: &mut ChaCha12Rng, dim: usize, n: usize) -> [Vec<f64>; 2] {
+    let mut z: Vec<f64> = (0..dim * n).map(|_| rng.random::<f64>() + 0.01).collect();
+    for column in z.chunks_mut(dim) {
+        let sum: f64 = column.iter().sum();
+        column.iter_mut().for_each(|z| *z /= sum);
+    }
+    let mut residual = || f64::from(rng.random_range(-3..3i8)) + rng.random_range(0.05..0.95);
+    let p = z.iter().map(|z| z + residual()).collect();
+    [z, p]
+}
+
+fn all() -> Vec<Box<dyn Loss<f64>>> {
+    vec![
+        Box::new(SquaredError),
+        Box::new(RelativeSquaredError::new()),
+        Box::new(RelativeSquaredError::new().epsilon(0.5)),
+        Box::new(Huber::new(1.0)),
+        Box::new(MeanAbsoluteError),
+        Box::new(SoftmaxCrossEntropy::new()),
+        Box::new(SoftmaxCrossEntropy::new().label_smoothing(0.3)),
+        Box::new(BinaryCrossEntropy),
+    ]
+}
+
+#[test]
+fn both_gradients_equal_fourth_order_differences_on_a_hundred_shapes() {
+    const H: f64 = 1e-3;
+    let mut rng = ChaCha12Rng::seed_from_u64(1);
+    for loss in all() {
+        loss.validate().unwrap();
+        for _ in 0..100 {
+            let (dim, n) = (rng.random_range(1..=40), rng.random_range(1..=40));
+            let mut at = draw(&mut rng, dim, n);
+            loss.check_targets(MatRef::new(&at[0], dim, n)).unwrap();
+            let grads = gradients(&*loss, dim, &at[0], &at[1]);
+            for side in 0..2 {
+                let size = grads[side].iter().fold(0.01, |a: f64, g| a.max(g.abs()));
+                for _ in 0..16 {
+                    let i = rng.random_range(0..dim * n);
+                    let mut moved = |steps: f64| {
+                        let old = at[side][i];
+                        at[side][i] = old + steps * H;
+                        let value = value(&*loss, dim, &at[0], &at[1]);
+                        at[side][i] = old;
+                        value
+                    };
+                    let slope = (8.0 * (moved(1.0) - moved(-1.0)) - (moved(2.0) - moved(-2.0))) / (12.0 * H);
+                    let error = (grads[side][i] - slope).abs() / size;
+                    assert!(error < 1e-6, "{loss:?}, {dim} × {n}, side {side}: {} not {slope}", grads[side][i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_value_is_a_sum_of_one_term_a_column() {
+    let mut rng = ChaCha12Rng::seed_from_u64(2);
+    for loss in all() {
+        let [z, p] = draw(&mut rng, 7, 13);
+        let terms: f64 = z.chunks(7).zip(p.chunks(7)).map(|(z, p)| value(&*loss, 7, z, p)).sum();
+        let whole = value(&*loss, 7, &z, &p);
+        assert!((terms - whole).abs() < 1e-12 * whole, "{loss:?}: {terms} and {whole}");
+    }
+}
+
+#[test]
+fn values_are_those_worked_by_hand() {
+    type Case = (Box<dyn Loss<f64>>, [f64; 2], [f64; 2], f64);
+    let cases: [Case; 9] = [
+        (Box::new(SquaredError), [1.0, 2.0], [4.0, -2.0], 12.5),
+        (Box::new(MeanAbsoluteError), [1.0, 2.0], [4.0, -2.0], 3.5),
+        (Box::new(Huber::new(1.0)), [1.0, 2.0], [1.5, -2.0], 0.125 + 3.5),
+        // s = (1 + 4 + 16 + 4)/4 + ¼ = 6½.
+        (Box::new(RelativeSquaredError::new().epsilon(0.25)), [1.0, 2.0], [4.0, -2.0], 25.0 / 13.0),
+        (Box::new(SoftmaxCrossEntropy::new()), [0.0, 1.0], [0.0, 0.0], 2f64.ln()),
+        (Box::new(SoftmaxCrossEntropy::new()), [0.25, 0.75], [3f64.ln(), 0.0], 4f64.ln() - 0.25 * 3f64.ln()),
+        // t = (0.1, 0.9), p = (¾, ¼).
+        (
+            Box::new(SoftmaxCrossEntropy::new().label_smoothing(0.2)),
+            [0.0, 1.0],
+            [3f64.ln(), 0.0],
+            4f64.ln() - 0.1 * 3f64.ln(),
+        ),
+        (Box::new(BinaryCrossEntropy), [1.0, 0.0], [0.0, 0.0], 2.0 * 2f64.ln()),
+        (Box::new(BinaryCrossEntropy), [0.25, 1.0], [3f64.ln(), 0.0], 4f64.ln() - 0.25 * 3f64.ln() + 2f64.ln()),
+    ];
+    for (loss, z, p, expected) in cases {
+        let found = value(&*loss, 2, &z, &p);
+        assert!((found - expected).abs() < 1e-14, "{loss:?}: {found} not {expected}");
+    }
+}
+
+#[test]
+fn hidden_losses_are_zero_and_flat_where_both_arguments_agree() {
+    let mut rng = ChaCha12Rng::seed_from_u64(3);
+    let [_, z] = draw(&mut rng, 9, 4);
+    for loss in all().into_iter().filter(|loss| loss.serves_hidden()) {
+        for z in [&z, &vec![0.0; 36]] {
+            assert_eq!(value(&*loss, 9, z, z), 0.0, "{loss:?}");
+            assert!(gradients(&*loss, 9, z, z).iter().flatten().all(|&g| g == 0.0), "{loss:?}");
+        }
+    }
+}
+
+#[test]
+fn cross_entropies_do_not_serve_hidden_layers() {
+    let serving: Vec<bool> = all().iter().map(|loss| loss.serves_hidden()).collect();
+    assert_eq!(serving, [true, true, true, true, true, false, false, false]);
+}
+
+#[test]
+fn only_the_relative_error_ignores_a_common_scale_and_charges_nothing_along_it() {
+    let mut rng = ChaCha12Rng::seed_from_u64(4);
+    let [z, p] = draw(&mut rng, 11, 5);
+    let scaled = |x: &[f64], c: f64| x.iter().map(|x| c * x).collect::<Vec<_>>();
+    let ratio = |loss: &dyn Loss<f64>| value(loss, 11, &scaled(&z, 0.1), &scaled(&p, 0.1)) / value(loss, 11, &z, &p);
+    let relative = RelativeSquaredError::new().epsilon(1e-14);
+    assert!((ratio(&relative) - 1.0).abs() < 1e-10, "{}", ratio(&relative));
+    assert!((ratio(&SquaredError) - 0.01).abs() < 1e-15);
+    let grads = gradients(&relative, 11, &z, &p);
+    for j in 0..5 {
+        let column = 11 * j..11 * (j + 1);
+        let along = |x: &[f64], g: &[f64]| x[column.clone()].iter().zip(&g[column.clone()]).map(|(x, g)| x * g).sum();
+        let (dz, dp): (f64, f64) = (along(&z, &grads[0]), along(&p, &grads[1]));
+        assert!((dz + dp).abs() < 1e-11, "⟨z, ∂z⟩ + ⟨ẑ, ∂ẑ⟩ = {dz} + {dp}");
+    }
+}
+
+#[test]
+fn the_relative_error_is_the_squared_error_at_unit_mean_square_and_stays_below_its_bound() {
+    let relative = RelativeSquaredError::new();
+    let (z, p) = ([1.0, -1.0, 1.0, 1.0], [1.0, 1.0, 1.0, -1.0]);
+    assert!((value(&relative, 4, &z, &p) - value(&SquaredError, 4, &z, &p)).abs() < 1e-7);
+    let opposite = z.map(|z| -z);
+    let largest = value(&relative, 4, &z, &opposite);
+    assert!(largest < 8.0 && largest > 8.0 - 1e-6, "{largest} not 2d");
+    assert!(value(&relative, 4, &[1e3; 4], &[0.0; 4]) < 4.0, "inflating one side does not pay");
+}
+
+#[test]
+fn softmax_cross_entropy_is_linear_in_targets_of_any_sum() {
+    let mut rng = ChaCha12Rng::seed_from_u64(5);
+    let [z, p] = draw(&mut rng, 6, 3);
+    let double: Vec<f64> = z.iter().map(|z| 2.0 * z).collect();
+    let loss = SoftmaxCrossEntropy::new();
+    assert_eq!(value(&loss, 6, &double, &p), 2.0 * value(&loss, 6, &z, &p));
+    for (double, single) in gradients(&loss, 6, &double, &p)[1].iter().zip(&gradients(&loss, 6, &z, &p)[1]) {
+        assert!((double - 2.0 * single).abs() < 1e-14, "{double} not 2 · {single}");
+    }
+}
+
+#[test]
+fn extreme_logits_give_finite_values_and_the_right_limits() {
+    let (z, p) = ([1.0, 0.0, 0.0], [-1e4, 1e4, 0.0]);
+    for loss in all() {
+        assert!(value(&*loss, 3, &z, &p).is_finite(), "{loss:?}");
+        assert!(gradients(&*loss, 3, &z, &p).iter().flatten().all(|g| g.is_finite()), "{loss:?}");
+    }
+    assert_eq!(value(&SoftmaxCrossEntropy::new(), 3, &z, &p), 2e4);
+    assert_eq!(gradients(&SoftmaxCrossEntropy::new(), 3, &z, &p)[1], [-1.0, 1.0, 0.0]);
+    assert_eq!(value(&BinaryCrossEntropy, 3, &z, &p), 2e4 + 2f64.ln());
+    assert_eq!(gradients(&BinaryCrossEntropy, 3, &z, &p)[1], [-1.0, 1.0, 0.5]);
+
+    let (z, p) = (z.map(|z| z as f32), p.map(|p| p as f32));
+    let (z, p) = (MatRef::new(&z, 3, 1), MatRef::new(&p, 3, 1));
+    assert_eq!(SoftmaxCrossEntropy::new().value(z, p), 2e4);
+    assert_eq!(BinaryCrossEntropy.value(z, p), 2e4 + 2f32.ln());
+}
+
+#[test]
+fn a_not_a_number_in_the_prediction_reaches_value_and_gradient() {
+    for loss in all() {
+        let (z, p) = ([0.5, 0.5], [f64::NAN, 0.0]);
+        assert!(value(&*loss, 2, &z, &p).is_nan(), "{loss:?}");
+        assert!(gradients(&*loss, 2, &z, &p)[1][0].is_nan(), "{loss:?}");
+    }
+}
+
+#[test]
+fn targets_without_a_meaning_are_refused_with_their_example() {
+    let refused = |loss: &dyn Loss<f64>, bad: [f64; 2], offending: f64| {
+        let targets = [0.5, 0.5, bad[0], bad[1]];
+        match loss.check_targets(MatRef::new(&targets, 2, 2)) {
+            Err(Error::Target { example: 1, found, .. }) => {
+                assert!(found == offending || (found.is_nan() && offending.is_nan()), "{found} not {offending}")
+            }
+            other => panic!("{loss:?}, {bad:?}: {other:?}"),
+        }
+    };
+    let softmax = SoftmaxCrossEntropy::new();
+    refused(&softmax, [1.5, -0.5], -0.5);
+    refused(&softmax, [0.5, f64::NAN], f64::NAN);
+    refused(&softmax, [0.5, 0.75], 1.25);
+    refused(&softmax, [0.0, 0.0], 0.0);
+    refused(&softmax, [f64::INFINITY, 0.0], f64::INFINITY);
+    refused(&BinaryCrossEntropy, [0.0, 1.5], 1.5);
+    refused(&BinaryCrossEntropy, [-0.1, 1.0], -0.1);
+    refused(&BinaryCrossEntropy, [f64::NAN, 1.0], f64::NAN);
+    softmax.check_targets(MatRef::new(&[0.3, 0.70005], 2, 1)).unwrap();
+    BinaryCrossEntropy.check_targets(MatRef::new(&[0.0, 1.0], 2, 1)).unwrap();
+}
+
+#[test]
+fn settings_outside_their_domain_are_refused_by_name() {
+    let refused = |loss: &dyn Loss<f64>, setting: &str| match loss.validate() {
+        Err(Error::HyperParameter { name, .. }) => assert_eq!(name, setting),
+        other => panic!("{loss:?}: {other:?}"),
+    };
+    for x in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        refused(&Huber::new(x), "Huber::delta");
+        refused(&RelativeSquaredError::new().epsilon(x), "RelativeSquaredError::epsilon");
+    }
+    for x in [-0.1, 1.0, f64::NAN] {
+        refused(&SoftmaxCrossEntropy::new().label_smoothing(x), "SoftmaxCrossEntropy::label_smoothing");
+    }
+}
