@@ -31,8 +31,8 @@ fn chain(widths: &[usize], activation: Activation) -> NetworkBuilder<f64> {
 
 /// Replaces all parameters, biases too, by uniform draws scaled with the fan-in.
 fn randomise(net: &mut Net, widths: &[usize], gain: f64, rng: &mut ChaCha12Rng) {
-    for t in 0..net.depth() {
-        let params = uniform(rng, net.params(t).len(), gain * (3.0 / widths[t] as f64).sqrt());
+    for (t, &fan_in) in widths[..net.depth()].iter().enumerate() {
+        let params = uniform(rng, net.params(t).len(), gain * (3.0 / fan_in as f64).sqrt());
         net.set_params(t, &params).unwrap();
     }
 }
@@ -554,7 +554,7 @@ fn backpropagation_gives_the_slopes_of_the_forward_loss() {
                 SoftmaxCrossEntropy::new().value(target, output)
             }
         };
-        for t in 0..depth {
+        for (t, grad) in grads.iter().enumerate() {
             let theta = net.params(t).to_vec();
             let slopes: Vec<f64> = (0..theta.len())
                 .map(|i| {
@@ -568,7 +568,7 @@ fn backpropagation_gives_the_slopes_of_the_forward_loss() {
                 })
                 .collect();
             net.set_params(t, &theta).unwrap();
-            close(&grads[t], &slopes, 1e-7, &format!("layer {t} of {widths:?}, {activation:?}"));
+            close(grad, &slopes, 1e-7, &format!("layer {t} of {widths:?}, {activation:?}"));
         }
     }
 }
