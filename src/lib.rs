@@ -5,6 +5,7 @@ pub mod backprop;
 pub mod bank;
 mod block;
 pub mod data;
+pub mod diagnostics;
 pub mod energy;
 mod error;
 pub mod fit;
