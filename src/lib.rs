@@ -4,6 +4,7 @@ pub mod activation_step;
 pub mod backprop;
 pub mod bank;
 mod block;
+pub mod check;
 pub mod data;
 pub mod diagnostics;
 pub mod energy;
