@@ -165,8 +165,9 @@ impl<T: Scalar> Block<T> {
         }
     }
 
-    /// Θ has moved: every prediction is out of date.
-    pub(crate) fn parameters_moved(&mut self) {
+    /// Θ has moved: every prediction is out of date. Call it when you look at a block again after training;
+    /// [`anchor`](crate::energy::Objective::anchor) does so by itself.
+    pub fn parameters_moved(&mut self) {
         for site in &mut self.sites {
             site.stored.fresh = false;
             site.forward.fresh = false;
@@ -188,10 +189,10 @@ impl<T: Scalar> Block<T> {
 
     /// The ordinary forward pass: a_{t+1} = f(a_t; θ_t) for all t. Leaves z alone.
     pub(crate) fn run_forward(&mut self, layers: &[Arc<dyn Layer<T>>], params: &[Vec<T>]) -> Result<()> {
+        // The parameters may be others than last time, so f(x; θ_0) counts as out of date as well.
+        self.parameters_moved();
         for t in 0..self.layers() {
-            let site = &mut self.sites[t];
-            site.same = t == 0;
-            site.forward.fresh &= t == 0;
+            self.sites[t].same = t == 0;
             self.evaluate(layers, params, t, Reads::Forward)?;
             if let [below, above, ..] = &mut self.sites[t..] {
                 above.a.copy_from_slice(&below.forward.output);
