@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::activation_step::{ActivationStep, Order};
 use crate::block::Reads;
 use crate::optimizer::Sgd;
+use crate::parallel::guarded;
 use crate::parameter_step::Timing;
 use crate::{Optimizer, Result, Scalar, error};
 
@@ -174,6 +175,7 @@ impl<T: Scalar> Method<T> {
         if let Timing::AfterRelaxation { local_steps } = self.timing {
             count("local parameter steps", local_steps)?;
         }
-        self.activation.optimizer.validate()
+        let optimizer = &self.activation.optimizer;
+        guarded("the activation optimizer", 1, || optimizer.validate().map(|()| optimizer.slots()))?.map(drop)
     }
 }

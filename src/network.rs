@@ -154,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub(crate) fn check_data(&self, data: &Dataset<T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
         check_shape("rows of the targets (outputs)", self.output_dim(), data.target_dim())?;
-        self.output_loss.check_targets(data.targets())
+        guarded("check_targets of the loss", self.depth(), || self.output_loss.check_targets(data.targets()))?
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
