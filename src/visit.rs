@@ -112,7 +112,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         match self.rule {
             Rule::Backprop => {
                 for_each(&mut jobs, |Job { lane, examples, .. }| {
-                    lane.load(&net.objective(), data, examples);
+                    lane.load(data, examples);
                     lane.backprop(&net.objective(), metric)
                 })?;
                 follow(net, &jobs, batch.len())?;
@@ -123,7 +123,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                     for_each(&mut jobs, |Job { lane, examples, columns }| {
                         let objective = net.objective();
                         if round == 0 {
-                            lane.load(&objective, data, examples);
+                            lane.load(data, examples);
                             lane.begin(&objective, method, metric, columns)?;
                         } else {
                             lane.block.parameters_moved();
@@ -151,9 +151,9 @@ fn follow<T: Scalar>(net: &mut DecoupledNetwork<T>, jobs: &[Job<'_, '_, T>], exa
 
 impl<T: Scalar> Lane<T> {
     /// Takes the examples' inputs and targets.
-    fn load(&mut self, objective: &Objective<'_, T>, data: &Dataset<T>, examples: &[usize]) {
+    fn load(&mut self, data: &Dataset<T>, examples: &[usize]) {
         let block = &mut self.block;
-        block.resize(objective.layers, examples.len());
+        block.resize(examples.len());
         for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
             let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
             for (column, &example) in columns.zip(examples) {
