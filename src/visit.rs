@@ -228,7 +228,7 @@ impl<T: Scalar> Lane<T> {
     fn store(&mut self, method: &Method<T>, columns: &mut [Column<'_, T>]) -> Result<()> {
         for t in 1..self.block.layers() {
             if !linalg::all_finite(self.block.stored(t).as_slice()) {
-                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored activation below" });
+                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
             }
         }
         let examples = columns.len();

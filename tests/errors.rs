@@ -1,0 +1,452 @@
+//! Every error that the public interface can produce, and that nothing has changed when one is returned.
+
+use std::collections::BTreeSet;
+
+use decoupled::data::{self, Examples};
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder, Optimizer,
+    Result, Scalar, Timing,
+};
+
+const NAN: f64 = f64::NAN;
+const INF: f64 = f64::INFINITY;
+
+macro_rules! refused {
+    ($result:expr, $pattern:pat $(if $guard:expr)?) => {
+        match $result {
+            Err(error) => assert!(matches!(&error, $pattern $(if $guard)?), "another error: {error:?}"),
+            Ok(_) => panic!("accepted: {}", stringify!($result)),
+        }
+    };
+}
+
+fn builder<T: Scalar>() -> NetworkBuilder<T> {
+    DecoupledNetwork::builder(3).dense(4, Activation::Tanh).dense(2, Activation::Identity).threads(1)
+}
+
+fn examples(rows: &[[f64; 3]]) -> Examples<f64> {
+    Examples::from_rows(rows).unwrap()
+}
+
+fn regression(n: usize, inputs: usize, targets: usize) -> Dataset<f64> {
+    let table = |width: usize| {
+        let values: Vec<f64> = (0..n * width).map(|i| (i as f64 * 0.7).sin()).collect();
+        Examples::from_row_slice(&values, n, width).unwrap()
+    };
+    Dataset::regression(table(inputs), table(targets)).unwrap()
+}
+
+#[test]
+fn layers_that_make_no_circuit_are_refused() {
+    refused!(DecoupledNetwork::<f64>::builder(3).build(), Error::Empty { what: "the list of layers" });
+    let dense = |builder: NetworkBuilder<f64>, units| builder.dense(units, Activation::Relu);
+    refused!(dense(DecoupledNetwork::builder(0), 2).build(), Error::ZeroWidth { layer: 0 });
+    refused!(dense(DecoupledNetwork::builder(3), 0).build(), Error::ZeroWidth { layer: 0 });
+    refused!(dense(dense(dense(DecoupledNetwork::builder(3), 2), 0), 2).build(), Error::ZeroWidth { layer: 1 });
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(Dense::new(2, 2)).build(),
+        Error::LayerMismatch { layer: 0, expected: 3, found: 2 }
+    );
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(Dense::new(3, 4)).layer(Dense::new(5, 2)).build(),
+        Error::LayerMismatch { layer: 1, expected: 4, found: 5 }
+    );
+    refused!(DecoupledNetwork::<f64>::builder(3).layer(Chain::new()).build(), Error::ZeroWidth { layer: 0 });
+    let chain = Chain::new().then(Dense::new(3, 4)).then(Dense::new(5, 2));
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(chain).build(),
+        Error::LayerMismatch { expected: 4, found: 5, .. }
+    );
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(Residual::new(Dense::new(3, 4))).build(),
+        Error::Shape { expected: 3, found: 4, .. }
+    );
+}
+
+#[test]
+fn widths_that_do_not_fit_into_memory_are_refused() {
+    for units in [1 << 50, usize::MAX / 4, usize::MAX] {
+        let outcome = DecoupledNetwork::<f64>::builder(1).dense(units, Activation::Identity).build();
+        refused!(outcome, Error::OutOfMemory { .. } | Error::Panicked { what: "param_len", layer: 0, .. });
+        let fixed = Elementwise::new(units, Activation::Tanh);
+        refused!(DecoupledNetwork::<f64>::builder(units).layer(fixed).build(), Error::OutOfMemory { .. });
+    }
+}
+
+#[test]
+fn settings_of_layers_outside_their_domain_are_refused() {
+    let layers: [Box<dyn Fn() -> NetworkBuilder<f64>>; 7] = [
+        Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).bias(NAN))),
+        Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).init(Init::he_normal().gain(NAN)))),
+        Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).init(Init::constant(INF)))),
+        Box::new(|| DecoupledNetwork::builder(3).dense(3, Activation::LeakyRelu(NAN))),
+        Box::new(|| DecoupledNetwork::builder(3).layer(LayerNorm::new(3).epsilon(0.0))),
+        Box::new(|| DecoupledNetwork::builder(3).layer(LayerNorm::new(3).epsilon(NAN))),
+        Box::new(|| DecoupledNetwork::builder(3).layer(Residual::new(Dense::new(3, 3).bias(INF)))),
+    ];
+    for network in layers {
+        refused!(network().build(), Error::HyperParameter { .. });
+    }
+}
+
+#[test]
+fn settings_of_the_network_outside_their_domain_are_refused() {
+    for penalty in [0.0, -1.0, NAN, INF] {
+        refused!(builder::<f64>().penalty(penalty).build(), Error::HyperParameter { name: "penalty", .. });
+        refused!(builder::<f64>().layer_penalty(1, penalty).build(), Error::HyperParameter { name: "penalty", .. });
+    }
+    // Positive and finite, but not in single precision.
+    for penalty in [1e-60, 1e60] {
+        refused!(builder::<f32>().penalty(penalty).build(), Error::HyperParameter { name: "penalty", .. });
+        builder::<f64>().penalty(penalty).build().unwrap();
+    }
+    for t in [0, 2, usize::MAX] {
+        refused!(
+            builder::<f64>().layer_penalty(t, 1.0).build(),
+            Error::LayerIndex { what: "layer_penalty", first: 1, count: 1, found } if *found == t
+        );
+    }
+    for t in [2, usize::MAX] {
+        refused!(
+            builder::<f64>().layer_optimizer(t, Sgd::new(0.1)).build(),
+            Error::LayerIndex { what: "layer_optimizer", first: 0, count: 2, found } if *found == t
+        );
+    }
+    refused!(builder::<f64>().threads(0).build(), Error::HyperParameter { name: "threads", .. });
+}
+
+#[test]
+fn settings_of_losses_outside_their_domain_are_refused() {
+    for share in [1.0, -0.1, NAN] {
+        let loss = SoftmaxCrossEntropy::new().label_smoothing(share);
+        refused!(builder::<f64>().output_loss(loss).build(), Error::HyperParameter { .. });
+    }
+    for size in [0.0, -1.0, NAN, INF] {
+        let relative = RelativeSquaredError::new().epsilon(size);
+        refused!(builder::<f64>().output_loss(Huber::new(size)).build(), Error::HyperParameter { .. });
+        refused!(builder::<f64>().hidden_loss(Huber::new(size)).build(), Error::HyperParameter { .. });
+        refused!(builder::<f64>().hidden_loss(relative).build(), Error::HyperParameter { .. });
+    }
+    let unbounded =
+        |builder: NetworkBuilder<f64>| refused!(builder.build(), Error::Unsupported { what: "hidden loss", .. });
+    unbounded(builder().hidden_loss(SoftmaxCrossEntropy::new()));
+    unbounded(builder().hidden_loss(BinaryCrossEntropy));
+    builder::<f64>().hidden_loss(MeanAbsoluteError).build().unwrap();
+}
+
+fn bad_optimizers() -> Vec<Box<dyn Optimizer<f64>>> {
+    let mut bad: Vec<Box<dyn Optimizer<f64>>> = vec![Box::new(Sgd::new(0.1).nesterov())];
+    for rate in [0.0, -0.1, NAN, INF] {
+        bad.push(Box::new(Sgd::new(rate)));
+        bad.push(Box::new(Adam::new(rate)));
+        bad.push(Box::new(AdamW::new(rate)));
+        bad.push(Box::new(RmsProp::new(rate)));
+        bad.push(Box::new(Adam::new(0.1).epsilon(rate)));
+        bad.push(Box::new(RmsProp::new(0.1).epsilon(rate)));
+        bad.push(Box::new(ClipNorm::new(Sgd::new(0.1), rate)));
+        bad.push(Box::new(ClipValue::new(Sgd::new(0.1), rate)));
+        bad.push(Box::new(ClipNorm::new(Sgd::new(rate), 1.0)));
+        bad.push(Box::new(ClipValue::new(Sgd::new(rate), 1.0)));
+        bad.push(Box::new(WeightDecay::new(Sgd::new(rate), 0.1)));
+        bad.push(Box::new(Scheduled::new(Sgd::new(rate), Schedule::Constant)));
+        bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Exponential { factor: rate })));
+        bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Step { every: 5, factor: rate })));
+    }
+    for share in [1.0, -0.1, NAN] {
+        bad.push(Box::new(Sgd::new(0.1).momentum(share)));
+        bad.push(Box::new(Adam::new(0.1).beta1(share)));
+        bad.push(Box::new(Adam::new(0.1).beta2(share)));
+        bad.push(Box::new(AdamW::new(0.1).beta1(share)));
+        bad.push(Box::new(RmsProp::new(0.1).decay(share)));
+    }
+    for decay in [-0.1, NAN, INF] {
+        bad.push(Box::new(WeightDecay::new(Sgd::new(0.1), decay)));
+        bad.push(Box::new(AdamW::new(0.1).weight_decay(decay)));
+        bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Cosine { total: 5, floor: decay })));
+    }
+    bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Step { every: 0, factor: 0.5 })));
+    bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Cosine { total: 0, floor: 0.5 })));
+    for (rise, start, floor) in [(0.0, 0.1, 0.1), (1.0, 0.1, 0.1), (NAN, 0.1, 0.1), (0.3, NAN, 0.1), (0.3, 0.1, 1.1)] {
+        bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::OneCycle { total: 9, rise, start, floor })));
+    }
+    bad
+}
+
+/// Parameters, bank and epochs.
+fn snapshot(net: &DecoupledNetwork<f64>) -> String {
+    let params: Vec<_> = (0..net.depth()).map(|t| net.params(t)).collect();
+    format!("{params:?} {:?} {}", net.bank(), net.epochs())
+}
+
+#[test]
+fn settings_of_optimizers_outside_their_domain_are_refused_for_parameters_and_activations() {
+    let data = regression(5, 3, 2);
+    let mut net = builder::<f64>().build().unwrap();
+    net.fit(&data, &FitConfig::new().epochs(1)).unwrap();
+    let before = snapshot(&net);
+    for bad in bad_optimizers() {
+        let method = Method::joint(0.1).activation_optimizer(bad);
+        refused!(net.fit(&data, &FitConfig::new().method(method)), Error::HyperParameter { .. });
+    }
+    assert_eq!(snapshot(&net), before);
+    for bad in bad_optimizers() {
+        refused!(builder::<f64>().optimizer(bad).build(), Error::HyperParameter { .. });
+    }
+    for bad in bad_optimizers() {
+        refused!(builder::<f64>().layer_optimizer(1, bad).build(), Error::HyperParameter { .. });
+    }
+}
+
+#[test]
+fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() {
+    let data = regression(5, 3, 2);
+    let mut fresh = builder::<f64>().build().unwrap();
+    let mut trained = fresh.clone();
+    trained.fit(&data, &FitConfig::new().epochs(2)).unwrap();
+    let (other_data, config) = (regression(6, 3, 2), FitConfig::new);
+    let zero_steps = Timing::AfterRelaxation { local_steps: 0 };
+    let mut bad = vec![
+        config().epochs(0),
+        config().batch_size(0),
+        config().method(Method::default().activation_steps(0)),
+        config().method(Method::default().timing(Timing::EveryStep).activation_steps(0)),
+        config().method(Method::default().timing(zero_steps)),
+    ];
+    for rate in [0.0, -1.0, NAN, INF] {
+        bad.push(config().method(Method::joint(rate)));
+        bad.push(config().method(Method::predictive_coding(2, rate)));
+        bad.push(config().method(Method::incremental(2, rate)));
+        bad.push(config().method(Method::backprop_by_sweep(rate)));
+    }
+    for net in [&mut fresh, &mut trained] {
+        let before = snapshot(net);
+        for config in &bad {
+            refused!(net.fit(&other_data, config), Error::HyperParameter { .. });
+        }
+        refused!(net.fit_backprop(&other_data, &config().epochs(0)), Error::HyperParameter { name: "epochs", .. });
+        refused!(net.fit_backprop(&other_data, &config().batch_size(0)), Error::HyperParameter { .. });
+        assert_eq!(snapshot(net), before);
+    }
+}
+
+#[test]
+fn data_that_are_no_data_are_refused() {
+    let good = || examples(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    for bad in [NAN, INF, -INF] {
+        let spoilt = || examples(&[[1.0, 2.0, 3.0], [4.0, bad, 6.0]]);
+        refused!(
+            Dataset::regression(spoilt(), good()),
+            Error::NotFinite { what: "inputs", example: 1, row: 1, value } if value.to_bits() == bad.to_bits()
+        );
+        refused!(
+            Dataset::regression(good(), spoilt()),
+            Error::NotFinite { what: "targets", example: 1, row: 1, value } if value.to_bits() == bad.to_bits()
+        );
+        refused!(Dataset::classification(spoilt(), &[0, 1], 2), Error::NotFinite { what: "inputs", .. });
+    }
+    let three = examples(&[[0.0; 3]; 3]);
+    refused!(Dataset::regression(good(), three), Error::Shape { expected: 2, found: 3, .. });
+    refused!(Dataset::classification(good(), &[0], 2), Error::Shape { expected: 2, found: 1, .. });
+    refused!(Dataset::classification(good(), &[0, 2], 2), Error::LabelOutOfRange { example: 1, label: 2, classes: 2 });
+    refused!(Dataset::classification(good(), &[0, 0], 0), Error::Empty { .. });
+    refused!(Examples::<f64>::from_rows::<[f64; 3]>(&[]), Error::Empty { .. });
+    refused!(Examples::from_rows(&[vec![1.0], vec![1.0, 2.0]]), Error::Shape { expected: 1, found: 2, .. });
+    refused!(Examples::from_row_slice(&[1.0; 5], 2, 3), Error::Shape { expected: 6, found: 5, .. });
+}
+
+#[test]
+fn data_that_do_not_fit_the_network_are_refused_before_anything_changes() {
+    let data = regression(5, 3, 2);
+    let mut net = builder::<f64>().build().unwrap();
+    net.fit(&data, &FitConfig::new().epochs(1)).unwrap();
+    let before = snapshot(&net);
+    for (bad, wide, narrow) in [(regression(5, 4, 2), 3, 4), (regression(5, 3, 1), 2, 1)] {
+        let is_expected =
+            |e: &Error| matches!(e, Error::Shape { expected, found, .. } if (*expected, *found) == (wide, narrow));
+        refused!(net.fit(&bad, &FitConfig::new()), e if is_expected(e));
+        refused!(net.fit_backprop(&bad, &FitConfig::new()), e if is_expected(e));
+        refused!(net.fit(&data, &FitConfig::new().validation(&bad)), e if is_expected(e));
+        refused!(net.evaluate(&bad), e if is_expected(e));
+    }
+    let shape = |rows, expected: usize| {
+        let inputs = vec![0.5; rows * 2];
+        refused!(
+            net.predict(MatRef::new(&inputs, rows, 2)),
+            Error::Shape { expected: e, found, .. } if (*e, *found) == (expected, rows)
+        );
+    };
+    shape(2, 3);
+    shape(4, 3);
+    refused!(
+        net.predict(MatRef::new(&[0.0, 0.0, 0.0, 0.0, 0.0, NAN], 3, 2)),
+        Error::NotFinite { what: "inputs", example: 1, row: 2, value } if value.is_nan()
+    );
+    refused!(net.set_params(2, &[0.0]), Error::LayerIndex { first: 0, count: 2, found: 2, .. });
+    refused!(net.set_params(1, &[0.0]), Error::Shape { expected: 10, found: 1, .. });
+    refused!(net.set_params(1, &[INF; 10]), Error::NotFinite { .. });
+    assert_eq!(snapshot(&net), before);
+    assert_eq!(net.predict(MatRef::new(&[], 3, 0)).unwrap().shape(), (2, 0));
+}
+
+#[test]
+fn targets_without_a_meaning_for_the_loss_are_refused_before_anything_changes() {
+    let data = |second: [f64; 2]| {
+        let targets = Examples::from_rows(&[[0.25, 0.75], second]).unwrap();
+        Dataset::regression(examples(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), targets).unwrap()
+    };
+    let check = |loss: Box<dyn Fn() -> NetworkBuilder<f64>>, bad: &[[f64; 2]]| {
+        let mut net = loss().build().unwrap();
+        net.fit(&data([1.0, 0.0]), &FitConfig::new().epochs(1)).unwrap();
+        let before = snapshot(&net);
+        for &column in bad {
+            let bad = data(column);
+            refused!(net.fit(&bad, &FitConfig::new()), Error::Target { example: 1, .. });
+            refused!(net.fit_backprop(&bad, &FitConfig::new()), Error::Target { example: 1, .. });
+            refused!(net.fit(&data([1.0, 0.0]), &FitConfig::new().validation(&bad)), Error::Target { example: 1, .. });
+            refused!(net.evaluate(&bad), Error::Target { example: 1, .. });
+        }
+        assert_eq!(snapshot(&net), before);
+    };
+    check(Box::new(|| builder().output_loss(SoftmaxCrossEntropy::new())), &[[0.5, 0.6], [-0.5, 1.5], [0.0, 0.0]]);
+    check(Box::new(|| builder().output_loss(BinaryCrossEntropy)), &[[0.5, 1.1], [-0.1, 0.5]]);
+}
+
+/// A fixed map of one number to many equal ones, without parameters.
+#[derive(Debug)]
+struct Spread {
+    input: usize,
+    output: usize,
+}
+
+impl Layer<f64> for Spread {
+    fn input_dim(&self) -> usize {
+        self.input
+    }
+    fn output_dim(&self) -> usize {
+        self.output
+    }
+    fn forward(&self, _: &[f64], input: MatRef<'_, f64>, mut output: MatMut<'_, f64>, _: &mut [f64]) {
+        output.columns_mut().zip(input.columns()).for_each(|(out, x)| out.fill(x[0]));
+    }
+    fn input_gradient(
+        &self,
+        _: &[f64],
+        _: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        mut grad: MatMut<'_, f64>,
+        _: &mut [f64],
+    ) {
+        for (grad, c) in grad.columns_mut().zip(cotangent.columns()) {
+            grad.fill(0.0);
+            grad[0] = c.iter().sum();
+        }
+    }
+}
+
+#[test]
+fn a_bank_above_its_limit_is_refused_before_anything_changes() {
+    let (small, large) = (regression(5, 3, 2), regression(6, 3, 2));
+    let method = || Method::joint(0.1).activation_optimizer(Adam::new(0.1));
+    let config = || FitConfig::new().epochs(1).method(method());
+    let mut free = builder::<f64>().build().unwrap();
+    free.fit(&small, &config()).unwrap();
+    let needed = free.bank().unwrap().bytes();
+    // Four units, each with its activation and two moments, and a step count.
+    assert_eq!(needed, 5 * (4 * 3 * 8 + 8));
+
+    let mut tight = builder::<f64>().bank_limit(needed - 1).build().unwrap();
+    let before = snapshot(&tight);
+    let is_expected = |bytes: usize, limit: usize, error: &Error| matches!(error, Error::BankTooLarge { bytes: b, limit: l, .. } if (*b, *l) == (bytes as u128, limit as u128));
+    refused!(tight.fit(&small, &config()), e if is_expected(needed, needed - 1, e));
+    assert_eq!(snapshot(&tight), before);
+    tight.fit_backprop(&small, &config()).unwrap();
+
+    let mut exact = builder::<f64>().bank_limit(needed).build().unwrap();
+    exact.fit(&small, &config()).unwrap();
+    let before = snapshot(&exact);
+    refused!(exact.fit(&large, &config()), Error::BankTooLarge { rows: 12, examples: 6, .. });
+    assert_eq!(snapshot(&exact), before);
+    exact.fit(&small, &config()).unwrap();
+}
+
+#[test]
+fn a_bank_that_no_machine_could_hold_is_refused_before_anything_changes() {
+    // 2⁴⁷ bytes are all the address space that a process gets; this is more, and the limit allows it.
+    let (width, n) = (4_500_000, 4_500_000);
+    let column = || Examples::from_row_slice(&vec![0.5; n], n, 1).unwrap();
+    let data = Dataset::regression(column(), column()).unwrap();
+    let spread = |input, output| Spread { input, output };
+    let builder = DecoupledNetwork::builder(1).layer(spread(1, width)).layer(spread(width, 1)).threads(1);
+    let mut net = builder.bank_limit(usize::MAX).build().unwrap();
+    let before = snapshot(&net);
+    refused!(net.fit(&data, &FitConfig::new()), Error::OutOfMemory { what: "the activation bank", .. });
+    assert_eq!(snapshot(&net), before);
+}
+
+/// One sample of each variant, from calls that a user can make.
+fn samples() -> Vec<Error> {
+    #[derive(Debug)]
+    struct Panicking;
+    impl<T: Scalar> Loss<T> for Panicking {
+        fn value(&self, _: MatRef<'_, T>, _: MatRef<'_, T>) -> T {
+            T::one()
+        }
+        fn gradient(&self, _: MatRef<'_, T>, _: MatRef<'_, T>, _: MatMut<'_, T>) {
+            panic!("on purpose")
+        }
+        fn target_gradient(&self, _: MatRef<'_, T>, _: MatRef<'_, T>, _: MatMut<'_, T>) {}
+    }
+    fn fit(builder: NetworkBuilder<f64>) -> Result<decoupled::FitReport> {
+        builder.build()?.fit(&regression(5, 3, 2), &FitConfig::new().epochs(3))
+    }
+    fn error<R>(outcome: Result<R>) -> Error {
+        outcome.err().expect("an error")
+    }
+    let file = std::env::temp_dir().join(format!("decoupled-errors-{}.idx", std::process::id()));
+    std::fs::write(&file, b"not an index file").unwrap();
+    let samples = vec![
+        error(DecoupledNetwork::<f64>::builder(3).build()),
+        error(Examples::from_row_slice(&[1.0; 5], 2, 3)),
+        error(builder::<f64>().layer(Dense::new(7, 1)).build()),
+        error(DecoupledNetwork::<f64>::builder(0).dense(2, Activation::Relu).build()),
+        error(builder::<f64>().layer_penalty(9, 1.0).build()),
+        error(builder::<f64>().penalty(NAN).build()),
+        error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
+        error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
+        error(fit(builder().output_loss(BinaryCrossEntropy))),
+        error(fit(builder().bank_limit(10))),
+        error(DecoupledNetwork::<f64>::builder(1).dense(1 << 55, Activation::Identity).build()),
+        error(fit(builder().optimizer(Sgd::new(1e200)))),
+        error(fit(builder().output_loss(Panicking))),
+        error(builder::<f32>().layer(Dense::new(2, 2).bias(1e300)).build()),
+        error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
+        error(data::read_idx_labels("no/such/file")),
+        error(data::read_idx_labels(&file)),
+    ];
+    std::fs::remove_file(&file).unwrap();
+    samples
+}
+
+#[test]
+fn every_variant_is_reached_and_says_what_it_is_about() {
+    let declared: BTreeSet<&str> = include_str!("../src/error.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" {"))
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphabetic()))
+        .collect();
+    let samples = samples();
+    let reached: BTreeSet<String> = samples
+        .iter()
+        .map(|error| format!("{error:?}").chars().take_while(|c| c.is_ascii_alphabetic()).collect())
+        .collect();
+    // No portable way makes the system refuse threads.
+    let missing: Vec<_> = declared.iter().filter(|name| **name != "ThreadPool" && !reached.contains(**name)).collect();
+    assert!(declared.len() > 15 && missing.is_empty(), "not reached: {missing:?}");
+    for error in &samples {
+        let message = error.to_string();
+        assert!(message.len() > 15 && !message.contains('\n'), "{message}");
+    }
+}
