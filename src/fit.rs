@@ -97,6 +97,8 @@ pub struct EpochReport {
     /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
     /// backpropagation.
     pub residuals: Vec<f64>,
+    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
+    pub curvature: Option<f64>,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// Time of the epoch's training, without validation.
@@ -259,6 +261,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        visitor.begin_epoch();
         let before = self.params.clone();
         let mut order: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
@@ -285,6 +288,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             train_score: visitor.scores().then_some(tally.score / n),
             validation: None,
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
+            curvature: visitor.curvature(),
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             time: begin.elapsed(),
         })
