@@ -243,3 +243,104 @@ impl<T: Scalar> Layer<T> for Elementwise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMOOTH: [Activation; 5] =
+        [Activation::Tanh, Activation::Sigmoid, Activation::Softplus, Activation::Gelu, Activation::Silu];
+
+    fn close(found: f64, expected: f64, what: &str) {
+        assert!((found - expected).abs() <= 2e-14 * expected.abs(), "{what}: {found:e} instead of {expected:e}");
+    }
+
+    // Expectations computed with mpmath at 60 digits.
+    #[test]
+    fn values_and_derivatives_are_exact_to_the_last_digits_in_centre_and_tails() {
+        let table = [
+            (Activation::Tanh, -20.0, -1.0, 1.6993417021166355e-17),
+            (Activation::Tanh, -3.0, -0.9950547536867305, 0.00986603716544019),
+            (Activation::Tanh, -0.5, -0.46211715726000974, 0.7864477329659274),
+            (Activation::Tanh, 0.001, 0.0009999996666668, 0.9999990000006667),
+            (Activation::Tanh, 0.75, 0.6351489523872873, 0.5965858082813315),
+            (Activation::Tanh, 4.0, 0.999329299739067, 0.001340950683025897),
+            (Activation::Sigmoid, -20.0, 2.0611536181902037e-09, 2.061153613941849e-09),
+            (Activation::Sigmoid, -3.0, 0.04742587317756678, 0.04517665973091213),
+            (Activation::Sigmoid, -0.5, 0.37754066879814546, 0.2350037122015945),
+            (Activation::Sigmoid, 0.001, 0.5002499999791666, 0.24999993750001043),
+            (Activation::Sigmoid, 0.75, 0.679178699175393, 0.21789499376181404),
+            (Activation::Sigmoid, 4.0, 0.9820137900379085, 0.017662706213291118),
+            (Activation::Softplus, -20.0, 2.061153620314381e-09, 2.0611536181902037e-09),
+            (Activation::Softplus, -3.0, 0.04858735157374206, 0.04742587317756678),
+            (Activation::Softplus, -0.5, 0.4740769841801067, 0.37754066879814546),
+            (Activation::Softplus, 0.001, 0.6936473055599401, 0.5002499999791666),
+            (Activation::Softplus, 0.75, 1.1368710061148999, 0.679178699175393),
+            (Activation::Softplus, 4.0, 4.0181499279178094, 0.9820137900379085),
+            (Activation::Gelu, -20.0, -5.507248237212468e-88, -1.1014360483133464e-86),
+            (Activation::Gelu, -3.0, -0.0040496940948902835, -0.011945647204183927),
+            (Activation::Gelu, -0.5, -0.15426876936299344, 0.13250487534383715),
+            (Activation::Gelu, 0.001, 0.000500398942213911, 0.5007978842948414),
+            (Activation::Gelu, 0.75, 0.5800294857173488, 0.9992257217392351),
+            (Activation::Gelu, 4.0, 3.9998733150326675, 1.0005036496612263),
+            (Activation::Silu, -20.0, -4.122307236380407e-08, -3.9161918660646786e-08),
+            (Activation::Silu, -3.0, -0.14227761953270035, -0.08810410601516962),
+            (Activation::Silu, -0.5, -0.18877033439907273, 0.2600388126973482),
+            (Activation::Silu, 0.001, 0.0005002499999791667, 0.5004999999166667),
+            (Activation::Silu, 0.75, 0.5093840243815447, 0.8425999444967535),
+            (Activation::Silu, 4.0, 3.928055160151634, 1.052664614891073),
+        ];
+        for (activation, x, value, derivative) in table {
+            close(activation.value(x), value, &format!("{activation:?}({x})"));
+            close(activation.derivative(x), derivative, &format!("{activation:?}'({x})"));
+        }
+    }
+
+    #[test]
+    fn nothing_overflows_and_the_limits_are_right_far_out() {
+        for activation in SMOOTH {
+            for x in [1e2, 1e3, 1e4] {
+                let (far, unit) =
+                    if matches!(activation, Activation::Tanh | Activation::Sigmoid) { (1.0, 0.0) } else { (x, 1.0) };
+                close(activation.value(x), far, "right value");
+                assert!((activation.derivative(x) - unit).abs() < 1e-40, "{activation:?}'({x})");
+                let left = if activation == Activation::Tanh { -1.0 } else { 0.0 };
+                assert!((activation.value(-x) - left).abs() < 1e-40, "{activation:?}(-{x})");
+                assert!(activation.derivative(-x).abs() < 1e-40, "{activation:?}'(-{x})");
+                for x in [x as f32, -x as f32] {
+                    assert!(activation.value(x).is_finite() && activation.derivative(x).is_finite());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kinked_functions_take_the_derivative_from_the_left() {
+        let values = |a: Activation| [-2.0, -1.0, 0.0, 1.0, 2.0].map(|x| a.value::<f64>(x));
+        let derivatives = |a: Activation| [-2.0, -1.0, 0.0, 1.0, 2.0].map(|x| a.derivative::<f64>(x));
+        assert_eq!(values(Activation::Relu), [0.0, 0.0, 0.0, 1.0, 2.0]);
+        assert_eq!(derivatives(Activation::Relu), [0.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(values(Activation::LeakyRelu(0.25)), [-0.5, -0.25, 0.0, 1.0, 2.0]);
+        assert_eq!(derivatives(Activation::LeakyRelu(0.25)), [0.25, 0.25, 0.25, 1.0, 1.0]);
+        assert_eq!(values(Activation::HardTanh), [-1.0, -1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(derivatives(Activation::HardTanh), [0.0, 0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(values(Activation::Identity), [-2.0, -1.0, 0.0, 1.0, 2.0]);
+        assert_eq!(derivatives(Activation::Identity), [1.0; 5]);
+    }
+
+    #[test]
+    fn a_nan_goes_through_every_function() {
+        let kinked = [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.1), Activation::HardTanh];
+        for activation in SMOOTH.into_iter().chain(kinked) {
+            assert!(activation.value(f64::NAN).is_nan(), "{activation:?}");
+        }
+    }
+
+    #[test]
+    fn a_slope_that_is_not_finite_is_refused() {
+        for slope in [f64::NAN, f64::INFINITY] {
+            let layer = Elementwise::new(1, Activation::LeakyRelu(slope));
+            assert!(matches!(Layer::<f64>::validate(&layer), Err(crate::Error::HyperParameter { .. })));
+        }
+    }
+}

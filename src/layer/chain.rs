@@ -183,3 +183,38 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         first.param_gradient(params, input, cotangent, grad, cache);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{Activation, Dense, Elementwise};
+
+    #[test]
+    fn a_chain_worked_by_hand_has_these_values_and_gradients() {
+        // relu(2z + 1), then 3u: 3·relu(2z + 1) at z = 2 and −3.
+        let chain =
+            Chain::new().then(Dense::new(1, 1)).then(Elementwise::new(1, Activation::Relu)).then(Dense::new(1, 1));
+        let (params, input) = ([2.0, 1.0, 3.0, 0.0], MatRef::new(&[2.0, -3.0], 1, 2));
+        let (mut output, mut cache) = ([f64::NAN; 2], vec![f64::NAN; chain.cache_len(2)]);
+        chain.forward(&params, input, MatMut::new(&mut output, 1, 2), &mut cache);
+        assert_eq!(output, [15.0, 0.0]);
+        let cotangent = MatRef::new(&[1.0, 10.0], 1, 2);
+        let (mut by_input, mut by_params) = ([f64::NAN; 2], [f64::NAN; 4]);
+        chain.input_gradient(&params, input, cotangent, MatMut::new(&mut by_input, 1, 2), &mut cache);
+        assert_eq!(by_input, [6.0, 0.0]);
+        chain.param_gradient(&params, input, cotangent, &mut by_params, &mut cache);
+        assert_eq!(by_params, [6.0, 3.0, 5.0, 11.0]);
+    }
+
+    #[test]
+    fn chains_that_do_not_fit_are_refused() {
+        let refused = |chain: Chain<f64>| chain.validate().unwrap_err();
+        assert!(matches!(refused(Chain::new()), Error::Empty { .. }));
+        let mismatch = refused(Chain::new().then(Dense::new(2, 3)).then(Dense::new(4, 1)));
+        assert!(matches!(mismatch, Error::LayerMismatch { layer: 1, expected: 3, found: 4 }));
+        let zero = refused(Chain::new().then(Dense::new(2, 3)).then(Dense::new(3, 0)));
+        assert!(matches!(zero, Error::ZeroWidth { layer: 1 }));
+        let inner = refused(Chain::new().then(Dense::new(2, 3).bias(f64::NAN)));
+        assert!(matches!(inner, Error::HyperParameter { .. }));
+    }
+}

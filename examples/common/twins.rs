@@ -1,0 +1,108 @@
+//! One network trained twice: decoupled, and by backpropagation from the same start.
+
+use std::ops::ControlFlow;
+
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Result, Scores};
+
+/// What the last line of an example reports, for one network or as the mean over several.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    accuracy: f64,
+    seconds: f64,
+}
+
+/// The outcomes of the network and of its twin.
+pub(crate) type Pair = (Outcome, Option<Outcome>);
+
+/// Trains the twin, if there is to be one, then the network, with a row of the table for each epoch.
+pub(crate) fn train(
+    network: &DecoupledNetwork<f32>,
+    data: &Dataset<f32>,
+    test: &Dataset<f32>,
+    config: &FitConfig<'_, f32>,
+    with_backprop: bool,
+    with_table: bool,
+) -> Result<Pair> {
+    let config = config.clone().validation(test);
+    let (mut network, mut twin) = (network.clone(), network.clone());
+    let twin = if with_backprop { Some(twin.fit_backprop(data, &config)?) } else { None };
+    if with_table {
+        header(twin.is_some());
+    }
+    let report = network.fit_observed(data, &config, |epoch| {
+        if with_table {
+            row(epoch, twin.as_ref().map(|twin| &twin.epochs[epoch.epoch - 1]));
+        }
+        ControlFlow::Continue(())
+    })?;
+    for warning in &report.warnings {
+        println!("warning: {warning:?}");
+    }
+    Ok((Outcome::of(&report), twin.as_ref().map(Outcome::of)))
+}
+
+impl Outcome {
+    fn of(report: &FitReport) -> Self {
+        let accuracy = report.last().and_then(|epoch| epoch.validation).and_then(|scores| scores.score);
+        Self { accuracy: accuracy.unwrap_or(f64::NAN), seconds: report.time().as_secs_f64() }
+    }
+
+    fn mean(outcomes: impl ExactSizeIterator<Item = Self>) -> Self {
+        let share = 1.0 / outcomes.len() as f64;
+        outcomes.fold(Self::default(), |mean, outcome| Self {
+            accuracy: mean.accuracy + share * outcome.accuracy,
+            seconds: mean.seconds + share * outcome.seconds,
+        })
+    }
+}
+
+/// A line for one seed among several.
+pub(crate) fn print_seed(seed: u64, (decoupled, twin): Pair) {
+    let show = |name, Outcome { accuracy, seconds }| format!("{name} {:6.2} % in {seconds:.2} s", 100.0 * accuracy);
+    let twin = twin.map_or_else(String::new, |twin| show(", backpropagation", twin));
+    println!("seed {seed}:{}{twin}", show(" decoupled", decoupled));
+}
+
+/// The last line: means over the seeds.
+pub(crate) fn print_means(pairs: &[Pair]) {
+    let Outcome { accuracy, seconds } = Outcome::mean(pairs.iter().map(|pair| pair.0));
+    let twins: Vec<_> = pairs.iter().filter_map(|pair| pair.1).collect();
+    if twins.is_empty() {
+        println!("decoupled_accuracy={accuracy:.4} seconds={seconds:.3}");
+    } else {
+        let twin = Outcome::mean(twins.into_iter());
+        println!(
+            "decoupled_accuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}",
+            twin.accuracy, twin.seconds
+        );
+    }
+}
+
+fn header(with_backprop: bool) {
+    let (title, columns) = if with_backprop { ("│ backpropagation", "│   loss   train    test") } else { ("", "") };
+    println!("       decoupled                                                          {title}");
+    println!("epoch     energy    loss   train    test   residual of hidden layers, %    {columns}");
+}
+
+fn row(epoch: &EpochReport, twin: Option<&EpochReport>) {
+    let residuals = residuals(&epoch.residuals);
+    print!("{:5} {:10.4} {}   {residuals:<31}", epoch.epoch, epoch.energy, scores(epoch));
+    println!("{}", twin.map_or_else(String::new, |twin| format!("│{}", scores(twin))));
+}
+
+fn scores(epoch: &EpochReport) -> String {
+    let percent = |score: Option<f64>| 100.0 * score.unwrap_or(f64::NAN);
+    let test = percent(epoch.validation.and_then(|Scores { score, .. }| score));
+    format!("{:7.4} {:6.2}% {test:6.2}%", epoch.train_loss, percent(epoch.train_score))
+}
+
+/// ‖z − ẑ‖ / ‖z‖ in percent, from the lowest hidden layer to the highest; the middle of a deep network is left out.
+fn residuals(residuals: &[f64]) -> String {
+    let show = |part: &[f64]| part.iter().map(|r| format!("{:.2}", 100.0 * r)).collect::<Vec<_>>().join(" ");
+    match residuals {
+        [low @ .., _] if low.len() >= 5 => {
+            format!("{} … {}", show(&residuals[..2]), show(&residuals[residuals.len() - 2..]))
+        }
+        all => show(all),
+    }
+}

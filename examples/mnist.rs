@@ -1,0 +1,229 @@
+//! The same comparison on MNIST, with every choice of the method open: which preset, how many activation steps of what
+//! size, what the parameter step reads, which loss, how deep. Here you learn which choices keep up with backpropagation,
+//! which do not, and what each costs.
+//!
+//! The four unpacked IDX files (`train-images-idx3-ubyte` and so on) are read from the folder that `MNIST_DIR` names;
+//! without it the example says so and ends. Fashion-MNIST and KMNIST come in the same format.
+//!
+//! ```text
+//! MNIST_DIR=… cargo run --release --example mnist -- --method joint --activation-rate 0.1 --epochs 3
+//! ```
+
+use std::fmt::Debug;
+
+use decoupled::layer::Activation;
+use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::optimizer::{Adam, AdamW, Sgd};
+use decoupled::{
+    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Reads, Result, Start, Timing, data,
+};
+
+#[path = "common/options.rs"]
+mod options;
+#[path = "common/twins.rs"]
+mod twins;
+
+use options::{Options, refuse};
+
+const USAGE: &str = "\
+network
+  --widths A,B,…           hidden layers (256,256), or as many of one width by
+  --width W --depth D      (256, 2)
+  --activation NAME        relu, leaky_relu, tanh, sigmoid, softplus, gelu, silu, hard_tanh, identity (relu)
+  --loss ce|mse            softmax cross-entropy or squared error at the output (ce)
+  --penalty P              weight of the hidden losses (1)
+method
+  --method NAME            default, joint, predictive_coding, incremental, backprop_by_sweep (default)
+  --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
+  --activation-rate R      their size (the preset's; 0.2 where it asks for a number)
+  --z-momentum M           momentum of the activation steps; needs --activation-rate
+  --order jacobi|reverse   all layers at once, or from the output to the input (the preset's)
+  --start anchored|persisted   at the forward pass, or where the last visit ended (the preset's)
+  --reads forward|stored   input of the parameter step (the preset's)
+  --local-steps N          parameter steps after the activation steps (the preset's)
+training
+  --lr R                   learning rate of Adam (0.001)
+  --weight-decay W         makes it AdamW (0)
+  --epochs N               visits to every example (10)
+  --batch N                examples in a batch (128)
+  --examples N             the first N of the training part (all)
+  --seed S, --seeds N      N runs from the seeds S, S + 1, … (0, 1)
+  --threads N              (all)
+  --no-bp                  without the twin";
+
+fn main() {
+    let mut options = Options::from_command_line(USAGE);
+    let settings = Settings::take(&mut options);
+    options.finish();
+    match std::env::var_os("MNIST_DIR") {
+        None => println!(
+            "skipped: training on MNIST, because MNIST_DIR is not set. Let it name a folder with the unpacked files\n\
+             train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte;\n\
+             https://github.com/fgnt/mnist mirrors them, http://yann.lecun.com/exdb/mnist is where they come from.\n\
+             The example `quickstart` needs no files."
+        ),
+        Some(folder) => {
+            let run = data::mnist(folder).and_then(|(train, test)| settings.run(&train, &test));
+            run.unwrap_or_else(|error| options::fail(&error));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Settings {
+    widths: Vec<usize>,
+    activation: Activation,
+    squared_error: bool,
+    penalty: f64,
+    method: Method<f32>,
+    learning_rate: f64,
+    weight_decay: f64,
+    epochs: usize,
+    batch: usize,
+    examples: Option<usize>,
+    first_seed: u64,
+    seeds: u64,
+    threads: Option<usize>,
+    with_backprop: bool,
+}
+
+impl Settings {
+    fn take(options: &mut Options) -> Self {
+        let penalty = options.value("penalty", 1.0);
+        Self {
+            widths: widths(options),
+            activation: activation(options),
+            squared_error: choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
+            penalty,
+            method: method(options, penalty),
+            learning_rate: options.value("lr", 1e-3),
+            weight_decay: options.value("weight-decay", 0.0),
+            epochs: options.value("epochs", 10),
+            batch: options.value("batch", 128),
+            examples: options.optional("examples"),
+            first_seed: options.value("seed", 0),
+            seeds: options.value("seeds", 1),
+            threads: options.optional("threads"),
+            with_backprop: !options.flag("no-bp"),
+        }
+    }
+
+    fn run(&self, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<()> {
+        let part = self.examples.map(|count| train.take(count)).transpose()?;
+        let train = part.as_ref().unwrap_or(train);
+        println!("{} examples, hidden layers {:?}\n{:?}\n", train.len(), self.widths, self.method);
+        let mut pairs = Vec::new();
+        for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
+            let network = self.network(train.input_dim()).seed(seed).build()?;
+            let config =
+                FitConfig::new().method(self.method.clone()).epochs(self.epochs).batch_size(self.batch).seed(seed);
+            let pair = twins::train(&network, train, test, &config, self.with_backprop, seed == self.first_seed)?;
+            if seed == self.first_seed {
+                println!();
+            }
+            twins::print_seed(seed, pair);
+            pairs.push(pair);
+        }
+        println!();
+        twins::print_means(&pairs);
+        Ok(())
+    }
+
+    fn network(&self, input_dim: usize) -> NetworkBuilder<f32> {
+        let mut network = DecoupledNetwork::builder(input_dim).penalty(self.penalty);
+        for &width in &self.widths {
+            network = network.dense(width, self.activation);
+        }
+        network = network.dense(10, Activation::Identity);
+        network = match self.squared_error {
+            true => network.output_loss(SquaredError),
+            false => network.output_loss(SoftmaxCrossEntropy::new()),
+        };
+        network = match self.weight_decay {
+            0.0 => network.optimizer(Adam::new(self.learning_rate)),
+            decay => network.optimizer(AdamW::new(self.learning_rate).weight_decay(decay)),
+        };
+        match self.threads {
+            Some(threads) => network.threads(threads),
+            None => network,
+        }
+    }
+}
+
+fn widths(options: &mut Options) -> Vec<usize> {
+    match (options.optional("widths"), options.optional("width"), options.optional("depth")) {
+        (None, width, depth) => vec![width.unwrap_or(256); depth.unwrap_or(2)],
+        (Some(list), None, None) => {
+            let list: String = list;
+            let width =
+                |word: &str| word.parse().unwrap_or_else(|_| refuse(format!("--widths does not take {list:?}")));
+            list.split(',').map(width).collect()
+        }
+        _ => refuse("--widths goes without --width and --depth"),
+    }
+}
+
+fn activation(options: &mut Options) -> Activation {
+    let choices = [
+        ("relu", Activation::Relu),
+        ("leaky_relu", Activation::LeakyRelu(0.01)),
+        ("tanh", Activation::Tanh),
+        ("sigmoid", Activation::Sigmoid),
+        ("softplus", Activation::Softplus),
+        ("gelu", Activation::Gelu),
+        ("silu", Activation::Silu),
+        ("hard_tanh", Activation::HardTanh),
+        ("identity", Activation::Identity),
+    ];
+    choice(options, "activation", choices).unwrap_or(Activation::Relu)
+}
+
+/// A preset, and what the command line changes in it.
+fn method(options: &mut Options, penalty: f64) -> Method<f32> {
+    let steps: Option<usize> = options.optional("activation-steps");
+    let rate: Option<f64> = options.optional("activation-rate");
+    let (k, eta) = (steps.unwrap_or(4), rate.unwrap_or(0.2));
+    let presets: [(&str, fn(usize, f64, f64) -> Method<f32>); 5] = [
+        ("default", |_, _, _| Method::default()),
+        ("joint", |_, eta, _| Method::joint(eta)),
+        ("predictive_coding", |k, eta, _| Method::predictive_coding(k, eta)),
+        ("incremental", |k, eta, _| Method::incremental(k, eta)),
+        ("backprop_by_sweep", |_, _, penalty| Method::backprop_by_sweep(penalty)),
+    ];
+    let preset = choice(options, "method", presets).unwrap_or(presets[0].1);
+    let mut method = preset(k, eta, penalty);
+    if let Some(steps) = steps {
+        method = method.activation_steps(steps);
+    }
+    match (rate, options.optional("z-momentum")) {
+        (Some(rate), momentum) => {
+            method = method.activation_optimizer(Sgd::new(rate).momentum(momentum.unwrap_or(0.0)));
+        }
+        (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
+        (None, None) => {}
+    }
+    if let Some(order) = choice(options, "order", [("jacobi", Order::Jacobi), ("reverse", Order::ReverseGaussSeidel)]) {
+        method = method.order(order);
+    }
+    if let Some(start) = choice(options, "start", [("anchored", Start::Anchored), ("persisted", Start::Persisted)]) {
+        method = method.start(start);
+    }
+    if let Some(reads) = choice(options, "reads", [("forward", Reads::Forward), ("stored", Reads::Stored)]) {
+        method = method.reads(reads);
+    }
+    if let Some(local_steps) = options.optional("local-steps") {
+        method = method.timing(Timing::AfterRelaxation { local_steps });
+    }
+    method
+}
+
+/// The meaning of the word after `--name`, if it is there.
+fn choice<V: Copy, const N: usize>(options: &mut Options, name: &str, choices: [(&str, V); N]) -> Option<V> {
+    let word: String = options.optional(name)?;
+    let known = choices.iter().find(|(choice, _)| *choice == word);
+    let (_, meaning) = known.unwrap_or_else(|| {
+        let names = choices.map(|(choice, _)| choice).join(", ");
+        refuse(format!("--{name} takes one of {names}, not {word:?}"))
+    });
+    Some(*meaning)
+}

@@ -1,0 +1,216 @@
+use super::{
+    Subject,
+    difference::{Outcome, compare},
+    gaussian, guard, rounding,
+};
+use crate::{
+    Error, Layer, MatMut, MatRef, Result, Scalar,
+    linalg::norm_squared,
+    random::{Purpose, stream},
+};
+
+/// Points that are tried before the differences count as hopeless.
+const POINTS: usize = 6;
+
+/// Checks a layer against the contract of [`Layer`], on batches of 1, 3 and 8 examples.
+///
+/// * Its widths are not zero and [`validate`](Layer::validate) accepts it.
+/// * Initial parameters are finite, and the same for the same random stream.
+/// * `forward` and the gradients give the same bits each time, in any order, and overwrite what they write, the cache included.
+/// * No example influences another.
+/// * Both gradients agree with differences, at random inputs and parameters near the initial ones.
+///
+/// # Errors
+/// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the layer panics, [`Error::ZeroWidth`], or
+/// whatever `validate` finds.
+///
+/// # Example
+///
+/// ```
+/// use decoupled::{check, layer::Dense};
+///
+/// check::layer::<f64>(&Dense::new(5, 3))?;
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+pub fn layer<T: Scalar>(layer: &dyn Layer<T>) -> Result<()> {
+    [1, 3, 8].into_iter().try_for_each(|examples| layer_at(layer, examples, 0))
+}
+
+/// As [`layer()`], on one batch of `examples` columns, all drawn from `seed`.
+///
+/// # Errors
+/// As [`layer()`]; [`Error::Empty`] without examples.
+pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> Result<()> {
+    if examples == 0 {
+        return Err(Error::Empty { what: "the batch to check a layer with" });
+    }
+    if layer.input_dim() == 0 || layer.output_dim() == 0 {
+        return Err(Error::ZeroWidth { layer: 0 });
+    }
+    guard("validate", || layer.validate())??;
+    let subject = Subject::new(layer);
+    let initial = initial_params(&subject, layer, seed)?;
+    for point in 0..POINTS {
+        let mut rng = stream(seed, Purpose::Probe, point, 0);
+        // Off the initial values, which may sit on a kink: a zero weight below a ReLU.
+        let spread = T::one() / T::of(layer.input_dim() as f64).sqrt();
+        let params = initial.iter().map(|&p| p + spread * T::standard_normal(&mut rng)).collect();
+        let trial = Trial { subject: &subject, layer, params, examples };
+        let input = gaussian(layer.input_dim() * examples, &mut rng);
+        let cotangents = [0, 1].map(|_| gaussian(layer.output_dim() * examples, &mut rng));
+        if point == 0 {
+            trial.pure_and_overwriting(&input, &cotangents)?;
+            trial.independent_columns(&input, &cotangents[0])?;
+        }
+        if trial.gradients(&input, &cotangents[0], &mut rng)? == Outcome::Agrees {
+            return Ok(());
+        }
+    }
+    Err(subject.breach("differences of forward settle on a derivative at some random point", 1.0, 0.0))
+}
+
+fn initial_params<T: Scalar>(subject: &Subject, layer: &dyn Layer<T>, seed: u64) -> Result<Vec<T>> {
+    let draw = || {
+        let mut params = vec![T::zero(); layer.param_len()];
+        guard("init_params", || layer.init_params(&mut params, &mut stream(seed, Purpose::Init, 0, 0)))?;
+        Ok(params)
+    };
+    let params = draw()?;
+    subject.finite("initial parameters", &params)?;
+    subject.same("initial parameters, drawn again from the same stream", &params, &draw()?)?;
+    Ok(params)
+}
+
+struct Trial<'a, T> {
+    subject: &'a Subject,
+    layer: &'a dyn Layer<T>,
+    params: Vec<T>,
+    examples: usize,
+}
+
+/// What one forward pass leaves, for the gradients to be called on.
+struct Pass<T> {
+    input: Vec<T>,
+    output: Vec<T>,
+    cache: Vec<T>,
+}
+
+impl<T: Scalar> Trial<'_, T> {
+    fn empty_pass(&self, examples: usize) -> Pass<T> {
+        let nan = |len| vec![T::of(f64::NAN); len];
+        Pass {
+            input: Vec::new(),
+            output: nan(self.layer.output_dim() * examples),
+            cache: nan(self.layer.cache_len(examples)),
+        }
+    }
+
+    fn run(&self, pass: &mut Pass<T>, params: &[T], input: &[T]) -> Result<()> {
+        pass.input = input.to_vec();
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let examples = input.len() / inputs;
+        let output = MatMut::new(&mut pass.output, outputs, examples);
+        let input = MatRef::new(input, inputs, examples);
+        guard("forward", || self.layer.forward(params, input, output, &mut pass.cache))
+    }
+
+    fn forward(&self, params: &[T], input: &[T]) -> Result<Pass<T>> {
+        let mut pass = self.empty_pass(input.len() / self.layer.input_dim());
+        self.run(&mut pass, params, input)?;
+        Ok(pass)
+    }
+
+    fn input_gradient(&self, pass: &mut Pass<T>, cotangent: &[T]) -> Result<Vec<T>> {
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let examples = pass.input.len() / inputs;
+        let mut grad = vec![T::of(f64::NAN); pass.input.len()];
+        let input = MatRef::new(&pass.input, inputs, examples);
+        let cotangent = MatRef::new(cotangent, outputs, examples);
+        let out = MatMut::new(&mut grad, inputs, examples);
+        guard("input_gradient", || self.layer.input_gradient(&self.params, input, cotangent, out, &mut pass.cache))?;
+        Ok(grad)
+    }
+
+    fn param_gradient(&self, pass: &mut Pass<T>, cotangent: &[T]) -> Result<Vec<T>> {
+        let mut grad = vec![T::of(f64::NAN); self.params.len()];
+        if grad.is_empty() {
+            return Ok(grad);
+        }
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let examples = pass.input.len() / inputs;
+        let input = MatRef::new(&pass.input, inputs, examples);
+        let cotangent = MatRef::new(cotangent, outputs, examples);
+        let out = &mut grad[..];
+        guard("param_gradient", || self.layer.param_gradient(&self.params, input, cotangent, out, &mut pass.cache))?;
+        Ok(grad)
+    }
+
+    fn pure_and_overwriting(&self, input: &[T], [c, other]: &[Vec<T>; 2]) -> Result<()> {
+        let subject = self.subject;
+        let reference = self.forward(&self.params, input)?;
+        subject.finite("output of forward into buffers full of NaN", &reference.output)?;
+        let by_input = self.input_gradient(&mut self.forward(&self.params, input)?, c)?;
+        subject.finite("input_gradient into a buffer full of NaN", &by_input)?;
+        let by_params = self.param_gradient(&mut self.forward(&self.params, input)?, c)?;
+        subject.finite("param_gradient into a buffer full of NaN", &by_params)?;
+
+        let mut pass = self.empty_pass(self.examples);
+        let elsewhere: Vec<T> = input.iter().map(|&x| T::of(0.5) - x).collect();
+        self.run(&mut pass, &self.params, &elsewhere)?;
+        self.run(&mut pass, &self.params, input)?;
+        subject.same("output of forward into used buffers", &reference.output, &pass.output)?;
+        self.input_gradient(&mut pass, other)?;
+        self.param_gradient(&mut pass, other)?;
+        let order = "after other gradient calls on the same forward pass";
+        for _ in 0..2 {
+            let (what, found) = (format!("param_gradient {order}"), self.param_gradient(&mut pass, c)?);
+            subject.same(&what, &by_params, &found)?;
+            let (what, found) = (format!("input_gradient {order}"), self.input_gradient(&mut pass, c)?);
+            subject.same(&what, &by_input, &found)?;
+        }
+        Ok(())
+    }
+
+    fn independent_columns(&self, input: &[T], cotangent: &[T]) -> Result<()> {
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let mut batch = self.forward(&self.params, input)?;
+        let by_input = self.input_gradient(&mut batch, cotangent)?;
+        let by_params = self.param_gradient(&mut batch, cotangent)?;
+        let mut sum = vec![T::zero(); self.params.len()];
+        for j in 0..self.examples {
+            let mut single = self.forward(&self.params, &input[j * inputs..][..inputs])?;
+            let close = |what: &str, together: &[T], alone: &[T], rows: usize| {
+                let what = format!("{what} of example {j} in a batch, against the example alone");
+                self.subject.close(&what, alone, &together[j * rows..][..rows], rounding(together))
+            };
+            close("output", &batch.output, &single.output, outputs)?;
+            let c = &cotangent[j * outputs..][..outputs];
+            close("input_gradient", &by_input, &self.input_gradient(&mut single, c)?, inputs)?;
+            for (s, g) in sum.iter_mut().zip(self.param_gradient(&mut single, c)?) {
+                *s += g;
+            }
+        }
+        let what = "param_gradient of a batch, against the sum over its examples";
+        self.subject.close(what, &sum, &by_params, rounding(&by_params))
+    }
+
+    fn gradients(&self, input: &[T], cotangent: &[T], rng: &mut dyn rand::Rng) -> Result<Outcome> {
+        let mut pass = self.forward(&self.params, input)?;
+        self.subject.finite("output of forward", &pass.output)?;
+        let by_input = self.input_gradient(&mut pass, cotangent)?;
+        let by_params = self.param_gradient(&mut pass, cotangent)?;
+        let inner = |output: &[T]| output.iter().zip(cotangent).map(|(y, c)| y.to_f64() * c.to_f64()).sum::<f64>();
+        let products: Vec<T> = pass.output.iter().zip(cotangent).map(|(&y, &c)| y * c).collect();
+        let scale = norm_squared(&products).to_f64().sqrt();
+
+        let along_input = compare(self.subject, "input_gradient", (input, &by_input), scale, rng, |input| {
+            Ok(inner(&self.forward(&self.params, input)?.output))
+        })?;
+        if self.params.is_empty() || along_input == Outcome::Unsettled {
+            return Ok(along_input);
+        }
+        compare(self.subject, "param_gradient", (&self.params, &by_params), scale, rng, |params| {
+            Ok(inner(&self.forward(params, input)?.output))
+        })
+    }
+}
