@@ -85,8 +85,8 @@ pub struct EpochReport {
     /// Its number, counted from 1 over the life of the network.
     pub epoch: usize,
     /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
-    /// were at hand: after the activation steps when the parameter step reads stored activations, before the last of them
-    /// when it reads forward ones. For backpropagation the forward loss.
+    /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
+    /// before the last of them. For backpropagation the forward loss.
     pub energy: f64,
     /// Mean forward loss over the visits, each before its parameter step.
     pub train_loss: f64,
