@@ -162,8 +162,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
             let examples = input.len() / layer.input_dim();
             let mut output = vec![T::zero(); layer.output_dim() * examples];
-            let mut cache = vec![T::zero(); layer.cache_len(examples)];
             guarded("forward", t, || {
+                let mut cache = vec![T::zero(); layer.cache_len(examples)];
                 let input = MatRef::new(&input, layer.input_dim(), examples);
                 layer.forward(params, input, MatMut::new(&mut output, layer.output_dim(), examples), &mut cache);
             })?;

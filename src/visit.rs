@@ -153,7 +153,7 @@ impl<T: Scalar> Lane<T> {
     /// Takes the examples' inputs and targets.
     fn load(&mut self, objective: &Objective<'_, T>, data: &Dataset<T>, examples: &[usize]) {
         let block = &mut self.block;
-        block.resize(objective.layers, examples.len());
+        block.resize(examples.len());
         for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
             let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
             for (column, &example) in columns.zip(examples) {
