@@ -86,7 +86,7 @@ impl<T: Scalar> ActivationStep<T> {
         require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
-        self.optimizer.validate()
+        guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
     }
 
     /// Relaxes a block: all sweeps, from an optimizer without memory.

@@ -184,7 +184,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
     /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
-    /// [`Error::Diverged`]; the parameters are then the last finite ones, and the network can be used and trained on.
+    /// [`Error::Diverged`]; the parameters are then those that the epoch started with, the optimizers (after a divergence the
+    /// bank as well) start anew, and the network can be used and trained on.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }
@@ -275,7 +276,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             true => Ok(tally),
             false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
         });
-        let tally = tally.map_err(|error| self.recover(error, before.clone(), epoch))?;
+        let tally = tally.map_err(|error| self.recover(error, rule, before.clone(), epoch))?;
 
         self.epochs = epoch;
         let n = tally.examples as f64;
@@ -310,15 +311,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(tally)
     }
 
-    /// Leaves the network usable after an error: finite parameters, and optimizers without memory of what led there.
-    fn recover(&mut self, error: Error, before: Vec<Vec<T>>, epoch: usize) -> Error {
-        if !self.params.iter().all(|params| linalg::all_finite(params)) {
-            self.params = before;
-        }
+    /// Leaves the network usable after an error: the parameters that the epoch started with, and neither optimizers nor,
+    /// after a divergence, a bank with a memory of what led there.
+    fn recover(&mut self, error: Error, rule: Rule<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
+        self.params = before;
         self.trained.iter_mut().for_each(|layer| layer.state.fill(T::zero()));
         self.updates = 0;
         match error {
-            Error::Diverged { layer, quantity, .. } => Error::Diverged { layer, epoch, quantity },
+            Error::Diverged { layer, quantity, .. } => {
+                if let Rule::Decoupled(_) = rule {
+                    self.bank = None;
+                }
+                Error::Diverged { layer, epoch, quantity }
+            }
             other => other,
         }
     }

@@ -139,7 +139,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         match self.rule {
             Rule::Backprop => {
                 for_each(&mut jobs, |Job { lane, examples, .. }| {
-                    lane.load(&net.objective(), data, examples);
+                    lane.load(data, examples);
                     lane.backprop(&net.objective(), metric)
                 })?;
                 follow(net, &jobs, batch.len())?;
@@ -150,7 +150,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                     for_each(&mut jobs, |Job { lane, examples, columns }| {
                         let objective = net.objective();
                         if round == 0 {
-                            lane.load(&objective, data, examples);
+                            lane.load(data, examples);
                             lane.begin(&objective, method, metric, columns)?;
                         } else {
                             lane.block.parameters_moved();
@@ -178,8 +178,8 @@ fn follow<T: Scalar>(net: &mut DecoupledNetwork<T>, jobs: &[Job<'_, '_, T>], exa
 
 impl<T: Scalar> Lane<T> {
     /// Takes the examples' inputs and targets.
-    fn load(&mut self, objective: &Objective<'_, T>, data: &Dataset<T>, examples: &[usize]) {
-        self.block.resize(objective.layers, examples.len());
+    fn load(&mut self, data: &Dataset<T>, examples: &[usize]) {
+        self.block.resize(examples.len());
         fill(&mut self.block, data, examples);
         self.tally = Tally { examples: examples.len(), ..Tally::default() };
     }
