@@ -1,14 +1,90 @@
-//! Feed-forward networks trained without a sequential backward pass.
+//! Feed-forward networks trained **without a sequential backward pass**.
+//!
+//! # The method from zero
+//!
+//! A network of T layers maps `z_t` to `ẑ_{t+1} = f(z_t; θ_t)`. Backpropagation runs an example up through all layers and its
+//! error down again, one layer after the other; every gradient is a product over all layers above.
+//!
+//! Here every training example keeps, for every hidden layer, an **auxiliary activation** z_t of its own, stored in the
+//! [activation bank](ActivationBank) and trained like a parameter. Each layer reads its own *stored* input and is asked to
+//! hit its own *stored* target:
+//!
+//! ```text
+//! L(Θ, Z) = Σ_i [ L_y(z_T, ẑ_T) + Σ_{t=1}^{T−1} μ_t L_h(z_t, ẑ_t) ],      z_0 = x and z_T = y given
+//! ```
+//!
+//! The first term is the error at the output, the others ask that what is stored and what is computed agree; where they do,
+//! this is an ordinary network. Each gradient is local:
+//!
+//! * the **activation step** moves z_t, and needs its two neighbours,
+//! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
+//!
+//! so all layers can step at once, and no error travels through a product of Jacobians. The equations stand in [`energy`],
+//! once; the ways to minimise them are values of [`Method`]; [`DecoupledNetwork`] owns layers, parameters and bank.
+//!
+//! ```
+//! use decoupled::layer::Activation;
+//! use decoupled::loss::SoftmaxCrossEntropy;
+//! use decoupled::{DecoupledNetwork, FitConfig, data};
+//!
+//! let (train, test) = data::digits::<f32>()?.stratified_split(0.8, 0)?;
+//! let mut network = DecoupledNetwork::builder(train.input_dim())
+//!     .dense(64, Activation::Relu)
+//!     .dense(10, Activation::Identity)
+//!     .output_loss(SoftmaxCrossEntropy::new())
+//!     .build()?;
+//! let mut twin = network.clone();
+//!
+//! let config = FitConfig::new().epochs(10).batch_size(32);
+//! network.fit(&train, &config)?; // layer-local gradients
+//! twin.fit_backprop(&train, &config)?; // the chain rule: same start, same batches
+//!
+//! let accuracy = network.evaluate(&test)?.score.unwrap();
+//! let of_twin = twin.evaluate(&test)?.score.unwrap();
+//! assert!(accuracy > 0.9 && of_twin > 0.9);
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
+//! # What is where
+//!
+//! | you want to | look at |
+//! |---|---|
+//! | see the objective and its gradients | [`energy`] |
+//! | choose how to train | [`Method`], [`FitConfig`] |
+//! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
+//! | get data in | [`data`], [`Dataset`] |
+//! | compare with backpropagation | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
+//!
+//! # Promises
+//!
+//! * The same seed gives the same bits, at any number of threads, for parameters, bank and reports.
+//! * Bad input is a typed [`enum@Error`] before anything changes; a layer of yours that panics or goes to NaN ends the fit
+//!   with an error, and the network stays usable.
+//! * Columns are examples, everywhere inside; constructors that take rows say so.
+//!
+//! # What it is not
+//!
+//! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
+//!   nets, no GPU.
+//! * Not a way round the arithmetic: on one machine and a shallow net, backpropagation is the cheaper of the two. What the
+//!   default costs, and what it reaches, stands at [`Method`].
+//! * Not free of memory: the bank takes the hidden widths times the number of examples.
+//!
+//! # Features
+//!
+//! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
+//! * `csv`: [`data`] reads tables.
 
-pub mod activation_step;
+mod activation_step;
 pub mod backprop;
-pub mod bank;
+mod bank;
 mod block;
 pub mod check;
 pub mod data;
+pub mod diagnostics;
 pub mod energy;
 mod error;
-pub mod fit;
+mod fit;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
@@ -18,7 +94,7 @@ mod metric;
 mod network;
 pub mod optimizer;
 mod parallel;
-pub mod parameter_step;
+mod parameter_step;
 mod random;
 mod scalar;
 mod visit;

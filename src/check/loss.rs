@@ -44,9 +44,7 @@ pub fn loss<T: Scalar>(loss: &dyn Loss<T>, dim: usize) -> Result<()> {
             let mut targets: Vec<T> = gaussian(dim * examples, &mut rng);
             if guard("check_targets", || loss.check_targets(MatRef::new(&targets, dim, examples)))?.is_err() {
                 for column in targets.chunks_exact_mut(dim) {
-                    // One row alone would be 1, on the edge; it gets the share of the first of two classes.
-                    let rest = if dim == 1 { T::one() } else { T::zero() };
-                    let sum = column.iter().map(|t| t.exp()).sum::<T>() + rest;
+                    let sum = column.iter().map(|t| t.exp()).sum::<T>();
                     column.iter_mut().for_each(|t| *t = t.exp() / sum);
                 }
             }
@@ -224,7 +222,7 @@ mod tests {
         }
         fn check_targets(&self, targets: MatRef<'_, f64>) -> Result<()> {
             let share =
-                |column: &[f64]| column.iter().all(|&t| t > 0.0 && t < 1.0) && column.iter().sum::<f64>() < 1.0 + 1e-9;
+                |column: &[f64]| column.iter().all(|&t| t > 0.0 && t <= 1.0) && column.iter().sum::<f64>() < 1.0 + 1e-9;
             if *self == Self::RefusesAll || *self == Self::SharesOnly && !targets.columns().all(share) {
                 return Err(Error::Target { loss: "Custom", example: 0, expected: "shares", found: -1.0 });
             }
