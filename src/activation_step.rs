@@ -32,7 +32,8 @@ pub enum Order {
 #[derive(Clone, Debug)]
 pub struct ActivationStep<T> {
     pub(crate) order: Order,
-    pub(crate) steps: usize,
+    /// Sweeps; without a number, one more than there are hidden layers.
+    pub(crate) steps: Option<usize>,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,
     /// The optimizer's rate times λmax, where λmax is to be followed.
     pub(crate) stable: Option<f64>,
@@ -63,7 +64,7 @@ impl<T: Scalar> Memory<T> {
 impl<T: Scalar> ActivationStep<T> {
     /// `steps` sweeps in this order with this rule.
     pub fn new(order: Order, steps: usize, optimizer: impl Optimizer<T> + 'static) -> Self {
-        Self { order, steps, optimizer: Arc::new(optimizer), stable: None }
+        Self { order, steps: Some(steps), optimizer: Arc::new(optimizer), stable: None }
     }
 
     /// Multiplies the rule's rate by fraction/λmax, with λmax the present [`curvature`]: for a plain gradient step of rate
@@ -71,6 +72,11 @@ impl<T: Scalar> ActivationStep<T> {
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
         self
+    }
+
+    /// Sweeps in a circuit of `depth` layers.
+    pub(crate) fn sweeps(&self, depth: usize) -> usize {
+        self.steps.unwrap_or(depth)
     }
 
     /// The factor on the rule's rate at a block's present activations, and λmax if it was asked for.
@@ -83,7 +89,8 @@ impl<T: Scalar> ActivationStep<T> {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
+        let steps = self.steps.unwrap_or(1);
+        require(steps > 0, "activation steps", "at least 1", steps as f64)?;
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
@@ -97,7 +104,7 @@ impl<T: Scalar> ActivationStep<T> {
         let mut memory = Memory::default();
         memory.reset(block, self.optimizer.slots());
         let (rate, _) = self.rate(objective, block)?;
-        (0..self.steps).try_for_each(|_| self.sweep(objective, block, &mut memory, rate))
+        (0..self.sweeps(block.layers())).try_for_each(|_| self.sweep(objective, block, &mut memory, rate))
     }
 
     /// One step of every hidden layer.

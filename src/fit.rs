@@ -130,6 +130,12 @@ pub enum Warning {
         /// Mean forward loss on the training data then and `WINDOW` epochs before.
         train_loss: (f64, f64),
     },
+    /// The activation steps are too few for the depth: in every visit a signal that starts at the output crosses one layer a
+    /// Jacobi step, and these layers see none. Take more steps, or [`Order::ReverseGaussSeidel`](crate::Order).
+    OutOfReach {
+        /// How many layers, from the input, are never trained.
+        layers: usize,
+    },
 }
 
 impl Warning {
@@ -236,6 +242,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
+        if let Rule::Decoupled(method) = rule
+            && let layers @ 1.. = method.unreached(self.depth())
+        {
+            report.warnings.push(Warning::OutOfReach { layers });
+        }
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             for _ in 0..config.epochs {

@@ -1,6 +1,6 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
-use crate::activation_step::{ActivationStep, Memory};
+use crate::activation_step::Memory;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
@@ -145,7 +145,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                 follow(net, &jobs, batch.len())?;
             }
             Rule::Decoupled(method) => {
-                let rounds = method.rounds();
+                let rounds = method.rounds(net.depth());
                 for round in 0..rounds {
                     for_each(&mut jobs, |Job { lane, examples, columns }| {
                         let objective = net.objective();
@@ -217,7 +217,7 @@ impl<T: Scalar> Lane<T> {
 
     /// One round: activation steps and parameter gradients, as the method orders them.
     fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize, rate: T) -> Result<()> {
-        let ActivationStep { steps, .. } = method.activation;
+        let steps = method.activation.sweeps(self.block.layers());
         // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
         // parameter step reads the forward ones: measure before the last sweep instead.
         let early = method.reads == Reads::Forward && round == 0;
