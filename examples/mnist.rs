@@ -59,7 +59,7 @@ fn main() {
         None => println!(
             "skipped: training on MNIST, because MNIST_DIR is not set. Let it name a folder with the unpacked files\n\
              train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte;\n\
-             https://github.com/fgnt/mnist mirrors them, http://yann.lecun.com/exdb/mnist is where they come from.\n\
+             https://github.com/cvdfoundation/mnist, a mirror of the original site, links to them.\n\
              The example `quickstart` needs no files."
         ),
         Some(folder) => {
@@ -117,15 +117,10 @@ impl Settings {
             let network = self.network(train.input_dim()).seed(seed).build()?;
             let config =
                 FitConfig::new().method(self.method.clone()).epochs(self.epochs).batch_size(self.batch).seed(seed);
-            let pair = twins::train(&network, train, test, &config, self.with_backprop, seed == self.first_seed)?;
-            if seed == self.first_seed {
-                println!();
-            }
-            twins::print_seed(seed, pair);
-            pairs.push(pair);
+            let with_table = seed == self.first_seed;
+            pairs.push(twins::train(&network, train, test, &config, self.with_backprop, with_table)?);
         }
-        println!();
-        twins::print_means(&pairs);
+        twins::report(&pairs);
         Ok(())
     }
 
@@ -183,15 +178,14 @@ fn method(options: &mut Options, penalty: f64) -> Method<f32> {
     let steps: Option<usize> = options.optional("activation-steps");
     let rate: Option<f64> = options.optional("activation-rate");
     let (k, eta) = (steps.unwrap_or(4), rate.unwrap_or(0.2));
-    let presets: [(&str, fn(usize, f64, f64) -> Method<f32>); 5] = [
-        ("default", |_, _, _| Method::default()),
-        ("joint", |_, eta, _| Method::joint(eta)),
-        ("predictive_coding", |k, eta, _| Method::predictive_coding(k, eta)),
-        ("incremental", |k, eta, _| Method::incremental(k, eta)),
-        ("backprop_by_sweep", |_, _, penalty| Method::backprop_by_sweep(penalty)),
+    let presets = [
+        ("default", Method::default()),
+        ("joint", Method::joint(eta)),
+        ("predictive_coding", Method::predictive_coding(k, eta)),
+        ("incremental", Method::incremental(k, eta)),
+        ("backprop_by_sweep", Method::backprop_by_sweep(penalty)),
     ];
-    let preset = choice(options, "method", presets).unwrap_or(presets[0].1);
-    let mut method = preset(k, eta, penalty);
+    let mut method = choice(options, "method", presets).unwrap_or_default();
     if let Some(steps) = steps {
         method = method.activation_steps(steps);
     }
@@ -218,12 +212,11 @@ fn method(options: &mut Options, penalty: f64) -> Method<f32> {
 }
 
 /// The meaning of the word after `--name`, if it is there.
-fn choice<V: Copy, const N: usize>(options: &mut Options, name: &str, choices: [(&str, V); N]) -> Option<V> {
+fn choice<V: Clone, const N: usize>(options: &mut Options, name: &str, choices: [(&str, V); N]) -> Option<V> {
     let word: String = options.optional(name)?;
-    let known = choices.iter().find(|(choice, _)| *choice == word);
-    let (_, meaning) = known.unwrap_or_else(|| {
+    let Some((_, meaning)) = choices.iter().find(|(choice, _)| *choice == word) else {
         let names = choices.map(|(choice, _)| choice).join(", ");
         refuse(format!("--{name} takes one of {names}, not {word:?}"))
-    });
-    Some(*meaning)
+    };
+    Some(meaning.clone())
 }

@@ -49,14 +49,8 @@ fn run(seeds: u64, epochs: usize, with_backprop: bool) -> Result<()> {
             .seed(seed)
             .build()?;
         let config = FitConfig::new().epochs(epochs).batch_size(32).seed(seed);
-        let pair = twins::train(&network, &train, &test, &config, with_backprop, seed == 0)?;
-        if seed == 0 {
-            println!();
-        }
-        twins::print_seed(seed, pair);
-        pairs.push(pair);
+        pairs.push(twins::train(&network, &train, &test, &config, with_backprop, seed == 0)?);
     }
-    println!();
-    twins::print_means(&pairs);
+    twins::report(&pairs);
     Ok(())
 }

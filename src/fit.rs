@@ -85,8 +85,8 @@ pub struct EpochReport {
     /// Its number, counted from 1 over the life of the network.
     pub epoch: usize,
     /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
-    /// were at hand: after the activation steps when the parameter step reads stored activations, before the last of them
-    /// when it reads forward ones. For backpropagation the forward loss.
+    /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
+    /// before the last of them. For backpropagation the forward loss.
     pub energy: f64,
     /// Mean forward loss over the visits, each before its parameter step.
     pub train_loss: f64,
@@ -97,6 +97,8 @@ pub struct EpochReport {
     /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
     /// backpropagation.
     pub residuals: Vec<f64>,
+    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
+    pub curvature: Option<f64>,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// Time of the epoch's training, without validation.
@@ -127,6 +129,12 @@ pub enum Warning {
         energy: (f64, f64),
         /// Mean forward loss on the training data then and `WINDOW` epochs before.
         train_loss: (f64, f64),
+    },
+    /// The activation steps are too few for the depth: in every visit a signal that starts at the output crosses one layer a
+    /// Jacobi step, and these layers see none. Take more steps, or [`Order::ReverseGaussSeidel`](crate::Order).
+    OutOfReach {
+        /// How many layers, from the input, are never trained.
+        layers: usize,
     },
 }
 
@@ -234,6 +242,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
+        if let Rule::Decoupled(method) = rule
+            && let layers @ 1.. = method.unreached(self.depth())
+        {
+            report.warnings.push(Warning::OutOfReach { layers });
+        }
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             for _ in 0..config.epochs {
@@ -260,6 +273,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        visitor.begin_epoch();
         let before = self.params.clone();
         let mut order: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
@@ -286,6 +300,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             train_score: visitor.scores().then_some(tally.score / n),
             validation: None,
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
+            curvature: visitor.curvature(),
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             time: begin.elapsed(),
         })

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::activation_step::{ActivationStep, Order};
 use crate::block::Reads;
 use crate::optimizer::Sgd;
-use crate::parallel::guarded;
 use crate::parameter_step::Timing;
 use crate::{Optimizer, Result, Scalar, error};
 
@@ -35,9 +34,12 @@ pub struct Method<T> {
 }
 
 impl<T: Scalar> Default for Method<T> {
-    /// What measured best beside the BP twin at a fair cost.
+    /// [`predictive_coding`](Method::predictive_coding) with one step more than there are hidden layers, so that the
+    /// signal reaches the lowest, of 0.7/λmax.
     fn default() -> Self {
-        Self::predictive_coding(4, 0.2)
+        let mut method = Self::predictive_coding(1, 1.0).stable(0.7);
+        method.activation.steps = None;
+        method
     }
 }
 
@@ -107,13 +109,19 @@ impl<T: Scalar> Method<T> {
 
     /// Activation steps a visit.
     pub fn activation_steps(mut self, steps: usize) -> Self {
-        self.activation.steps = steps;
+        self.activation.steps = Some(steps);
         self
     }
 
     /// The rule that moves the activations.
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.activation.optimizer = Arc::new(optimizer);
+        self
+    }
+
+    /// Lets the activation rate follow the energy's curvature: [`ActivationStep::stable`].
+    pub fn stable(mut self, fraction: f64) -> Self {
+        self.activation = self.activation.stable(fraction);
         self
     }
 
@@ -141,7 +149,7 @@ impl<T: Scalar> Method<T> {
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
         let hidden = depth - 1;
-        let steps = self.activation.steps;
+        let steps = self.activation.sweeps(depth);
         let sweep = match self.activation.order {
             Order::Jacobi => 2,
             Order::ReverseGaussSeidel => 1 + hidden,
@@ -161,21 +169,29 @@ impl<T: Scalar> Method<T> {
         }
     }
 
+    /// How many layers, from the input, get no parameter gradient in a visit of a circuit of `depth` layers: a signal that
+    /// starts at the output crosses one layer in a Jacobi step.
+    pub(crate) fn unreached(&self, depth: usize) -> usize {
+        let reach = match (self.start, self.activation.order, self.timing) {
+            (Start::Anchored, Order::Jacobi, Timing::AfterRelaxation { .. }) => self.activation.sweeps(depth),
+            (Start::Anchored, Order::Jacobi, Timing::EveryStep) => self.activation.sweeps(depth) - 1,
+            _ => depth,
+        };
+        (depth - 1).saturating_sub(reach)
+    }
+
     /// Parameter steps a visit.
-    pub(crate) fn rounds(&self) -> usize {
+    pub(crate) fn rounds(&self, depth: usize) -> usize {
         match self.timing {
             Timing::AfterRelaxation { local_steps } => local_steps,
-            Timing::EveryStep => self.activation.steps,
+            Timing::EveryStep => self.activation.sweeps(depth),
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let count = |name, n: usize| error::require(n > 0, name, "at least 1", n as f64);
-        count("activation steps", self.activation.steps)?;
         if let Timing::AfterRelaxation { local_steps } = self.timing {
-            count("local parameter steps", local_steps)?;
+            error::require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
         }
-        let optimizer = &self.activation.optimizer;
-        guarded("the activation optimizer", 1, || optimizer.validate().map(|()| optimizer.slots()))?.map(drop)
+        self.activation.validate()
     }
 }

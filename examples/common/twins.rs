@@ -1,5 +1,6 @@
 //! One network trained twice: decoupled, and by backpropagation from the same start.
 
+use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
 use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Result, Scores};
@@ -14,7 +15,7 @@ pub(crate) struct Outcome {
 /// The outcomes of the network and of its twin.
 pub(crate) type Pair = (Outcome, Option<Outcome>);
 
-/// Trains the twin, if there is to be one, then the network, with a row of the table for each epoch.
+/// Trains the twin, if there is to be one, then the network; prints a table with a row for each epoch, or one line.
 pub(crate) fn train(
     network: &DecoupledNetwork<f32>,
     data: &Dataset<f32>,
@@ -38,7 +39,10 @@ pub(crate) fn train(
     for warning in &report.warnings {
         println!("warning: {warning:?}");
     }
-    Ok((Outcome::of(&report), twin.as_ref().map(Outcome::of)))
+    let pair = (Outcome::of(&report), twin.as_ref().map(Outcome::of));
+    let twin = pair.1.map_or_else(String::new, |twin| format!(", backpropagation {twin}"));
+    println!("{}decoupled {}{twin}", if with_table { "\n" } else { "" }, pair.0);
+    Ok(pair)
 }
 
 impl Outcome {
@@ -56,15 +60,15 @@ impl Outcome {
     }
 }
 
-/// A line for one seed among several.
-pub(crate) fn print_seed(seed: u64, (decoupled, twin): Pair) {
-    let show = |name, Outcome { accuracy, seconds }| format!("{name} {:6.2} % in {seconds:.2} s", 100.0 * accuracy);
-    let twin = twin.map_or_else(String::new, |twin| show(", backpropagation", twin));
-    println!("seed {seed}:{}{twin}", show(" decoupled", decoupled));
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:6.2} % in {:.2} s", 100.0 * self.accuracy, self.seconds)
+    }
 }
 
-/// The last line: means over the seeds.
-pub(crate) fn print_means(pairs: &[Pair]) {
+/// The last line of an example: means over the seeds.
+pub(crate) fn report(pairs: &[Pair]) {
+    println!();
     let Outcome { accuracy, seconds } = Outcome::mean(pairs.iter().map(|pair| pair.0));
     let twins: Vec<_> = pairs.iter().filter_map(|pair| pair.1).collect();
     if twins.is_empty() {
@@ -79,9 +83,10 @@ pub(crate) fn print_means(pairs: &[Pair]) {
 }
 
 fn header(with_backprop: bool) {
-    let (title, columns) = if with_backprop { ("│ backpropagation", "│   loss   train    test") } else { ("", "") };
-    println!("       decoupled                                                          {title}");
-    println!("epoch     energy    loss   train    test   residual of hidden layers, %    {columns}");
+    let (title, columns) =
+        if with_backprop { (" │ backpropagation", " │   loss   train    test") } else { ("", "") };
+    println!("{:73}{title}", "       decoupled");
+    println!("epoch     energy    loss   train    test   residual of hidden layers, %   {columns}");
 }
 
 fn row(epoch: &EpochReport, twin: Option<&EpochReport>) {

@@ -1,0 +1,124 @@
+//! Which layers a visit reaches, and the step that follows the curvature.
+
+use decoupled::data::Examples;
+use decoupled::layer::Activation;
+use decoupled::{
+    Dataset, DecoupledNetwork, FitConfig, Method, Order, Result, Scalar, Timing, Warning, curvature, data, nalgebra,
+};
+use nalgebra::DMatrix;
+
+/// Hidden widths 6, five hidden layers.
+fn deep<T: Scalar>() -> Result<(DecoupledNetwork<T>, Dataset<T>)> {
+    let data = data::two_moons(32, 0.1, 0)?;
+    let mut builder = DecoupledNetwork::builder(2);
+    for _ in 0..5 {
+        builder = builder.dense(6, Activation::Tanh);
+    }
+    Ok((builder.dense(2, Activation::Identity).build()?, data))
+}
+
+#[test]
+fn the_warning_counts_exactly_the_layers_that_did_not_move() -> Result<()> {
+    for timing in [Timing::AfterRelaxation { local_steps: 1 }, Timing::EveryStep] {
+        for steps in 1..=7 {
+            let (mut net, data) = deep::<f64>()?;
+            let before: Vec<Vec<f64>> = (0..net.depth()).map(|t| net.params(t).to_vec()).collect();
+            let method = Method::predictive_coding(steps, 0.1).timing(timing).reads(decoupled::Reads::Stored);
+            let report = net.fit(&data, &FitConfig::new().method(method).epochs(1).full_batch())?;
+            let unmoved = (0..net.depth()).filter(|&t| net.params(t) == &before[t][..]).count();
+            let expected = if unmoved > 0 { vec![Warning::OutOfReach { layers: unmoved }] } else { vec![] };
+            assert_eq!(report.warnings, expected, "{timing:?}, {steps} steps");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_default_reaches_every_layer() -> Result<()> {
+    let (mut net, data) = deep::<f64>()?;
+    let report = net.fit(&data, &FitConfig::new().epochs(1).full_batch())?;
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+    assert!(report.epochs[0].update_norms.iter().all(|&norm| norm > 0.0));
+    Ok(())
+}
+
+/// For a linear chain the Hessian in Z is block tridiagonal: μ_t + μ_{t+1} W_tᵀW_t on the diagonal, −μ_{t+1} W_t beside it.
+#[test]
+fn the_curvature_of_a_linear_chain_is_that_of_a_dense_eigensolver() -> Result<()> {
+    for (seed, penalty) in [(1, 0.3), (2, 1.0), (3, 7.0)] {
+        let (widths, inputs) = ([4, 7, 5, 3], [[0.3, -1.0, 0.5, 2.0], [1.0, 0.2, -0.7, 0.1]]);
+        let mut builder = DecoupledNetwork::<f64>::builder(4).penalty(penalty).seed(seed);
+        for &width in &widths[1..] {
+            builder = builder.dense(width, Activation::Identity);
+        }
+        let net = builder.build()?;
+        let weights = |t: usize| {
+            DMatrix::from_column_slice(widths[t + 1], widths[t], &net.params(t)[..widths[t] * widths[t + 1]])
+        };
+        let (w1, w2) = (weights(1), weights(2));
+        let mut hessian = DMatrix::<f64>::identity(12, 12) * penalty;
+        let mut add = |row, col, block: DMatrix<f64>| {
+            let mut view = hessian.view_mut((row, col), block.shape());
+            view += &block;
+        };
+        add(0, 0, w1.transpose() * &w1 * penalty);
+        add(7, 7, w2.transpose() * &w2);
+        add(7, 0, -&w1 * penalty);
+        add(0, 7, -w1.transpose() * penalty);
+        let expected = hessian.symmetric_eigenvalues().max();
+
+        let data = Dataset::regression(Examples::from_rows(&inputs)?, Examples::from_rows(&[[1.0; 3]; 2])?)?;
+        let objective = net.objective();
+        let mut block = objective.block(2);
+        block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+        block.stored_mut(3).copy_from_slice(data.targets().as_slice());
+        objective.anchor(&mut block)?;
+        let (z1, found) = (block.stored(1).as_slice().to_vec(), curvature(&objective, &mut block, 200)?);
+        assert!((found / expected - 1.0).abs() < 0.01, "{found} instead of {expected}");
+        assert!(found <= expected * (1.0 + 1e-6));
+        assert_eq!(block.stored(1).as_slice(), z1, "activations are left as they were");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stable_fraction_is_a_rate_in_units_of_the_curvature() -> Result<()> {
+    let (mut net, data) = deep::<f64>()?;
+    let mut twin = net.clone();
+    let follow = Method::predictive_coding(6, 1.0).stable(0.5);
+    let report = net.fit(&data, &FitConfig::new().method(follow).epochs(1).full_batch())?;
+    let largest = report.epochs[0].curvature.expect("the method follows the curvature");
+    let fixed = Method::predictive_coding(6, 0.5 / largest);
+    twin.fit(&data, &FitConfig::new().method(fixed).epochs(1).full_batch())?;
+    for t in 0..net.depth() {
+        for (a, b) in net.params(t).iter().zip(twin.params(t)) {
+            assert!((a - b).abs() < 1e-12, "{a} {b}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_beyond() -> Result<()> {
+    let (net, data) = deep::<f64>()?;
+    let objective = net.objective();
+    for order in [Order::Jacobi, Order::ReverseGaussSeidel] {
+        for (fraction, stable) in [(0.5, true), (1.5, true), (4.0, false)] {
+            let mut block = objective.block(data.len());
+            block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+            block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
+            objective.anchor(&mut block)?;
+            let start = objective.energy(&mut block)?;
+            let rate = fraction / curvature(&objective, &mut block, 60)?;
+            Method::predictive_coding(60, rate).order(order).activation_step().relax(&objective, &mut block)?;
+            let end = objective.energy(&mut block)?;
+            match (stable, order) {
+                (true, _) => assert!(end < start, "{order:?} {fraction}: {start} to {end}"),
+                // A reverse sweep may bear a larger step: it needs only each layer's own block to be stable.
+                (false, Order::Jacobi) => assert!(end > start, "{order:?} {fraction}: {start} to {end}"),
+                (false, Order::ReverseGaussSeidel) => {}
+            }
+        }
+    }
+    Ok(())
+}
