@@ -71,8 +71,15 @@ fn history(epochs: &[EpochReport]) -> Vec<u64> {
             validation.loss,
             validation.score.unwrap(),
         ];
+        // A method that does not follow the curvature reports none.
+        let curvature = e.curvature.unwrap_or(-1.0);
         let lists = e.residuals.iter().chain(&e.update_norms).copied();
-        scalars.into_iter().chain([e.residuals.len() as f64]).chain(lists).map(f64::to_bits).collect::<Vec<_>>()
+        scalars
+            .into_iter()
+            .chain([e.residuals.len() as f64, curvature])
+            .chain(lists)
+            .map(f64::to_bits)
+            .collect::<Vec<_>>()
     };
     epochs.iter().flat_map(numbers).collect()
 }
