@@ -2,6 +2,7 @@
 
 use nalgebra::DMatrixView;
 
+use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
 /// The stored activations z_t^i of all hidden layers t and examples i.
@@ -35,7 +36,7 @@ impl<T: Scalar> ActivationBank<T> {
     /// A bank of zeros for hidden layers of the given `widths`, with `slots` state entries an activation.
     ///
     /// # Errors
-    /// [`Error::BankTooLarge`] before anything is allocated.
+    /// [`Error::BankTooLarge`] before anything is allocated, [`Error::OutOfMemory`].
     pub(crate) fn new(widths: &[usize], slots: usize, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
         let mut offsets = vec![0];
         offsets.extend(widths.iter().scan(0usize, |row, width| {
@@ -49,12 +50,7 @@ impl<T: Scalar> ActivationBank<T> {
             let rows = usize::try_from(all_rows).unwrap_or(usize::MAX);
             return Err(Error::BankTooLarge { bytes, rows, examples, limit: limit as u128 });
         }
-        let zeros = |len: usize| {
-            let mut buffer = Vec::new();
-            buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what: "the activation bank", bytes })?;
-            buffer.resize(len, T::zero());
-            Ok(buffer)
-        };
+        let zeros = |len: usize| filled("the activation bank", len, T::zero());
         Ok(Self {
             activations: zeros(rows * examples)?,
             state: zeros(rows * slots * examples)?,

@@ -78,27 +78,26 @@ impl<T: Scalar> Block<T> {
             gradient: vec![Vec::new(); widths.len()],
             widths,
         };
-        block.resize(layers, examples);
+        block.resize(examples);
         block
     }
 
     /// Makes room for another number of examples; nothing that the block held is of use afterwards.
-    pub(crate) fn resize(&mut self, layers: &[Arc<dyn Layer<T>>], examples: usize) {
+    pub(crate) fn resize(&mut self, examples: usize) {
         self.examples = examples;
-        for (t, (site, layer)) in self.sites.iter_mut().zip(layers).enumerate() {
+        for (t, site) in self.sites.iter_mut().enumerate() {
             let (below, above) = (self.widths[t] * examples, self.widths[t + 1] * examples);
             site.z.resize(below, T::zero());
             site.a.resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
             for evaluation in [&mut site.stored, &mut site.forward] {
                 evaluation.output.resize(above, T::zero());
-                evaluation.cache.resize(layer.cache_len(examples), T::zero());
                 evaluation.fresh = false;
             }
             self.gradient[t].resize(below, T::zero());
             self.cotangent[t + 1].resize(above, T::zero());
         }
-        self.target.resize(self.widths[layers.len()] * examples, T::zero());
+        self.target.resize(self.widths[self.sites.len()] * examples, T::zero());
     }
 
     /// Number of layers T.
@@ -165,8 +164,9 @@ impl<T: Scalar> Block<T> {
         }
     }
 
-    /// Θ has moved: every prediction is out of date.
-    pub(crate) fn parameters_moved(&mut self) {
+    /// Θ has moved: every prediction is out of date. Call it when you look at a block again after training;
+    /// [`anchor`](crate::energy::Objective::anchor) does so by itself.
+    pub fn parameters_moved(&mut self) {
         for site in &mut self.sites {
             site.stored.fresh = false;
             site.forward.fresh = false;
@@ -188,10 +188,10 @@ impl<T: Scalar> Block<T> {
 
     /// The ordinary forward pass: a_{t+1} = f(a_t; θ_t) for all t. Leaves z alone.
     pub(crate) fn run_forward(&mut self, layers: &[Arc<dyn Layer<T>>], params: &[Vec<T>]) -> Result<()> {
+        // The parameters may be others than last time, so f(x; θ_0) counts as out of date as well.
+        self.parameters_moved();
         for t in 0..self.layers() {
-            let site = &mut self.sites[t];
-            site.same = t == 0;
-            site.forward.fresh &= t == 0;
+            self.sites[t].same = t == 0;
             self.evaluate(layers, params, t, Reads::Forward)?;
             if let [below, above, ..] = &mut self.sites[t..] {
                 above.a.copy_from_slice(&below.forward.output);
@@ -218,10 +218,14 @@ impl<T: Scalar> Block<T> {
     ) -> Result<()> {
         let (input, evaluation) = self.sites[t].at(reads);
         if !evaluation.fresh {
+            let Evaluation { output, cache, fresh } = evaluation;
             let input = MatRef::new(input, self.widths[t], self.examples);
-            let output = MatMut::new(&mut evaluation.output, self.widths[t + 1], self.examples);
-            guarded("forward", t, || layers[t].forward(&params[t], input, output, &mut evaluation.cache))?;
-            evaluation.fresh = true;
+            let output = MatMut::new(output, self.widths[t + 1], self.examples);
+            guarded("forward", t, || {
+                cache.resize(layers[t].cache_len(self.examples), T::zero());
+                layers[t].forward(&params[t], input, output, cache);
+            })?;
+            *fresh = true;
         }
         Ok(())
     }

@@ -119,7 +119,7 @@ pub enum Error {
         /// Bytes asked for.
         bytes: u128,
     },
-    /// Training left the finite numbers. The network keeps its last finite parameters.
+    /// Training left the finite numbers. The network has the parameters that the epoch started with.
     #[error("training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite")]
     Diverged {
         /// The layer whose quantity is not finite.
@@ -129,7 +129,7 @@ pub enum Error {
         /// What is not finite.
         quantity: &'static str,
     },
-    /// A layer, loss or optimizer panicked. The step it happened in has not been taken.
+    /// A layer, loss, metric or optimizer panicked. In training, the network has the parameters that the epoch started with.
     #[error("{what} of layer {layer} panicked: {message}")]
     Panicked {
         /// What was being called.

@@ -85,8 +85,8 @@ pub struct EpochReport {
     /// Its number, counted from 1 over the life of the network.
     pub epoch: usize,
     /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
-    /// were at hand: after the activation steps when the parameter step reads stored activations, before the last of them
-    /// when it reads forward ones. For backpropagation the forward loss.
+    /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
+    /// before the last of them. For backpropagation the forward loss.
     pub energy: f64,
     /// Mean forward loss over the visits, each before its parameter step.
     pub train_loss: f64,
@@ -97,6 +97,8 @@ pub struct EpochReport {
     /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
     /// backpropagation.
     pub residuals: Vec<f64>,
+    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
+    pub curvature: Option<f64>,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// Time of the epoch's training, without validation.
@@ -182,7 +184,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
     /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
-    /// [`Error::Diverged`]; the parameters are then the last finite ones, and the network can be used and trained on.
+    /// [`Error::Diverged`]; the parameters are then those that the epoch started with, the optimizers (after a divergence the
+    /// bank as well) start anew, and the network can be used and trained on.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }
@@ -259,6 +262,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        visitor.begin_epoch();
         let before = self.params.clone();
         let mut order: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
@@ -272,7 +276,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             true => Ok(tally),
             false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
         });
-        let tally = tally.map_err(|error| self.recover(error, before.clone(), epoch))?;
+        let tally = tally.map_err(|error| self.recover(error, rule, before.clone(), epoch))?;
 
         self.epochs = epoch;
         let n = tally.examples as f64;
@@ -285,6 +289,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             train_score: visitor.scores().then_some(tally.score / n),
             validation: None,
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
+            curvature: visitor.curvature(),
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             time: begin.elapsed(),
         })
@@ -306,15 +311,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(tally)
     }
 
-    /// Leaves the network usable after an error: finite parameters, and optimizers without memory of what led there.
-    fn recover(&mut self, error: Error, before: Vec<Vec<T>>, epoch: usize) -> Error {
-        if !self.params.iter().all(|params| linalg::all_finite(params)) {
-            self.params = before;
-        }
+    /// Leaves the network usable after an error: the parameters that the epoch started with, and neither optimizers nor,
+    /// after a divergence, a bank with a memory of what led there.
+    fn recover(&mut self, error: Error, rule: Rule<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
+        self.params = before;
         self.trained.iter_mut().for_each(|layer| layer.state.fill(T::zero()));
         self.updates = 0;
         match error {
-            Error::Diverged { layer, quantity, .. } => Error::Diverged { layer, epoch, quantity },
+            Error::Diverged { layer, quantity, .. } => {
+                if let Rule::Decoupled(_) = rule {
+                    self.bank = None;
+                }
+                Error::Diverged { layer, epoch, quantity }
+            }
             other => other,
         }
     }

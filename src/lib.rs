@@ -99,7 +99,7 @@ mod random;
 mod scalar;
 mod visit;
 
-pub use activation_step::{ActivationStep, Order};
+pub use activation_step::{ActivationStep, Order, curvature};
 pub use bank::ActivationBank;
 pub use block::{Block, Reads};
 pub use data::Dataset;

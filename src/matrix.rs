@@ -1,5 +1,7 @@
 use nalgebra::{DMatrixView, DMatrixViewMut};
 
+use crate::{Error, Result};
+
 /// A borrowed, contiguous, column-major matrix; in this crate **columns are examples**.
 ///
 /// A nalgebra view hides whether its columns touch, so neither a transposed product nor one pass over all
@@ -141,4 +143,13 @@ impl<'a, T> MatMut<'a, T> {
     {
         DMatrixViewMut::from_slice(self.data, self.rows, self.cols)
     }
+}
+
+/// `len` times `value`, where so much memory can be had.
+pub(crate) fn filled<T: Copy>(what: &'static str, len: usize, value: T) -> Result<Vec<T>> {
+    let mut buffer = Vec::new();
+    let bytes = len as u128 * size_of::<T>() as u128;
+    buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what, bytes })?;
+    buffer.resize(len, value);
+    Ok(buffer)
 }

@@ -116,6 +116,12 @@ impl<T: Scalar> Method<T> {
         self
     }
 
+    /// Lets the activation rate follow the energy's curvature: [`ActivationStep::stable`].
+    pub fn stable(mut self, fraction: f64) -> Self {
+        self.activation = self.activation.stable(fraction);
+        self
+    }
+
     /// When the parameters step.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
@@ -169,11 +175,9 @@ impl<T: Scalar> Method<T> {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        let count = |name, n: usize| error::require(n > 0, name, "at least 1", n as f64);
-        count("activation steps", self.activation.steps)?;
         if let Timing::AfterRelaxation { local_steps } = self.timing {
-            count("local parameter steps", local_steps)?;
+            error::require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
         }
-        self.activation.optimizer.validate()
+        self.activation.validate()
     }
 }

@@ -154,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub(crate) fn check_data(&self, data: &Dataset<T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
         check_shape("rows of the targets (outputs)", self.output_dim(), data.target_dim())?;
-        self.output_loss.check_targets(data.targets())
+        guarded("check_targets of the loss", self.depth(), || self.output_loss.check_targets(data.targets()))?
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
@@ -162,8 +162,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
             let examples = input.len() / layer.input_dim();
             let mut output = vec![T::zero(); layer.output_dim() * examples];
-            let mut cache = vec![T::zero(); layer.cache_len(examples)];
             guarded("forward", t, || {
+                let mut cache = vec![T::zero(); layer.cache_len(examples)];
                 let input = MatRef::new(&input, layer.input_dim(), examples);
                 layer.forward(params, input, MatMut::new(&mut output, layer.output_dim(), examples), &mut cache);
             })?;

@@ -60,10 +60,18 @@ pub(crate) fn average<T: Scalar>(trained: &mut [Trained<T>], blocks: &[&[Vec<T>]
 }
 
 /// One step of every layer along its gradient.
+///
+/// # Errors
+/// [`Error::Diverged`] (epoch 0, for the caller to fill in) when parameters are not finite, [`Error::Panicked`]; some layers
+/// may have taken their step then.
 pub(crate) fn update<T: Scalar>(trained: &mut [Trained<T>], params: &mut [Vec<T>], number: u64) -> Result<()> {
     let mut layers: Vec<_> = trained.iter_mut().zip(params).enumerate().collect();
     for_each(&mut layers, |(t, (layer, params))| {
         let Trained { optimizer, state, gradient } = &mut **layer;
-        guarded("the optimizer", *t, || optimizer.update(Step { number, rate: T::one() }, params, gradient, state))
+        guarded("the optimizer", *t, || optimizer.update(Step { number, rate: T::one() }, params, gradient, state))?;
+        match linalg::all_finite(params) {
+            true => Ok(()),
+            false => Err(Error::Diverged { layer: *t, epoch: 0, quantity: "a parameter" }),
+        }
     })
 }

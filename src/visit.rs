@@ -49,6 +49,11 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     data: &'a Dataset<T>,
     metric: Option<&'a Metric<T>>,
     lanes: Vec<Lane<T>>,
+    /// Visits of this epoch.
+    visits: usize,
+    /// The factor on the activation optimizer's rate, and the λmax it comes from.
+    rate: T,
+    curvature: Option<f64>,
 }
 
 /// A fixed share of a batch, worked on by one thread from end to end.
@@ -72,10 +77,23 @@ struct Job<'v, 'b, T> {
 const LANE: usize = 64;
 /// Every lane holds a gradient of all parameters, so there are not more than this.
 const MAX_LANES: usize = 16;
+/// A method that follows the curvature estimates it anew after so many visits, from so many examples.
+const CURVATURE_EVERY: usize = 100;
+const CURVATURE_SAMPLE: usize = 16;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
     pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
-        Self { rule, data, metric, lanes: Vec::new() }
+        Self { rule, data, metric, lanes: Vec::new(), visits: 0, rate: T::one(), curvature: None }
+    }
+
+    /// A new epoch begins.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.visits = 0;
+    }
+
+    /// λmax as last estimated, for a method that follows it.
+    pub(crate) fn curvature(&self) -> Option<f64> {
+        self.curvature
     }
 
     /// Whether visits score their examples.
@@ -93,6 +111,15 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         batch: &[usize],
         columns: &mut [Column<'_, T>],
     ) -> Result<Tally> {
+        if let Rule::Decoupled(method) = self.rule
+            && self.visits.is_multiple_of(CURVATURE_EVERY)
+        {
+            let mut sample = Block::new(&net.layers, batch.len().min(CURVATURE_SAMPLE));
+            fill(&mut sample, self.data, batch);
+            net.objective().anchor(&mut sample)?;
+            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut sample)?;
+        }
+        self.visits += 1;
         let lanes = batch.len().div_ceil(LANE).min(MAX_LANES);
         let width = batch.len().div_ceil(lanes);
         let lanes = batch.len().div_ceil(width);
@@ -108,11 +135,11 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             .map(|(lane, examples)| Job { lane, examples, columns: columns.next().unwrap_or_default() })
             .collect();
 
-        let (data, metric) = (self.data, self.metric);
+        let (data, metric, rate) = (self.data, self.metric, self.rate);
         match self.rule {
             Rule::Backprop => {
                 for_each(&mut jobs, |Job { lane, examples, .. }| {
-                    lane.load(&net.objective(), data, examples);
+                    lane.load(data, examples);
                     lane.backprop(&net.objective(), metric)
                 })?;
                 follow(net, &jobs, batch.len())?;
@@ -123,12 +150,12 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                     for_each(&mut jobs, |Job { lane, examples, columns }| {
                         let objective = net.objective();
                         if round == 0 {
-                            lane.load(&objective, data, examples);
+                            lane.load(data, examples);
                             lane.begin(&objective, method, metric, columns)?;
                         } else {
                             lane.block.parameters_moved();
                         }
-                        lane.work(&objective, method, round)?;
+                        lane.work(&objective, method, round, rate)?;
                         if round + 1 == rounds { lane.store(method, columns) } else { Ok(()) }
                     })?;
                     follow(net, &jobs, batch.len())?;
@@ -151,15 +178,9 @@ fn follow<T: Scalar>(net: &mut DecoupledNetwork<T>, jobs: &[Job<'_, '_, T>], exa
 
 impl<T: Scalar> Lane<T> {
     /// Takes the examples' inputs and targets.
-    fn load(&mut self, objective: &Objective<'_, T>, data: &Dataset<T>, examples: &[usize]) {
-        let block = &mut self.block;
-        block.resize(objective.layers, examples.len());
-        for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
-            let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
-            for (column, &example) in columns.zip(examples) {
-                column.copy_from_slice(source.column(example));
-            }
-        }
+    fn load(&mut self, data: &Dataset<T>, examples: &[usize]) {
+        self.block.resize(examples.len());
+        fill(&mut self.block, data, examples);
         self.tally = Tally { examples: examples.len(), ..Tally::default() };
     }
 
@@ -195,7 +216,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// One round: activation steps and parameter gradients, as the method orders them.
-    fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize) -> Result<()> {
+    fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize, rate: T) -> Result<()> {
         let ActivationStep { steps, .. } = method.activation;
         // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
         // parameter step reads the forward ones: measure before the last sweep instead.
@@ -207,7 +228,7 @@ impl<T: Scalar> Lane<T> {
                     if early && sweep == sweeps {
                         self.measure(objective)?;
                     }
-                    method.activation.sweep(objective, &mut self.block, &mut self.memory)?;
+                    method.activation.sweep(objective, &mut self.block, &mut self.memory, rate)?;
                 }
                 if !early && round == 0 {
                     self.measure(objective)?;
@@ -219,7 +240,7 @@ impl<T: Scalar> Lane<T> {
                     self.measure(objective)?;
                 }
                 parameter_step::gradients(objective, &mut self.block, method.reads, &mut self.grads)?;
-                method.activation.sweep(objective, &mut self.block, &mut self.memory)
+                method.activation.sweep(objective, &mut self.block, &mut self.memory, rate)
             }
         }
     }
@@ -265,6 +286,16 @@ impl<T: Scalar> Lane<T> {
         self.tally.residuals =
             hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored))).collect();
         Ok(())
+    }
+}
+
+/// Writes the inputs and targets of the first of these examples, as many as the block has room for.
+fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[usize]) {
+    for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
+        let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
+        for (column, &example) in columns.zip(examples) {
+            column.copy_from_slice(source.column(example));
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
 use crate::loss::SquaredError;
+use crate::matrix::filled;
 use crate::optimizer::Adam;
 use crate::parallel::{Pool, available, guarded};
 use crate::parameter_step::Trained;
@@ -139,6 +140,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
     ///   not exist, [`Error::Unsupported`] for a hidden loss that cannot be one,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
+    /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
     /// * [`Error::ThreadPool`] when the system gives no threads.
     pub fn build(self) -> Result<DecoupledNetwork<T>> {
         let depth = self.layers.len();
@@ -146,14 +148,15 @@ impl<T: Scalar> NetworkBuilder<T> {
             return Err(Error::Empty { what: "the list of layers" });
         }
         self.check_circuit()?;
+        let loss = |layer: usize, loss: &dyn Loss<T>| guarded("validate of the loss", layer, || loss.validate())?;
+        loss(depth, &*self.output_loss)?;
+        loss(1, &*self.hidden_loss)?;
         if !self.hidden_loss.serves_hidden() {
             return Err(Error::Unsupported {
                 what: "hidden loss",
                 why: "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError",
             });
         }
-        self.output_loss.validate()?;
-        self.hidden_loss.validate()?;
 
         let mut penalties = vec![self.penalty; depth - 1];
         for &(t, penalty) in &self.layer_penalties {
@@ -161,7 +164,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
         }
         for penalty in penalties.iter().chain([&self.penalty]) {
-            error::require(*penalty > 0.0 && penalty.is_finite(), "penalty", "positive and finite", *penalty)?;
+            error::require_positive::<T>("penalty", *penalty)?;
         }
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
@@ -170,23 +173,24 @@ impl<T: Scalar> NetworkBuilder<T> {
             let missing = Error::LayerIndex { what: "layer_optimizer", first: 0, count: depth, found: t };
             *optimizers.get_mut(t).ok_or(missing)? = optimizer;
         }
-        optimizers.iter().try_for_each(|o| o.validate())?;
+        for (t, optimizer) in optimizers.iter().enumerate() {
+            guarded("validate of the optimizer", t, || optimizer.validate())??;
+        }
 
-        let mut params = Vec::with_capacity(depth);
-        for (t, layer) in self.layers.iter().enumerate() {
-            let mut theta = vec![T::zero(); layer.param_len()];
+        let (mut params, mut trained) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
+        for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
+            let len = guarded("param_len", t, || layer.param_len())?;
+            let state = guarded("the optimizer", t, || optimizer.slots())?.saturating_mul(len);
+            let zeros = |len| filled("the parameters of a layer", len, T::zero());
+            trained.push(Trained { state: zeros(state)?, gradient: zeros(len)?, optimizer });
+            let mut theta = zeros(len)?;
             let mut rng = stream(self.seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(&**layer, t, &theta)?;
             params.push(theta);
         }
-        let trained = optimizers.into_iter().zip(&params).map(|(optimizer, params)| Trained {
-            state: vec![T::zero(); optimizer.slots() * params.len()],
-            gradient: vec![T::zero(); params.len()],
-            optimizer,
-        });
         Ok(DecoupledNetwork {
-            trained: trained.collect(),
+            trained,
             hidden: hidden.collect(),
             layers: self.layers,
             params,
@@ -202,14 +206,15 @@ impl<T: Scalar> NetworkBuilder<T> {
     fn check_circuit(&self) -> Result<()> {
         let mut expected = self.input_dim;
         for (layer, l) in self.layers.iter().enumerate() {
-            if expected == 0 || l.input_dim() == 0 || l.output_dim() == 0 {
+            let (input, output) = guarded("input_dim or output_dim", layer, || (l.input_dim(), l.output_dim()))?;
+            if expected == 0 || input == 0 || output == 0 {
                 return Err(Error::ZeroWidth { layer });
             }
-            l.validate()?;
-            if l.input_dim() != expected {
-                return Err(Error::LayerMismatch { layer, expected, found: l.input_dim() });
+            guarded("validate", layer, || l.validate())??;
+            if input != expected {
+                return Err(Error::LayerMismatch { layer, expected, found: input });
             }
-            expected = l.output_dim();
+            expected = output;
         }
         Ok(())
     }
@@ -220,14 +225,14 @@ fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> 
     const EXAMPLES: usize = 2;
     let nan = T::of(f64::NAN);
     let mut rng = stream(0, Purpose::Probe, 0, t);
-    let mut draw = |rows: usize| (0..rows * EXAMPLES).map(|_| T::standard_normal(&mut rng)).collect::<Vec<_>>();
-    let (input, cotangent) = (draw(layer.input_dim()), draw(layer.output_dim()));
+    let unwritten = |rows: usize| filled("the activations of a layer", rows.saturating_mul(EXAMPLES), nan);
+    let (mut output, mut pulled) = (unwritten(layer.output_dim())?, unwritten(layer.input_dim())?);
+    let mut draw = |len: usize| (0..len).map(|_| T::standard_normal(&mut rng)).collect::<Vec<_>>();
+    let (input, cotangent) = (draw(pulled.len()), draw(output.len()));
     let input = MatRef::new(&input, layer.input_dim(), EXAMPLES);
     let cotangent = MatRef::new(&cotangent, layer.output_dim(), EXAMPLES);
-    let mut output = vec![nan; layer.output_dim() * EXAMPLES];
-    let mut pulled = vec![nan; layer.input_dim() * EXAMPLES];
     let mut grad = vec![nan; params.len()];
-    let mut cache = vec![nan; layer.cache_len(EXAMPLES)];
+    let mut cache = filled("the cache of a layer", guarded("cache_len", t, || layer.cache_len(EXAMPLES))?, nan)?;
 
     let out = MatMut::new(&mut output, layer.output_dim(), EXAMPLES);
     guarded("forward", t, || layer.forward(params, input, out, &mut cache))?;
