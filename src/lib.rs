@@ -117,3 +117,7 @@ pub use scalar::Scalar;
 
 pub use nalgebra;
 pub use rand;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
