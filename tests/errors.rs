@@ -221,6 +221,9 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
         bad.push(config().method(Method::incremental(2, rate)));
         bad.push(config().method(Method::backprop_by_sweep(rate)));
     }
+    for fraction in [0.0, 2.0, -1.0, NAN] {
+        bad.push(config().method(Method::default().stable(fraction)));
+    }
     for net in [&mut fresh, &mut trained] {
         let before = snapshot(net);
         for config in &bad {
