@@ -77,9 +77,10 @@ struct Job<'v, 'b, T> {
 const LANE: usize = 64;
 /// Every lane holds a gradient of all parameters, so there are not more than this.
 const MAX_LANES: usize = 16;
-/// A method that follows the curvature estimates it anew after so many visits, from so many examples.
+/// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
+/// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;
-const CURVATURE_SAMPLE: usize = 16;
+const CURVATURE_SAMPLE: usize = 32;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
     pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
@@ -114,10 +115,11 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         if let Rule::Decoupled(method) = self.rule
             && self.visits.is_multiple_of(CURVATURE_EVERY)
         {
-            let mut sample = Block::new(&net.layers, batch.len().min(CURVATURE_SAMPLE));
-            fill(&mut sample, self.data, batch);
-            net.objective().anchor(&mut sample)?;
-            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut sample)?;
+            let sample = evenly(self.data.len(), CURVATURE_SAMPLE);
+            let mut block = Block::new(&net.layers, sample.len());
+            fill(&mut block, self.data, &sample);
+            net.objective().anchor(&mut block)?;
+            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
         }
         self.visits += 1;
         let lanes = batch.len().div_ceil(LANE).min(MAX_LANES);
@@ -287,6 +289,12 @@ impl<T: Scalar> Lane<T> {
             hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored))).collect();
         Ok(())
     }
+}
+
+/// At most `count` of `total` indices, evenly spread.
+fn evenly(total: usize, count: usize) -> Vec<usize> {
+    let count = count.min(total);
+    (0..count).map(|i| i * total / count).collect()
 }
 
 /// Writes the inputs and targets of the first of these examples, as many as the block has room for.
