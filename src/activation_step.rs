@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::block::Block;
 use crate::energy::Objective;
-use crate::error::require;
-use crate::optimizer::Step;
+use crate::error::{require, require_positive};
+use crate::optimizer::{Sgd, Step};
 use crate::parallel::guarded;
 use crate::random::{Purpose, stream};
 use crate::{Optimizer, Result, Scalar};
@@ -20,22 +20,25 @@ pub enum Order {
     ReverseGaussSeidel,
 }
 
-/// Gradient steps on the stored activations: `steps` sweeps in the given order,
+/// Gradient steps on the stored activations: a number of sweeps in the given order,
 ///
 /// ```text
 /// z_t ← z_t + u(∂L/∂z_t),    t = 1 .. T
 /// ```
 ///
-/// with u the rule of the optimizer, applied to one example and layer at a time. A plain gradient step is stable below
-/// 2/λmax of the energy's Hessian in Z, which grows as the weights do: ten times and more in a long training. A
-/// [`stable`](Self::stable) step follows it.
+/// with u the rule of the optimizer, applied to one example and layer at a time.
+///
+/// A plain gradient step is stable below 2/λmax of the energy's Hessian in Z, and λmax grows as the weights do: tenfold and
+/// more in a long training. [`stable`](Self::stable) keeps the step below it.
 #[derive(Clone, Debug)]
 pub struct ActivationStep<T> {
     pub(crate) order: Order,
     /// Sweeps; without a number, one more than there are hidden layers.
     pub(crate) steps: Option<usize>,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,
-    /// The optimizer's rate times λmax, where λmax is to be followed.
+    /// What multiplies the optimizer's learning rate.
+    pub(crate) rate: f64,
+    /// The largest rate in units of 1/λmax.
     pub(crate) stable: Option<f64>,
 }
 
@@ -62,13 +65,20 @@ impl<T: Scalar> Memory<T> {
 }
 
 impl<T: Scalar> ActivationStep<T> {
-    /// `steps` sweeps in this order with this rule.
-    pub fn new(order: Order, steps: usize, optimizer: impl Optimizer<T> + 'static) -> Self {
-        Self { order, steps: Some(steps), optimizer: Arc::new(optimizer), stable: None }
+    /// `steps` sweeps of plain gradient descent, z ← z − rate · ∂L/∂z.
+    pub fn new(order: Order, steps: usize, rate: f64) -> Self {
+        Self { order, steps: Some(steps), optimizer: Arc::new(Sgd::new(1.0)), rate, stable: None }
     }
 
-    /// Multiplies the rule's rate by fraction/λmax, with λmax the present [`curvature`]: for a plain gradient step of rate
-    /// 1, a fraction below 2 is stable.
+    /// Moves the activations by this rule, at its own learning rate.
+    pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.optimizer = Arc::new(optimizer);
+        self.rate = 1.0;
+        self
+    }
+
+    /// Keeps the rate at or below fraction/λmax, with λmax the present [`curvature`]. Plain descent is stable for fractions
+    /// below 2; with another rule, of learning rate η, the product η · rate is what should stay there.
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
         self
@@ -79,18 +89,17 @@ impl<T: Scalar> ActivationStep<T> {
         self.steps.unwrap_or(depth)
     }
 
-    /// The factor on the rule's rate at a block's present activations, and λmax if it was asked for.
+    /// The factor on the optimizer's learning rate at a block's present activations, and λmax if it was asked for.
     pub(crate) fn rate(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<(T, Option<f64>)> {
-        let Some(fraction) = self.stable.filter(|_| block.layers() > 1) else { return Ok((T::one(), None)) };
+        let Some(fraction) = self.stable.filter(|_| block.layers() > 1) else { return Ok((T::of(self.rate), None)) };
         let largest = curvature(objective, block, 8)?;
-        // Where nothing curves there is nothing to follow.
-        let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
-        Ok((T::of(fraction / unit), Some(largest)))
+        Ok((T::of((fraction / largest).min(self.rate)), Some(largest)))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
         let steps = self.steps.unwrap_or(1);
         require(steps > 0, "activation steps", "at least 1", steps as f64)?;
+        require_positive::<T>("activation rate", self.rate)?;
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)

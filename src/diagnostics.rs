@@ -3,7 +3,6 @@
 use crate::activation_step::ActivationStep;
 use crate::block::Block;
 use crate::energy::Objective;
-use crate::optimizer::Sgd;
 use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg, parameter_step};
 
 /// How decoupled a method is at a network's present parameters; see [`decoupling`].
@@ -100,7 +99,7 @@ fn descend<T: Scalar>(objective: &Objective<'_, T>, mut block: Block<T>) -> Resu
     let mut rate = 0.1;
     for _ in 0..DESCENT {
         let mut trial = block.clone();
-        ActivationStep::new(Order::Jacobi, 1, Sgd::new(rate)).relax(objective, &mut trial)?;
+        ActivationStep::new(Order::Jacobi, 1, rate).relax(objective, &mut trial)?;
         let found = objective.energy(&mut trial)?;
         if found <= energy {
             (block, energy, rate) = (trial, found, rate * 1.1);

@@ -1,10 +1,7 @@
 //! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
 
-use std::sync::Arc;
-
 use crate::activation_step::{ActivationStep, Order};
 use crate::block::Reads;
-use crate::optimizer::Sgd;
 use crate::parameter_step::Timing;
 use crate::{Optimizer, Result, Scalar, error};
 
@@ -34,10 +31,10 @@ pub struct Method<T> {
 }
 
 impl<T: Scalar> Default for Method<T> {
-    /// [`predictive_coding`](Method::predictive_coding) with one step more than there are hidden layers, so that the
-    /// signal reaches the lowest, of 0.7/λmax.
+    /// [`predictive_coding`](Method::predictive_coding) with one step more than there are hidden layers, so that the signal
+    /// reaches the lowest, of size 0.05, or 1.5/λmax where that is less.
     fn default() -> Self {
-        let mut method = Self::predictive_coding(1, 1.0).stable(0.7);
+        let mut method = Self::predictive_coding(1, 0.05).stable(1.5);
         method.activation.steps = None;
         method
     }
@@ -52,7 +49,7 @@ impl<T: Scalar> Method<T> {
     pub fn joint(activation_rate: f64) -> Self {
         Self {
             start: Start::Persisted,
-            activation: ActivationStep::new(Order::Jacobi, 1, Sgd::new(activation_rate)),
+            activation: ActivationStep::new(Order::Jacobi, 1, activation_rate),
             timing: Timing::EveryStep,
             reads: Reads::Stored,
         }
@@ -68,7 +65,7 @@ impl<T: Scalar> Method<T> {
     pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
         Self {
             start: Start::Anchored,
-            activation: ActivationStep::new(Order::Jacobi, steps, Sgd::new(activation_rate)),
+            activation: ActivationStep::new(Order::Jacobi, steps, activation_rate),
             timing: Timing::AfterRelaxation { local_steps: 1 },
             reads: Reads::Forward,
         }
@@ -90,7 +87,7 @@ impl<T: Scalar> Method<T> {
     /// networks*, NeurIPS 33.
     pub fn backprop_by_sweep(penalty: f64) -> Self {
         Self {
-            activation: ActivationStep::new(Order::ReverseGaussSeidel, 1, Sgd::new(1.0 / penalty)),
+            activation: ActivationStep::new(Order::ReverseGaussSeidel, 1, 1.0 / penalty),
             ..Self::predictive_coding(1, 1.0)
         }
     }
@@ -113,13 +110,13 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// The rule that moves the activations.
+    /// The rule that moves the activations, at its own learning rate.
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
-        self.activation.optimizer = Arc::new(optimizer);
+        self.activation = self.activation.optimizer(optimizer);
         self
     }
 
-    /// Lets the activation rate follow the energy's curvature: [`ActivationStep::stable`].
+    /// Keeps the activation rate at or below fraction/λmax: [`ActivationStep::stable`].
     pub fn stable(mut self, fraction: f64) -> Self {
         self.activation = self.activation.stable(fraction);
         self

@@ -48,7 +48,7 @@ fn anchored(net: &Net, inputs: &[f64], targets: &[f64]) -> Block<f64> {
 }
 
 fn sweeps(order: Order, steps: usize, rate: f64) -> ActivationStep<f64> {
-    ActivationStep::new(order, steps, Sgd::new(rate))
+    ActivationStep::new(order, steps, rate)
 }
 
 fn parameter_gradients(net: &Net, block: &mut Block<f64>, reads: Reads) -> Vec<Vec<f64>> {
