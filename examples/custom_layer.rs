@@ -11,7 +11,7 @@ use decoupled::layer::{Activation, Init};
 use decoupled::linalg::{matmul, matmul_nt, matmul_tn};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::rand::Rng;
-use decoupled::{DecoupledNetwork, FitConfig, Layer, MatMut, MatRef, Result, Scalar, check, data};
+use decoupled::{DecoupledNetwork, FitConfig, Layer, MatMut, MatRef, Method, Result, Scalar, check, data};
 
 #[path = "common/twins.rs"]
 mod twins;
@@ -135,6 +135,6 @@ fn main() -> Result<()> {
         .output_loss(SoftmaxCrossEntropy::new())
         .build()?;
     let config = FitConfig::new().epochs(15).batch_size(32);
-    twins::report(&[twins::train(&network, &train, &test, &config, true, true)?]);
+    twins::report(&[twins::train(&network, &train, &test, &config, &Method::default(), true, true)?]);
     Ok(())
 }

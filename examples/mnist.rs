@@ -13,7 +13,7 @@ use std::fmt::Debug;
 
 use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
-use decoupled::optimizer::{Adam, AdamW, Sgd};
+use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Reads, Result, Start, Timing, data,
 };
@@ -35,7 +35,7 @@ network
 method
   --method NAME            default, joint, predictive_coding, incremental, backprop_by_sweep (default)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
-  --activation-rate R      their size (the preset's; 0.2 where it asks for a number)
+  --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
   --z-momentum M           momentum of the activation steps; needs --activation-rate
   --order jacobi|reverse   all layers at once, or from the output to the input (the preset's)
   --start anchored|persisted   at the forward pass, or where the last visit ended (the preset's)
@@ -44,6 +44,7 @@ method
 training
   --lr R                   learning rate of Adam (0.001)
   --weight-decay W         makes it AdamW (0)
+  --schedule cosine|constant   of the learning rate: to zero along half a cosine, or none (cosine)
   --epochs N               visits to every example (10)
   --batch N                examples in a batch (128)
   --examples N             the first N of the training part (all)
@@ -78,6 +79,7 @@ struct Settings {
     method: Method<f32>,
     learning_rate: f64,
     weight_decay: f64,
+    cosine: bool,
     epochs: usize,
     batch: usize,
     examples: Option<usize>,
@@ -98,6 +100,7 @@ impl Settings {
             method: method(options, penalty),
             learning_rate: options.value("lr", 1e-3),
             weight_decay: options.value("weight-decay", 0.0),
+            cosine: choice(options, "schedule", [("cosine", true), ("constant", false)]).unwrap_or(true),
             epochs: options.value("epochs", 10),
             batch: options.value("batch", 128),
             examples: options.optional("examples"),
@@ -114,18 +117,18 @@ impl Settings {
         println!("{} examples, hidden layers {:?}\n{:?}\n", train.len(), self.widths, self.method);
         let mut pairs = Vec::new();
         for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
-            let network = self.network(train.input_dim()).seed(seed).build()?;
+            let network = self.network(train).seed(seed).build()?;
             let config =
                 FitConfig::new().method(self.method.clone()).epochs(self.epochs).batch_size(self.batch).seed(seed);
             let with_table = seed == self.first_seed;
-            pairs.push(twins::train(&network, train, test, &config, self.with_backprop, with_table)?);
+            pairs.push(twins::train(&network, train, test, &config, &self.method, self.with_backprop, with_table)?);
         }
         twins::report(&pairs);
         Ok(())
     }
 
-    fn network(&self, input_dim: usize) -> NetworkBuilder<f32> {
-        let mut network = DecoupledNetwork::builder(input_dim).penalty(self.penalty);
+    fn network(&self, train: &Dataset<f32>) -> NetworkBuilder<f32> {
+        let mut network = DecoupledNetwork::builder(train.input_dim()).penalty(self.penalty);
         for &width in &self.widths {
             network = network.dense(width, self.activation);
         }
@@ -134,10 +137,11 @@ impl Settings {
             true => network.output_loss(SquaredError),
             false => network.output_loss(SoftmaxCrossEntropy::new()),
         };
-        network = match self.weight_decay {
-            0.0 => network.optimizer(Adam::new(self.learning_rate)),
-            decay => network.optimizer(AdamW::new(self.learning_rate).weight_decay(decay)),
-        };
+        let adam = AdamW::new(self.learning_rate).weight_decay(self.weight_decay);
+        let updates = self.epochs * train.len().div_ceil(self.batch);
+        let schedule =
+            if self.cosine { Schedule::Cosine { total: updates as u64, floor: 0.0 } } else { Schedule::Constant };
+        network = network.optimizer(Scheduled::new(adam, schedule));
         match self.threads {
             Some(threads) => network.threads(threads),
             None => network,
@@ -177,7 +181,7 @@ fn activation(options: &mut Options) -> Activation {
 fn method(options: &mut Options, penalty: f64) -> Method<f32> {
     let steps: Option<usize> = options.optional("activation-steps");
     let rate: Option<f64> = options.optional("activation-rate");
-    let (k, eta) = (steps.unwrap_or(4), rate.unwrap_or(0.2));
+    let (k, eta) = (steps.unwrap_or(4), rate.unwrap_or(0.1));
     let presets = [
         ("default", Method::default()),
         ("joint", Method::joint(eta)),
@@ -189,12 +193,15 @@ fn method(options: &mut Options, penalty: f64) -> Method<f32> {
     if let Some(steps) = steps {
         method = method.activation_steps(steps);
     }
+    if let Some(rate) = rate {
+        method = method.activation_rate(rate);
+    }
     match (rate, options.optional("z-momentum")) {
-        (Some(rate), momentum) => {
-            method = method.activation_optimizer(Sgd::new(rate).momentum(momentum.unwrap_or(0.0)));
+        (Some(rate), Some(momentum)) => {
+            method = method.activation_optimizer(Sgd::new(rate).momentum(momentum));
         }
         (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
-        (None, None) => {}
+        (_, None) => {}
     }
     if let Some(order) = choice(options, "order", [("jacobi", Order::Jacobi), ("reverse", Order::ReverseGaussSeidel)]) {
         method = method.order(order);

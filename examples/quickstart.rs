@@ -13,7 +13,7 @@
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::Adam;
-use decoupled::{DecoupledNetwork, FitConfig, Result, data};
+use decoupled::{DecoupledNetwork, FitConfig, Method, Result, data};
 
 #[path = "common/options.rs"]
 mod options;
@@ -49,7 +49,7 @@ fn run(seeds: u64, epochs: usize, with_backprop: bool) -> Result<()> {
             .seed(seed)
             .build()?;
         let config = FitConfig::new().epochs(epochs).batch_size(32).seed(seed);
-        pairs.push(twins::train(&network, &train, &test, &config, with_backprop, seed == 0)?);
+        pairs.push(twins::train(&network, &train, &test, &config, &Method::default(), with_backprop, seed == 0)?);
     }
     twins::report(&pairs);
     Ok(())

@@ -32,9 +32,9 @@ pub struct Method<T> {
 
 impl<T: Scalar> Default for Method<T> {
     /// [`predictive_coding`](Method::predictive_coding) with one step more than there are hidden layers, so that the signal
-    /// reaches the lowest, of size 0.05, or 1.5/λmax where that is less.
+    /// reaches the lowest, of size 0.1, or 1.5/λmax where that is less.
     fn default() -> Self {
-        let mut method = Self::predictive_coding(1, 0.05).stable(1.5);
+        let mut method = Self::predictive_coding(1, 0.1).stable(1.5);
         method.activation.steps = None;
         method
     }
@@ -107,6 +107,12 @@ impl<T: Scalar> Method<T> {
     /// Activation steps a visit.
     pub fn activation_steps(mut self, steps: usize) -> Self {
         self.activation.steps = Some(steps);
+        self
+    }
+
+    /// The size of an activation step.
+    pub fn activation_rate(mut self, rate: f64) -> Self {
+        self.activation.rate = rate;
         self
     }
 

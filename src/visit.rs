@@ -75,12 +75,16 @@ struct Job<'v, 'b, T> {
 
 /// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
 const LANE: usize = 64;
+/// A batch that fits one lane is still cut in two if each has so many columns.
+const SMALL_LANE: usize = 16;
 /// Every lane holds a gradient of all parameters, so there are not more than this.
 const MAX_LANES: usize = 16;
 /// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
 /// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;
 const CURVATURE_SAMPLE: usize = 32;
+/// A sample is at most this part of a batch: the estimate costs about as much as sixteen visits of its examples.
+const CURVATURE_SHARE: usize = 4;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
     pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
@@ -115,14 +119,14 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         if let Rule::Decoupled(method) = self.rule
             && self.visits.is_multiple_of(CURVATURE_EVERY)
         {
-            let sample = evenly(self.data.len(), CURVATURE_SAMPLE);
+            let sample = evenly(self.data.len(), batch.len().div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE));
             let mut block = Block::new(&net.layers, sample.len());
             fill(&mut block, self.data, &sample);
             net.objective().anchor(&mut block)?;
             (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
         }
         self.visits += 1;
-        let lanes = batch.len().div_ceil(LANE).min(MAX_LANES);
+        let lanes = batch.len().div_ceil(LANE).max((batch.len() / SMALL_LANE).min(2)).min(MAX_LANES).max(1);
         let width = batch.len().div_ceil(lanes);
         let lanes = batch.len().div_ceil(width);
         while self.lanes.len() < lanes {

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
-use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Result, Scores};
+use decoupled::diagnostics::{Decoupling, decoupling};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Result, Scores};
 
 /// What the last line of an example reports, for one network or as the mean over several.
 #[derive(Clone, Copy, Default)]
@@ -21,10 +22,12 @@ pub(crate) fn train(
     data: &Dataset<f32>,
     test: &Dataset<f32>,
     config: &FitConfig<'_, f32>,
+    method: &Method<f32>,
     with_backprop: bool,
     with_table: bool,
 ) -> Result<Pair> {
-    let config = config.clone().validation(test);
+    let config = config.clone().method(method.clone()).validation(test);
+    let before = if with_table { Some(how_decoupled(network, data, method)?) } else { None };
     let (mut network, mut twin) = (network.clone(), network.clone());
     let twin = if with_backprop { Some(twin.fit_backprop(data, &config)?) } else { None };
     if with_table {
@@ -39,10 +42,34 @@ pub(crate) fn train(
     for warning in &report.warnings {
         println!("warning: {warning:?}");
     }
+    if let Some(before) = before {
+        compare(&before, &how_decoupled(&network, data, method)?);
+    }
     let pair = (Outcome::of(&report), twin.as_ref().map(Outcome::of));
     let twin = pair.1.map_or_else(String::new, |twin| format!(", backpropagation {twin}"));
     println!("{}decoupled {}{twin}", if with_table { "\n" } else { "" }, pair.0);
     Ok(pair)
+}
+
+/// On a few of the training examples.
+fn how_decoupled(network: &DecoupledNetwork<f32>, data: &Dataset<f32>, method: &Method<f32>) -> Result<Decoupling> {
+    decoupling(network, &data.take(data.len().min(64))?, method)
+}
+
+/// How near the method is to its own equilibrium and to backpropagation, before and after training.
+fn compare(before: &Decoupling, after: &Decoupling) {
+    println!("\nlayer by layer from the input, before training → after (64 examples):");
+    let show = |name: &str, part: fn(&Decoupling) -> &[f64]| {
+        let show = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
+        println!("{name:<52} {} → {}", show(part(before)), show(part(after)));
+    };
+    show("share of the way to the equilibrium", |d| &d.relaxed_fraction);
+    show("displacement in units of backpropagation's", |d| &d.backprop_fraction);
+    show("cosine of the parameter gradient with BP's", |d| &d.cosine);
+    println!(
+        "products that must follow one another: {} (backpropagation: {})",
+        after.sequential_products, after.backprop_sequential_products
+    );
 }
 
 impl Outcome {
@@ -86,7 +113,7 @@ fn header(with_backprop: bool) {
     let (title, columns) =
         if with_backprop { (" │ backpropagation", " │   loss   train    test") } else { ("", "") };
     println!("{:73}{title}", "       decoupled");
-    println!("epoch     energy    loss   train    test   residual of hidden layers, %   {columns}");
+    println!("epoch     energy    loss   train    test   residual of hidden layers      {columns}");
 }
 
 fn row(epoch: &EpochReport, twin: Option<&EpochReport>) {
@@ -101,9 +128,9 @@ fn scores(epoch: &EpochReport) -> String {
     format!("{:7.4} {:6.2}% {test:6.2}%", epoch.train_loss, percent(epoch.train_score))
 }
 
-/// ‖z − ẑ‖ / ‖z‖ in percent, from the lowest hidden layer to the highest; the middle of a deep network is left out.
+/// ‖z − ẑ‖ / ‖z‖ from the lowest hidden layer to the highest; the middle of a deep network is left out.
 fn residuals(residuals: &[f64]) -> String {
-    let show = |part: &[f64]| part.iter().map(|r| format!("{:.2}", 100.0 * r)).collect::<Vec<_>>().join(" ");
+    let show = |part: &[f64]| part.iter().map(|r| format!("{r:.0e}")).collect::<Vec<_>>().join(" ");
     match residuals {
         [low @ .., _] if low.len() >= 5 => {
             format!("{} … {}", show(&residuals[..2]), show(&residuals[residuals.len() - 2..]))
