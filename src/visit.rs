@@ -126,7 +126,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
         }
         self.visits += 1;
-        let lanes = batch.len().div_ceil(LANE).max((batch.len() / SMALL_LANE).min(2)).min(MAX_LANES).max(1);
+        let lanes = batch.len().div_ceil(LANE).max((batch.len() / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
         let width = batch.len().div_ceil(lanes);
         let lanes = batch.len().div_ceil(width);
         while self.lanes.len() < lanes {
