@@ -1,7 +1,6 @@
 //! A network whose target is its input: digits squeezed through eight numbers and unfolded again, 64-32-8-32-64. A narrow
 //! middle is where one might fear that stored activations and layers drift apart. Here you see that the code in the middle
 //! is worth more than the eight best linear ones, the principal components, and about as much as backpropagation's.
-//! That takes activation steps smaller than the default's, for the reason given in the example `regression`.
 //!
 //! ```text
 //! cargo run --release --example autoencoder
@@ -11,7 +10,7 @@ use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::nalgebra::{DMatrix, SymmetricEigen};
 use decoupled::optimizer::Adam;
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatRef, Method, Result, data};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatRef, Result, data};
 
 const PIXELS: usize = 64;
 const CODE: usize = 8;
@@ -26,7 +25,7 @@ fn main() -> Result<()> {
         .optimizer(Adam::new(3e-3))
         .build()?;
     let mut twin = network.clone();
-    let config = FitConfig::new().epochs(100).batch_size(32).method(Method::predictive_coding(8, 0.1));
+    let config = FitConfig::new().epochs(100).batch_size(32);
     let task = onto_itself(&train)?;
     let report = network.fit(&task, &config)?;
     let twin_report = twin.fit_backprop(&task, &config)?;

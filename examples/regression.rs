@@ -2,10 +2,6 @@
 //! here you learn how to report a metric of your own and how to predict. The plot shows the sine without noise, the
 //! decoupled network's curve and the samples it was trained on.
 //!
-//! The activation steps are smaller than the default's. Below an output with weights w and squared error the energy curves
-//! by 1 + ‖w‖² in the activations, and this w grows: steps of 0.2 overshoot in the end, and the curve comes out
-//! two times worse.
-//!
 //! ```text
 //! cargo run --release --example regression
 //! ```
@@ -14,7 +10,7 @@ use std::f64::consts::PI;
 
 use decoupled::layer::Activation;
 use decoupled::optimizer::{Adam, Schedule, Scheduled};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, FitReport, MatRef, Method, Metric, Result, data};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, FitReport, MatRef, Metric, Result, data};
 
 const EPOCHS: usize = 150;
 const BATCH: usize = 32;
@@ -32,12 +28,7 @@ fn main() -> Result<()> {
     let mut twin = network.clone();
 
     let square = Metric::new("squared error", |target: &[f64], output: &[f64]| (output[0] - target[0]).powi(2));
-    let config = FitConfig::new()
-        .epochs(EPOCHS)
-        .batch_size(BATCH)
-        .method(Method::predictive_coding(8, 0.1))
-        .metric(square)
-        .validation(&test);
+    let config = FitConfig::new().epochs(EPOCHS).batch_size(BATCH).metric(square).validation(&test);
     let report = network.fit(&train, &config)?;
     let twin_report = twin.fit_backprop(&train, &config)?;
 
