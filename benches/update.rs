@@ -19,8 +19,8 @@ use decoupled::nalgebra::DMatrix;
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatMut, MatRef, Method};
 
 const BATCH: usize = 128;
-/// Updates in one epoch, which is timed as a whole.
-const UPDATES: usize = 8;
+/// Updates in one epoch, which is timed as a whole; as many as one estimate of the curvature serves.
+const UPDATES: usize = 100;
 const ROUNDS: usize = 15;
 
 /// A way to train a 784-256-256-10 network, warmed up by one epoch, which also fills the bank.
@@ -62,7 +62,7 @@ fn ways(data: &Dataset<f32>) -> Vec<Way> {
         ("backpropagation", None),
         ("default", Some(Method::default())),
         ("joint", Some(Method::joint(0.1))),
-        ("predictive coding, 4 steps", Some(Method::predictive_coding(4, 0.2))),
+        ("predictive coding, 4 steps", Some(Method::predictive_coding(4, 0.1))),
         ("incremental, 4 steps", Some(Method::incremental(4, 0.1))),
         ("backpropagation by sweep", Some(Method::backprop_by_sweep(1.0))),
     ]

@@ -14,7 +14,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool of `threads` threads; without the feature `parallel` all work stays on the caller's thread.
     pub(crate) fn new(threads: usize) -> Result<Self> {
-        crate::error::require(threads > 0, "threads", "at least 1", threads as f64)?;
+        crate::error::require((1..=MOST).contains(&threads), "threads", "in 1..=256", threads as f64)?;
         Ok(Self {
             #[cfg(feature = "parallel")]
             threads: rayon::ThreadPoolBuilder::new()
@@ -34,9 +34,12 @@ impl Pool {
     }
 }
 
+/// The most threads a pool may have: beyond the parts that work comes in, idle threads only get in each other's way.
+const MOST: usize = 256;
+
 /// The number of threads a network uses unless told otherwise.
 pub(crate) fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
+    std::thread::available_parallelism().map_or(1, Into::into).min(MOST)
 }
 
 /// Runs `f` on every item, perhaps at the same time, and returns the error of the first item that has one: the

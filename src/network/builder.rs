@@ -121,7 +121,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Threads of the network's private pool; results do not depend on it, bit for bit.
+    /// Threads of the network's private pool, 1 ..= 256; results do not depend on it, bit for bit.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
