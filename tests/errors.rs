@@ -116,6 +116,7 @@ fn settings_of_the_network_outside_their_domain_are_refused() {
         );
     }
     refused!(builder::<f64>().threads(0).build(), Error::HyperParameter { name: "threads", .. });
+    refused!(builder::<f64>().threads(usize::MAX).build(), Error::HyperParameter { name: "threads", .. });
 }
 
 #[test]
