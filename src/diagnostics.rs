@@ -9,7 +9,8 @@ use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoupling {
     /// ⟨z − a, z* − a⟩ / ‖z* − a‖² for the hidden layers t = 1 .. T: the share of the way from the forward activation a to
-    /// the equilibrium z* that the activation steps go. 1 for a full relaxation.
+    /// the equilibrium z* that the activation steps go: 1 for a full relaxation, more or less than nothing where they
+    /// overshoot.
     pub relaxed_fraction: Vec<f64>,
     /// ⟨z − a, −δ/μ⟩ / ‖δ/μ‖² for t = 1 .. T, with δ_t = ∂L_y/∂a_t: the displacement in units of the one that would make
     /// the method backpropagation, which has 1 everywhere.

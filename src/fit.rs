@@ -1,5 +1,6 @@
 //! The outer loop, and what it reports.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use crate::bank::{ActivationBank, Column};
 use crate::method::{Method, Start};
 use crate::random::{Purpose, shuffle, stream};
 use crate::visit::{Rule, Tally, Visitor};
-use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, error, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, Warning, error, linalg};
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
@@ -105,6 +106,23 @@ pub struct EpochReport {
     pub time: Duration,
 }
 
+impl fmt::Display for EpochReport {
+    /// One line of a table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {:4}  energy {:.4e}  loss {:.4e}", self.epoch, self.energy, self.train_loss)?;
+        if let Some(score) = self.train_score {
+            write!(f, "  score {score:.4}")?;
+        }
+        if let Some(validation) = self.validation {
+            write!(f, "  validation loss {:.4e}", validation.loss)?;
+            if let Some(score) = validation.score {
+                write!(f, " score {score:.4}")?;
+            }
+        }
+        write!(f, "  {:.2} s", self.time.as_secs_f64())
+    }
+}
+
 /// Why training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -115,46 +133,6 @@ pub enum StopReason {
     Observer,
 }
 
-/// Something that a reader of the numbers should know.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// The scale cheat: over [`WINDOW`](Self::WINDOW) epochs the energy fell by more than a tenth while the forward loss
-    /// rose by more than a tenth. The bank agrees with the layers ever better, and the network gets worse: raise the
-    /// penalty, take a relative hidden loss, or anchor.
-    EnergyAndLossPart {
-        /// The epoch in which it was noticed.
-        epoch: usize,
-        /// Mean energy then and `WINDOW` epochs before.
-        energy: (f64, f64),
-        /// Mean forward loss on the training data then and `WINDOW` epochs before.
-        train_loss: (f64, f64),
-    },
-    /// The activation steps are too few for the depth: in every visit a signal that starts at the output crosses one layer a
-    /// Jacobi step, and these layers see none. Take more steps, or [`Order::ReverseGaussSeidel`](crate::Order).
-    OutOfReach {
-        /// How many layers, from the input, are never trained.
-        layers: usize,
-    },
-}
-
-impl Warning {
-    /// Epochs over which energy and forward loss are compared.
-    pub const WINDOW: usize = 3;
-
-    /// The warning that the history up to its last epoch gives reason to.
-    fn of(history: &[EpochReport]) -> Option<Self> {
-        let now = history.last()?;
-        let before = history.len().checked_sub(1 + Self::WINDOW).map(|i| &history[i])?;
-        let part = now.energy < 0.9 * before.energy && now.train_loss > 1.1 * before.train_loss;
-        part.then_some(Self::EnergyAndLossPart {
-            epoch: now.epoch,
-            energy: (now.energy, before.energy),
-            train_loss: (now.train_loss, before.train_loss),
-        })
-    }
-}
-
 /// What a fit has to say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitReport {
@@ -162,7 +140,7 @@ pub struct FitReport {
     pub epochs: Vec<EpochReport>,
     /// Why it ended.
     pub stop: StopReason,
-    /// What to look at twice; empty when all is well.
+    /// What to look at twice, each kind once; empty when all is well.
     pub warnings: Vec<Warning>,
 }
 
@@ -242,11 +220,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
-        if let Rule::Decoupled(method) = rule
-            && let layers @ 1.. = method.unreached(self.depth())
-        {
-            report.warnings.push(Warning::OutOfReach { layers });
-        }
+        let method = match rule {
+            Rule::Decoupled(method) => Some(method),
+            Rule::Backprop => None,
+        };
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             for _ in 0..config.epochs {
@@ -254,7 +231,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 let flow = observe(&epoch);
                 report.epochs.push(epoch);
-                report.warnings.extend(Warning::of(&report.epochs));
+                if let Some(method) = method {
+                    Warning::look(method, self.depth(), &report.epochs, &mut report.warnings);
+                }
                 if flow.is_break() {
                     report.stop = StopReason::Observer;
                     break;

@@ -22,6 +22,11 @@
 //! so all layers can step at once, and no error travels through a product of Jacobians. The equations stand in [`energy`],
 //! once; the ways to minimise them are values of [`Method`]; [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
+//! Taken literally, as [`Method::joint`] does, this works and is slow. What [`fit`](DecoupledNetwork::fit) does unless told
+//! otherwise is predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), all
+//! take a few local steps at once, and each layer then steps towards its stored target from its forward input. [`Method`] has
+//! the table of what was measured, and says where it ends.
+//!
 //! ```
 //! use decoupled::layer::Activation;
 //! use decoupled::loss::SoftmaxCrossEntropy;
@@ -66,8 +71,9 @@
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.
-//! * Not a way round the arithmetic: on one machine and a shallow net, backpropagation is the cheaper of the two. What the
-//!   default costs, and what it reaches, stands at [`Method`].
+//! * Not a way round the arithmetic: backpropagation is the cheaper of the two, and the default, which starts from a forward
+//!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
+//! * Not a cure for depth yet: beyond some six hidden layers the default falls behind, and warns that its signal fades.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples.
 //!
 //! # Features
@@ -98,13 +104,14 @@ mod parameter_step;
 mod random;
 mod scalar;
 mod visit;
+mod warning;
 
 pub use activation_step::{ActivationStep, Order, curvature};
 pub use bank::ActivationBank;
 pub use block::{Block, Reads};
 pub use data::Dataset;
 pub use error::{Error, Result};
-pub use fit::{EpochReport, FitConfig, FitReport, StopReason, Warning};
+pub use fit::{EpochReport, FitConfig, FitReport, StopReason};
 pub use layer::Layer;
 pub use loss::Loss;
 pub use matrix::{MatMut, MatRef};
@@ -114,6 +121,7 @@ pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use optimizer::Optimizer;
 pub use parameter_step::Timing;
 pub use scalar::Scalar;
+pub use warning::Warning;
 
 pub use nalgebra;
 pub use rand;

@@ -1,4 +1,4 @@
-use nalgebra::{DMatrixView, DMatrixViewMut};
+use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 
 use crate::{Error, Result};
 
@@ -74,6 +74,12 @@ impl<'a, T> MatRef<'a, T> {
         T: nalgebra::Scalar,
     {
         DMatrixView::from_slice(self.data, self.rows, self.cols)
+    }
+}
+
+impl<'a, T: nalgebra::Scalar> From<&'a DMatrix<T>> for MatRef<'a, T> {
+    fn from(matrix: &'a DMatrix<T>) -> Self {
+        Self::new(matrix.as_slice(), matrix.nrows(), matrix.ncols())
     }
 }
 

@@ -110,12 +110,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Objective { layers: &self.layers, params: &self.params, output_loss: &*self.output_loss, hidden: &self.hidden }
     }
 
-    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n`, columns are examples. For a classifier they are
+    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`] or a `&DMatrix`), columns are examples. For a classifier they are
     /// logits; the largest names the class.
     ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::Panicked`] when a layer panics.
-    pub fn predict(&self, inputs: MatRef<'_, T>) -> Result<DMatrix<T>> {
+    pub fn predict<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
+        let inputs = inputs.into();
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
         check_finite("inputs", inputs)?;
         let mut outputs = DMatrix::zeros(self.output_dim(), inputs.cols());

@@ -394,14 +394,47 @@ fn the_scale_cheat_is_warned_of_and_a_healthy_training_is_not() {
     let Some(Warning::EnergyAndLossPart { epoch, energy, train_loss }) = report.warnings.first().cloned() else {
         panic!("no warning: {:?}", report.epochs);
     };
-    let (now, before) = (&report.epochs[epoch - 1], &report.epochs[epoch - 1 - Warning::WINDOW]);
-    assert_eq!((energy, train_loss), ((now.energy, before.energy), (now.train_loss, before.train_loss)));
-    assert!(energy.0 < 0.9 * energy.1 && train_loss.0 > 1.1 * train_loss.1);
+    let (now, so_far) = (&report.epochs[epoch - 1], &report.epochs[..epoch]);
+    let best = so_far.iter().min_by(|a, b| a.train_loss.total_cmp(&b.train_loss)).unwrap();
+    assert_eq!((energy, train_loss), ((now.energy, best.energy), (now.train_loss, best.train_loss)));
+    assert!(so_far.iter().all(|epoch| now.energy <= epoch.energy));
+    assert!(energy.0 < 0.9 * energy.1 && train_loss.0 > 1.5 * train_loss.1);
 
     for method in methods() {
         let report = builder().build().unwrap().fit(&data, &config(20).method(method)).unwrap();
         assert_eq!(report.warnings, []);
     }
+}
+
+#[test]
+fn activation_steps_that_overshoot_are_warned_of_once() {
+    let data = teacher(1);
+    // Rates well above 2/λmax: one example's energy rises instead of falling.
+    for method in [Method::predictive_coding(6, 3.0), Method::joint(3.0)] {
+        let mut net = builder().optimizer(Still).build().unwrap();
+        let report = net.fit(&data, &config(8).method(method.clone())).unwrap();
+        assert!(matches!(report.warnings[..], [Warning::Overshoot { .. }]), "{:?} {method:?}", report.warnings);
+        assert!(report.warnings[0].to_string().contains("Method::stable"));
+    }
+    let method = Method::predictive_coding(6, 3.0).stable(1.0);
+    let report = builder().optimizer(Still).build().unwrap().fit(&data, &config(8).method(method)).unwrap();
+    assert_eq!(report.warnings, []);
+}
+
+#[test]
+fn a_signal_that_fades_on_its_way_down_is_warned_of() {
+    let data = teacher(1);
+    let deep = |layers: usize| {
+        let builder = (0..layers).fold(Net::builder(3), |net, _| net.dense(6, Activation::Tanh));
+        builder.dense(2, Activation::Identity).build().unwrap()
+    };
+    let report = deep(12).fit(&data, &config(1)).unwrap();
+    let residuals = &report.epochs[0].residuals;
+    let largest = residuals.iter().copied().fold(0.0, f64::max);
+    let faded = residuals.iter().filter(|&&r| r < 1e-6 * largest).count();
+    assert!(faded > 0);
+    assert_eq!(report.warnings, [Warning::SignalFades { layers: faded }]);
+    assert_eq!(deep(2).fit(&data, &config(1)).unwrap().warnings, []);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(crate) fn train(
         ControlFlow::Continue(())
     })?;
     for warning in &report.warnings {
-        println!("warning: {warning:?}");
+        println!("warning: {warning}");
     }
     if let Some(before) = before {
         compare(&before, &how_decoupled(&network, data, method)?);
@@ -113,6 +113,7 @@ fn header(with_backprop: bool) {
     let (title, columns) =
         if with_backprop { (" │ backpropagation", " │   loss   train    test") } else { ("", "") };
     println!("{:73}{title}", "       decoupled");
+    println!("{:73}{}", "(residual: ‖z − ẑ‖ / ‖z‖)", if with_backprop { " │" } else { "" });
     println!("epoch     energy    loss   train    test   residual of hidden layers      {columns}");
 }
 
