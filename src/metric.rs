@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Dataset, MatRef, Scalar};
+use crate::parallel::guarded;
+use crate::{Dataset, Error, MatRef, Result, Scalar};
 
 /// A score of one example from its target and the network's output; reports show the mean over the examples.
 #[derive(Clone)]
@@ -40,8 +41,17 @@ impl<T: Scalar> Metric<T> {
     }
 
     /// Σ score over the columns.
-    pub(crate) fn sum(&self, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> f64 {
-        targets.columns().zip(outputs.columns()).map(|(target, output)| (self.score)(target, output)).sum()
+    ///
+    /// # Errors
+    /// [`Error::Panicked`], or [`Error::Contract`] for a sum that is not finite.
+    pub(crate) fn sum(&self, depth: usize, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
+        let columns = targets.columns().zip(outputs.columns());
+        let sum = guarded("the metric", depth, || columns.map(|(target, output)| (self.score)(target, output)).sum())?;
+        if f64::is_finite(sum) {
+            return Ok(sum);
+        }
+        let what = "scores are finite numbers".to_owned();
+        Err(Error::Contract { subject: format!("{self:?}"), what, expected: 0.0, found: sum })
     }
 }
 

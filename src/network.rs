@@ -145,8 +145,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let outputs = self.predict(data.inputs())?;
         let n = data.len() as f64;
         let outputs = MatRef::new(outputs.as_slice(), self.output_dim(), data.len());
-        let score =
-            metric.map(|m| guarded("the metric", self.depth(), || m.sum(data.targets(), outputs))).transpose()?;
+        let score = metric.map(|m| m.sum(self.depth(), data.targets(), outputs)).transpose()?;
         let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
         Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
     }

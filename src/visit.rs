@@ -5,7 +5,7 @@ use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
 use crate::method::{Method, Start};
-use crate::parallel::{for_each, guarded};
+use crate::parallel::for_each;
 use crate::parameter_step::{self, Timing};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
 
@@ -279,7 +279,7 @@ impl<T: Scalar> Lane<T> {
         self.tally.forward_loss = objective.forward_loss(block)?.to_f64();
         if let Some(metric) = metric {
             let outputs = block.prediction(top - 1, Reads::Forward);
-            self.tally.score = guarded("the metric", top, || metric.sum(block.stored(top), outputs))?;
+            self.tally.score = metric.sum(top, block.stored(top), outputs)?;
         }
         Ok(())
     }

@@ -497,3 +497,16 @@ fn backpropagation_that_diverges_leaves_the_bank_alone() {
     assert!(bank.is_some());
     assert_eq!(net.bank().cloned(), bank);
 }
+
+#[test]
+fn a_metric_that_is_not_finite_is_an_error_and_no_score() {
+    let data = data::<f64>();
+    let mut net = with_middle(Dense::new(6, 5)).build().unwrap();
+    for value in [f64::NAN, f64::INFINITY] {
+        let metric = Metric::new("planned", move |_: &[f64], _: &[f64]| value);
+        let is_expected =
+            |error: &Error| matches!(error, Error::Contract { subject, .. } if subject == "Metric(planned)");
+        assert!(is_expected(&net.evaluate_with(&data, Some(&metric)).unwrap_err()));
+        assert!(is_expected(&net.fit(&data, &config(Method::default()).metric(metric)).unwrap_err()));
+    }
+}
