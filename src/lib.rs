@@ -67,7 +67,7 @@
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.
 //! * Not a way round the arithmetic: on one machine and a shallow net, backpropagation is the cheaper of the two. What the
-//!   default costs, and what it reaches, stands at [`Method`].
+//!   default costs, and what it reaches, stands at [`Method::default`].
 //! * Not free of memory: the bank takes the hidden widths times the number of examples.
 //!
 //! # Features
