@@ -208,7 +208,7 @@ pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
     Ok(largest)
 }
 
-/// ‖column‖ over all layers, at least the smallest positive number.
+/// ‖column‖ over all layers, at least the machine epsilon: it is divided by.
 fn column_norms<T: Scalar>(layers: &[Vec<T>], examples: usize) -> Vec<T> {
     let mut squares = vec![T::zero(); examples];
     for layer in layers {

@@ -15,6 +15,8 @@ pub struct ActivationBank<T> {
     /// First row of every hidden layer, and the number of rows at the end.
     offsets: Vec<usize>,
     slots: usize,
+    /// Whose memory `state` is.
+    rule: String,
     examples: usize,
     data_key: u64,
     activations: Vec<T>,
@@ -33,11 +35,18 @@ pub(crate) struct Column<'a, T> {
 }
 
 impl<T: Scalar> ActivationBank<T> {
-    /// A bank of zeros for hidden layers of the given `widths`, with `slots` state entries an activation.
+    /// A bank of zeros for hidden layers of the given `widths`, with `slots` state entries an activation for the optimizer
+    /// `rule`.
     ///
     /// # Errors
     /// [`Error::BankTooLarge`] before anything is allocated, [`Error::OutOfMemory`].
-    pub(crate) fn new(widths: &[usize], slots: usize, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
+    pub(crate) fn new(
+        widths: &[usize],
+        (slots, rule): (usize, String),
+        examples: usize,
+        data_key: u64,
+        limit: usize,
+    ) -> Result<Self> {
         let mut offsets = vec![0];
         offsets.extend(widths.iter().scan(0usize, |row, width| {
             *row = row.saturating_add(*width);
@@ -57,14 +66,15 @@ impl<T: Scalar> ActivationBank<T> {
             steps: vec![0; examples],
             offsets,
             slots,
+            rule,
             examples,
             data_key,
         })
     }
 
-    /// Whether this bank was made for that data set and needs no other shape.
-    pub(crate) fn fits(&self, slots: usize, examples: usize, data_key: u64) -> bool {
-        (self.slots, self.examples, self.data_key) == (slots, examples, data_key)
+    /// Whether this bank was made for that data set and that memory.
+    pub(crate) fn fits(&self, slots: usize, rule: &str, examples: usize, data_key: u64) -> bool {
+        (self.slots, &*self.rule, self.examples, self.data_key) == (slots, rule, examples, data_key)
     }
 
     /// Number of examples: columns.

@@ -31,6 +31,9 @@ pub(crate) struct Hidden<T> {
 ///
 /// # Errors
 /// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
+///
+/// # Panics
+/// For a t outside of the range that the method names.
 #[derive(Clone, Copy, Debug)]
 pub struct Objective<'a, T> {
     pub(crate) layers: &'a [Arc<dyn Layer<T>>],

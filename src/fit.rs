@@ -166,13 +166,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// [`Scaler`](crate::data::Scaler) brings others there.
     ///
     /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
-    /// bank.
+    /// bank, and so does an activation optimizer with another memory or, if it has one, other settings.
     ///
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
     /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
     /// [`Error::Diverged`]; the parameters are then those that the epoch started with, the optimizers (after a divergence the
     /// bank as well) start anew, and the network can be used and trained on.
+    /// An epoch that went well stands, though its validation should fail.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }
@@ -203,13 +204,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
 
-    /// Keeps the bank of this data set, or makes one.
+    /// Keeps the bank of this data set, or makes one; what one optimizer remembers is nonsense to another.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
         let slots = if method.start == Start::Persisted { method.activation.optimizer.slots() } else { 0 };
+        let rule = if slots > 0 { format!("{:?}", method.activation.optimizer) } else { String::new() };
         let (examples, key) = (data.len(), data.fingerprint());
-        if !self.bank.as_ref().is_some_and(|bank| bank.fits(slots, examples, key)) {
+        if !self.bank.as_ref().is_some_and(|bank| bank.fits(slots, &rule, examples, key)) {
             let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
-            self.bank = Some(ActivationBank::new(&widths, slots, examples, key, self.bank_limit)?);
+            self.bank = Some(ActivationBank::new(&widths, (slots, rule), examples, key, self.bank_limit)?);
         }
         Ok(())
     }
@@ -327,4 +329,33 @@ impl<T: Scalar> DecoupledNetwork<T> {
 fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: &[usize]) -> Vec<Column<'b, T>> {
     let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
     order.iter().filter_map(|&example| columns[example].take()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energy_and_loss_part_when_both_move_by_more_than_a_tenth_over_three_epochs() {
+        let report = |(energy, train_loss)| EpochReport {
+            epoch: 1,
+            energy,
+            train_loss,
+            train_score: None,
+            validation: None,
+            residuals: Vec::new(),
+            curvature: None,
+            update_norms: Vec::new(),
+            time: Duration::ZERO,
+        };
+        let warns = |ends: [(f64, f64); 2]| {
+            let history = [ends[0], (1.0, 1.0), (1.0, 1.0), ends[1]].map(report);
+            assert_eq!(Warning::of(&history[1..]), None);
+            Warning::of(&history).is_some()
+        };
+        assert!(warns([(1.0, 1.0), (0.89, 1.11)]));
+        assert!(!warns([(1.0, 1.0), (0.91, 1.11)]));
+        assert!(!warns([(1.0, 1.0), (0.89, 1.09)]));
+        assert!(!warns([(1.0, 1.0), (1.11, 0.89)]));
+    }
 }

@@ -19,7 +19,7 @@
 //! * the **activation step** moves z_t, and needs its two neighbours,
 //! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
 //!
-//! so all layers can step at once, and no error travels through a product of Jacobians. The equations stand in [`energy`],
+//! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations stand in [`energy`],
 //! once; the ways to minimise them are values of [`Method`]; [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. What [`fit`](DecoupledNetwork::fit) does unless told

@@ -72,7 +72,8 @@ pub struct Method<T> {
 
 impl<T: Scalar> Default for Method<T> {
     /// [`predictive_coding`](Method::predictive_coding) with one step more than there are hidden layers, so that the signal
-    /// reaches the lowest, of size 0.1, or 1.5/λmax where that is less.
+    /// reaches the lowest, of size 0.1, or 1.5/λmax where that is less. With T layers 3T products follow one another in an
+    /// update; backpropagation has 2T.
     fn default() -> Self {
         let mut method = Self::predictive_coding(1, 0.1).stable(1.5);
         method.activation.steps = None;

@@ -45,6 +45,7 @@ fn a_long_relaxation_goes_all_the_way() -> Result<()> {
     let (net, data) = moons(1.0)?;
     let report = decoupling(&net, &data, &Method::predictive_coding(4000, 1.0).stable(1.0))?;
     near(&report.relaxed_fraction, 1.0, 1e-4);
+    assert_eq!(report.backprop_sequential_products, 2 * net.depth());
     assert!(report.equilibrium_error < 1e-4, "{}", report.equilibrium_error);
     Ok(())
 }
@@ -82,6 +83,7 @@ fn sequential_products_are_those_counted_by_hand() {
         (pc.clone().timing(Timing::AfterRelaxation { local_steps: 3 }), 3 + 1 + 3 * 2 + 1 + 2 + 2),
         (Method::incremental(4, 0.1), 3 + 1 + 3 * 2),
         (Method::backprop_by_sweep(1.0), 3 + 2 + 1),
+        (Method::predictive_coding(1, 0.1).start(Start::Persisted), 3 + 2 + 1),
         (pc.order(Order::ReverseGaussSeidel).activation_steps(2), 3 + 2 + 3 + 1),
         (Method::predictive_coding(1, 0.1).start(Start::Persisted).reads(Reads::Stored), 2 + 1 + 1),
     ] {

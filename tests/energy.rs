@@ -232,3 +232,22 @@ fn a_block_can_be_anchored_again_after_the_parameters_have_moved() {
         assert_eq!(again, anew);
     }
 }
+
+#[test]
+fn a_block_that_is_given_other_examples_or_activations_forgets_its_predictions() {
+    let mut rng = ChaCha12Rng::seed_from_u64(9);
+    for case in 0..20 {
+        let (net, mut block) = random_case(case, &mut rng);
+        let objective = net.objective();
+        objective.energy(&mut block).unwrap();
+        for t in 0..=net.depth() {
+            let moved = normal(&mut rng, block.stored(t).as_slice().len());
+            if t < net.depth() {
+                block.stored_mut(t).copy_from_slice(&moved);
+            }
+            let mut fresh = objective.block(block.examples());
+            (0..=net.depth()).for_each(|t| fresh.stored_mut(t).copy_from_slice(block.stored(t).as_slice()));
+            assert_eq!(objective.energy(&mut block).unwrap(), objective.energy(&mut fresh).unwrap(), "z_{t}");
+        }
+    }
+}

@@ -218,6 +218,7 @@ fn targets_without_a_meaning_are_refused_with_their_example() {
     refused(&softmax, [0.5, f64::NAN], f64::NAN);
     refused(&softmax, [0.5, 0.75], 1.25);
     refused(&softmax, [0.0, 0.0], 0.0);
+    refused(&softmax, [0.5, 0.5 + 1.0 / 4096.0], 1.0 + 1.0 / 4096.0);
     refused(&softmax, [f64::INFINITY, 0.0], f64::INFINITY);
     refused(&BinaryCrossEntropy, [0.0, 1.5], 1.5);
     refused(&BinaryCrossEntropy, [-0.1, 1.0], -0.1);

@@ -114,7 +114,7 @@ fn the_rate_of_the_step_scales_the_learning_rate() {
 #[test]
 fn a_clipped_gradient_keeps_its_direction_and_gets_the_norm() {
     let step = Step { number: 1, rate: 1.0 };
-    for (scale, expected) in [(1.0, 2.0), (0.1, 0.5), (1e30, 2.0)] {
+    for (scale, expected) in [(1.0, 2.0), (0.1, 0.5), (0.5, 2.0), (1e30, 2.0)] {
         let (mut params, grad) = ([0.0f32; 2], [3.0 * scale, -4.0 * scale]);
         ClipNorm::new(Sgd::new(1.0), 2.0).update(step, &mut params, &mut grad.clone(), &mut []);
         assert!((params[0].hypot(params[1]) - expected).abs() < 1e-6, "norm of {params:?}");
@@ -158,6 +158,11 @@ fn a_schedule_begins_where_its_warm_up_ends_and_stays_at_its_last_factor() {
     let found: Vec<f64> = (1..=8).map(|number| warm.factor(number)).collect();
     for (found, expected) in found.iter().zip([0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.1, 0.1]) {
         assert!((found - expected).abs() < 1e-15, "{found} not {expected}");
+    }
+    let late = Schedule::OneCycle { total: 10, rise: 0.4, start: 0.2, floor: 0.0 };
+    let warm = Schedule::WarmUp { steps: 4, then: Box::new(late) };
+    for (number, expected) in [(1, 0.05), (2, 0.1), (4, 0.2), (5, 0.2)] {
+        assert!((warm.factor(number) - expected).abs() < 1e-15, "{} at {number}", warm.factor(number));
     }
     for ended in [
         Schedule::Cosine { total: 5, floor: 0.2 },

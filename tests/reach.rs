@@ -122,3 +122,53 @@ fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_bey
     }
     Ok(())
 }
+
+#[test]
+fn the_stable_rate_is_a_cap_and_no_goal() -> Result<()> {
+    let (mut net, data) = deep::<f64>()?;
+    let mut twin = net.clone();
+    let config = |method| FitConfig::new().method(method).epochs(2).full_batch();
+    let capped = net.fit(&data, &config(Method::predictive_coding(6, 0.01).stable(1.9)))?;
+    twin.fit(&data, &config(Method::predictive_coding(6, 0.01)))?;
+    assert!(1.9 / capped.epochs[0].curvature.unwrap() > 0.02);
+    (0..net.depth()).for_each(|t| assert_eq!(net.params(t), twin.params(t)));
+    Ok(())
+}
+
+/// With all examples alike any sample of them has the curvature of the whole.
+#[test]
+fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
+    let (mut net, data) = deep::<f64>()?;
+    let data = data.select(&[3; 32])?;
+    let objective = net.objective();
+    let mut block = objective.block(32);
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
+    objective.anchor(&mut block)?;
+    let largest = curvature(&objective, &mut block, 500)?;
+    let report = net.fit(&data, &FitConfig::new().epochs(1).full_batch())?;
+    let found = report.epochs[0].curvature.unwrap();
+    assert!(found > 0.8 * largest && found < 1.0001 * largest, "{found} of {largest}");
+    Ok(())
+}
+
+#[test]
+fn the_curvature_of_several_examples_is_the_largest_of_theirs() -> Result<()> {
+    let (net, data) = deep::<f64>()?;
+    let of = |examples: &[usize]| {
+        let (data, objective) = (data.select(examples)?, net.objective());
+        let mut block = objective.block(examples.len());
+        block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+        block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
+        objective.anchor(&mut block)?;
+        curvature(&objective, &mut block, 2000)
+    };
+    let each = [of(&[0])?, of(&[5])?, of(&[20])?];
+    let largest = each.into_iter().fold(0.0, f64::max);
+    assert!(each.iter().any(|l| *l < 0.99 * largest), "{each:?} are too much alike for a test");
+    for order in [[0, 5, 20], [20, 0, 5], [5, 20, 0]] {
+        let found = of(&order)?;
+        assert!((found - largest).abs() < 1e-3 * largest, "{found} of {largest}");
+    }
+    Ok(())
+}
