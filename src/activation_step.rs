@@ -156,7 +156,7 @@ impl<T: Scalar> ActivationStep<T> {
     }
 }
 
-/// λmax of ∂²L/∂Z² at a block's activations, the largest over its examples: a plain activation step is stable below
+/// λmax of ∂²L/∂Z² at a block's activations, the largest in absolute value over its examples: a plain activation step is stable below
 /// 2/λmax.
 ///
 /// Power iteration on every example at once (their Hessians are separate blocks), with Hessian products by central
@@ -182,7 +182,7 @@ pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
                 v.iter_mut().for_each(|v| *v /= *length);
             }
         }
-        // A step that moves the activations by about the root of the precision, relative to their size.
+        // The cube root of the precision, relative to the activations' size: best for central differences.
         let sizes = column_norms(&home, examples);
         let step: Vec<T> = sizes.iter().map(|size| (T::one() + *size) * T::default_epsilon().cbrt()).collect();
         let mut product: Vec<Vec<T>> = home.iter().map(|z| vec![T::zero(); z.len()]).collect();

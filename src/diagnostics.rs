@@ -67,12 +67,12 @@ pub fn decoupling<T: Scalar>(
     };
     let relaxed_fraction = |t| {
         let whole = displacement(&equilibrium, t);
-        dot(&displacement(&relaxed, t), &whole) / linalg::norm_squared(&whole).to_f64()
+        share(&displacement(&relaxed, t), &whole)
     };
     let backprop_fraction = |t: usize| {
         let scale = T::one() / objective.hidden[t - 1].penalty;
         let step: Vec<T> = chain.gradient(t).as_slice().iter().map(|&delta| -delta * scale).collect();
-        dot(&displacement(&relaxed, t), &step) / linalg::norm_squared(&step).to_f64()
+        share(&displacement(&relaxed, t), &step)
     };
     Ok(Decoupling {
         relaxed_fraction: hidden.clone().map(relaxed_fraction).collect(),
@@ -118,6 +118,12 @@ fn gradient_buffers<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<Vec<T>> {
 
 fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     linalg::sum_zip(a, b, |a, b| a.to_f64() * b.to_f64())
+}
+
+/// ⟨part, whole⟩ / ‖whole‖²; 0 where the whole is.
+fn share<T: Scalar>(part: &[T], whole: &[T]) -> f64 {
+    let size = dot(whole, whole);
+    if size > 0.0 { dot(part, whole) / size } else { 0.0 }
 }
 
 fn cosine<T: Scalar>(a: &[T], b: &[T]) -> f64 {

@@ -330,32 +330,3 @@ fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: &[usize]) -> Vec<
     let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
     order.iter().filter_map(|&example| columns[example].take()).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn energy_and_loss_part_when_both_move_by_more_than_a_tenth_over_three_epochs() {
-        let report = |(energy, train_loss)| EpochReport {
-            epoch: 1,
-            energy,
-            train_loss,
-            train_score: None,
-            validation: None,
-            residuals: Vec::new(),
-            curvature: None,
-            update_norms: Vec::new(),
-            time: Duration::ZERO,
-        };
-        let warns = |ends: [(f64, f64); 2]| {
-            let history = [ends[0], (1.0, 1.0), (1.0, 1.0), ends[1]].map(report);
-            assert_eq!(Warning::of(&history[1..]), None);
-            Warning::of(&history).is_some()
-        };
-        assert!(warns([(1.0, 1.0), (0.89, 1.11)]));
-        assert!(!warns([(1.0, 1.0), (0.91, 1.11)]));
-        assert!(!warns([(1.0, 1.0), (0.89, 1.09)]));
-        assert!(!warns([(1.0, 1.0), (1.11, 0.89)]));
-    }
-}

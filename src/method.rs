@@ -197,7 +197,10 @@ impl<T: Scalar> Method<T> {
     /// An activation step asks for the predictions and for their pull-backs, each at once for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
-        let hidden = depth - 1;
+        let hidden = depth.saturating_sub(1);
+        if hidden == 0 {
+            return 2 * self.rounds(depth);
+        }
         let steps = self.activation.sweeps(depth);
         let sweep = match self.activation.order {
             Order::Jacobi => 2,
@@ -211,7 +214,7 @@ impl<T: Scalar> Method<T> {
             Timing::AfterRelaxation { local_steps } => {
                 let relaxation = forward + steps * sweep - saved;
                 let prediction = usize::from(self.reads == Reads::Stored);
-                relaxation + prediction + 1 + 2 * (local_steps - 1)
+                relaxation + prediction + 2 * local_steps - 1
             }
             // The parameters' products run beside the activations', and move every prediction.
             Timing::EveryStep => forward + steps * sweep - saved,

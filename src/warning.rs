@@ -114,3 +114,58 @@ impl fmt::Display for Warning {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// An epoch for each (energy, forward loss).
+    fn history(ends: &[(f64, f64)]) -> Vec<EpochReport> {
+        let report = |&(energy, train_loss): &(f64, f64)| EpochReport {
+            epoch: 1,
+            energy,
+            train_loss,
+            train_score: None,
+            validation: None,
+            residuals: Vec::new(),
+            curvature: None,
+            update_norms: Vec::new(),
+            time: Duration::ZERO,
+        };
+        ends.iter().map(report).collect()
+    }
+
+    #[test]
+    fn energy_and_loss_part_at_nine_tenths_and_three_halves_of_the_best_epoch() {
+        let parts = |ends: &[(f64, f64)]| Warning::part(&history(ends)).is_some();
+        assert!(parts(&[(1.0, 1.0), (0.89, 1.51)]));
+        assert!(!parts(&[(1.0, 1.0), (0.91, 1.51)]));
+        assert!(!parts(&[(1.0, 1.0), (0.89, 1.49)]));
+        // Not while the energy has been lower.
+        assert!(!parts(&[(1.0, 1.0), (0.5, 2.0), (0.89, 2.0)]));
+        assert!(parts(&[(2.0, 3.0), (1.0, 1.0), (0.89, 1.51)]));
+    }
+
+    #[test]
+    fn steps_overshoot_at_eleven_tenths_of_the_loss_or_a_hundred_times_the_lowest_energy() {
+        let anchored = Method::<f64>::predictive_coding(3, 0.1);
+        let over = |method: &Method<f64>, ends: &[(f64, f64)]| Warning::overshoot(method, &history(ends)).is_some();
+        assert!(over(&anchored, &[(1.11, 1.0)]));
+        assert!(!over(&anchored, &[(1.09, 1.0)]));
+        assert!(!over(&Method::joint(0.1), &[(1.11, 1.0)]));
+        assert!(over(&Method::joint(0.1), &[(2.0, 1.0), (1.0, 1.0), (101.0, 1.0)]));
+        assert!(!over(&Method::joint(0.1), &[(2.0, 1.0), (1.0, 1.0), (99.0, 1.0)]));
+    }
+
+    #[test]
+    fn each_kind_is_told_once() {
+        let mut found = Vec::new();
+        let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
+        for epochs in 1..=2 {
+            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), 4, &past[..epochs], &mut found);
+        }
+        assert_eq!(found, [Warning::Overshoot { epoch: 1, energy: 2.0 }, Warning::OutOfReach { layers: 2 }]);
+    }
+}

@@ -89,6 +89,8 @@ fn sequential_products_are_those_counted_by_hand() {
     ] {
         assert_eq!(method.sequential_products(3), expected, "{method:?}");
     }
+    // One layer: a prediction and a parameter's product.
+    assert_eq!(Method::<f64>::default().sequential_products(1), 2);
     // What the joint step promises: no more with depth.
     assert_eq!(Method::<f64>::joint(0.1).sequential_products(100), 2);
 }

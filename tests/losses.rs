@@ -241,3 +241,17 @@ fn settings_outside_their_domain_are_refused_by_name() {
         refused(&SoftmaxCrossEntropy::new().label_smoothing(x), "SoftmaxCrossEntropy::label_smoothing");
     }
 }
+
+#[test]
+fn the_binary_cross_entropy_gradient_does_not_cancel_where_the_prediction_is_sure() {
+    for logit in [-40.0_f64, 40.0, 200.0] {
+        for target in [0.0, 1.0] {
+            let mut found = [f64::NAN];
+            let (z, p) = ([target], [logit]);
+            BinaryCrossEntropy.gradient(MatRef::new(&z, 1, 1), MatRef::new(&p, 1, 1), MatMut::new(&mut found, 1, 1));
+            // σ(p) for z = 0, −σ(−p) for z = 1.
+            let expected = if target == 0.0 { 1.0 / (1.0 + (-logit).exp()) } else { -1.0 / (1.0 + logit.exp()) };
+            assert!((found[0] / expected - 1.0).abs() < 1e-12, "{found:?} instead of {expected}");
+        }
+    }
+}

@@ -27,7 +27,9 @@ impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
         let pairs = target.as_slice().iter().zip(prediction.as_slice());
         for (g, (&z, &p)) in grad.as_mut_slice().iter_mut().zip(pairs) {
-            *g = T::one() / (T::one() + (-p).exp()) - z;
+            // σ(p) − z, or the same through σ(−p) where σ(p) is near 1 and the difference would cancel.
+            let small = T::one() / (T::one() + p.abs().exp());
+            *g = if p < T::zero() { small - z } else { (T::one() - z) - small };
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// ```
 ///
 /// with `d` classes and `s` the [`label_smoothing`](Self::label_smoothing), 0 at first. log p is taken as
-/// ẑ − max ẑ − log Σ exp(ẑ − max ẑ), which is finite for all finite logits. Targets must be non-negative and sum to 1
+/// ẑ − max ẑ − log Σ exp(ẑ − max ẑ), which is finite for logits up to half the largest number. Targets must be non-negative and sum to 1
 /// within 10⁻⁴ in each column.
 ///
 /// An output loss only: it is linear in z, hence unbounded below over the stored activations.
