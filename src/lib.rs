@@ -10,7 +10,9 @@
 //! hit its own *stored* target:
 //!
 //! ```text
-//! L(Θ, Z) = Σ_i [ L_y(z_T, ẑ_T) + Σ_{t=1}^{T−1} μ_t L_h(z_t, ẑ_t) ],      z_0 = x and z_T = y given
+//! L(Θ, Z) = Σ_i [ L_y(z_T, ẑ_T) + Σ_{t=1}^{T−1} μ_t L_h(z_t, ẑ_t) ]
+//!
+//! z_0 = x and z_T = y are given, every other z_t is trained
 //! ```
 //!
 //! The first term is the error at the output, the others ask that what is stored and what is computed agree; where they do,
