@@ -55,6 +55,14 @@ pub enum Error {
         /// The layer that it names.
         found: usize,
     },
+    /// An example that does not exist.
+    #[error("there is no example {found}, expected one of 0..{count}")]
+    ExampleIndex {
+        /// How many there are.
+        count: usize,
+        /// The one that was asked for.
+        found: usize,
+    },
     /// A hyper-parameter outside its domain.
     #[error("{name} must be {expected}, found {found}")]
     HyperParameter {
@@ -136,7 +144,7 @@ pub enum Error {
     Panicked {
         /// What was being called.
         what: &'static str,
-        /// The layer.
+        /// The layer; for a loss or a metric the activation that it judges, as many as there are layers at the output.
         layer: usize,
         /// The panic's message.
         message: String,

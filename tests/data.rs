@@ -187,9 +187,9 @@ fn splits_that_make_no_sense_are_errors() {
         assert!(matches!(data.stratified_split(fraction, 0), Err(Error::HyperParameter { name: n, .. }) if n == name));
     }
     assert!(matches!(labelled(&[1]).split(0.5, 0), Err(Error::Empty { what: "one part of a split" })));
-    assert!(matches!(data.select(&[0, 4]), Err(Error::HyperParameter { found: 4.0, .. })));
+    assert!(matches!(data.select(&[0, 4]), Err(Error::ExampleIndex { count: 4, found: 4 })));
     assert!(matches!(data.select(&[]), Err(Error::Empty { .. })));
-    assert!(matches!(data.take(5), Err(Error::HyperParameter { found: 5.0, .. })));
+    assert!(matches!(data.take(5), Err(Error::ExampleIndex { count: 4, found: 4 })));
     assert!(matches!(data.take(0), Err(Error::Empty { .. })));
 }
 

@@ -417,6 +417,7 @@ fn samples() -> Vec<Error> {
         error(builder::<f64>().layer(Dense::new(7, 1)).build()),
         error(DecoupledNetwork::<f64>::builder(0).dense(2, Activation::Relu).build()),
         error(builder::<f64>().layer_penalty(9, 1.0).build()),
+        error(regression(5, 3, 2).take(6)),
         error(builder::<f64>().penalty(NAN).build()),
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),

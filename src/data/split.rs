@@ -33,7 +33,7 @@ impl<T: Scalar> Dataset<T> {
     }
 
     fn split_by_group(&self, groups: &[usize], count: usize, fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        require(0.0 < fraction && fraction < 1.0, "fraction_of_first", "between 0 and 1, without both", fraction)?;
+        require(0.0 < fraction && fraction < 1.0, "fraction_of_first", "above 0 and below 1", fraction)?;
         if self.len() < 2 {
             return Err(Error::Empty { what: "one part of a split" });
         }
@@ -65,21 +65,21 @@ impl<T: Scalar> Dataset<T> {
     /// The first `count` examples.
     ///
     /// # Errors
-    /// [`Error::Empty`] for none, [`Error::HyperParameter`] for more than there are.
+    /// [`Error::Empty`] for none, [`Error::ExampleIndex`] for more than there are.
     pub fn take(&self, count: usize) -> Result<Self> {
-        let expected = "at most the number of examples";
-        require(count <= self.len(), "count of Dataset::take", expected, count as f64)?;
+        if count > self.len() {
+            return Err(Error::ExampleIndex { count: self.len(), found: count - 1 });
+        }
         self.select(&(0..count).collect::<Vec<_>>())
     }
 
     /// The examples at `indices`, in that order; an index may come more than once.
     ///
     /// # Errors
-    /// [`Error::Empty`] without indices, [`Error::HyperParameter`] for an index that is not in `0..len`.
+    /// [`Error::Empty`] without indices, [`Error::ExampleIndex`] for an index that is not in `0..len`.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
-        if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
-            let expected = "less than the number of examples";
-            return Err(Error::HyperParameter { name: "index of Dataset::select", expected, found: index as f64 });
+        if let Some(&found) = indices.iter().find(|&&index| index >= self.len()) {
+            return Err(Error::ExampleIndex { count: self.len(), found });
         }
         let inputs = gather(self.inputs(), indices)?;
         let targets = gather(self.targets(), indices)?;
