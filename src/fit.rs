@@ -172,8 +172,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
     /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
     /// [`Error::Diverged`]; the parameters are then those that the epoch started with, the optimizers (after a divergence the
-    /// bank as well) start anew, and the network can be used and trained on.
-    /// An epoch that went well stands, though its validation should fail.
+    /// bank as well) start anew, and the network can be used and trained on. An epoch that went well stands even if its
+    /// validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }
@@ -265,8 +265,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let size = config.batch_size.unwrap_or(data.len()).min(data.len());
 
         let mut bank = self.bank.take();
-        let outcome =
-            self.visit_all(visitor, &order, size, bank.as_mut().filter(|_| matches!(rule, Rule::Decoupled(_))));
+        let dealt = match rule {
+            Rule::Decoupled(_) => bank.as_mut(),
+            Rule::Backprop => None,
+        };
+        let outcome = self.visit_all(visitor, &order, size, dealt);
         self.bank = bank;
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),

@@ -106,6 +106,33 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         self.metric.is_some()
     }
 
+    /// Every now and then, sets the rate of a method that follows the curvature.
+    fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
+        if let Rule::Decoupled(method) = self.rule
+            && self.visits.is_multiple_of(CURVATURE_EVERY)
+        {
+            let sample = evenly(self.data.len(), batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE));
+            let mut block = Block::new(&net.layers, sample.len());
+            fill(&mut block, self.data, &sample);
+            net.objective().anchor(&mut block)?;
+            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
+        }
+        self.visits += 1;
+        Ok(())
+    }
+
+    /// Sees to as many lanes as a batch wants, and returns their width.
+    fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
+        let lanes = batch.div_ceil(LANE).max((batch / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
+        let width = batch.div_ceil(lanes);
+        while self.lanes.len() < lanes {
+            let grads = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
+            let block = Block::new(&net.layers, width);
+            self.lanes.push(Lane { block, memory: Memory::default(), grads, tally: Tally::default() });
+        }
+        width
+    }
+
     /// Visits the examples of a batch and moves activations and parameters.
     ///
     /// # Errors
@@ -116,26 +143,11 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         batch: &[usize],
         columns: &mut [Column<'_, T>],
     ) -> Result<Tally> {
-        if let Rule::Decoupled(method) = self.rule
-            && self.visits.is_multiple_of(CURVATURE_EVERY)
-        {
-            let sample = evenly(self.data.len(), batch.len().div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE));
-            let mut block = Block::new(&net.layers, sample.len());
-            fill(&mut block, self.data, &sample);
-            net.objective().anchor(&mut block)?;
-            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
-        }
-        self.visits += 1;
-        let lanes = batch.len().div_ceil(LANE).max((batch.len() / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
-        let width = batch.len().div_ceil(lanes);
-        let lanes = batch.len().div_ceil(width);
-        while self.lanes.len() < lanes {
-            let grads = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
-            let block = Block::new(&net.layers, width);
-            self.lanes.push(Lane { block, memory: Memory::default(), grads, tally: Tally::default() });
-        }
+        self.follow_curvature(net, batch.len())?;
+        let width = self.cut(net, batch.len());
         let mut columns = columns.chunks_mut(width);
-        let mut jobs: Vec<_> = self.lanes[..lanes]
+        let mut jobs: Vec<_> = self
+            .lanes
             .iter_mut()
             .zip(batch.chunks(width))
             .map(|(lane, examples)| Job { lane, examples, columns: columns.next().unwrap_or_default() })
