@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
 use decoupled::diagnostics::{Decoupling, decoupling};
-use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Result, Scores};
+use decoupled::{ActivationBank, Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Result, Scores};
 
 /// What the last line of an example reports, for one network or as the mean over several.
 #[derive(Clone, Copy, Default)]
@@ -44,6 +44,8 @@ pub(crate) fn train(
     }
     if let Some(before) = before {
         compare(&before, &how_decoupled(&network, data, method)?);
+        let bytes = network.bank().map_or(0, ActivationBank::bytes);
+        println!("activation bank: {:.1} MB for {} examples", bytes as f64 / 1e6, data.len());
     }
     let pair = (Outcome::of(&report), twin.as_ref().map(Outcome::of));
     let twin = pair.1.map_or_else(String::new, |twin| format!(", backpropagation {twin}"));
