@@ -11,6 +11,7 @@ mod chain;
 mod dense;
 mod init;
 mod layer_norm;
+mod prox;
 mod residual;
 mod shared;
 

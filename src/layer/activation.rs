@@ -32,6 +32,16 @@ pub enum Activation {
     Silu,
     /// σ(x) = x cut off at −1 and 1.
     HardTanh,
+    /// σ(x) = 1 for x ≥ 0, else −1. Its derivative is 0.
+    Sign,
+    /// σ(x) = 1 for x ≥ 0, else 0. Its derivative is 0.
+    Step,
+    /// The nearest of 2ᵇ levels, evenly spaced from −1 to 1; half-way the upper one. Its derivative is 0; one bit is
+    /// [`Sign`](Self::Sign).
+    Quantize(
+        /// The bits b, 1 ..= 16.
+        u32,
+    ),
 }
 
 /// Runs `$body` with `$f: T -> (value, derivative)` bound to the function, one copy per function, so that the choice stays
@@ -76,6 +86,19 @@ macro_rules! with_function {
                 let $f = hard_tanh::<T>;
                 $body
             }
+            Activation::Sign => {
+                let $f = |x: T| (step(x, -T::one()), T::zero());
+                $body
+            }
+            Activation::Step => {
+                let $f = |x: T| (step(x, T::zero()), T::zero());
+                $body
+            }
+            Activation::Quantize(bits) => {
+                let half = half_steps::<T>(bits);
+                let $f = |x: T| (quantize(x, half), T::zero());
+                $body
+            }
         }
     };
 }
@@ -95,6 +118,7 @@ impl Activation {
     fn keeps_derivative(self) -> bool {
         match self {
             Self::Identity | Self::Relu | Self::LeakyRelu(_) | Self::HardTanh => false,
+            Self::Sign | Self::Step | Self::Quantize(_) => false,
             Self::Tanh | Self::Sigmoid | Self::Softplus | Self::Gelu | Self::Silu => true,
         }
     }
@@ -118,7 +142,41 @@ fn hard_tanh<T: Scalar>(x: T) -> (T, T) {
 }
 
 #[inline]
-fn tanh<T: Scalar>(x: T) -> (T, T) {
+fn step<T: Scalar>(x: T, low: T) -> T {
+    if x >= T::zero() {
+        T::one()
+    } else if x < T::zero() {
+        low
+    } else {
+        x
+    }
+}
+
+/// Half the number of steps between the levels of [`Activation::Quantize`], (2ᵇ − 1)/2.
+pub(super) fn half_steps<T: Scalar>(bits: u32) -> T {
+    T::of((f64::from(bits).exp2() - 1.0) / 2.0)
+}
+
+/// The cell that x lies in, its lower end at cell / half; cells −(half + ½) ..= half − ½ have a level of their own.
+#[inline]
+pub(super) fn cell<T: Scalar>(x: T, half: T) -> T {
+    let last = half + T::of(0.5);
+    (x * half).floor().clamp(-last, last - T::one())
+}
+
+/// The level of a cell.
+#[inline]
+pub(super) fn level<T: Scalar>(cell: T, half: T) -> T {
+    (cell + T::of(0.5)) / half
+}
+
+#[inline]
+fn quantize<T: Scalar>(x: T, half: T) -> T {
+    level(cell(x, half), half)
+}
+
+#[inline]
+pub(super) fn tanh<T: Scalar>(x: T) -> (T, T) {
     // 1 − tanh² would lose every digit in the tails; with q = e^(−2|x|) it is 4q / (1 + q)².
     let q = (-(x.abs() + x.abs())).exp();
     let reciprocal = T::one() / (T::one() + q);
@@ -126,7 +184,7 @@ fn tanh<T: Scalar>(x: T) -> (T, T) {
 }
 
 #[inline]
-fn sigmoid<T: Scalar>(x: T) -> (T, T) {
+pub(super) fn sigmoid<T: Scalar>(x: T) -> (T, T) {
     let q = (-x.abs()).exp();
     let reciprocal = T::one() / (T::one() + q);
     let value = if x > T::zero() { reciprocal } else { q * reciprocal };
@@ -134,7 +192,7 @@ fn sigmoid<T: Scalar>(x: T) -> (T, T) {
 }
 
 #[inline]
-fn softplus<T: Scalar>(x: T) -> (T, T) {
+pub(super) fn softplus<T: Scalar>(x: T) -> (T, T) {
     let q = (-x.abs()).exp();
     let value = x.max(T::zero()) + q.ln_1p();
     let reciprocal = T::one() / (T::one() + q);
@@ -142,18 +200,23 @@ fn softplus<T: Scalar>(x: T) -> (T, T) {
 }
 
 #[inline]
-fn silu<T: Scalar>(x: T) -> (T, T) {
+pub(super) fn silu<T: Scalar>(x: T) -> (T, T) {
     let (s, ds) = sigmoid(x);
     (x * s, s + x * ds)
 }
 
 #[inline]
 fn gelu<T: Scalar>(x: T) -> (T, T) {
-    use std::f64::consts::{FRAC_1_SQRT_2, PI};
     let x = x.to_f64();
-    let distribution = 0.5 * libm::erfc(-x * FRAC_1_SQRT_2);
-    let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
+    let (distribution, density) = gaussian(x);
     (T::of(x * distribution), T::of(distribution + x * density))
+}
+
+/// Distribution function and density of N(0, 1).
+#[inline]
+pub(super) fn gaussian(x: f64) -> (f64, f64) {
+    use std::f64::consts::{FRAC_1_SQRT_2, PI};
+    (0.5 * libm::erfc(-x * FRAC_1_SQRT_2), (-0.5 * x * x).exp() / (2.0 * PI).sqrt())
 }
 
 /// An [`Activation`] applied to each of `dim` rows: ẑ = σ(z). No parameters.

@@ -62,9 +62,13 @@ impl<T: Scalar> NetworkBuilder<T> {
             | Activation::Gelu
             | Activation::Silu
             | Activation::Softplus => Init::he_normal(),
-            Activation::Identity | Activation::Tanh | Activation::Sigmoid | Activation::HardTanh => {
-                Init::glorot_uniform()
-            }
+            Activation::Identity
+            | Activation::Tanh
+            | Activation::Sigmoid
+            | Activation::HardTanh
+            | Activation::Sign
+            | Activation::Step
+            | Activation::Quantize(_) => Init::glorot_uniform(),
         };
         self.dense_with(units, activation, init)
     }
