@@ -7,8 +7,8 @@ use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationStep, Block, Dataset, DecoupledNetwork, FitConfig, Loss, MatRef, Method, NetworkBuilder, Order, Reads,
-    backprop,
+    ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, GaussNewton, Loss, MatRef, Method,
+    NetworkBuilder, Order, Reads, Sweeps, backprop,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -48,7 +48,7 @@ fn anchored(net: &Net, inputs: &[f64], targets: &[f64]) -> Block<f64> {
 }
 
 fn sweeps(order: Order, steps: usize, rate: f64) -> ActivationStep<f64> {
-    ActivationStep::new(order, steps, rate)
+    Sweeps::new(order, steps, rate).into()
 }
 
 fn parameter_gradients(net: &Net, block: &mut Block<f64>, reads: Reads) -> Vec<Vec<f64>> {
@@ -328,7 +328,14 @@ fn k_jacobi_steps_reach_the_top_k_hidden_layers_and_one_reverse_sweep_reaches_al
         let expected: Vec<bool> = (1..=hidden).map(|t| t > hidden - k).collect();
         assert_eq!(moved(sweeps(Order::Jacobi, k, 0.1)), expected, "after {k} steps");
     }
+    // The highest hidden layer is in the first group, so each sweep crosses two.
+    for k in 1..=hidden.div_ceil(2) {
+        let expected: Vec<bool> = (1..=hidden).map(|t| t + 2 * k > hidden).collect();
+        assert_eq!(moved(sweeps(Order::RedBlack, k, 0.1)), expected, "after {k} red-black sweeps");
+    }
     assert_eq!(moved(sweeps(Order::ReverseGaussSeidel, 1, 0.1)), [true; 5]);
+    assert_eq!(moved(ErrorSteps::new(1, 0.1).into()), [true; 5]);
+    assert_eq!(moved(GaussNewton::new(1).into()), [true; 5]);
 }
 
 #[test]
@@ -356,7 +363,7 @@ fn one_reverse_sweep_of_step_one_over_mu_is_backpropagation_for_any_penalty() {
         let (grads, deltas) = bp(&net, &start);
         let what = |t: usize| format!("layer {t} of {widths:?}, {activation:?}, μ = {mu}");
 
-        let method = Method::backprop_by_sweep(mu);
+        let method = Method::backprop_by_sweep();
         let mut block = start.clone();
         method.activation_step().relax(&net.objective(), &mut block).unwrap();
         let forward_reads = parameter_gradients(&net, &mut block, Reads::Forward);
@@ -401,7 +408,7 @@ fn training_by_reverse_sweeps_walks_with_backpropagation() {
         let builder = chain(&[3, 8, 7, 2], Activation::Tanh).penalty(mu).optimizer(Sgd::new(0.1).momentum(0.5));
         let mut swept = builder.build().unwrap();
         let mut twin = swept.clone();
-        let config = FitConfig::new().epochs(4).batch_size(16).method(Method::backprop_by_sweep(mu));
+        let config = FitConfig::new().epochs(4).batch_size(16).method(Method::backprop_by_sweep());
         let report = swept.fit(&data, &config).unwrap();
         let other = twin.fit_backprop(&data, &config).unwrap();
         for t in 0..3 {
