@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bank::{ActivationBank, Column};
 use crate::coupling::PenaltyFactor;
+use crate::finish::{self, Refit};
 use crate::method::Method;
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
@@ -16,10 +17,10 @@ use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, Warning, e
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
-/// Defaults: 10 epochs, batches of 128, seed 0, [`Method::default`], no validation data, accuracy for class labels.
+/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
 #[derive(Clone, Debug)]
 pub struct FitConfig<'a, T: Scalar> {
-    method: Method<T>,
+    method: Option<Method<T>>,
     epochs: usize,
     batch_size: Option<usize>,
     seed: u64,
@@ -29,7 +30,7 @@ pub struct FitConfig<'a, T: Scalar> {
 
 impl<T: Scalar> Default for FitConfig<'_, T> {
     fn default() -> Self {
-        Self { method: Method::default(), epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
+        Self { method: None, epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
     }
 }
 
@@ -39,9 +40,9 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         Self::default()
     }
 
-    /// The way to train.
+    /// The way to train, instead of the network's own.
     pub fn method(mut self, method: Method<T>) -> Self {
-        self.method = method;
+        self.method = Some(method);
         self
     }
 
@@ -146,6 +147,8 @@ pub struct FitReport {
     pub epochs: Vec<EpochReport>,
     /// Why it ended.
     pub stop: StopReason,
+    /// What refitting the last layer brought, for a method that ends so.
+    pub refit: Option<Refit>,
     /// What to look at twice, each kind once; empty when all is well.
     pub warnings: Vec<Warning>,
 }
@@ -195,10 +198,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
     ) -> Result<FitReport> {
-        config.method.validate()?;
+        let method = config.method.clone().unwrap_or_else(|| self.method.clone());
+        method.validate()?;
         self.check_fit(data, config)?;
-        self.open_bank(data, &config.method)?;
-        self.train(Rule::Decoupled(&config.method), data, config, &mut observe)
+        self.open_bank(data, &method)?;
+        self.train(Rule::Decoupled(&method), data, config, &mut observe)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -241,7 +245,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
-        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings: Vec::new() };
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
@@ -264,6 +268,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
                     report.stop = StopReason::Observer;
                     break;
                 }
+            }
+            if method.is_some_and(|method| method.coupling.finish) {
+                report.refit = Some(finish::refit_output(self, data)?);
             }
             Ok(report)
         })

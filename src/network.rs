@@ -6,6 +6,7 @@ use nalgebra::DMatrix;
 
 use crate::bank::ActivationBank;
 use crate::energy::{Hidden, Objective};
+use crate::method::Method;
 use crate::parallel::{Pool, for_each, guarded};
 use crate::parameter_step::Trained;
 use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
@@ -25,6 +26,7 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) trained: Vec<Trained<T>>,
     pub(crate) output_loss: Arc<dyn Loss<T>>,
     pub(crate) hidden: Vec<Hidden<T>>,
+    pub(crate) method: Method<T>,
     pub(crate) bank: Option<ActivationBank<T>>,
     pub(crate) bank_limit: usize,
     /// Parameter updates taken so far.

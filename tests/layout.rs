@@ -14,7 +14,7 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "fit", "warning", "backprop", "diagnostics", "check"], true),
+    (&["visit", "finish", "fit", "warning", "backprop", "diagnostics", "check"], true),
 ];
 
 /// What the crate's root re-exports, and from where.
