@@ -190,9 +190,11 @@ impl Settings {
             network = network.layer(Dense::new(inputs, width).init(init).bias(0.1));
             network = network.layer(Elementwise::new(width, activation));
             stored += 2;
-            network = network.layer_penalty(stored, self.activation_penalty);
+            if t + 1 < last {
+                network = network.layer_penalty(stored, self.activation_penalty);
+            }
         }
-        network.layer(Elementwise::new(self.widths[last], Activation::Identity))
+        network
     }
 
     fn optimized(&self, network: NetworkBuilder<f32>, train: &Dataset<f32>, epochs: usize) -> NetworkBuilder<f32> {

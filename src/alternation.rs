@@ -71,7 +71,7 @@ pub(crate) fn visit<T: Scalar>(
 
     let plan = Plan::new(net, data, method.coupling.multipliers, factor);
     for_each(&mut parts, |part| plan.at(net).begin(method.start, metric, part))?;
-    for _ in 0..exact.steps {
+    for sweep in 0..exact.steps {
         for t in (0..depth).rev() {
             if method.parameter.timing == Timing::EveryStep {
                 move_parameters(net, &plan, method, t, &mut parts)?;
@@ -79,7 +79,7 @@ pub(crate) fn visit<T: Scalar>(
             if t > 0 {
                 let scene = plan.at(net);
                 let shared = scene.prepare(t, exact)?;
-                for_each(&mut parts, |part| scene.minimise(t, &shared, part))?;
+                for_each(&mut parts, |part| scene.minimise(t, &shared, sweep == 0, part))?;
             }
         }
     }
@@ -147,10 +147,11 @@ impl<T: Scalar> Scene<'_, T> {
     fn stored(&self, t: usize, examples: &[usize], columns: &[Column<'_, T>]) -> Vec<T> {
         if t > 0 && t < self.net.depth() {
             let rows = self.plan.rows(t);
-            return columns.iter().flat_map(|column| &column.activations[rows.clone()]).copied().collect();
+            let columns = columns.iter().map(|column| &column.activations[rows.clone()]);
+            return concat(columns, examples.len() * rows.len());
         }
         let source = if t == 0 { self.plan.data.inputs() } else { self.plan.data.targets() };
-        examples.iter().flat_map(|&example| source.column(example)).copied().collect()
+        concat(examples.iter().map(|&example| source.column(example)), examples.len() * source.rows())
     }
 
     /// out ← out + sign · λ_t/μ_t, where there are multipliers.
@@ -189,7 +190,7 @@ impl<T: Scalar> Scene<'_, T> {
         Ok((out, cache))
     }
 
-    /// Starts a part where the method says, and takes stock: forward loss, score, energy, residuals.
+    /// Starts a part where the method says, and takes stock: forward loss, score, the output's term of the energy.
     fn begin(&self, start: Start, metric: Option<&Metric<T>>, part: &mut Part<'_, '_, T>) -> Result<()> {
         let top = self.net.depth();
         let outputs = self.net.output_dim();
@@ -224,28 +225,8 @@ impl<T: Scalar> Scene<'_, T> {
             if let Some(metric) = metric {
                 tally.score += metric.sum(top, target, MatRef::new(&z, outputs, examples.len()))?;
             }
-            for t in 0..top {
-                let prediction = self.evaluate(t, &self.stored(t, examples, columns))?.0;
-                if t + 1 == top {
-                    tally.energy += value(&prediction)?;
-                    continue;
-                }
-                let z = self.stored(t + 1, examples, columns);
-                let squares = linalg::sum_zip(&z, &prediction, |z, p| (z - p) * (z - p)).to_f64();
-                tally.energy += 0.5 * self.plan.penalties[t].to_f64() * squares;
-                if self.has_multiplier(t + 1) {
-                    let rows = self.plan.rows(t + 1);
-                    for (i, column) in columns.iter().enumerate() {
-                        let one = i * rows.len()..(i + 1) * rows.len();
-                        let multiplier = &column.multipliers[rows.clone()];
-                        let along = |values: &[T]| linalg::sum_zip(multiplier, &values[one.clone()], |m, v| m * v);
-                        tally.energy += (along(&z) - along(&prediction)).to_f64();
-                    }
-                }
-                let (residual, size) = &mut tally.residuals[t];
-                *residual += squares;
-                *size += linalg::norm_squared(&z).to_f64();
-            }
+            // The other terms of the energy are at hand where their activations are about to move.
+            tally.energy += value(&self.evaluate(top - 1, &self.stored(top - 1, examples, columns))?.0)?;
         }
         Ok(())
     }
@@ -256,15 +237,19 @@ impl<T: Scalar> Scene<'_, T> {
         shared.map_err(|error| error.at_layer(t))
     }
 
-    /// z_t ← the minimum of its block.
-    fn minimise(&self, t: usize, shared: &Shared<T>, part: &mut Part<'_, '_, T>) -> Result<()> {
+    /// z_t ← the minimum of its block. With `look` its term is measured before: in the first sweep all below is still as the
+    /// visit found it.
+    fn minimise(&self, t: usize, shared: &Shared<T>, look: bool, part: &mut Part<'_, '_, T>) -> Result<()> {
         let layer = &*self.net.layers[t];
         let rows = self.plan.rows(t);
         for (examples, columns) in part.examples.chunks(CHUNK).zip(part.columns.chunks_mut(CHUNK)) {
             let n = examples.len();
             let (mut z, _) = self.evaluate(t - 1, &self.stored(t - 1, examples, columns))?;
-            self.shift(t, -T::one(), columns, &mut z);
             let (old, target) = (self.stored(t, examples, columns), self.target(t, examples, columns));
+            if look {
+                self.measure(t, &old, &z, columns, &mut part.tally);
+            }
+            self.shift(t, -T::one(), columns, &mut z);
             guarded("solve", t, || {
                 let (old, target) = (MatRef::new(&old, rows.len(), n), MatRef::new(&target, layer.output_dim(), n));
                 shared.minimise(layer, &self.net.params[t], old, target, &mut z);
@@ -277,6 +262,24 @@ impl<T: Scalar> Scene<'_, T> {
             }
         }
         Ok(())
+    }
+
+    /// Adds the term of z_t, from its prediction.
+    fn measure(&self, t: usize, z: &[T], prediction: &[T], columns: &[Column<'_, T>], tally: &mut Tally) {
+        let squares = linalg::sum_zip(z, prediction, |z, p| (z - p) * (z - p)).to_f64();
+        tally.energy += 0.5 * self.plan.penalties[t - 1].to_f64() * squares;
+        let (residual, size) = &mut tally.residuals[t - 1];
+        *residual += squares;
+        *size += linalg::norm_squared(z).to_f64();
+        if self.has_multiplier(t) {
+            let rows = self.plan.rows(t);
+            let examples = z.chunks_exact(rows.len()).zip(prediction.chunks_exact(rows.len()));
+            for (column, (z, prediction)) in columns.iter().zip(examples) {
+                let multiplier = &column.multipliers[rows.clone()];
+                let along = |values| linalg::sum_zip(multiplier, values, |m, v| m * v).to_f64();
+                tally.energy += along(z) - along(prediction);
+            }
+        }
     }
 
     /// What a part says about θ_t.
@@ -342,4 +345,11 @@ impl<T: Scalar> Scene<'_, T> {
         }
         Ok(())
     }
+}
+
+/// All columns, one after the other; `len` entries.
+fn concat<'c, T: Scalar>(columns: impl Iterator<Item = &'c [T]>, len: usize) -> Vec<T> {
+    let mut all = Vec::with_capacity(len);
+    columns.for_each(|column| all.extend_from_slice(column));
+    all
 }
