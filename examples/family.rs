@@ -274,7 +274,7 @@ fn method(options: &mut Options) -> Method<f32> {
         ("default", Method::default()),
         ("joint", Method::joint(eta)),
         ("mac", Method::mac(m)),
-        ("alm", Method::alm()),
+        ("alm", Method::alm(rate.unwrap_or(0.7))),
         ("bcd", Method::bcd(options.value("proximal", 5.0))),
         ("admm", Method::admm(options.value("ridge", 1.0))),
         ("predictive_coding", Method::predictive_coding(k, eta)),

@@ -223,7 +223,8 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
         bad.push(config().method(Method::incremental(2, rate)));
         bad.push(config().method(Method::backprop_by_sweep().activation_rate(rate)));
         bad.push(config().method(Method::error_based(2, rate)));
-        bad.push(config().method(Method::alm().multipliers(Multipliers { rate, ..Multipliers::kept() })));
+        bad.push(config().method(Method::alm(rate)));
+        bad.push(config().method(Method::alm(0.7).multipliers(Multipliers { rate, ..Multipliers::kept() })));
     }
     for fraction in [0.0, 2.0, -1.0, NAN] {
         bad.push(config().method(Method::default().stable(fraction)));

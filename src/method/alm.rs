@@ -2,17 +2,22 @@ use super::{Method, Multipliers, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// An augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one activation step of size 1/μ_t of
-    /// all layers at once; a parameter step from the forward inputs; and every example's multipliers follow.
+    /// An augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one sweep from the output to the input
+    /// with step `activation_rate`/μ_t, at most 1/μ_t; a parameter step from the forward inputs; and every example's multipliers
+    /// follow.
     ///
-    /// A multiplier is the error that backpropagation would bring to its activation, as it was at the last visit. So no
-    /// signal has to cross the depth in a visit: each layer hands down what the one above it knew an epoch ago, and after T visits with
-    /// Θ fixed the parameter gradients are backpropagation's.
+    /// A multiplier nears the error that backpropagation would bring to its activation. With rate r a layer follows r parts of
+    /// the error of this visit and 1 − r parts of what it remembers of earlier ones; with r = 1 nothing is remembered and the
+    /// method is backpropagation. With Θ fixed the parameter gradients become backpropagation's in either case.
     ///
-    /// Gradient-free training by multipliers: Taylor et al. (2016), arXiv 1605.02026; for predictive coding PC-ALM, arXiv 2605.31022,
-    /// which departs from this in taking many activation steps a visit and keeping no multiplier after it.
-    pub fn alm() -> Self {
-        let sweep = Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty();
+    /// In [`Order::Jacobi`], with rate 1, no layer waits for another after the forward pass: each hands down what the one
+    /// above it knew at the last visit. That is an epoch of delay a layer: it holds at two hidden layers (97.6 % on MNIST after
+    /// 10 epochs, 96.4 without multipliers, when the lowest layer learns nothing; backpropagation has 98.3) and fails at four.
+    ///
+    /// Multipliers instead of gradients: Taylor et al. (2016), arXiv 1605.02026; in predictive coding PC-ALM, arXiv 2605.31022, which
+    /// departs from this in taking many activation steps a visit and keeping no multiplier after it.
+    pub fn alm(activation_rate: f64) -> Self {
+        let sweep = Sweeps::new(Order::ReverseGaussSeidel, 1, activation_rate).per_penalty();
         Self::new(Start::Anchored, sweep, ParameterStep::new(Reads::Forward)).multipliers(Multipliers::kept())
     }
 }

@@ -1,0 +1,227 @@
+//! One suite for the whole family: every preset with every built-in layer and loss learns from a small teacher, gives the same
+//! bits at any number of threads, or refuses what it cannot do before anything changes.
+
+use std::sync::Arc;
+
+use decoupled::data::Examples;
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use decoupled::optimizer::Adam;
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatRef, Method, NetworkBuilder, Order, Start};
+
+type Net = DecoupledNetwork<f64>;
+
+const INPUTS: usize = 5;
+const WIDTH: usize = 8;
+const OUTPUTS: usize = 3;
+
+fn presets() -> Vec<(&'static str, Method<f64>)> {
+    vec![
+        ("default", Method::default()),
+        ("joint", Method::joint(0.3)),
+        ("mac", Method::mac(2)),
+        ("alm", Method::alm(0.7)),
+        ("alm, all layers at once", Method::alm(1.0).order(Order::Jacobi)),
+        ("predictive_coding", Method::predictive_coding(4, 0.1)),
+        ("predictive_coding, red-black", Method::predictive_coding(3, 0.1).order(Order::RedBlack)),
+        ("predictive_coding, blended", Method::predictive_coding(4, 0.1).start(Start::Blend(0.3))),
+        ("incremental", Method::incremental(4, 0.1)),
+        ("error_based", Method::error_based(4, 0.1)),
+        ("local_targets", Method::local_targets(3)),
+        ("backprop_by_sweep", Method::backprop_by_sweep()),
+        ("bcd", Method::bcd(0.1)),
+        ("admm", Method::admm(0.1)),
+    ]
+}
+
+fn is_exact(preset: &str) -> bool {
+    ["bcd", "admm"].contains(&preset)
+}
+
+/// Outputs of a random network, as they are or as what the loss takes.
+#[derive(Clone, Copy, PartialEq)]
+enum Targets {
+    Real,
+    Classes,
+    Bits,
+}
+
+fn teacher(targets: Targets) -> Dataset<f64> {
+    const EXAMPLES: usize = 96;
+    let net =
+        Net::builder(INPUTS).dense(12, Activation::Tanh).dense(OUTPUTS, Activation::Identity).seed(42).build().unwrap();
+    // A low-discrepancy set of inputs in [−1, 1]⁵.
+    let roots = [2.0, 3.0, 5.0, 7.0, 11.0].map(f64::sqrt);
+    let inputs: Vec<f64> =
+        (1..=EXAMPLES).flat_map(|i| roots.map(|root| 2.0 * (i as f64 * root).fract() - 1.0)).collect();
+    // An example is a row to the reader, a column inside: the same order in memory.
+    let outputs = net.predict(MatRef::new(&inputs, INPUTS, EXAMPLES)).unwrap();
+    let inputs = Examples::from_row_slice(&inputs, EXAMPLES, INPUTS).unwrap();
+    match targets {
+        Targets::Classes => {
+            let labels: Vec<usize> = outputs.column_iter().map(|column| column.argmax().0).collect();
+            Dataset::classification(inputs, &labels, OUTPUTS).unwrap()
+        }
+        Targets::Bits => {
+            let bits: Vec<f64> = outputs.iter().map(|y| f64::from(u8::from(*y > 0.0))).collect();
+            let rows = Examples::from_row_slice(&bits, EXAMPLES, OUTPUTS).unwrap();
+            Dataset::regression(inputs, rows).unwrap()
+        }
+        Targets::Real => {
+            let rows = Examples::from_row_slice(outputs.as_slice(), EXAMPLES, OUTPUTS).unwrap();
+            let data = Dataset::regression(inputs, rows).unwrap();
+            data
+        }
+    }
+}
+
+/// Two hidden units of the given kind and an affine output.
+fn network(hidden: &dyn Fn(usize) -> Vec<Arc<dyn Layer<f64>>>) -> NetworkBuilder<f64> {
+    let mut builder = Net::builder(INPUTS).optimizer(Adam::new(0.01)).seed(3);
+    for below in [INPUTS, WIDTH] {
+        for unit in hidden(below) {
+            builder = builder.layer(unit);
+        }
+    }
+    builder.layer(Dense::new(WIDTH, OUTPUTS))
+}
+
+fn fused(activation: Activation) -> impl Fn(usize) -> Vec<Arc<dyn Layer<f64>>> {
+    move |below| {
+        let unit = Chain::new().then(Dense::new(below, WIDTH)).then(Elementwise::new(WIDTH, activation));
+        vec![Arc::new(unit)]
+    }
+}
+
+fn split(activation: Activation) -> impl Fn(usize) -> Vec<Arc<dyn Layer<f64>>> {
+    move |below| vec![Arc::new(Dense::new(below, WIDTH)), Arc::new(Elementwise::new(WIDTH, activation))]
+}
+
+/// Trains on one and on three threads; returns the forward loss before and after.
+fn train(builder: &NetworkBuilder<f64>, method: &Method<f64>, data: &Dataset<f64>, what: &str) -> (f64, f64) {
+    let config = FitConfig::new().method(method.clone()).epochs(25).batch_size(48);
+    let mut before = 0.0;
+    let mut fit = |threads| {
+        let mut net = builder.clone().threads(threads).build().unwrap();
+        before = net.evaluate(data).unwrap().loss;
+        let report = net.fit(data, &config).unwrap_or_else(|error| panic!("{what}: {error}"));
+        (net, report)
+    };
+    let ((one, first), (three, second)) = (fit(1), fit(3));
+    for t in 0..one.depth() {
+        assert_eq!(one.params(t), three.params(t), "{what}: layer {t} depends on the number of threads");
+    }
+    assert_eq!(one.bank(), three.bank(), "{what}");
+    let losses =
+        |report: &decoupled::FitReport| report.epochs.iter().map(|e| (e.energy, e.train_loss)).collect::<Vec<_>>();
+    assert_eq!(losses(&first), losses(&second), "{what}");
+    (before, one.evaluate(data).unwrap().loss)
+}
+
+#[track_caller]
+fn learns(builder: &NetworkBuilder<f64>, method: &Method<f64>, data: &Dataset<f64>, what: &str) {
+    let (before, after) = train(builder, method, data, what);
+    assert!(after < 0.9 * before, "{what}: forward loss {before} to {after}");
+}
+
+/// Nothing happens to a network that is asked for what it cannot do.
+#[track_caller]
+fn refuses(builder: &NetworkBuilder<f64>, method: &Method<f64>, data: &Dataset<f64>, what: &str) {
+    assert!(builder.clone().method(method.clone()).build().is_err(), "{what} is built");
+    let mut net = builder.clone().build().unwrap();
+    let before: Vec<_> = (0..net.depth()).map(|t| net.params(t).to_vec()).collect();
+    let refused = net.fit(data, &FitConfig::new().method(method.clone()));
+    assert!(matches!(refused, Err(Error::Incapable { .. } | Error::Unsupported { .. })), "{what}: {refused:?}");
+    assert!((0..net.depth()).all(|t| net.params(t) == before[t]) && net.bank().is_none(), "{what}");
+}
+
+const ACTIVATIONS: [Activation; 8] = [
+    Activation::Relu,
+    Activation::LeakyRelu(0.1),
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Softplus,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::HardTanh,
+];
+
+#[test]
+fn every_preset_trains_every_activation() {
+    let data = teacher(Targets::Real);
+    for (name, method) in presets() {
+        for activation in ACTIVATIONS {
+            let what = format!("{name}, {activation:?}");
+            learns(&network(&split(activation)), &method, &data, &what);
+            match is_exact(name) {
+                true => refuses(&network(&fused(activation)), &method, &data, &what),
+                false => learns(&network(&fused(activation)), &method, &data, &what),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_preset_trains_or_refuses_layers_that_are_no_affine_map() {
+    let data = teacher(Targets::Real);
+    let normed = |below: usize| -> Vec<Arc<dyn Layer<f64>>> {
+        let unit = Chain::new().then(Dense::new(below, WIDTH)).then(LayerNorm::new(WIDTH));
+        vec![Arc::new(unit.then(Elementwise::new(WIDTH, Activation::Tanh)))]
+    };
+    let residual = |below: usize| -> Vec<Arc<dyn Layer<f64>>> {
+        let inner = Chain::new().then(Dense::new(WIDTH, WIDTH)).then(Elementwise::new(WIDTH, Activation::Tanh));
+        vec![Arc::new(Dense::new(below, WIDTH)), Arc::new(Residual::new(inner))]
+    };
+    for (name, method) in presets() {
+        for (kind, builder) in [("layer norm", network(&normed)), ("residual", network(&residual))] {
+            let what = format!("{name}, {kind}");
+            match is_exact(name) {
+                true => refuses(&builder, &method, &data, &what),
+                false => learns(&builder, &method, &data, &what),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_preset_trains_or_refuses_every_output_loss() {
+    let (real, classes, bits) = (teacher(Targets::Real), teacher(Targets::Classes), teacher(Targets::Bits));
+    let base = || network(&split(Activation::Tanh));
+    for (name, method) in presets() {
+        learns(&base().output_loss(SquaredError), &method, &real, name);
+        for (loss, builder, data) in [
+            ("softmax cross-entropy", base().output_loss(SoftmaxCrossEntropy::new()), &classes),
+            ("binary cross-entropy", base().output_loss(BinaryCrossEntropy), &bits),
+            ("Huber", base().output_loss(Huber::new(0.5)), &real),
+            ("mean absolute error", base().output_loss(MeanAbsoluteError), &real),
+            ("relative squared error", base().output_loss(RelativeSquaredError::new()), &real),
+        ] {
+            let what = format!("{name}, {loss}");
+            match is_exact(name) {
+                true => refuses(&builder, &method, data, &what),
+                false => learns(&builder, &method, data, &what),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_preset_trains_or_refuses_every_hidden_loss() {
+    let data = teacher(Targets::Real);
+    let base = || network(&fused(Activation::Tanh));
+    for (name, method) in presets() {
+        for (loss, builder) in [
+            ("Huber", base().hidden_loss(Huber::new(0.5))),
+            ("mean absolute error", base().hidden_loss(MeanAbsoluteError)),
+            ("relative squared error", base().hidden_loss(RelativeSquaredError::new())),
+        ] {
+            let what = format!("{name}, {loss}");
+            match is_exact(name) {
+                true => refuses(&builder, &method, &data, &what),
+                false => learns(&builder, &method, &data, &what),
+            }
+        }
+    }
+}
