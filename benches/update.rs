@@ -65,6 +65,10 @@ fn ways(data: &Dataset<f32>) -> Vec<Way> {
         ("predictive coding, 4 steps", Some(Method::predictive_coding(4, 0.1))),
         ("incremental, 4 steps", Some(Method::incremental(4, 0.1))),
         ("backpropagation by sweep", Some(Method::backprop_by_sweep())),
+        ("local targets, 5 steps", Some(Method::local_targets(5))),
+        ("multipliers in the bank", Some(Method::alm(0.7))),
+        ("error coordinates, 4 steps", Some(Method::error_based(4, 0.1))),
+        ("auxiliary coordinates, 5 steps", Some(Method::mac(5))),
     ]
     .map(|(name, method)| Way::new(name, method, data))
     .into()

@@ -1,7 +1,7 @@
 //! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
 
 use crate::parallel::{for_each, guarded};
-use crate::{Dataset, DecoupledNetwork, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
 /// What the end of a fit brought: the mean forward loss on the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +22,9 @@ const PROGRESS: f64 = 1e-5;
 const CHUNK: usize = 256;
 const MAX_PARTS: usize = 16;
 
-/// Sets the bank to the forward pass and minimises the forward loss over the last layer's parameters, by descent with
-/// Barzilai–Borwein steps, halved until the loss falls.
+/// Sets the bank to the forward pass and minimises the forward loss over the last layer's parameters: by least squares where
+/// the loss is one of squares and the layer an affine map, then by descent with Barzilai–Borwein steps, halved until the
+/// loss falls.
 ///
 /// # Errors
 /// [`Error::Panicked`](crate::Error::Panicked); the network is as it was then.
@@ -32,7 +33,14 @@ pub(crate) fn refit_output<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Data
     let features = forward(net, data)?;
     let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features: &features, index: top };
     let mut params = net.params[top].clone();
-    let refit = last.descend(&mut params)?;
+    let before = last.at(&params)?.0;
+    last.least_squares(&mut params)?;
+    let after = last.descend(&mut params)?;
+    // Rounding may leave least squares a trifle above a minimum that was there before.
+    if after > before {
+        return Ok(Refit { before, after: before });
+    }
+    let refit = Refit { before, after };
     net.params[top] = params;
     Ok(refit)
 }
@@ -88,9 +96,31 @@ struct Last<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Last<'_, T> {
-    fn descend(&self, params: &mut Vec<T>) -> Result<Refit> {
+    /// The exact minimum, if it is one of least squares and determined.
+    fn least_squares(&self, params: &mut [T]) -> Result<()> {
+        let Some(layer) = self.layer.regression().filter(|_| self.loss.is_squared_error()) else { return Ok(()) };
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        guarded("the regression", self.index, || {
+            let mut moments = vec![T::zero(); layer.moments_len()];
+            let targets = self.data.targets().as_slice().chunks(CHUNK * outputs);
+            for (z, y) in self.features.chunks(CHUNK * inputs).zip(targets) {
+                let n = z.len() / inputs;
+                let rows = layer.pre_activation_dim();
+                let (input, target) = (MatRef::new(z, inputs, n), MatRef::new(y, outputs, n));
+                let mut wanted = vec![T::zero(); rows * n];
+                layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
+                layer.accumulate(input, MatRef::new(&wanted, rows, n), &mut moments);
+            }
+            match layer.solve(&moments, T::zero(), T::zero(), params) {
+                Err(Error::NotPositiveDefinite { .. }) => Ok(()),
+                other => other,
+            }
+        })?
+    }
+
+    /// Descends, and returns the loss where it ends.
+    fn descend(&self, params: &mut Vec<T>) -> Result<f64> {
         let (mut loss, mut gradient) = self.at(params)?;
-        let before = loss;
         let mut rate = T::of(0.1);
         for _ in 0..STEPS {
             let mut accepted = None;
@@ -117,7 +147,7 @@ impl<T: Scalar> Last<'_, T> {
                 break;
             }
         }
-        Ok(Refit { before, after: loss })
+        Ok(loss)
     }
 
     /// Mean loss and its gradient.

@@ -22,7 +22,7 @@
 //! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
 //!
 //! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations stand in [`energy`],
-//! once; the ways to minimise them are values of [`Method`]; [`DecoupledNetwork`] owns layers, parameters and bank.
+//! once; the ways to minimise them are values of [`Method`], put together from four parts that are chosen apart; [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. What [`fit`](DecoupledNetwork::fit) does unless told
 //! otherwise is predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), all
@@ -57,7 +57,8 @@
 //! | you want to | look at |
 //! |---|---|
 //! | see the objective and its gradients | [`energy`] |
-//! | choose how to train | [`Method`], [`FitConfig`] |
+//! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
+//! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | compare with backpropagation | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |

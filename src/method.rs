@@ -22,13 +22,23 @@ mod predictive_coding;
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
-/// | preset | start | activation steps | parameter step | reads |
-/// |---|---|---|---|---|
-/// | [`default`](Self::default) | anchored | T, at most 1.5/λmax | once afterwards | forward |
-/// | [`joint`](Self::joint) | persisted | 1 | with the activation step | stored |
-/// | [`predictive_coding`](Self::predictive_coding) | anchored | K | once afterwards | forward |
-/// | [`incremental`](Self::incremental) | anchored | K | at every activation step | stored |
-/// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | once afterwards | forward |
+/// It is put together from four parts, and so is one of your own ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
+/// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and what holds the two together
+/// ([`Coupling`]).
+///
+/// | preset | start | activation step | parameter step | reads | coupling |
+/// |---|---|---|---|---|---|
+/// | [`default`](Self::default) | anchored | T Jacobi sweeps, at most 1.5/λmax | optimizer | forward | penalty |
+/// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty |
+/// | [`predictive_coding`](Self::predictive_coding) | anchored | K Jacobi sweeps | optimizer | forward | penalty |
+/// | [`incremental`](Self::incremental) | anchored | K Jacobi sweeps | optimizer, with each | stored | penalty |
+/// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty |
+/// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty |
+/// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty |
+/// | [`alm`](Self::alm) | anchored | 1 reverse sweep below 1/μ | optimizer | forward | multipliers in the bank |
+/// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish |
+/// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty |
+/// | [`admm`](Self::admm) | persisted | exact, layer by layer | least squares, with each | stored | multipliers at the output |
 ///
 /// # Why this default
 ///
@@ -36,7 +46,7 @@ mod predictive_coding;
 /// another road, it is what does so safely: a fixed rate twice as large does as well while the learning rate falls in time, and
 /// overshoots when it does not.
 /// Test accuracy in % after 10 epochs of MNIST, 784-256-256-10 ReLU, softmax cross-entropy, batches of 128, Adam with its rate
-/// annealed from 10⁻³ to 0 along half a cosine, seed 0 (the first two rows: means of three seeds, `--seeds 3`), by the example `mnist` with
+/// annealed from 10⁻³ to 0 along half a cosine, seed 0 (the first two rows: means of three seeds, `--seeds 3`), by the example `family` with
 /// the options given. Time is in units of backpropagation's, in the same run on two threads; `cos` is the cosine of each
 /// layer's parameter gradient with backpropagation's after training:
 ///
@@ -44,14 +54,14 @@ mod predictive_coding;
 /// |---|---|---|---|
 /// | backpropagation | 98.29 | 1 | 1, 1, 1 |
 /// | (none: the default) | 98.23 | 1.3 | 0.986, 1.000, 1 |
-/// | `--method backprop_by_sweep` | 98.29 | 1.0 | 1, 1, 1 |
-/// | `--method predictive_coding --activation-steps 4 --activation-rate 0.2` | 98.28 | 1.4 | 0.916, 0.931, 1 |
+/// | `--preset backprop_by_sweep` | 98.29 | 1.0 | 1, 1, 1 |
+/// | `--preset predictive_coding --activation-steps 4 --activation-rate 0.2` | 98.28 | 1.4 | 0.916, 0.931, 1 |
 /// | the same with `--schedule constant` (backpropagation: 97.96) | 96.87 | 1.4 | 0.648, 0.964, 1 |
-/// | `--method predictive_coding --activation-steps 2 --activation-rate 0.05 --order reverse` | 98.24 | 1.2 | 0.987, 1.000, 1 |
-/// | `--method predictive_coding --activation-steps 8 --activation-rate 0.01 --z-momentum 0.5` | 98.38 | 2.1 | 0.988, 1.000, 1 |
-/// | `--method predictive_coding --activation-steps 4 --activation-rate 0.1 --reads stored` | 97.91 | 1.5 | 0.592, −0.020, 0.967 |
-/// | `--method incremental --activation-steps 4 --activation-rate 0.1` | 96.45 | 3.5 | 0.975, −0.664, 0.855 |
-/// | `--method predictive_coding --activation-steps 3 --activation-rate 0.1 --local-steps 2` | 95.48 | 2.1 | −0.318, 0.992, 1 |
+/// | `--preset predictive_coding --activation-steps 2 --activation-rate 0.05 --order reverse` | 98.24 | 1.2 | 0.987, 1.000, 1 |
+/// | `--preset predictive_coding --activation-steps 8 --activation-rate 0.01 --z-momentum 0.5` | 98.38 | 2.1 | 0.988, 1.000, 1 |
+/// | `--preset predictive_coding --activation-steps 4 --activation-rate 0.1 --reads stored` | 97.91 | 1.5 | 0.592, −0.020, 0.967 |
+/// | `--preset incremental --activation-steps 4 --activation-rate 0.1` | 96.45 | 3.5 | 0.975, −0.664, 0.855 |
+/// | `--preset predictive_coding --activation-steps 3 --activation-rate 0.1 --local-steps 2` | 95.48 | 2.1 | −0.318, 0.992, 1 |
 ///
 /// On the digits (`quickstart -- --seeds 5`) the default has 98.22, backpropagation 98.16, at 1.5 times its time.
 ///

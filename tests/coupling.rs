@@ -1,0 +1,215 @@
+//! What holds Z to its predictions, and where a visit starts: schedules, multipliers, the finish, blends, and ages.
+
+use decoupled::data::Examples;
+use decoupled::layer::Activation;
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::optimizer::{Adam, Sgd};
+use decoupled::{
+    Coupling, Dataset, DecoupledNetwork, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty, Raise,
+    Reads, Result, Start, Watch,
+};
+
+type Net = DecoupledNetwork<f64>;
+
+fn builder() -> NetworkBuilder<f64> {
+    Net::builder(3).dense(6, Activation::Tanh).dense(5, Activation::Tanh).dense(2, Activation::Identity).seed(5)
+}
+
+fn data() -> Dataset<f64> {
+    let table = |width: usize, phase: f64| {
+        let values: Vec<f64> =
+            (0..40 * width).map(|i| (i as f64 * 0.7 + phase).sin() * (1.3 * i as f64).cos()).collect();
+        Examples::from_row_slice(&values, 40, width).unwrap()
+    };
+    Dataset::regression(table(3, 0.0), table(2, 1.0)).unwrap()
+}
+
+fn still(builder: NetworkBuilder<f64>) -> Net {
+    // Parameters that do not move leave the activations alone to be looked at.
+    builder.optimizer(Sgd::new(1e-300)).build().unwrap()
+}
+
+fn layer(net: &Net, t: usize) -> Vec<f64> {
+    net.bank().unwrap().layer(t).iter().copied().collect()
+}
+
+/// The activations of a forward pass through the two hidden layers.
+fn forward(net: &Net, data: &Dataset<f64>, t: usize) -> Vec<f64> {
+    let objective = net.objective();
+    let mut block = objective.block(data.len());
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(3).copy_from_slice(data.targets().as_slice());
+    objective.anchor(&mut block).unwrap();
+    block.stored(t).as_slice().to_vec()
+}
+
+#[test]
+fn a_blended_start_lies_between_the_forward_pass_and_the_last_visit() {
+    let data = data();
+    let fit = |net: &mut Net, start| {
+        let method = Method::predictive_coding(1, 1e-9).reads(Reads::Stored).start(start);
+        net.fit(&data, &FitConfig::new().method(method).epochs(1).full_batch()).unwrap();
+    };
+    // The first visit goes far from the forward pass; the second, with steps next to nothing, shows where it starts.
+    let mut away = still(builder());
+    let far = Method::predictive_coding(5, 0.2).reads(Reads::Stored).start(Start::Persisted);
+    away.fit(&data, &FitConfig::new().method(far).epochs(1).full_batch()).unwrap();
+    for t in [1, 2] {
+        let (a, z) = (forward(&away, &data, t), layer(&away, t));
+        for (start, share) in [(Start::Anchored, 0.0), (Start::Blend(0.25), 0.25), (Start::Persisted, 1.0)] {
+            let mut net = away.clone();
+            fit(&mut net, start);
+            for ((found, &a), &z) in layer(&net, t).iter().zip(&a).zip(&z) {
+                let expected = a + share * (z - a);
+                assert!((found - expected).abs() < 1e-7, "{start:?}: {found} instead of {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bank_knows_when_each_column_was_visited() {
+    let data = data();
+    let mut net = builder().build().unwrap();
+    // 40 examples in batches of 15: three updates an epoch, of 15, 15 and 10.
+    net.fit(&data, &FitConfig::new().epochs(2).batch_size(15)).unwrap();
+    assert_eq!(net.updates(), 6);
+    let mut counts = [0; 7];
+    net.bank().unwrap().visited_at().iter().for_each(|&update| counts[update as usize] += 1);
+    assert_eq!(counts, [0, 0, 0, 0, 15, 15, 10]);
+    // With two local steps a visit leads to two updates.
+    net.fit(&data, &FitConfig::new().method(Method::local_targets(2)).epochs(1).full_batch()).unwrap();
+    assert_eq!(net.updates(), 8);
+    assert!(net.bank().unwrap().visited_at().iter().all(|&update| update == 8));
+}
+
+#[test]
+fn penalties_rise_by_the_factor_when_progress_stalls_and_not_beyond_the_most() {
+    let data = data();
+    for watch in [Watch::Residual, Watch::ForwardLoss] {
+        // Nothing moves, so no epoch after the first brings progress; every second one is the first under a new penalty.
+        let raise = Raise { factor: 4.0, most: 10.0, ..Raise::when(watch) };
+        let method = Method::predictive_coding(1, 1e-9).penalty(Penalty::Raised(raise));
+        let mut net = still(builder());
+        let report = net.fit(&data, &FitConfig::new().method(method).epochs(6).full_batch()).unwrap();
+        let factors: Vec<f64> = report.epochs.iter().map(|epoch| epoch.penalty_factor).collect();
+        let expected = [1.0, 1.0, 4.0, 4.0, 10.0, 10.0];
+        if watch == Watch::ForwardLoss {
+            assert_eq!(factors, expected);
+        } else {
+            // The residual is 0 at the forward pass: never a fall.
+            assert!(factors[5] == 10.0 && factors.windows(2).all(|pair| pair[1] <= 4.0 * pair[0]), "{factors:?}");
+        }
+        // The network's own penalties are what they were.
+        let again = net.fit(&data, &FitConfig::new().epochs(1)).unwrap();
+        assert_eq!(again.epochs[0].penalty_factor, 1.0);
+    }
+}
+
+/// A penalty raised to k·μ is a network built with k·μ.
+#[test]
+fn a_raised_penalty_weighs_as_one_that_was_built_in() -> Result<()> {
+    let data = data();
+    let step = || Method::predictive_coding(3, 0.05).start(Start::Anchored).reads(Reads::Stored);
+    let raise = Raise { factor: 3.0, most: 3.0, ..Raise::when(Watch::ForwardLoss) };
+    let mut raised = still(builder());
+    let method = step().penalty(Penalty::Raised(raise));
+    let report = raised.fit(&data, &FitConfig::new().method(method).epochs(3).full_batch())?;
+    assert_eq!(report.epochs[2].penalty_factor, 3.0);
+    let mut built = still(builder().penalty(3.0));
+    let own = built.fit(&data, &FitConfig::new().method(step()).epochs(1).full_batch())?;
+    let gap = (report.epochs[2].energy - own.epochs[0].energy).abs();
+    assert!(gap < 1e-12 * own.epochs[0].energy);
+    for t in [1, 2] {
+        for (a, b) in layer(&raised, t).iter().zip(&layer(&built, t)) {
+            assert!((a - b).abs() < 1e-12);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn multipliers_are_kept_or_start_anew_and_stand_where_they_are_asked_for() {
+    let data = data();
+    let fit = |multipliers: Multipliers, epochs| {
+        let method = Method::alm(1.0).order(Order::Jacobi).multipliers(multipliers);
+        let mut net = still(builder());
+        net.fit(&data, &FitConfig::new().method(method).epochs(epochs).batch_size(16)).unwrap();
+        net
+    };
+    let size = |net: &Net, t| net.bank().unwrap().multipliers(t).map(|m| m.norm());
+    let lost = Multipliers { kept: false, ..Multipliers::kept() };
+    assert_eq!(size(&fit(lost, 3), 1), None);
+    // From the forward pass only the top hidden layer feels a force at first; its multiplier reaches the next a visit later.
+    let (one, two) = (fit(Multipliers::kept(), 1), fit(Multipliers::kept(), 2));
+    assert!(size(&one, 2).unwrap() > 1e-3 && size(&one, 1) == Some(0.0));
+    assert!(size(&two, 1).unwrap() > 1e-3);
+    let top = fit(Multipliers { highest_only: true, ..Multipliers::kept() }, 3);
+    assert!(size(&top, 2).unwrap() > 1e-3 && size(&top, 1) == Some(0.0));
+    // A rate of one half takes half of the way.
+    let half = fit(Multipliers { rate: 0.5, ..Multipliers::kept() }, 1);
+    assert!((size(&half, 2).unwrap() / size(&one, 2).unwrap() - 0.5).abs() < 1e-12);
+    // They cost as much memory as the activations.
+    let plain = fit(lost, 1).bank().unwrap().bytes();
+    assert_eq!(one.bank().unwrap().bytes() - plain, 40 * 11 * 8);
+}
+
+#[test]
+fn a_method_that_comes_later_finds_the_multipliers_that_were_kept() {
+    let data = data();
+    let mut net = still(builder());
+    let config = || FitConfig::new().epochs(1).full_batch();
+    net.fit(&data, &config().method(Method::alm(0.7))).unwrap();
+    let kept = net.bank().unwrap().multipliers(2).unwrap().norm();
+    net.fit(&data, &config().method(Method::default())).unwrap();
+    assert_eq!(net.bank().unwrap().multipliers(2).unwrap().norm(), kept);
+}
+
+/// The finish never worsens the forward loss, sets the bank to the forward pass, and for squared errors ends at least squares.
+#[test]
+fn the_finish_refits_the_last_layer_and_leaves_a_consistent_bank() -> Result<()> {
+    let data = data();
+    let method = || Method::default().coupling(Coupling { finish: true, ..Coupling::default() });
+    let mut net = builder().optimizer(Adam::new(1e-3)).build()?;
+    let mut twin = net.clone();
+    let report = net.fit(&data, &FitConfig::new().method(method()).epochs(2))?;
+    let refit = report.refit.expect("the method ends so");
+    twin.fit(&data, &FitConfig::new().epochs(2))?;
+    assert!((0..2).all(|t| net.params(t) == twin.params(t)) && net.params(2) != twin.params(2));
+    let (before, after) = (twin.evaluate(&data)?.loss, net.evaluate(&data)?.loss);
+    assert!((refit.before - before).abs() < 1e-12 && (refit.after - after).abs() < 1e-12 && after < before);
+    for t in [1, 2] {
+        assert_eq!(layer(&net, t), forward(&net, &data, t));
+    }
+    // Least squares from the last hidden activations.
+    let features = forward(&net, &data, 2);
+    let h = decoupled::nalgebra::DMatrix::from_column_slice(5, 40, &features).insert_row(5, 1.0);
+    let y = decoupled::nalgebra::DMatrix::from_column_slice(2, 40, data.targets().as_slice());
+    let best = &y * h.transpose() * (&h * h.transpose()).try_inverse().unwrap();
+    let least = 0.5 * (y - best * h).norm_squared() / 40.0;
+    assert!(after >= least - 1e-12 && after - least < 1e-9 * before, "{before}, {after}, {least}");
+
+    let labels: Vec<usize> = (0..40).map(|i| i % 2).collect();
+    let inputs = MatRef::new(data.inputs().as_slice(), 3, 40);
+    let rows: Vec<f64> = inputs.as_slice().to_vec();
+    let classes = Dataset::classification(Examples::from_row_slice(&rows, 40, 3)?, &labels, 2)?;
+    let mut net = builder().output_loss(SoftmaxCrossEntropy::new()).build()?;
+    let refit = net.fit(&classes, &FitConfig::new().method(method()).epochs(1))?.refit.unwrap();
+    assert!(refit.after < refit.before);
+    assert!((net.evaluate(&classes)?.loss - refit.after).abs() < 1e-12);
+    Ok(())
+}
+
+#[test]
+fn the_network_is_trained_by_its_own_method_unless_the_fit_has_another() -> Result<()> {
+    let data = data();
+    let config = || FitConfig::new().epochs(1);
+    let (mut own, mut given) = (builder().method(Method::joint(0.5)).build()?, builder().build()?);
+    own.fit(&data, &config())?;
+    given.fit(&data, &config().method(Method::joint(0.5)))?;
+    assert!((0..3).all(|t| own.params(t) == given.params(t)));
+    own.fit(&data, &config().method(Method::default()))?;
+    given.fit(&data, &config())?;
+    assert!((0..3).all(|t| own.params(t) == given.params(t)));
+    Ok(())
+}
