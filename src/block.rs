@@ -332,7 +332,7 @@ impl<T: Scalar> Block<T> {
 
     /// z_t ← z_t − ẑ_t for every hidden layer: the stored activations in error coordinates, until
     /// [`roll_out`](Self::roll_out). Every prediction must be up to date.
-    pub(crate) fn to_errors(&mut self) {
+    pub(crate) fn subtract_predictions(&mut self) {
         for t in (1..self.layers()).rev() {
             let mut z = std::mem::take(&mut self.sites[t].z);
             linalg::axpy(-T::one(), self.prediction(t - 1, Reads::Stored).as_slice(), &mut z);

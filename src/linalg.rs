@@ -41,7 +41,7 @@ impl<'a, T: Scalar> Strided<'a, T> {
     }
 
     /// Without the rows above `row`.
-    fn from_row(self, row: usize) -> Self {
+    fn without_rows_above(self, row: usize) -> Self {
         Self { data: &self.data[row * self.row_stride..], rows: self.rows - row, ..self }
     }
 
@@ -106,7 +106,7 @@ pub(crate) fn add_gram<T: Scalar>(a: MatRef<'_, T>, mut c: MatMut<'_, T>) {
     assert_eq!((m, m), (c.rows(), c.cols()), "shape of a product");
     for first in (0..m).step_by(PANEL) {
         let cols = PANEL.min(m - first);
-        let panel = Strided::plain(a).from_row(first);
+        let panel = Strided::plain(a).without_rows_above(first);
         let out = &mut c.as_mut_slice()[first * m + first..];
         let out = StridedMut { data: out, rows: m - first, cols, col_stride: m };
         gemm(T::one(), panel, Strided { rows: cols, ..panel }.transpose(), T::one(), out);

@@ -71,8 +71,7 @@ fn teacher(targets: Targets) -> Dataset<f64> {
         }
         Targets::Real => {
             let rows = Examples::from_row_slice(outputs.as_slice(), EXAMPLES, OUTPUTS).unwrap();
-            let data = Dataset::regression(inputs, rows).unwrap();
-            data
+            Dataset::regression(inputs, rows).unwrap()
         }
     }
 }

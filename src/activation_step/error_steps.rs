@@ -53,7 +53,7 @@ impl<T: Scalar> ErrorSteps<T> {
     ) -> Result<()> {
         memory.count();
         objective.error_gradients(block)?;
-        block.to_errors();
+        block.subtract_predictions();
         for t in 1..block.layers() {
             memory.step(&*self.optimizer, block, t, T::of(self.rate))?;
         }
