@@ -352,11 +352,11 @@ fn gauss_newton_steps_end_at_a_stationary_point_and_never_raise_an_example() {
         targets.chunks_exact_mut(3).enumerate().for_each(|(i, column)| column[i % 3] = 1.0);
         let inputs = uniform(&mut rng, 4 * 6, 1.0);
         let mut block = anchored(&net, &inputs, &targets);
-        for t in 1..3 {
-            let z = uniform(&mut rng, widths[t] * 6, 1.5);
+        for (t, &width) in widths.iter().enumerate().take(3).skip(1) {
+            let z = uniform(&mut rng, width * 6, 1.5);
             block.stored_mut(t).copy_from_slice(&z);
             // With multipliers as well.
-            let multiplier = uniform(&mut rng, widths[t] * 6, 0.3);
+            let multiplier = uniform(&mut rng, width * 6, 0.3);
             block.multiplier_mut(t).copy_from_slice(&multiplier);
         }
         let objective = net.objective();
