@@ -74,7 +74,7 @@ fn forward<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Resul
 }
 
 /// f(z; θ), `output × n`.
-fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t: usize) -> Result<Vec<T>> {
+pub(crate) fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t: usize) -> Result<Vec<T>> {
     let examples = z.len() / layer.input_dim();
     let mut out = vec![T::zero(); layer.output_dim() * examples];
     guarded("forward", t, || {

@@ -76,7 +76,8 @@
 //!   nets, no GPU.
 //! * Not a way round the arithmetic: backpropagation is the cheaper of the two, and the default, which starts from a forward
 //!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
-//! * Not a cure for depth yet: beyond some six hidden layers the default falls behind, and warns that its signal fades.
+//! * Not a cure for depth by itself: beyond some six hidden layers the default falls behind, and warns that its signal fades.
+//!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`] is for deep networks.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples.
 //!
 //! # Features
@@ -97,6 +98,7 @@ pub mod energy;
 mod error;
 mod finish;
 mod fit;
+mod initialise;
 pub mod layer;
 pub mod linalg;
 pub mod loss;
@@ -121,6 +123,7 @@ pub use data::Dataset;
 pub use error::{Error, Result};
 pub use finish::Refit;
 pub use fit::{EpochReport, FitConfig, FitReport, StopReason};
+pub use initialise::BankStart;
 pub use layer::Layer;
 pub use loss::Loss;
 pub use matrix::{MatMut, MatRef};

@@ -9,6 +9,7 @@ pub(crate) enum Purpose {
     Split = 3,
     Probe = 4,
     Synthetic = 5,
+    Code = 6,
 }
 
 /// The ChaCha12 stream of `(seed, purpose, epoch, layer)`: nothing to save, and the same at any thread count.

@@ -14,11 +14,11 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "alternation", "finish", "fit", "warning", "backprop", "diagnostics", "check"], true),
+    (&["visit", "alternation", "finish", "fit", "initialise", "warning", "backprop", "diagnostics", "check"], true),
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 35] = [
+const ROOT: [(&str, &str); 36] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -54,6 +54,7 @@ const ROOT: [(&str, &str); 35] = [
     ("EpochReport", "fit"),
     ("FitConfig", "fit"),
     ("FitReport", "fit"),
+    ("BankStart", "initialise"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -1,0 +1,299 @@
+//! Deep plain networks whose gradient fades or explodes, trained anyway: a start that chooses the stored activations before the
+//! parameters, then layer-local steps. Beside it three baselines by backpropagation: SGD and Adam from the weights as drawn,
+//! and Adam from the same start. Here you learn where the signal dies in each, and what the start alone is worth.
+//!
+//! The four unpacked IDX files (`train-images-idx3-ubyte` and so on) are read from the folder that `MNIST_DIR` names;
+//! without it the example says so and ends.
+//!
+//! ```text
+//! MNIST_DIR=… cargo run --release --example depth -- --activation sigmoid --layers 30 --epochs 10
+//! ```
+
+use decoupled::layer::{Activation, Init};
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
+use decoupled::{BankStart, Dataset, DecoupledNetwork, FitConfig, Method, Optimizer, Result, backprop, data};
+
+#[path = "common/options.rs"]
+mod options;
+
+use options::{Options, refuse};
+
+const USAGE: &str = "\
+network
+  --activation NAME        sigmoid, tanh, relu (sigmoid)
+  --layers D --width W     D hidden layers of W (10, 100)
+  --gain G                 multiplies the initial weights, N(0, 1/inputs), for relu N(0, 2/inputs) (1)
+start
+  --start given|unit|bank  weights as drawn; scaled to unit variance (4 for sigmoid); or stored activations first (bank)
+training
+  --preset NAME            best: what was found to do best for the activation and the depth (best)
+  --local-steps M          parameter steps of each layer a visit (the preset's)
+  --lr R                   learning rate of Adam, annealed to zero along half a cosine (the preset's)
+  --epochs N               visits to every example (20)
+  --batch N                examples in a batch (128)
+  --examples N             the first N of the training part (20000)
+  --seed S, --seeds N      N runs from the seeds S, S + 1, … (0, 1)
+  --threads N              (all)
+  --no-baselines           without the two baselines from the weights as drawn";
+
+/// Examples that a start looks at, and a profile.
+const SAMPLE: usize = 2000;
+const PROFILED: usize = 128;
+
+fn main() {
+    let mut options = Options::from_command_line(USAGE);
+    let settings = Settings::take(&mut options);
+    options.finish();
+    match std::env::var_os("MNIST_DIR") {
+        None => println!(
+            "skipped: training on MNIST, because MNIST_DIR is not set. Let it name a folder with the unpacked files\n\
+             train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte;\n\
+             https://github.com/cvdfoundation/mnist, a mirror of the original site, links to them."
+        ),
+        Some(folder) => {
+            let run = data::mnist(folder).and_then(|(train, test)| settings.run(&train, &test));
+            run.unwrap_or_else(|error| options::fail(&error));
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Given,
+    Unit,
+    Bank,
+}
+
+#[derive(Debug)]
+struct Settings {
+    activation: Activation,
+    layers: usize,
+    width: usize,
+    gain: f64,
+    start: From,
+    local_steps: usize,
+    learning_rate: f64,
+    epochs: usize,
+    batch: usize,
+    examples: usize,
+    first_seed: u64,
+    seeds: u64,
+    threads: Option<usize>,
+    baselines: bool,
+}
+
+/// Test accuracy as a fraction of one (0 after a divergence), and seconds of training with the start.
+type Outcome = (f64, f64);
+
+impl Settings {
+    fn take(options: &mut Options) -> Self {
+        let activation = match &*options.value("activation", "sigmoid".to_owned()) {
+            "sigmoid" => Activation::Sigmoid,
+            "tanh" => Activation::Tanh,
+            "relu" => Activation::Relu,
+            word => refuse(format!("--activation takes one of sigmoid, tanh, relu, not {word:?}")),
+        };
+        let start = match &*options.value("start", "bank".to_owned()) {
+            "given" => From::Given,
+            "unit" => From::Unit,
+            "bank" => From::Bank,
+            word => refuse(format!("--start takes one of given, unit, bank, not {word:?}")),
+        };
+        let preset: String = options.value("preset", "best".to_owned());
+        if preset != "best" {
+            refuse(format!("--preset takes best, not {preset:?}"));
+        }
+        let layers = options.value("layers", 10);
+        // Sigmoid and ReLU bear larger steps than tanh, and all bear less the deeper they are.
+        let (local_steps, learning_rate) = match (activation, layers) {
+            (Activation::Tanh, 50..) => (3, 1e-4),
+            (Activation::Tanh, _) => (3, 3e-4),
+            (_, 50..) => (5, 3e-4),
+            _ => (5, 1e-3),
+        };
+        Self {
+            activation,
+            layers,
+            width: options.value("width", 100),
+            gain: options.value("gain", 1.0),
+            start,
+            local_steps: options.value("local-steps", local_steps),
+            learning_rate: options.value("lr", learning_rate),
+            epochs: options.value("epochs", 20),
+            batch: options.value("batch", 128),
+            examples: options.value("examples", 20_000),
+            first_seed: options.value("seed", 0),
+            seeds: options.value("seeds", 1),
+            threads: options.optional("threads"),
+            baselines: !options.flag("no-baselines"),
+        }
+    }
+
+    fn run(&self, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<()> {
+        let train = &train.take(self.examples)?;
+        let Self { activation, layers, width, gain, start, local_steps, learning_rate, .. } = self;
+        println!("{} examples, {layers} hidden layers of {width}, {activation:?}, gain {gain}", train.len());
+        println!("from {start:?}: {local_steps} local steps at {learning_rate}\n");
+        let (mut own, mut best) = (Vec::new(), vec![Vec::new(); self.rates().len()]);
+        for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
+            let method = Method::local_targets(self.local_steps);
+            if seed == self.first_seed {
+                self.profile("backpropagation, weights as drawn", None, From::Given, train, seed)?;
+                self.profile(&format!("the method, from {start:?}"), Some(&method), self.start, train, seed)?;
+                println!();
+            }
+            if self.baselines {
+                let sgd = Sgd::new(0.1).momentum(0.9);
+                self.fit("backpropagation, as drawn, SGD 0.1", None, From::Given, sgd, (train, test), seed)?;
+                for rate in self.rates() {
+                    let name = format!("backpropagation, as drawn, Adam {rate:.0e}");
+                    self.fit(&name, None, From::Given, Adam::new(rate), (train, test), seed)?;
+                }
+            }
+            for (rate, best) in self.rates().into_iter().zip(&mut best) {
+                let name = format!("backpropagation, {start:?}, Adam {rate:.0e}");
+                best.push(self.fit(&name, None, self.start, Adam::new(rate), (train, test), seed)?);
+            }
+            let adam = Adam::new(self.learning_rate);
+            let name = format!("the method, {start:?}, Adam {:.0e}", self.learning_rate);
+            own.push(self.fit(&name, Some(&method), self.start, adam, (train, test), seed)?);
+        }
+        // The rate that serves backpropagation best over all seeds, judged by the test data.
+        let twin = best.iter().map(|runs| mean(runs)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
+        let (accuracy, seconds) = mean(&own);
+        println!("\naccuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}", twin.0, twin.1);
+        Ok(())
+    }
+
+    /// Three learning rates for backpropagation with Adam; a very deep network wants smaller ones.
+    fn rates(&self) -> [f64; 3] {
+        if self.layers < 50 { [3e-4, 1e-3, 3e-3] } else { [1e-4, 3e-4, 1e-3] }
+    }
+
+    fn network(
+        &self,
+        optimizer: impl Optimizer<f32> + 'static,
+        (train, start): (&Dataset<f32>, From),
+        seed: u64,
+    ) -> Result<DecoupledNetwork<f32>> {
+        let init = match self.activation {
+            Activation::Relu => Init::he_normal(),
+            _ => Init::lecun_normal(),
+        };
+        let init = init.gain(self.gain);
+        let mut network = DecoupledNetwork::builder(train.input_dim());
+        for _ in 0..self.layers {
+            network = network.dense_with(self.width, self.activation, init);
+        }
+        network = network.dense_with(train.target_dim(), Activation::Identity, init);
+        network = network.output_loss(SoftmaxCrossEntropy::new()).optimizer(optimizer).seed(seed);
+        if let Some(threads) = self.threads {
+            network = network.threads(threads);
+        }
+        let mut network = network.build()?;
+        let sample = train.take(train.len().min(SAMPLE))?;
+        match start {
+            From::Given => {}
+            From::Unit => {
+                // The middle of a sigmoid is four times as flat as that of tanh.
+                let variance = if self.activation == Activation::Sigmoid { 4.0 } else { 1.0 };
+                network.start_from_unit_variance(sample.inputs(), variance)?;
+            }
+            From::Bank => {
+                // Where the function is nearly linear: that of tanh is half as wide as that of a sigmoid.
+                let start = match self.activation {
+                    Activation::Tanh => BankStart::new().spread(0.25),
+                    Activation::Relu => BankStart::new().centre(0.5),
+                    _ => BankStart::new(),
+                };
+                network.start_from_bank(sample.inputs(), &start)?;
+            }
+        }
+        Ok(network)
+    }
+
+    /// Trains by the method, or by backpropagation without one, and prints a line.
+    fn fit(
+        &self,
+        name: &str,
+        method: Option<&Method<f32>>,
+        start: From,
+        optimizer: impl Optimizer<f32> + 'static,
+        (train, test): (&Dataset<f32>, &Dataset<f32>),
+        seed: u64,
+    ) -> Result<Outcome> {
+        // The schedule counts parameter steps, and the method takes several in a visit.
+        let steps = method.map_or(1, |method| method.parameter_steps(self.layers + 1));
+        let total = self.epochs * train.len().div_ceil(self.batch) * steps;
+        let schedule = Schedule::Cosine { total: total as u64, floor: 0.0 };
+        let begin = std::time::Instant::now();
+        let mut network = self.network(Scheduled::new(optimizer, schedule), (train, start), seed)?;
+        let config = FitConfig::new().epochs(self.epochs).batch_size(self.batch).seed(seed);
+        let trained = match method {
+            Some(method) => network.fit(train, &config.method(method.clone())),
+            None => network.fit_backprop(train, &config),
+        };
+        let seconds = begin.elapsed().as_secs_f64();
+        let (accuracy, remark) = match trained {
+            Ok(_) => (network.evaluate(test)?.score.unwrap_or(0.0), String::new()),
+            Err(error) => (0.0, format!("  {error}")),
+        };
+        println!("seed {seed}  {name:<46} {:6.2} % in {seconds:.1} s{remark}", 100.0 * accuracy);
+        Ok((accuracy, seconds))
+    }
+
+    /// Where the signal lives after one update: log10 of the root mean square over examples, layer by layer from the input.
+    fn profile(
+        &self,
+        name: &str,
+        method: Option<&Method<f32>>,
+        start: From,
+        train: &Dataset<f32>,
+        seed: u64,
+    ) -> Result<()> {
+        let batch = train.take(train.len().min(PROFILED))?;
+        let mut network = self.network(Adam::new(self.learning_rate), (train, start), seed)?;
+        let config = FitConfig::new().epochs(1).full_batch();
+        match method {
+            Some(method) => network.fit(&batch, &config.method(method.clone()))?,
+            None => network.fit_backprop(&batch, &config)?,
+        };
+        let (objective, depth) = (network.objective(), network.depth());
+        let mut block = objective.block(batch.len());
+        block.stored_mut(0).copy_from_slice(batch.inputs().as_slice());
+        block.stored_mut(depth).copy_from_slice(batch.targets().as_slice());
+        let mut sizes = Vec::new();
+        let share = (batch.len() as f64).sqrt();
+        if let Some(method) = method {
+            objective.anchor(&mut block)?;
+            let forward: Vec<Vec<f32>> = (0..depth).map(|t| block.stored(t).as_slice().to_vec()).collect();
+            method.activation_step().relax(&objective, &mut block)?;
+            for (t, forward) in forward.iter().enumerate().skip(1) {
+                let z = block.stored(t).as_slice();
+                let moved: Vec<f32> = z.iter().zip(forward).map(|(z, a)| z - a).collect();
+                sizes.push(norm(&moved) / norm(z));
+            }
+        } else {
+            let mut gradients: Vec<_> = (0..depth).map(|t| vec![0.0; network.params(t).len()]).collect();
+            backprop::gradients(&objective, &mut block, &mut gradients)?;
+            sizes.extend((1..depth).map(|t| norm(block.gradient(t).as_slice()) / share));
+        }
+        let quantity = if method.is_some() { "‖z − ẑ‖ / ‖z‖" } else { "‖∂L/∂z‖" };
+        // A deep network shows about ten of its layers.
+        let step = sizes.len().div_ceil(10);
+        let shown: Vec<_> =
+            (0..sizes.len()).step_by(step).map(|t| format!("{}:{:.1}", t + 1, sizes[t].log10())).collect();
+        println!("log10 {quantity}, {name}, after one update, layer by layer:\n  {}", shown.join("  "));
+        Ok(())
+    }
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
+fn mean(outcomes: &[Outcome]) -> Outcome {
+    let share = 1.0 / outcomes.len() as f64;
+    outcomes.iter().fold((0.0, 0.0), |sum, outcome| (sum.0 + share * outcome.0, sum.1 + share * outcome.1))
+}
