@@ -225,7 +225,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
-        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings: Vec::new() };
+        let warnings = Warning::no_derivative(&self.layers)?.into_iter().collect();
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings };
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,

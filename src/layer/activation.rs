@@ -1,10 +1,11 @@
 use super::Layer;
-use crate::{MatMut, MatRef, Result, Scalar, error::require};
+use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///
-/// At a kink the derivative is the one from the left: ReLU'(0) = 0. All are accurate, and neither overflow nor give a
-/// NaN, for any finite x.
+/// At a kink the derivative is the one from the left: ReLU'(0) = 0. Functions that are constant but for jumps have the
+/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. All are accurate, and neither overflow
+/// nor give a NaN, for any finite x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
@@ -112,6 +113,11 @@ impl Activation {
     /// σ'(x).
     pub fn derivative<T: Scalar>(self, x: T) -> T {
         with_function!(self, f => f(x).1)
+    }
+
+    /// Whether σ' is anything but 0 everywhere.
+    pub const fn has_derivative(self) -> bool {
+        !matches!(self, Self::Sign | Self::Step | Self::Quantize(_))
     }
 
     /// Whether σ' costs so much that it is worth keeping from the forward pass.
@@ -232,12 +238,34 @@ pub(super) fn gaussian(x: f64) -> (f64, f64) {
 pub struct Elementwise {
     dim: usize,
     activation: Activation,
+    straight_through: bool,
 }
 
 impl Elementwise {
     /// `activation` on `dim` rows.
     pub const fn new(dim: usize, activation: Activation) -> Self {
-        Self { dim, activation }
+        Self { dim, activation, straight_through: false }
+    }
+
+    /// Pulls gradients back through a function without a derivative as if it were the piecewise linear one that it
+    /// follows: 1 for |x| ≤ 1 under [`Sign`](Activation::Sign) and [`Quantize`](Activation::Quantize), which follow hard tanh,
+    /// and ½ for |x| ≤ 1 under [`Step`](Activation::Step), which is (1 + sign)/2 and follows the hard sigmoid (1 + x)/2; 0
+    /// outside.
+    ///
+    /// The straight-through estimator: Y. Bengio, N. Léonard, A. Courville (2013), *Estimating or Propagating Gradients Through
+    /// Stochastic Neurons for Conditional Computation*, arXiv:1308.3432, who let the gradient through unchanged. That it is
+    /// cancelled where |x| > 1 is of I. Hubara, M. Courbariaux, D. Soudry, R. El-Yaniv, Y. Bengio (2016), *Binarized Neural
+    /// Networks*, NeurIPS 29, arXiv:1602.02830. Where σ has a derivative of its own [`validate`](Layer::validate) refuses it.
+    ///
+    /// ```
+    /// use decoupled::layer::{Activation, Chain, Dense, Elementwise};
+    ///
+    /// let sign = Elementwise::new(256, Activation::Sign).straight_through();
+    /// let unit = Chain::<f32>::new().then(Dense::new(784, 256)).then(sign);
+    /// ```
+    #[must_use]
+    pub const fn straight_through(self) -> Self {
+        Self { straight_through: true, ..self }
     }
 
     /// Rows of input and output.
@@ -264,9 +292,26 @@ impl<T: Scalar> Layer<T> for Elementwise {
         if self.activation.keeps_derivative() { self.dim * examples } else { 0 }
     }
 
+    fn has_derivative(&self) -> bool {
+        self.straight_through || self.activation.has_derivative()
+    }
+
+    fn is_straight_through(&self) -> bool {
+        self.straight_through
+    }
+
     fn validate(&self) -> Result<()> {
+        if self.straight_through && self.activation.has_derivative() {
+            return Err(Error::Unsupported {
+                what: "straight_through",
+                why: "the activation function has a derivative of its own; leave it out",
+            });
+        }
         match self.activation {
             Activation::LeakyRelu(slope) => require(slope.is_finite(), "slope of LeakyRelu", "finite", slope),
+            Activation::Quantize(bits) => {
+                require((1..=16).contains(&bits), "bits of Quantize", "one of 1 ..= 16", f64::from(bits))
+            }
             _ => Ok(()),
         }
     }
@@ -295,7 +340,12 @@ impl<T: Scalar> Layer<T> for Elementwise {
         cache: &mut [T],
     ) {
         let pairs = grad.as_mut_slice().iter_mut().zip(cotangent.as_slice());
-        if self.activation.keeps_derivative() {
+        if self.straight_through {
+            let slope = if self.activation == Activation::Step { T::of(0.5) } else { T::one() };
+            for ((g, &c), &x) in pairs.zip(input.as_slice()) {
+                *g = if x.abs() <= T::one() { slope * c } else { T::zero() };
+            }
+        } else if self.activation.keeps_derivative() {
             for ((g, &c), &d) in pairs.zip(cache.iter()) {
                 *g = c * d;
             }

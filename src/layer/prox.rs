@@ -83,7 +83,7 @@ impl Activation {
     /// global one; of two that are equal, one is taken, always the same. For finite arguments the result is not NaN.
     ///
     /// Piecewise linear and piecewise constant functions have it in closed form. The smooth ones take Newton steps between
-    /// bounds on f64, about ten evaluations of σ; where the objective has two valleys, both are followed. Where σ jumps the
+    /// bounds in f64, ten to twenty evaluations of σ; where the objective has two valleys, both are followed. Where σ jumps the
     /// minimum may lie in a limit from below; the result is then a point just below the jump.
     ///
     /// # Example
