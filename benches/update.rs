@@ -64,7 +64,7 @@ fn ways(data: &Dataset<f32>) -> Vec<Way> {
         ("joint", Some(Method::joint(0.1))),
         ("predictive coding, 4 steps", Some(Method::predictive_coding(4, 0.1))),
         ("incremental, 4 steps", Some(Method::incremental(4, 0.1))),
-        ("backpropagation by sweep", Some(Method::backprop_by_sweep(1.0))),
+        ("backpropagation by sweep", Some(Method::backprop_by_sweep())),
     ]
     .map(|(name, method)| Way::new(name, method, data))
     .into()

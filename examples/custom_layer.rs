@@ -135,6 +135,7 @@ fn main() -> Result<()> {
         .output_loss(SoftmaxCrossEntropy::new())
         .build()?;
     let config = FitConfig::new().epochs(15).batch_size(32);
-    twins::report(&[twins::train(&network, &train, &test, &config, &Method::default(), true, true)?]);
+    let twin = Some(network.clone());
+    twins::report("decoupled_", &[twins::train(network, twin, &train, &test, &config, &Method::default(), true)?]);
     Ok(())
 }

@@ -49,8 +49,9 @@ fn run(seeds: u64, epochs: usize, with_backprop: bool) -> Result<()> {
             .seed(seed)
             .build()?;
         let config = FitConfig::new().epochs(epochs).batch_size(32).seed(seed);
-        pairs.push(twins::train(&network, &train, &test, &config, &Method::default(), with_backprop, seed == 0)?);
+        let twin = with_backprop.then(|| network.clone());
+        pairs.push(twins::train(network, twin, &train, &test, &config, &Method::default(), seed == 0)?);
     }
-    twins::report(&pairs);
+    twins::report("decoupled_", &pairs);
     Ok(())
 }

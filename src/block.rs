@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::parallel::guarded;
-use crate::{Layer, MatMut, MatRef, Result, Scalar};
+use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 
 /// Which input a layer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Block<T> {
     cotangent: Vec<Vec<T>>,
     /// ∂L/∂z_t at index t.
     gradient: Vec<Vec<T>>,
+    /// λ_t at index t; all empty when the objective has no multipliers.
+    multiplier: Vec<Vec<T>>,
 }
 
 /// The input side of one layer.
@@ -76,6 +78,7 @@ impl<T: Scalar> Block<T> {
             target: Vec::new(),
             cotangent: vec![Vec::new(); widths.len()],
             gradient: vec![Vec::new(); widths.len()],
+            multiplier: vec![Vec::new(); widths.len()],
             widths,
         };
         block.resize(examples);
@@ -96,6 +99,7 @@ impl<T: Scalar> Block<T> {
             }
             self.gradient[t].resize(below, T::zero());
             self.cotangent[t + 1].resize(above, T::zero());
+            self.multiplier[t].clear();
         }
         self.target.resize(self.widths[self.sites.len()] * examples, T::zero());
     }
@@ -136,6 +140,26 @@ impl<T: Scalar> Block<T> {
     pub fn forward(&self, t: usize) -> MatRef<'_, T> {
         let site = &self.sites[t];
         MatRef::new(if t == 0 { &site.z } else { &site.a }, self.widths[t], self.examples)
+    }
+
+    /// λ_t, `d_t × n`, if the objective has multipliers here; see [`Objective`](crate::energy::Objective).
+    ///
+    /// # Panics
+    /// When t > T.
+    pub fn multiplier(&self, t: usize) -> Option<MatRef<'_, T>> {
+        let data = &self.multiplier[t];
+        (!data.is_empty()).then(|| MatRef::new(data, self.widths[t], self.examples))
+    }
+
+    /// λ_t for writing, `d_t · n` entries for 0 < t < T; zeros at first. From then on the objective has a multiplier at z_t.
+    ///
+    /// # Panics
+    /// Unless 0 < t < T.
+    pub fn multiplier_mut(&mut self, t: usize) -> &mut [T] {
+        assert!(t > 0 && t < self.layers(), "hidden activations are 1..{}, found {t}", self.layers());
+        let len = self.widths[t] * self.examples;
+        self.multiplier[t].resize(len, T::zero());
+        &mut self.multiplier[t]
     }
 
     /// ∂L/∂z_t as last computed, `d_t × n`.
@@ -230,16 +254,16 @@ impl<T: Scalar> Block<T> {
         Ok(())
     }
 
-    /// Writes ∂L/∂ẑ_t, `d_t × n`, through `write(target, prediction, cotangent)`.
+    /// Writes ∂L/∂ẑ_t, `d_t × n`, through `write(target, prediction, multiplier, cotangent)`.
     pub(crate) fn set_cotangent(
         &mut self,
         t: usize,
         reads: Reads,
-        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, MatMut<'_, T>),
+        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>),
     ) {
         let mut cotangent = std::mem::take(&mut self.cotangent[t]);
         let out = MatMut::new(&mut cotangent, self.widths[t], self.examples);
-        write(self.stored(t), self.prediction(t - 1, reads), out);
+        write(self.stored(t), self.prediction(t - 1, reads), self.multiplier(t), out);
         self.cotangent[t] = cotangent;
     }
 
@@ -287,16 +311,53 @@ impl<T: Scalar> Block<T> {
         })
     }
 
-    /// cotangent_t ← gradient_t: the chain rule, for backpropagation alone.
+    /// cotangent_t ← gradient_t: the chain rule.
     pub(crate) fn chain(&mut self, t: usize) {
         self.cotangent[t].copy_from_slice(&self.gradient[t]);
     }
 
-    /// ∂L/∂z_t gains `term`, which is written by `write(target, prediction, out)` into scratch.
+    /// cotangent_t ← cotangent_t + gradient_t: the chain rule through a stored activation that moves with its prediction.
+    pub(crate) fn add_chain(&mut self, t: usize) {
+        linalg::axpy(T::one(), &self.gradient[t], &mut self.cotangent[t]);
+    }
+
+    /// cotangent_T ← one row of the identity for every example.
+    pub(crate) fn set_unit_cotangent(&mut self, row: usize) {
+        let top = self.layers();
+        for column in self.cotangent[top].chunks_exact_mut(self.widths[top]) {
+            column.fill(T::zero());
+            column[row] = T::one();
+        }
+    }
+
+    /// z_t ← z_t − ẑ_t for every hidden layer: the stored activations in error coordinates, until
+    /// [`roll_out`](Self::roll_out). Every prediction must be up to date.
+    pub(crate) fn to_errors(&mut self) {
+        for t in (1..self.layers()).rev() {
+            let mut z = std::mem::take(&mut self.sites[t].z);
+            linalg::axpy(-T::one(), self.prediction(t - 1, Reads::Stored).as_slice(), &mut z);
+            self.sites[t].z = z;
+        }
+    }
+
+    /// z_t ← ẑ_t + z_t from the bottom up, with each prediction from the new activation below it: back from error
+    /// coordinates. Leaves every prediction but the last up to date.
+    pub(crate) fn roll_out(&mut self, layers: &[Arc<dyn Layer<T>>], params: &[Vec<T>]) -> Result<()> {
+        for t in 1..self.layers() {
+            self.evaluate(layers, params, t - 1, Reads::Stored)?;
+            let mut z = std::mem::take(&mut self.sites[t].z);
+            linalg::axpy(T::one(), self.prediction(t - 1, Reads::Stored).as_slice(), &mut z);
+            self.sites[t].z = z;
+            self.moved(t);
+        }
+        Ok(())
+    }
+
+    /// ∂L/∂z_t gains `term`, which is written by `write(target, prediction, multiplier, out)` into scratch.
     pub(crate) fn add_target_gradient(
         &mut self,
         t: usize,
-        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, MatMut<'_, T>),
+        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>),
     ) {
         // cotangent_t is free for scratch: whoever needs it writes it first.
         self.set_cotangent(t, Reads::Stored, write);

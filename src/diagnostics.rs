@@ -1,6 +1,6 @@
 //! What a method really does: how far it relaxes, and how near its gradients are to backpropagation's.
 
-use crate::activation_step::ActivationStep;
+use crate::activation_step::{ActivationStep, Sweeps};
 use crate::block::Block;
 use crate::energy::Objective;
 use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg, parameter_step};
@@ -52,7 +52,7 @@ pub fn decoupling<T: Scalar>(
     let mut relaxed = forward.clone();
     method.activation_step().relax(&objective, &mut relaxed)?;
     let mut local = gradient_buffers(network);
-    parameter_step::gradients(&objective, &mut relaxed, method.reads, &mut local)?;
+    parameter_step::gradients(&objective, &mut relaxed, method.parameter.reads, &mut local)?;
 
     let (equilibrium, equilibrium_error) = descend(&objective, forward.clone())?;
 
@@ -100,7 +100,7 @@ fn descend<T: Scalar>(objective: &Objective<'_, T>, mut block: Block<T>) -> Resu
     let mut rate = 0.1;
     for _ in 0..DESCENT {
         let mut trial = block.clone();
-        ActivationStep::new(Order::Jacobi, 1, rate).relax(objective, &mut trial)?;
+        ActivationStep::from(Sweeps::new(Order::Jacobi, 1, rate)).relax(objective, &mut trial)?;
         let found = objective.energy(&mut trial)?;
         if found <= energy {
             (block, energy, rate) = (trial, found, rate * 1.1);

@@ -10,12 +10,20 @@
 //!
 //! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                what layer t − 1 is asked to change
 //! ```
+//!
+//! With **multipliers** (an augmented Lagrangian) every hidden term gains λ_tᵀ(z_t − ẑ_t), c_t loses λ_t and ∂L/∂z_t gains it.
+//!
+//! In **error coordinates** ε_t = z_t − ẑ_t, an activation carries along all that stands above it:
+//!
+//! ```text
+//! ∂L/∂ε_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ (c_{t+1} + ∂L/∂ε_{t+1})           from the output down, ∂L/∂ε_T = 0
+//! ```
 
 use std::sync::Arc;
 
 use crate::block::{Block, Reads};
 use crate::parallel::guarded;
-use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar};
+use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
 /// L_h and μ_t of one hidden layer.
 #[derive(Clone, Debug)]
@@ -41,6 +49,8 @@ pub struct Objective<'a, T> {
     pub(crate) output_loss: &'a dyn Loss<T>,
     /// For z_1 ..= z_{T−1}.
     pub(crate) hidden: &'a [Hidden<T>],
+    /// What a schedule multiplies every μ_t by.
+    pub(crate) factor: T,
 }
 
 impl<T: Scalar> Objective<'_, T> {
@@ -66,7 +76,24 @@ impl<T: Scalar> Objective<'_, T> {
         block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
         let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
         let (loss, penalty) = self.loss(t);
-        Ok(penalty * guarded("the loss", t, || loss.value(target, prediction))?)
+        let value = penalty * guarded("the loss", t, || loss.value(target, prediction))?;
+        Ok(value + block.multiplier(t).map_or(T::zero(), |m| lagrangian(m, target, prediction)))
+    }
+
+    /// L of every single example, at the block's activations.
+    pub(crate) fn energies(&self, block: &mut Block<T>) -> Result<Vec<T>> {
+        let mut energies = vec![T::zero(); block.examples()];
+        for t in 1..=self.layers.len() {
+            block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+            let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
+            let (loss, penalty) = self.loss(t);
+            for (i, energy) in energies.iter_mut().enumerate() {
+                let (z, p) = (example(target, i), example(prediction, i));
+                *energy += penalty * guarded("the loss", t, || loss.value(z, p))?;
+                *energy += block.multiplier(t).map_or(T::zero(), |m| lagrangian(example(m, i), z, p));
+            }
+        }
+        Ok(energies)
     }
 
     /// L(Θ, Z), summed over the block's examples.
@@ -86,11 +113,38 @@ impl<T: Scalar> Objective<'_, T> {
         block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
         self.cotangent(block, t + 1, Reads::Stored)?;
         block.pull_back(self.layers, self.params, t, Reads::Stored)?;
+        self.add_own_gradient(block, t)
+    }
+
+    /// ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. As
+    /// sequential as backpropagation, which it equals at a forward-consistent block.
+    pub fn error_gradients(&self, block: &mut Block<T>) -> Result<()> {
+        let top = self.layers.len();
+        for t in (1..top).rev() {
+            block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+            self.cotangent(block, t + 1, Reads::Stored)?;
+            if t + 1 < top {
+                block.add_chain(t + 1);
+            }
+            block.pull_back(self.layers, self.params, t, Reads::Stored)?;
+            self.add_own_gradient(block, t)?;
+        }
+        Ok(())
+    }
+
+    /// Back from error coordinates: z_t ← f(z_{t−1}; θ_{t−1}) + ε_t, from the bottom up.
+    pub(crate) fn roll_out(&self, block: &mut Block<T>) -> Result<()> {
+        block.roll_out(self.layers, self.params)
+    }
+
+    /// gradient_t gains μ_t ∂L_h/∂z_t + λ_t.
+    fn add_own_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
         let (loss, penalty) = self.loss(t);
         guarded("the loss", t, || {
-            block.add_target_gradient(t, |target, prediction, mut out| {
+            block.add_target_gradient(t, |target, prediction, multiplier, mut out| {
                 loss.target_gradient(target, prediction, out.reborrow());
-                scale(out, penalty);
+                scale(out.reborrow(), penalty);
+                add(out, T::one(), multiplier);
             });
         })
     }
@@ -107,16 +161,23 @@ impl<T: Scalar> Objective<'_, T> {
         block.evaluate(self.layers, self.params, t - 1, reads)?;
         let (loss, penalty) = self.loss(t);
         guarded("the loss", t, || {
-            block.set_cotangent(t, reads, |target, prediction, mut out| {
+            block.set_cotangent(t, reads, |target, prediction, multiplier, mut out| {
                 loss.gradient(target, prediction, out.reborrow());
-                scale(out, penalty);
+                scale(out.reborrow(), penalty);
+                add(out, -T::one(), multiplier);
             });
         })
     }
 
-    fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
+    /// The same with other penalties: μ_t · factor.
+    pub(crate) fn with_factor(self, factor: T) -> Self {
+        Self { factor, ..self }
+    }
+
+    /// L_h and μ_t, or L_y and 1.
+    pub(crate) fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
         match self.hidden.get(t - 1) {
-            Some(hidden) => (&*hidden.loss, hidden.penalty),
+            Some(hidden) => (&*hidden.loss, hidden.penalty * self.factor),
             None => (self.output_loss, T::one()),
         }
     }
@@ -128,8 +189,29 @@ fn scale<T: Scalar>(mut m: MatMut<'_, T>, factor: T) {
     }
 }
 
+/// m ← m + sign · multiplier, where there is one.
+fn add<T: Scalar>(mut m: MatMut<'_, T>, sign: T, multiplier: Option<MatRef<'_, T>>) {
+    if let Some(multiplier) = multiplier {
+        linalg::axpy(sign, multiplier.as_slice(), m.as_mut_slice());
+    }
+}
+
+/// The i-th example by itself.
+fn example<T: Scalar>(m: MatRef<'_, T>, i: usize) -> MatRef<'_, T> {
+    MatRef::new(m.column(i), m.rows(), 1)
+}
+
+/// Σ λᵀ(z − ẑ).
+fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+    let product = |a, b| {
+        linalg::sum_zip(multiplier.as_slice(), a, |m, x| m * x)
+            - linalg::sum_zip(multiplier.as_slice(), b, |m, x| m * x)
+    };
+    product(z.as_slice(), prediction.as_slice())
+}
+
 /// ‖z − ẑ‖² and ‖z‖² over all entries.
 pub(crate) fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> (f64, f64) {
-    let difference = crate::linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
-    (difference.to_f64(), crate::linalg::norm_squared(z.as_slice()).to_f64())
+    let difference = linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
+    (difference.to_f64(), linalg::norm_squared(z.as_slice()).to_f64())
 }

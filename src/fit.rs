@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bank::{ActivationBank, Column};
-use crate::method::{Method, Start};
+use crate::coupling::PenaltyFactor;
+use crate::finish::{self, Refit};
+use crate::method::Method;
 use crate::random::{Purpose, shuffle, stream};
+use crate::start::Start;
 use crate::visit::{Rule, Tally, Visitor};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, Warning, error, linalg};
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
-/// Defaults: 10 epochs, batches of 128, seed 0, [`Method::default`], no validation data, accuracy for class labels.
+/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
 #[derive(Clone, Debug)]
 pub struct FitConfig<'a, T: Scalar> {
-    method: Method<T>,
+    method: Option<Method<T>>,
     epochs: usize,
     batch_size: Option<usize>,
     seed: u64,
@@ -27,7 +30,7 @@ pub struct FitConfig<'a, T: Scalar> {
 
 impl<T: Scalar> Default for FitConfig<'_, T> {
     fn default() -> Self {
-        Self { method: Method::default(), epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
+        Self { method: None, epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
     }
 }
 
@@ -37,9 +40,9 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         Self::default()
     }
 
-    /// The way to train.
+    /// The way to train, instead of the network's own.
     pub fn method(mut self, method: Method<T>) -> Self {
-        self.method = method;
+        self.method = Some(method);
         self
     }
 
@@ -100,6 +103,10 @@ pub struct EpochReport {
     pub residuals: Vec<f64>,
     /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
     pub curvature: Option<f64>,
+    /// (2/λmax) / activation rate, with that λmax: plain steps overshoot where it is below 1.
+    pub stability_margin: Option<f64>,
+    /// The factor on the penalties; 1 unless a schedule raised it.
+    pub penalty_factor: f64,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// Time of the epoch's training, without validation.
@@ -140,6 +147,8 @@ pub struct FitReport {
     pub epochs: Vec<EpochReport>,
     /// Why it ended.
     pub stop: StopReason,
+    /// What refitting the last layer brought, for a method that ends so.
+    pub refit: Option<Refit>,
     /// What to look at twice, each kind once; empty when all is well.
     pub warnings: Vec<Warning>,
 }
@@ -189,10 +198,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
     ) -> Result<FitReport> {
-        config.method.validate()?;
+        let method = config.method.clone().unwrap_or_else(|| self.method.clone());
+        method.validate()?;
         self.check_fit(data, config)?;
-        self.open_bank(data, &config.method)?;
-        self.train(Rule::Decoupled(&config.method), data, config, &mut observe)
+        self.open_bank(data, &method)?;
+        self.train(Rule::Decoupled(&method), data, config, &mut observe)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -206,13 +216,23 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Keeps the bank of this data set, or makes one; what one optimizer remembers is nonsense to another.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
-        let slots = if method.start == Start::Persisted { method.activation.optimizer.slots() } else { 0 };
-        let rule = if slots > 0 { format!("{:?}", method.activation.optimizer) } else { String::new() };
+        let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
+        let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
+        let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let (examples, key) = (data.len(), data.fingerprint());
-        if !self.bank.as_ref().is_some_and(|bank| bank.fits(slots, &rule, examples, key)) {
-            let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
-            self.bank = Some(ActivationBank::new(&widths, (slots, rule), examples, key, self.bank_limit)?);
-        }
+        let keeps = method.coupling.multipliers.is_some_and(|multipliers| multipliers.kept);
+        let own = self.bank.take_if(|bank| bank.fits(slots, &rule, examples, key));
+        let limit = self.bank_limit;
+        let mut bank = match own {
+            Some(bank) => bank,
+            None => {
+                let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
+                ActivationBank::new(&widths, (slots, rule), examples, key, limit)?
+            }
+        };
+        let room = if keeps { bank.keep_multipliers(limit) } else { Ok(()) };
+        self.bank = Some(bank);
+        room?;
         Ok(())
     }
 
@@ -226,25 +246,32 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
         let warnings = Warning::no_derivative(&self.layers)?.into_iter().collect();
-        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, warnings };
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
         };
         let pool = Arc::clone(&self.pool);
+        let mut factor = PenaltyFactor::new();
         pool.install(|| {
             for _ in 0..config.epochs {
-                let mut epoch = self.epoch(&mut visitor, rule, data, config)?;
+                let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value)?;
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 let flow = observe(&epoch);
                 report.epochs.push(epoch);
                 if let Some(method) = method {
+                    if let Some(epoch) = report.last() {
+                        factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
+                    }
                     Warning::look(method, self.depth(), &report.epochs, &mut report.warnings);
                 }
                 if flow.is_break() {
                     report.stop = StopReason::Observer;
                     break;
                 }
+            }
+            if method.is_some_and(|method| method.coupling.finish) {
+                report.refit = Some(finish::refit_output(self, data)?);
             }
             Ok(report)
         })
@@ -256,10 +283,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         rule: Rule<'_, T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
+        factor: f64,
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
-        visitor.begin_epoch();
+        visitor.begin_epoch(factor);
         let before = self.params.clone();
         let mut order: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
@@ -290,6 +318,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             validation: None,
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
             curvature: visitor.curvature(),
+            stability_margin: visitor.stability_margin(),
+            penalty_factor: factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             time: begin.elapsed(),
         })

@@ -66,6 +66,39 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
     /// grad = ∂L/∂z, `dim × n`.
     fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>);
 
+    /// out = (∂²L/∂ẑ²) · direction, `dim × n`, example by example; asked of the output loss by Gauss–Newton steps.
+    ///
+    /// By central differences of [`gradient`](Self::gradient) unless written out, which is exact for squares and good to
+    /// some ten digits (four in `f32`) for others.
+    fn hessian_product(
+        &self,
+        target: MatRef<'_, T>,
+        prediction: MatRef<'_, T>,
+        direction: MatRef<'_, T>,
+        mut out: MatMut<'_, T>,
+    ) {
+        let (rows, cols) = (prediction.rows(), prediction.cols());
+        let largest = |m: MatRef<'_, T>| m.as_slice().iter().fold(T::one(), |most, x| most.max(x.abs()));
+        let step = largest(prediction) * T::default_epsilon().cbrt() / largest(direction);
+        let at = |step: T| {
+            let pairs = prediction.as_slice().iter().zip(direction.as_slice());
+            let moved: Vec<T> = pairs.map(|(&p, &d)| p + step * d).collect();
+            let mut gradient = vec![T::zero(); moved.len()];
+            self.gradient(target, MatRef::new(&moved, rows, cols), MatMut::new(&mut gradient, rows, cols));
+            gradient
+        };
+        let ends = at(step).into_iter().zip(at(-step));
+        for (out, (above, below)) in out.as_mut_slice().iter_mut().zip(ends) {
+            *out = (above - below) / (step + step);
+        }
+    }
+
+    /// Whether this is [`SquaredError`], up to nothing: least squares then fits the layer below exactly. False unless said
+    /// otherwise.
+    fn is_squared_error(&self) -> bool {
+        false
+    }
+
     /// Checks the loss's own settings; called once, when a network is built.
     ///
     /// # Errors

@@ -1,18 +1,20 @@
 //! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
 
-use crate::activation_step::{ActivationStep, Order};
+use crate::activation_step::{ActivationStep, ErrorSteps, GaussNewton, Order, Sweeps};
 use crate::block::Reads;
-use crate::parameter_step::Timing;
-use crate::{Optimizer, Result, Scalar, error};
+use crate::coupling::{Coupling, Multipliers, Penalty};
+use crate::parameter_step::{ParameterStep, Timing};
+use crate::start::Start;
+use crate::{Optimizer, Result, Scalar};
 
-/// Where the activations of a visited example start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At the forward pass, whatever the bank holds.
-    Anchored,
-    /// Where the last visit left them; at the forward pass when there was none.
-    Persisted,
-}
+mod alm;
+mod backprop_by_sweep;
+mod error_based;
+mod incremental;
+mod joint;
+mod local_targets;
+mod mac;
+mod predictive_coding;
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
@@ -71,8 +73,8 @@ pub enum Start {
 pub struct Method<T> {
     pub(crate) start: Start,
     pub(crate) activation: ActivationStep<T>,
-    pub(crate) timing: Timing,
-    pub(crate) reads: Reads,
+    pub(crate) parameter: ParameterStep,
+    pub(crate) coupling: Coupling,
 }
 
 impl<T: Scalar> Default for Method<T> {
@@ -81,66 +83,22 @@ impl<T: Scalar> Default for Method<T> {
     /// update; backpropagation has 2T.
     fn default() -> Self {
         let mut method = Self::predictive_coding(1, 0.1).stable(1.5);
-        method.activation.steps = None;
+        method.sweeps().steps = None;
         method
     }
 }
 
 impl<T: Scalar> Method<T> {
-    /// The objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products follow
-    /// one another, whatever the depth.
+    /// A method of one's own: where a visit starts, how Z moves with Θ fixed, how Θ moves with Z fixed. The coupling is by
+    /// constant penalties until [`coupling`](Self::coupling) says otherwise.
     ///
-    /// The nearest published relative is Local Propagation (Marra et al. 2020, arXiv 2002.07720), which keeps multipliers
-    /// as well. It works and it is slow: information moves one layer a visit. Rates near 1 with small batches and many
-    /// epochs serve best: 95.2 % on the first 10,000 examples of MNIST after 60 epochs at rate 1, batches of 32 and weight
-    /// decay 0.1, where backpropagation has 96.8.
-    pub fn joint(activation_rate: f64) -> Self {
-        Self {
-            start: Start::Persisted,
-            activation: ActivationStep::new(Order::Jacobi, 1, activation_rate),
-            timing: Timing::EveryStep,
-            reads: Reads::Stored,
-        }
-    }
-
-    /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
-    /// then every layer takes a parameter step towards its stored target.
+    /// ```
+    /// use decoupled::{GaussNewton, Method, ParameterStep, Reads, Start};
     ///
-    /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
-    /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that
-    /// the parameter step reads the forward activation: with the relaxed one as input, which already holds something of
-    /// the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
-    pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
-        Self {
-            start: Start::Anchored,
-            activation: ActivationStep::new(Order::Jacobi, steps, activation_rate),
-            timing: Timing::AfterRelaxation { local_steps: 1 },
-            reads: Reads::Forward,
-        }
-    }
-
-    /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
-    ///
-    /// It wants small rates: Θ moves under activations that are still on their way.
-    ///
-    /// Salvatori et al. (2022), *A stable, fast, and fully automatic learning algorithm for predictive coding networks*,
-    /// arXiv 2212.00720.
-    pub fn incremental(steps: usize, activation_rate: f64) -> Self {
-        Self { timing: Timing::EveryStep, reads: Reads::Stored, ..Self::predictive_coding(steps, activation_rate) }
-    }
-
-    /// **Backpropagation by another road**: one sweep from the output to the input with step 1/μ from the forward pass, then
-    /// a parameter step that reads forward activations. Its parameter gradients *are* BP's (for the squared hidden loss with
-    /// penalty μ on every layer, which must be the network's own), and its sweep is as sequential. For comparison and for
-    /// tests.
-    ///
-    /// Song et al. (2020), *Can the brain do backpropagation? Exact implementation of backpropagation in predictive coding
-    /// networks*, NeurIPS 33.
-    pub fn backprop_by_sweep(penalty: f64) -> Self {
-        Self {
-            activation: ActivationStep::new(Order::ReverseGaussSeidel, 1, 1.0 / penalty),
-            ..Self::predictive_coding(1, 1.0)
-        }
+    /// let method = Method::<f32>::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Forward));
+    /// ```
+    pub fn new(start: Start, activation: impl Into<ActivationStep<T>>, parameter: ParameterStep) -> Self {
+        Self { start, activation: activation.into(), parameter, coupling: Coupling::default() }
     }
 
     /// Where a visit starts.
@@ -149,51 +107,111 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// The order of the layers in an activation step.
+    /// How the activations move.
+    pub fn activation(mut self, step: impl Into<ActivationStep<T>>) -> Self {
+        self.activation = step.into();
+        self
+    }
+
+    /// How the parameters move.
+    pub fn parameter(mut self, step: ParameterStep) -> Self {
+        self.parameter = step;
+        self
+    }
+
+    /// What holds the activations to their predictions.
+    pub fn coupling(mut self, coupling: Coupling) -> Self {
+        self.coupling = coupling;
+        self
+    }
+
+    /// Takes the activation steps in this order of the layers: gradient sweeps, whatever the step was before.
     pub fn order(mut self, order: Order) -> Self {
-        self.activation.order = order;
+        self.sweeps().order = order;
         self
     }
 
     /// Activation steps a visit.
     pub fn activation_steps(mut self, steps: usize) -> Self {
-        self.activation.steps = Some(steps);
+        match &mut self.activation {
+            ActivationStep::Sweeps(own) => own.steps = Some(steps),
+            ActivationStep::Errors(own) => own.steps = steps,
+            ActivationStep::GaussNewton(own) => own.steps = steps,
+        }
         self
     }
 
-    /// The size of an activation step.
+    /// The size of an activation step; Gauss–Newton steps have none and stay as they are.
     pub fn activation_rate(mut self, rate: f64) -> Self {
-        self.activation.rate = rate;
+        match &mut self.activation {
+            ActivationStep::Sweeps(own) => own.rate = rate,
+            ActivationStep::Errors(own) => own.rate = rate,
+            ActivationStep::GaussNewton(_) => {}
+        }
         self
     }
 
-    /// The rule that moves the activations, at its own learning rate.
+    /// The rule that moves the activations, at its own learning rate; Gauss–Newton steps become sweeps.
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
-        self.activation = self.activation.optimizer(optimizer);
+        match &mut self.activation {
+            ActivationStep::Errors(own) => *own = own.clone().optimizer(optimizer),
+            _ => *self.sweeps() = self.sweeps().clone().optimizer(optimizer),
+        }
         self
     }
 
-    /// Keeps the activation rate at or below fraction/λmax: [`ActivationStep::stable`].
+    /// Keeps the activation rate at or below fraction/λmax: [`Sweeps::stable`]. Other steps become sweeps.
     pub fn stable(mut self, fraction: f64) -> Self {
-        self.activation = self.activation.stable(fraction);
+        self.sweeps().stable = Some(fraction);
         self
     }
 
     /// When the parameters step.
     pub fn timing(mut self, timing: Timing) -> Self {
-        self.timing = timing;
+        self.parameter.timing = timing;
         self
     }
 
     /// Which input the parameter step reads.
     pub fn reads(mut self, reads: Reads) -> Self {
-        self.reads = reads;
+        self.parameter.reads = reads;
+        self
+    }
+
+    /// What becomes of the penalties during a fit.
+    pub fn penalty(mut self, penalty: Penalty) -> Self {
+        self.coupling.penalty = penalty;
+        self
+    }
+
+    /// Multipliers beside the penalties, or none.
+    pub fn multipliers(mut self, multipliers: impl Into<Option<Multipliers>>) -> Self {
+        self.coupling.multipliers = multipliers.into();
+        self
+    }
+
+    /// Whether a fit ends by setting Z to the forward pass and refitting the last layer to it, as MAC does: the forward loss
+    /// on the training data is never worse for it.
+    pub fn finish(mut self, finish: bool) -> Self {
+        self.coupling.finish = finish;
         self
     }
 
     /// The activation step of this method, to relax a block of one's own.
     pub fn activation_step(&self) -> &ActivationStep<T> {
         &self.activation
+    }
+
+    /// The gradient sweeps of this method; they replace another activation step.
+    fn sweeps(&mut self) -> &mut Sweeps<T> {
+        if !matches!(self.activation, ActivationStep::Sweeps(_)) {
+            let steps = self.activation.steps(1);
+            self.activation = Sweeps::new(Order::Jacobi, steps, 0.1).into();
+        }
+        match &mut self.activation {
+            ActivationStep::Sweeps(sweeps) => sweeps,
+            _ => unreachable!("replaced above"),
+        }
     }
 
     /// How many products must follow one another for one update of a network of `depth` layers: the depth of the
@@ -204,51 +222,53 @@ impl<T: Scalar> Method<T> {
     pub fn sequential_products(&self, depth: usize) -> usize {
         let hidden = depth.saturating_sub(1);
         if hidden == 0 {
-            return 2 * self.rounds(depth);
+            return 2 * self.parameter_steps(depth);
         }
-        let steps = self.activation.sweeps(depth);
-        let sweep = match self.activation.order {
-            Order::Jacobi => 2,
-            Order::ReverseGaussSeidel => 1 + hidden,
-        };
+        let ParameterStep { timing, reads, .. } = self.parameter;
+        let relaxation = self.activation.steps(depth) * self.activation.sequential_products(hidden);
         // Persisted activations need no forward pass, unless the parameter step reads it.
         let anchored = self.start == Start::Anchored;
-        let forward = if anchored || self.reads == Reads::Forward { depth } else { 0 };
+        let begins = anchored || matches!(self.start, Start::Blend(_));
+        let forward = if begins || reads == Reads::Forward { depth } else { 0 };
         let saved = usize::from(anchored);
-        match self.timing {
+        match timing {
             Timing::AfterRelaxation { local_steps } => {
-                let relaxation = forward + steps * sweep - saved;
-                let prediction = usize::from(self.reads == Reads::Stored);
-                relaxation + prediction + 2 * local_steps - 1
+                let prediction = usize::from(reads == Reads::Stored);
+                forward + relaxation - saved + prediction + 2 * local_steps - 1
             }
             // The parameters' products run beside the activations', and move every prediction.
-            Timing::EveryStep => forward + steps * sweep - saved,
+            Timing::EveryStep => forward + relaxation - saved,
         }
     }
 
     /// How many layers, from the input, get no parameter gradient in a visit of a circuit of `depth` layers: a signal that
-    /// starts at the output crosses one layer in a Jacobi step.
+    /// starts at the output has to cross those above.
     pub(crate) fn unreached(&self, depth: usize) -> usize {
-        let reach = match (self.start, self.activation.order, self.timing) {
-            (Start::Anchored, Order::Jacobi, Timing::AfterRelaxation { .. }) => self.activation.sweeps(depth),
-            (Start::Anchored, Order::Jacobi, Timing::EveryStep) => self.activation.sweeps(depth) - 1,
-            _ => depth,
+        let hidden = depth - 1;
+        // What is kept from visit to visit carries the signal on.
+        let kept = self.coupling.multipliers.is_some_and(|multipliers| multipliers.kept);
+        if hidden == 0 || kept || self.start != Start::Anchored {
+            return 0;
+        }
+        let steps = match self.parameter.timing {
+            Timing::AfterRelaxation { .. } => self.activation.steps(depth),
+            Timing::EveryStep => self.activation.steps(depth) - 1,
         };
-        (depth - 1).saturating_sub(reach)
+        hidden.saturating_sub(steps.saturating_mul(self.activation.reach(hidden)))
     }
 
-    /// Parameter steps a visit.
-    pub(crate) fn rounds(&self, depth: usize) -> usize {
-        match self.timing {
+    /// Parameter steps a visit, in a network of `depth` layers: what a schedule of the learning rate counts.
+    pub fn parameter_steps(&self, depth: usize) -> usize {
+        match self.parameter.timing {
             Timing::AfterRelaxation { local_steps } => local_steps,
-            Timing::EveryStep => self.activation.sweeps(depth),
+            Timing::EveryStep => self.activation.steps(depth),
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        if let Timing::AfterRelaxation { local_steps } = self.timing {
-            error::require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
-        }
-        self.activation.validate()
+        self.start.validate()?;
+        self.activation.validate()?;
+        self.parameter.validate()?;
+        self.coupling.validate()
     }
 }

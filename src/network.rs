@@ -6,6 +6,7 @@ use nalgebra::DMatrix;
 
 use crate::bank::ActivationBank;
 use crate::energy::{Hidden, Objective};
+use crate::method::Method;
 use crate::parallel::{Pool, for_each, guarded};
 use crate::parameter_step::Trained;
 use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
@@ -25,6 +26,7 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) trained: Vec<Trained<T>>,
     pub(crate) output_loss: Arc<dyn Loss<T>>,
     pub(crate) hidden: Vec<Hidden<T>>,
+    pub(crate) method: Method<T>,
     pub(crate) bank: Option<ActivationBank<T>>,
     pub(crate) bank_limit: usize,
     /// Parameter updates taken so far.
@@ -100,6 +102,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.bank.as_ref()
     }
 
+    /// Parameter updates taken so far, by either road; a column of the bank has the age by which this exceeds its
+    /// [`visited_at`](ActivationBank::visited_at).
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
     /// Epochs trained so far, by either road.
     pub fn epochs(&self) -> usize {
         self.epochs
@@ -107,7 +115,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// The objective at the present parameters, to look at energies and gradients of examples of one's own.
     pub fn objective(&self) -> Objective<'_, T> {
-        Objective { layers: &self.layers, params: &self.params, output_loss: &*self.output_loss, hidden: &self.hidden }
+        Objective {
+            layers: &self.layers,
+            params: &self.params,
+            output_loss: &*self.output_loss,
+            hidden: &self.hidden,
+            factor: T::one(),
+        }
     }
 
     /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`] or a `&DMatrix`), columns are examples. For a classifier they are

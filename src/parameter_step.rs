@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
+use crate::error::require;
 use crate::optimizer::Step;
 use crate::parallel::{for_each, guarded};
 use crate::{Error, Optimizer, Result, Scalar, linalg};
@@ -18,6 +19,30 @@ pub enum Timing {
     },
     /// Together with every activation step, both from gradients at the same point.
     EveryStep,
+}
+/// How the parameters move while the activations stand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterStep {
+    /// When.
+    pub timing: Timing,
+    /// Which input the layers read.
+    pub reads: Reads,
+}
+
+impl ParameterStep {
+    /// One step of every layer's optimizer after the activation steps.
+    pub const fn new(reads: Reads) -> Self {
+        Self { timing: Timing::AfterRelaxation { local_steps: 1 }, reads }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        match self.timing {
+            Timing::AfterRelaxation { local_steps } => {
+                require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)
+            }
+            Timing::EveryStep => Ok(()),
+        }
+    }
 }
 
 /// The changing part of one layer: its parameters, what its optimizer remembers, and the gradient it is about to follow.

@@ -4,9 +4,10 @@ use crate::activation_step::Memory;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
-use crate::method::{Method, Start};
+use crate::method::Method;
 use crate::parallel::for_each;
-use crate::parameter_step::{self, Timing};
+use crate::parameter_step::{self, ParameterStep, Timing};
+use crate::start::Start;
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
 
 /// By which road the parameters get their gradients.
@@ -54,6 +55,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     /// The factor on the activation optimizer's rate, and the λmax it comes from.
     rate: T,
     curvature: Option<f64>,
+    /// The factor on the penalties.
+    factor: T,
 }
 
 /// A fixed share of a batch, worked on by one thread from end to end.
@@ -61,6 +64,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
 struct Lane<T> {
     block: Block<T>,
     memory: Memory<T>,
+    /// λ_t for t = 1 .. T as they will be after this visit.
+    multipliers: Vec<Vec<T>>,
     grads: Vec<Vec<T>>,
     tally: Tally,
 }
@@ -88,17 +93,23 @@ const CURVATURE_SHARE: usize = 4;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
     pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
-        Self { rule, data, metric, lanes: Vec::new(), visits: 0, rate: T::one(), curvature: None }
+        Self { rule, data, metric, lanes: Vec::new(), visits: 0, rate: T::one(), curvature: None, factor: T::one() }
     }
 
-    /// A new epoch begins.
-    pub(crate) fn begin_epoch(&mut self) {
+    /// A new epoch begins, with this factor on the penalties.
+    pub(crate) fn begin_epoch(&mut self, factor: f64) {
         self.visits = 0;
+        self.factor = T::of(factor);
     }
 
     /// λmax as last estimated, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
         self.curvature
+    }
+
+    /// How far the rate that follows it stays below the largest stable one.
+    pub(crate) fn stability_margin(&self) -> Option<f64> {
+        self.curvature.map(|largest| 2.0 / (largest * self.rate.to_f64()))
     }
 
     /// Whether visits score their examples.
@@ -114,8 +125,9 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             let sample = evenly(self.data.len(), batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE));
             let mut block = Block::new(&net.layers, sample.len());
             fill(&mut block, self.data, &sample);
-            net.objective().anchor(&mut block)?;
-            (self.rate, self.curvature) = method.activation.rate(&net.objective(), &mut block)?;
+            let objective = net.objective().with_factor(self.factor);
+            objective.anchor(&mut block)?;
+            (self.rate, self.curvature) = method.activation.rate(&objective, &mut block)?;
         }
         self.visits += 1;
         Ok(())
@@ -128,7 +140,8 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         while self.lanes.len() < lanes {
             let grads = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
             let block = Block::new(&net.layers, width);
-            self.lanes.push(Lane { block, memory: Memory::default(), grads, tally: Tally::default() });
+            let multipliers = vec![Vec::new(); net.depth() - 1];
+            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, grads, tally: Tally::default() });
         }
         width
     }
@@ -153,7 +166,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             .map(|(lane, examples)| Job { lane, examples, columns: columns.next().unwrap_or_default() })
             .collect();
 
-        let (data, metric, rate) = (self.data, self.metric, self.rate);
+        let (data, metric, rate, factor) = (self.data, self.metric, self.rate, self.factor);
         match self.rule {
             Rule::Backprop => {
                 for_each(&mut jobs, |Job { lane, examples, .. }| {
@@ -163,10 +176,10 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                 follow(net, &jobs, batch.len())?;
             }
             Rule::Decoupled(method) => {
-                let rounds = method.rounds(net.depth());
+                let rounds = method.parameter_steps(net.depth());
                 for round in 0..rounds {
                     for_each(&mut jobs, |Job { lane, examples, columns }| {
-                        let objective = net.objective();
+                        let objective = net.objective().with_factor(factor);
                         if round == 0 {
                             lane.load(data, examples);
                             lane.begin(&objective, method, metric, columns)?;
@@ -174,7 +187,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                             lane.block.parameters_moved();
                         }
                         lane.work(&objective, method, round, rate)?;
-                        if round + 1 == rounds { lane.store(method, columns) } else { Ok(()) }
+                        if round + 1 == rounds { lane.store(method, columns, net.updates + 1) } else { Ok(()) }
                     })?;
                     follow(net, &jobs, batch.len())?;
                 }
@@ -219,14 +232,28 @@ impl<T: Scalar> Lane<T> {
     ) -> Result<()> {
         objective.anchor(&mut self.block)?;
         self.look(objective, metric)?;
-        self.memory.reset(&self.block, method.activation.optimizer.slots());
-        if method.start == Start::Persisted {
-            for (i, column) in columns.iter().enumerate().filter(|(_, column)| *column.steps > 0) {
+        self.memory.reset(&self.block, method.activation.slots());
+        let hidden = 1..self.block.layers();
+        let examples = columns.len();
+        if let Some(multipliers) = method.coupling.multipliers {
+            hidden.clone().for_each(|t| self.block.multiplier_mut(t).fill(T::zero()));
+            for (i, column) in columns.iter().enumerate().filter(|_| multipliers.kept) {
+                let mut multiplier = &*column.multipliers;
+                for t in hidden.clone() {
+                    let own = part(self.block.multiplier_mut(t), examples, i);
+                    own.copy_from_slice(take(&mut multiplier, own.len()));
+                }
+            }
+        }
+        if method.start != Start::Anchored {
+            for (i, column) in columns.iter().enumerate().filter(|(_, column)| *column.visited > 0) {
                 self.memory.steps[i] = *column.steps;
                 let (mut z, mut state) = (&*column.activations, &*column.state);
-                for t in 1..self.block.layers() {
-                    take(&mut z, part(self.block.stored_mut(t), columns.len(), i));
-                    take(&mut state, part(&mut self.memory.state[t - 1], columns.len(), i));
+                for t in hidden.clone() {
+                    let own = part(self.block.stored_mut(t), examples, i);
+                    method.start.blend(take(&mut z, own.len()), own);
+                    let own = part(&mut self.memory.state[t - 1], examples, i);
+                    own.copy_from_slice(take(&mut state, own.len()));
                 }
             }
         }
@@ -235,52 +262,81 @@ impl<T: Scalar> Lane<T> {
 
     /// One round: activation steps and parameter gradients, as the method orders them.
     fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize, rate: T) -> Result<()> {
-        let steps = method.activation.sweeps(self.block.layers());
+        let steps = method.activation.steps(self.block.layers());
+        let ParameterStep { timing, reads, .. } = method.parameter;
         // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
-        // parameter step reads the forward ones: measure before the last sweep instead.
-        let early = method.reads == Reads::Forward && round == 0;
-        match method.timing {
+        // parameter step reads the forward ones: measure before the last step instead.
+        let early = reads == Reads::Forward && round == 0;
+        match timing {
             Timing::AfterRelaxation { .. } => {
                 let sweeps = if round == 0 { steps } else { 0 };
                 for sweep in 1..=sweeps {
                     if early && sweep == sweeps {
                         self.measure(objective)?;
                     }
-                    method.activation.sweep(objective, &mut self.block, &mut self.memory, rate)?;
+                    method.activation.step(objective, &mut self.block, &mut self.memory, rate)?;
                 }
                 if !early && round == 0 {
                     self.measure(objective)?;
                 }
-                parameter_step::gradients(objective, &mut self.block, method.reads, &mut self.grads)
+                parameter_step::gradients(objective, &mut self.block, reads, &mut self.grads)?;
+                if round == 0 { self.raise(objective, method) } else { Ok(()) }
             }
             Timing::EveryStep => {
                 if round + 1 == steps {
                     self.measure(objective)?;
                 }
-                parameter_step::gradients(objective, &mut self.block, method.reads, &mut self.grads)?;
-                method.activation.sweep(objective, &mut self.block, &mut self.memory, rate)
+                parameter_step::gradients(objective, &mut self.block, reads, &mut self.grads)?;
+                if round + 1 == steps {
+                    self.raise(objective, method)?;
+                }
+                method.activation.step(objective, &mut self.block, &mut self.memory, rate)
             }
         }
     }
 
-    /// Puts the activations back into the bank.
-    fn store(&mut self, method: &Method<T>, columns: &mut [Column<'_, T>]) -> Result<()> {
+    /// The multipliers after this visit, from the residuals that the parameter step has just read; the visit goes on with those
+    /// it began with.
+    fn raise(&mut self, objective: &Objective<'_, T>, method: &Method<T>) -> Result<()> {
+        let Some(multipliers) = method.coupling.multipliers else { return Ok(()) };
+        let block = &self.block;
+        for (t, out) in (1..).zip(&mut self.multipliers) {
+            let (z, prediction) = (block.stored(t), block.prediction(t - 1, method.parameter.reads));
+            let Some(multiplier) = block.multiplier(t) else { continue };
+            out.resize(z.as_slice().len(), T::zero());
+            let (_, penalty) = objective.loss(t);
+            multipliers.ascend(penalty, multiplier.as_slice(), z.as_slice(), prediction.as_slice(), out);
+            if !linalg::all_finite(out) {
+                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" });
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the activations back into the bank, after the visit that leads to this parameter update.
+    fn store(&mut self, method: &Method<T>, columns: &mut [Column<'_, T>], update: u64) -> Result<()> {
         for t in 1..self.block.layers() {
             if !linalg::all_finite(self.block.stored(t).as_slice()) {
                 return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
             }
         }
         let examples = columns.len();
+        let anchored = method.start == Start::Anchored;
         for (i, column) in columns.iter_mut().enumerate() {
             let (mut z, mut state) = (&mut *column.activations, &mut *column.state);
+            let mut multiplier = &mut *column.multipliers;
             for t in 1..self.block.layers() {
                 put(&mut z, self.block.stored(t).column(i));
-                if method.start == Start::Persisted {
+                if !anchored {
                     put(&mut state, part(&mut self.memory.state[t - 1], examples, i));
+                }
+                if method.coupling.multipliers.is_some_and(|multipliers| multipliers.kept) {
+                    put(&mut multiplier, part(&mut self.multipliers[t - 1], examples, i));
                 }
             }
             let steps = self.memory.steps[i];
-            *column.steps = if method.start == Start::Persisted { steps } else { *column.steps + steps };
+            *column.steps = if anchored { *column.steps + steps } else { steps };
+            *column.visited = update;
         }
         Ok(())
     }
@@ -329,11 +385,11 @@ fn part<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
     &mut whole[i * len..(i + 1) * len]
 }
 
-/// Fills `to` from the front of `from`, which moves on.
-fn take<T: Copy>(from: &mut &[T], to: &mut [T]) {
-    let (front, rest) = from.split_at(to.len());
-    to.copy_from_slice(front);
+/// The first `len` entries of `from`, which moves on.
+fn take<'a, T>(from: &mut &'a [T], len: usize) -> &'a [T] {
+    let (front, rest) = from.split_at(len);
     *from = rest;
+    front
 }
 
 /// Copies `from` to the front of `to`, which moves on.

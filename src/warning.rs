@@ -2,8 +2,9 @@ use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
 
-use crate::method::{Method, Start};
+use crate::method::Method;
 use crate::parallel::guarded;
+use crate::start::Start;
 use crate::{EpochReport, Layer, Result, Scalar, Timing};
 
 /// Something that a reader of a fit's numbers should know; printed, it says what to do.
@@ -95,7 +96,9 @@ impl Warning {
 
     fn overshoot<T: Scalar>(method: &Method<T>, history: &[EpochReport]) -> Option<Self> {
         let now = history.last()?;
-        let descends = method.start == Start::Anchored && method.timing != Timing::EveryStep;
+        let descends = method.start == Start::Anchored
+            && method.parameter.timing != Timing::EveryStep
+            && method.coupling.multipliers.is_none();
         let above = descends && now.energy > 1.1 * now.train_loss;
         let exploded = history.iter().any(|epoch| now.energy > 100.0 * epoch.energy);
         (above || exploded).then_some(Self::Overshoot { epoch: now.epoch, energy: now.energy })
@@ -159,6 +162,8 @@ mod tests {
             validation: None,
             residuals: Vec::new(),
             curvature: None,
+            stability_margin: None,
+            penalty_factor: 1.0,
             update_norms: Vec::new(),
             time: Duration::ZERO,
         };

@@ -22,7 +22,7 @@ fn near(found: &[f64], expected: f64, tolerance: f64) {
 fn backpropagation_by_another_road_is_unmasked() -> Result<()> {
     for penalty in [0.1, 1.0, 10.0] {
         let (net, data) = moons(penalty)?;
-        let report = decoupling(&net, &data, &Method::backprop_by_sweep(penalty))?;
+        let report = decoupling(&net, &data, &Method::backprop_by_sweep())?;
         near(&report.cosine, 1.0, 1e-12);
         near(&report.backprop_fraction, 1.0, 1e-10);
         assert_eq!((report.cosine.len(), report.relaxed_fraction.len()), (4, 3));
@@ -82,7 +82,7 @@ fn sequential_products_are_those_counted_by_hand() {
         (pc.clone().reads(Reads::Stored), 3 + 1 + 3 * 2 + 1 + 1),
         (pc.clone().timing(Timing::AfterRelaxation { local_steps: 3 }), 3 + 1 + 3 * 2 + 1 + 2 + 2),
         (Method::incremental(4, 0.1), 3 + 1 + 3 * 2),
-        (Method::backprop_by_sweep(1.0), 3 + 2 + 1),
+        (Method::backprop_by_sweep(), 3 + 2 + 1),
         (Method::predictive_coding(1, 0.1).start(Start::Persisted), 3 + 2 + 1),
         (pc.order(Order::ReverseGaussSeidel).activation_steps(2), 3 + 2 + 3 + 1),
         (Method::predictive_coding(1, 0.1).start(Start::Persisted).reads(Reads::Stored), 2 + 1 + 1),

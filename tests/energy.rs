@@ -143,13 +143,30 @@ impl Checks {
     }
 }
 
+/// z_t − ẑ_t.
+fn residual_at(net: &Net, block: &Block<f64>, t: usize) -> Vec<f64> {
+    // ∂/∂λ of the energy is the residual: the multiplier term is linear in it.
+    let at = |i: usize, size: f64| {
+        let mut probe = block.clone();
+        let len = probe.stored(t).as_slice().len();
+        probe.multiplier_mut(t).copy_from_slice(&(0..len).map(|k| if k == i { size } else { 0.0 }).collect::<Vec<_>>());
+        net.objective().term(&mut probe, t).unwrap()
+    };
+    (0..block.stored(t).as_slice().len()).map(|i| (at(i, 1.0) - at(i, -1.0)) / 2.0).collect()
+}
+
 #[test]
 fn gradients_of_the_energy_are_its_slopes_for_random_networks() {
     let mut rng = ChaCha12Rng::seed_from_u64(1);
     let mut checks = Checks::default();
     for case in 0..210 {
-        let (net, block) = random_case(case, &mut rng);
+        let (net, mut block) = random_case(case, &mut rng);
         let depth = net.depth();
+        for t in (1..depth).filter(|t| (case + t) % 3 == 0) {
+            let multiplier = normal(&mut rng, block.stored(t).as_slice().len());
+            block.multiplier_mut(t).copy_from_slice(&multiplier);
+        }
+        let block = block;
         let what = |which: &str, t: usize| format!("∂L/∂{which}_{t} in case {case}, {depth} layers");
         for t in 1..depth {
             let mut block = block.clone();
@@ -159,6 +176,25 @@ fn gradients_of_the_energy_are_its_slopes_for_random_networks() {
             checks.compare(&gradient, &mut rng, &what("z", t), |step| {
                 block.stored_mut(t).iter_mut().zip(z.iter().zip(step)).for_each(|(to, (z, s))| *to = z + s);
                 net.objective().energy(&mut block).unwrap()
+            });
+        }
+        // In error coordinates an activation carries along those above it.
+        let mut errors = block.clone();
+        net.objective().error_gradients(&mut errors).unwrap();
+        for t in 1..depth {
+            let gradient = errors.gradient(t).as_slice().to_vec();
+            checks.compare(&gradient, &mut rng, &what("ε", t), |step| {
+                let mut moved = block.clone();
+                for above in t..depth {
+                    let error = residual_at(&net, &block, above);
+                    let prediction = residual_at(&net, &moved, above);
+                    let z = moved.stored(above).as_slice().to_vec();
+                    let own = moved.stored_mut(above).iter_mut().enumerate();
+                    own.for_each(|(i, to)| {
+                        *to = z[i] - prediction[i] + error[i] + if above == t { step[i] } else { 0.0 }
+                    });
+                }
+                net.objective().energy(&mut moved).unwrap()
             });
         }
         for t in (0..depth).filter(|&t| !net.params(t).is_empty()) {

@@ -7,8 +7,8 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder, Optimizer,
-    Result, Scalar, Timing,
+    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method, Multipliers,
+    NetworkBuilder, Optimizer, Penalty, Raise, Result, Scalar, Start, Timing, Watch,
 };
 
 const NAN: f64 = f64::NAN;
@@ -220,11 +220,29 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
         bad.push(config().method(Method::joint(rate)));
         bad.push(config().method(Method::predictive_coding(2, rate)));
         bad.push(config().method(Method::incremental(2, rate)));
-        bad.push(config().method(Method::backprop_by_sweep(rate)));
+        bad.push(config().method(Method::backprop_by_sweep().activation_rate(rate)));
+        bad.push(config().method(Method::error_based(2, rate)));
+        bad.push(config().method(Method::alm().multipliers(Multipliers { rate, kept: true })));
     }
     for fraction in [0.0, 2.0, -1.0, NAN] {
         bad.push(config().method(Method::default().stable(fraction)));
     }
+    for share in [0.0, 1.0, -1.0, NAN] {
+        bad.push(config().method(Method::default().start(Start::Blend(share))));
+    }
+    let raise = Raise::when(Watch::Residual);
+    for raise in [
+        Raise { factor: 1.0, ..raise },
+        Raise { factor: NAN, ..raise },
+        Raise { progress: 1.0, ..raise },
+        Raise { progress: -0.1, ..raise },
+        Raise { most: 0.5, ..raise },
+        Raise { most: INF, ..raise },
+    ] {
+        bad.push(config().method(Method::default().penalty(Penalty::Raised(raise))));
+    }
+    bad.push(config().method(Method::default().activation(GaussNewton::new(0))));
+    bad.push(config().method(Method::error_based(0, 0.1)));
     for net in [&mut fresh, &mut trained] {
         let before = snapshot(net);
         for config in &bad {
@@ -358,8 +376,8 @@ fn a_bank_above_its_limit_is_refused_before_anything_changes() {
     let mut free = builder::<f64>().build().unwrap();
     free.fit(&small, &config()).unwrap();
     let needed = free.bank().unwrap().bytes();
-    // Four units, each with its activation and two moments, and a step count.
-    assert_eq!(needed, 5 * (4 * 3 * 8 + 8));
+    // Four units, each with its activation and two moments, a step count and the number of the last update.
+    assert_eq!(needed, 5 * (4 * 3 * 8 + 2 * 8));
 
     let mut tight = builder::<f64>().bank_limit(needed - 1).build().unwrap();
     let before = snapshot(&tight);

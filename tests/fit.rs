@@ -58,7 +58,7 @@ fn config<'a>(epochs: usize) -> FitConfig<'a, f64> {
 
 fn methods() -> [Method<f64>; 5] {
     let momentum = Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5));
-    [Method::default(), Method::joint(0.1), Method::incremental(3, 0.1), Method::backprop_by_sweep(1.0), momentum]
+    [Method::default(), Method::joint(0.1), Method::incremental(3, 0.1), Method::backprop_by_sweep(), momentum]
 }
 
 fn params(net: &Net) -> Vec<Vec<f64>> {
@@ -440,7 +440,7 @@ fn a_signal_that_fades_on_its_way_down_is_warned_of() {
 #[test]
 fn a_network_of_one_layer_trains_as_by_backpropagation() {
     let data = teacher(1);
-    for method in [Method::default(), Method::joint(0.1), Method::backprop_by_sweep(1.0)] {
+    for method in [Method::default(), Method::joint(0.1), Method::backprop_by_sweep()] {
         let mut net = Net::builder(3).dense(2, Activation::Tanh).optimizer(Sgd::new(0.1)).build().unwrap();
         let mut twin = net.clone();
         net.fit(&data, &config(2).method(method.clone())).unwrap();
@@ -469,7 +469,7 @@ fn every_method_learns_the_digits() {
         (Method::joint(0.3), 30),
         (Method::default(), 8),
         (Method::incremental(3, 0.1), 8),
-        (Method::backprop_by_sweep(1.0), 8),
+        (Method::backprop_by_sweep(), 8),
     ] {
         let builder = DecoupledNetwork::<f32>::builder(64).dense(32, Activation::Relu).dense(10, Activation::Identity);
         let builder = builder.output_loss(SoftmaxCrossEntropy::new()).optimizer(Adam::new(0.003));

@@ -4,20 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands below it; files of one row only where the row allows it.
-const ROWS: [(&[&str], bool); 8] = [
+const ROWS: [(&[&str], bool); 9] = [
     (&["error", "scalar", "matrix", "linalg", "parallel", "random"], true),
     (&["layer", "loss", "optimizer", "bank", "data", "metric"], true),
     (&["block"], false),
     (&["energy"], false),
     // Z with Θ fixed, and Θ with Z fixed: neither knows the other. That crossing is the method.
     (&["activation_step", "parameter_step"], false),
+    (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "fit", "warning", "backprop", "diagnostics", "check"], true),
+    (&["visit", "finish", "fit", "warning", "backprop", "diagnostics", "check"], true),
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 25] = [
+const ROOT: [(&str, &str); 32] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -32,11 +33,18 @@ const ROOT: [(&str, &str); 25] = [
     ("Block", "block"),
     ("Reads", "block"),
     ("ActivationStep", "activation_step"),
+    ("Sweeps", "activation_step"),
+    ("ErrorSteps", "activation_step"),
+    ("GaussNewton", "activation_step"),
     ("Order", "activation_step"),
     ("curvature", "activation_step"),
     ("Timing", "parameter_step"),
+    ("ParameterStep", "parameter_step"),
+    ("Coupling", "coupling"),
+    ("Multipliers", "coupling"),
+    ("Penalty", "coupling"),
     ("Method", "method"),
-    ("Start", "method"),
+    ("Start", "start"),
     ("DecoupledNetwork", "network"),
     ("NetworkBuilder", "network"),
     ("Scores", "network"),

@@ -261,7 +261,7 @@ fn several_steps_a_visit_on_a_persisted_bank_with_forward_reads_are_numpys() {
 fn backprop_by_sweep_is_numpys() {
     let network = network([Tanh, Relu, Gelu]).output_loss(SoftmaxCrossEntropy::new().label_smoothing(0.2));
     let network = network.penalty(2.0).optimizer(Adam::new(0.02));
-    check("sweep", Targets::Classes, network, Some(Method::backprop_by_sweep(2.0)));
+    check("sweep", Targets::Classes, network, Some(Method::backprop_by_sweep()));
 }
 
 #[test]

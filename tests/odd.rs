@@ -18,7 +18,7 @@ fn data<T: Scalar>(examples: usize, inputs: usize, outputs: usize) -> Dataset<T>
 fn methods<T: Scalar>() -> Vec<Method<T>> {
     let timings =
         [Timing::AfterRelaxation { local_steps: 1 }, Timing::AfterRelaxation { local_steps: 3 }, Timing::EveryStep];
-    let mut methods = vec![Method::default(), Method::backprop_by_sweep(1.0)];
+    let mut methods = vec![Method::default(), Method::backprop_by_sweep()];
     for start in [Start::Anchored, Start::Persisted] {
         for order in [Order::Jacobi, Order::ReverseGaussSeidel] {
             for reads in [Reads::Stored, Reads::Forward] {

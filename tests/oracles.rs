@@ -7,8 +7,8 @@ use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationStep, Block, Dataset, DecoupledNetwork, FitConfig, Loss, MatRef, Method, NetworkBuilder, Order, Reads,
-    backprop,
+    ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, GaussNewton, Loss, MatRef, Method,
+    NetworkBuilder, Order, Reads, Sweeps, backprop,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -48,7 +48,7 @@ fn anchored(net: &Net, inputs: &[f64], targets: &[f64]) -> Block<f64> {
 }
 
 fn sweeps(order: Order, steps: usize, rate: f64) -> ActivationStep<f64> {
-    ActivationStep::new(order, steps, rate)
+    Sweeps::new(order, steps, rate).into()
 }
 
 fn parameter_gradients(net: &Net, block: &mut Block<f64>, reads: Reads) -> Vec<Vec<f64>> {
@@ -162,7 +162,7 @@ impl Linear {
 }
 
 #[test]
-fn a_linear_chain_settles_at_the_closed_form_equilibrium_in_either_order() {
+fn a_linear_chain_settles_at_the_closed_form_equilibrium_by_every_road() {
     const EXAMPLES: usize = 3;
     let mut rng = rng(1);
     let mut done = 0;
@@ -196,12 +196,24 @@ fn a_linear_chain_settles_at_the_closed_form_equilibrium_in_either_order() {
         let rate = 2.0 / (low + high);
         let contraction = (high - low) / (high + low);
         let count = 10 + (1e-14f64.ln() / contraction.ln()).ceil().min(2e4) as usize;
-        for order in [Order::Jacobi, Order::ReverseGaussSeidel] {
+        // One Gauss–Newton step is enough, from any bank.
+        let ways = [
+            ("Jacobi", sweeps(Order::Jacobi, count, rate), false),
+            ("red-black", sweeps(Order::RedBlack, count, rate), false),
+            ("reverse", sweeps(Order::ReverseGaussSeidel, count, rate), false),
+            ("Gauss-Newton", GaussNewton::new(1).into(), false),
+            ("Gauss-Newton from a random bank", GaussNewton::new(1).into(), true),
+        ];
+        for (order, step, scattered) in ways {
             let objective = net.objective();
             let mut block = anchored(&net, &inputs, &targets);
-            sweeps(order, count, rate).relax(&objective, &mut block).unwrap();
+            for t in (1..depth).filter(|_| scattered) {
+                let z = uniform(&mut rng, widths[t] * EXAMPLES, 2.0);
+                block.stored_mut(t).copy_from_slice(&z);
+            }
+            step.relax(&objective, &mut block).unwrap();
             let found = objective.energy(&mut block).unwrap();
-            assert!((found - energy).abs() <= 1e-10 * energy, "energy {found} instead of {energy}, {order:?}");
+            assert!((found - energy).abs() <= 1e-10 * energy, "energy {found} instead of {energy}, {order}");
 
             let grads = parameter_gradients(&net, &mut block, Reads::Stored);
             let mut weighted = 0.0;
@@ -211,7 +223,7 @@ fn a_linear_chain_settles_at_the_closed_form_equilibrium_in_either_order() {
                 let mu = linear.penalties[t - 1];
                 let expected = linear.to_output(t).transpose() * &solved / mu;
                 let residual = z - linear.apply(t - 1, &below);
-                close(residual.as_slice(), expected.as_slice(), 1e-8, &format!("ε_{t} of {widths:?}, {order:?}"));
+                close(residual.as_slice(), expected.as_slice(), 1e-8, &format!("ε_{t} of {widths:?}, {order}"));
                 weighted += mu * residual.norm_squared();
 
                 let (w, b) = grads[t - 1].split_at(widths[t - 1] * widths[t]);
@@ -311,6 +323,94 @@ fn at_a_forward_consistent_bank_the_energy_is_the_forward_loss_and_only_the_top_
     }
 }
 
+/// ∂E/∂ε at a forward-consistent bank is what backpropagation brings to every activation.
+#[test]
+fn error_gradients_from_the_forward_pass_are_backpropagations_errors() {
+    let widths = [4, 6, 5, 7, 3];
+    let mut rng = rng(14);
+    let mut net = chain(&widths, Activation::Tanh).penalty(3.0).build().unwrap();
+    randomise(&mut net, &widths, 1.0, &mut rng);
+    let start = anchored(&net, &uniform(&mut rng, 4 * 5, 1.0), &uniform(&mut rng, 3 * 5, 1.0));
+    let (_, deltas) = bp(&net, &start);
+    let mut block = start.clone();
+    net.objective().error_gradients(&mut block).unwrap();
+    for t in 1..net.depth() {
+        close(block.gradient(t).as_slice(), &deltas[t - 1], 1e-12, &format!("∂E/∂ε_{t}"));
+    }
+}
+
+/// Gauss–Newton steps minimise: they end where the gradient vanishes, also for cross-entropy and curved layers.
+#[test]
+fn gauss_newton_steps_end_at_a_stationary_point_and_never_raise_an_example() {
+    let mut rng = rng(15);
+    for (case, activation) in [Activation::Tanh, Activation::Softplus, Activation::Gelu].into_iter().enumerate() {
+        let widths = [4, 6, 5, 3];
+        let builder = chain(&widths, activation).penalty([0.5, 1.0, 4.0][case]);
+        let mut net = builder.output_loss(SoftmaxCrossEntropy::new()).build().unwrap();
+        randomise(&mut net, &widths, 1.0, &mut rng);
+        let mut targets = vec![0.0; 3 * 6];
+        targets.chunks_exact_mut(3).enumerate().for_each(|(i, column)| column[i % 3] = 1.0);
+        let inputs = uniform(&mut rng, 4 * 6, 1.0);
+        let mut block = anchored(&net, &inputs, &targets);
+        for t in 1..3 {
+            let z = uniform(&mut rng, widths[t] * 6, 1.5);
+            block.stored_mut(t).copy_from_slice(&z);
+            // With multipliers as well.
+            let multiplier = uniform(&mut rng, widths[t] * 6, 0.3);
+            block.multiplier_mut(t).copy_from_slice(&multiplier);
+        }
+        let objective = net.objective();
+        let mut last = f64::INFINITY;
+        for _ in 0..60 {
+            ActivationStep::from(GaussNewton::new(1)).relax(&objective, &mut block).unwrap();
+            let energy = objective.energy(&mut block).unwrap();
+            assert!(energy <= last * (1.0 + 1e-14), "{activation:?}: {last} to {energy}");
+            last = energy;
+        }
+        for t in 1..3 {
+            objective.activation_gradient(&mut block, t).unwrap();
+            let size = norm(block.gradient(t).as_slice());
+            assert!(size < 1e-7, "{activation:?}: ∂E/∂z_{t} is {size:e}");
+        }
+    }
+}
+
+/// With Θ fixed the multipliers of T visits are −δ, Z is the forward pass, and the parameter gradients are BP's; on a linear net
+/// from any multipliers.
+#[test]
+fn multipliers_become_backpropagations_errors_and_the_gradients_its_own() {
+    let widths = [4, 6, 5, 7, 3];
+    let mut rng = rng(16);
+    for mu in [0.2, 1.0, 5.0] {
+        for activation in [Activation::Identity, Activation::Tanh] {
+            let mut net = chain(&widths, activation).penalty(mu).optimizer(Sgd::new(1e-300)).build().unwrap();
+            randomise(&mut net, &widths, 1.0, &mut rng);
+            let (x, y) = (uniform(&mut rng, 4 * 5, 1.0), uniform(&mut rng, 3 * 5, 1.0));
+            let examples = |rows: &[f64], width| Examples::from_row_slice(rows, 5, width).unwrap();
+            let data = Dataset::regression(examples(&x, 4), examples(&y, 3)).unwrap();
+            let start = anchored(&net, &x, &y);
+            let (grads, deltas) = bp(&net, &start);
+            let config = FitConfig::new().method(Method::alm()).epochs(net.depth()).full_batch();
+            net.fit(&data, &config).unwrap();
+            let bank = net.bank().unwrap();
+            let mut block = start.clone();
+            for t in 1..net.depth() {
+                let kept: Vec<f64> = bank.multipliers(t).unwrap().iter().copied().collect();
+                let expected: Vec<f64> = deltas[t - 1].iter().map(|delta| -delta).collect();
+                close(&kept, &expected, 1e-10, &format!("λ_{t}, μ = {mu}, {activation:?}"));
+                block.multiplier_mut(t).copy_from_slice(&kept);
+            }
+            let found = parameter_gradients(&net, &mut block, Reads::Stored);
+            for t in 0..net.depth() {
+                let cosine =
+                    found[t].iter().zip(&grads[t]).map(|(a, b)| a * b).sum::<f64>() / norm(&found[t]) / norm(&grads[t]);
+                assert!(cosine > 0.9999, "cosine {cosine} in layer {t}");
+                close(&found[t], &grads[t], 1e-9, &format!("∂L/∂θ_{t}"));
+            }
+        }
+    }
+}
+
 #[test]
 fn k_jacobi_steps_reach_the_top_k_hidden_layers_and_one_reverse_sweep_reaches_all() {
     let widths = [4, 6, 5, 6, 5, 6, 3];
@@ -328,7 +428,14 @@ fn k_jacobi_steps_reach_the_top_k_hidden_layers_and_one_reverse_sweep_reaches_al
         let expected: Vec<bool> = (1..=hidden).map(|t| t > hidden - k).collect();
         assert_eq!(moved(sweeps(Order::Jacobi, k, 0.1)), expected, "after {k} steps");
     }
+    // The highest hidden layer is in the first group, so each sweep crosses two.
+    for k in 1..=hidden.div_ceil(2) {
+        let expected: Vec<bool> = (1..=hidden).map(|t| t + 2 * k > hidden).collect();
+        assert_eq!(moved(sweeps(Order::RedBlack, k, 0.1)), expected, "after {k} red-black sweeps");
+    }
     assert_eq!(moved(sweeps(Order::ReverseGaussSeidel, 1, 0.1)), [true; 5]);
+    assert_eq!(moved(ErrorSteps::new(1, 0.1).into()), [true; 5]);
+    assert_eq!(moved(GaussNewton::new(1).into()), [true; 5]);
 }
 
 #[test]
@@ -356,7 +463,7 @@ fn one_reverse_sweep_of_step_one_over_mu_is_backpropagation_for_any_penalty() {
         let (grads, deltas) = bp(&net, &start);
         let what = |t: usize| format!("layer {t} of {widths:?}, {activation:?}, μ = {mu}");
 
-        let method = Method::backprop_by_sweep(mu);
+        let method = Method::backprop_by_sweep();
         let mut block = start.clone();
         method.activation_step().relax(&net.objective(), &mut block).unwrap();
         let forward_reads = parameter_gradients(&net, &mut block, Reads::Forward);
@@ -401,7 +508,7 @@ fn training_by_reverse_sweeps_walks_with_backpropagation() {
         let builder = chain(&[3, 8, 7, 2], Activation::Tanh).penalty(mu).optimizer(Sgd::new(0.1).momentum(0.5));
         let mut swept = builder.build().unwrap();
         let mut twin = swept.clone();
-        let config = FitConfig::new().epochs(4).batch_size(16).method(Method::backprop_by_sweep(mu));
+        let config = FitConfig::new().epochs(4).batch_size(16).method(Method::backprop_by_sweep());
         let report = swept.fit(&data, &config).unwrap();
         let other = twin.fit_backprop(&data, &config).unwrap();
         for t in 0..3 {

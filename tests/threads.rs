@@ -39,7 +39,7 @@ fn methods<T: Scalar>() -> Vec<Method<T>> {
         Method::joint(0.1),
         Method::predictive_coding(3, 0.1),
         Method::incremental(3, 0.1),
-        Method::backprop_by_sweep(1.0),
+        Method::backprop_by_sweep(),
         Method::predictive_coding(2, 0.1).reads(Reads::Stored).timing(Timing::AfterRelaxation { local_steps: 2 }),
         Method::joint(0.1).activation_optimizer(Adam::new(0.01)).order(Order::ReverseGaussSeidel).activation_steps(2),
         Method::predictive_coding(2, 0.05).start(Start::Persisted).activation_optimizer(Sgd::new(0.05).momentum(0.6)),

@@ -16,20 +16,19 @@ pub(crate) struct Outcome {
 /// The outcomes of the network and of its twin.
 pub(crate) type Pair = (Outcome, Option<Outcome>);
 
-/// Trains the twin, if there is to be one, then the network; prints a table with a row for each epoch, or one line.
+/// Trains the twin, if there is one, then the network; prints a table with a row for each epoch, or one line.
 pub(crate) fn train(
-    network: &DecoupledNetwork<f32>,
+    mut network: DecoupledNetwork<f32>,
+    twin: Option<DecoupledNetwork<f32>>,
     data: &Dataset<f32>,
     test: &Dataset<f32>,
     config: &FitConfig<'_, f32>,
     method: &Method<f32>,
-    with_backprop: bool,
     with_table: bool,
 ) -> Result<Pair> {
     let config = config.clone().method(method.clone()).validation(test);
-    let before = if with_table { Some(how_decoupled(network, data, method)?) } else { None };
-    let (mut network, mut twin) = (network.clone(), network.clone());
-    let twin = if with_backprop { Some(twin.fit_backprop(data, &config)?) } else { None };
+    let before = if with_table { Some(how_decoupled(&network, data, method)?) } else { None };
+    let twin = twin.map(|mut twin| twin.fit_backprop(data, &config)).transpose()?;
     if with_table {
         header(twin.is_some());
     }
@@ -95,17 +94,17 @@ impl Display for Outcome {
     }
 }
 
-/// The last line of an example: means over the seeds.
-pub(crate) fn report(pairs: &[Pair]) {
+/// The last line of an example: means over the seeds. `own` stands before the accuracy of the network.
+pub(crate) fn report(own: &str, pairs: &[Pair]) {
     println!();
     let Outcome { accuracy, seconds } = Outcome::mean(pairs.iter().map(|pair| pair.0));
     let twins: Vec<_> = pairs.iter().filter_map(|pair| pair.1).collect();
     if twins.is_empty() {
-        println!("decoupled_accuracy={accuracy:.4} seconds={seconds:.3}");
+        println!("{own}accuracy={accuracy:.4} seconds={seconds:.3}");
     } else {
         let twin = Outcome::mean(twins.into_iter());
         println!(
-            "decoupled_accuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}",
+            "{own}accuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}",
             twin.accuracy, twin.seconds
         );
     }

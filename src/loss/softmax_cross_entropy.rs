@@ -85,6 +85,29 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
         }
     }
 
+    fn hessian_product(
+        &self,
+        target: MatRef<'_, T>,
+        prediction: MatRef<'_, T>,
+        direction: MatRef<'_, T>,
+        mut out: MatMut<'_, T>,
+    ) {
+        // (diag p − ppᵀ)·d = p ⊙ (d − pᵀd), times the mass of the target.
+        let smooth = self.smoothing(target.rows());
+        let columns = target.columns().zip(prediction.columns().zip(direction.columns()));
+        for (out, (z, (logits, direction))) in out.columns_mut().zip(columns) {
+            let max = maximum(logits);
+            for (o, &logit) in out.iter_mut().zip(logits) {
+                *o = (logit - max).exp();
+            }
+            let (total, mass) = (sum_zip(out, out, |e, _| e), sum_zip(z, z, |z, _| smooth(z)));
+            let mean = sum_zip(out, direction, |e, d| e * d) / total;
+            for (o, &d) in out.iter_mut().zip(direction) {
+                *o *= (d - mean) * mass / total;
+            }
+        }
+    }
+
     fn target_gradient(&self, _target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
         let keep = T::of(1.0 - self.label_smoothing);
         for (grad, logits) in grad.columns_mut().zip(prediction.columns()) {

@@ -39,4 +39,18 @@ impl<T: Scalar> Loss<T> for SquaredError {
     fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>) {
         self.gradient(prediction, target, grad);
     }
+
+    fn hessian_product(
+        &self,
+        _target: MatRef<'_, T>,
+        _prediction: MatRef<'_, T>,
+        direction: MatRef<'_, T>,
+        mut out: MatMut<'_, T>,
+    ) {
+        out.as_mut_slice().copy_from_slice(direction.as_slice());
+    }
+
+    fn is_squared_error(&self) -> bool {
+        true
+    }
 }

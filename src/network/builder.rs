@@ -4,6 +4,7 @@ use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
 use crate::loss::SquaredError;
 use crate::matrix::filled;
+use crate::method::Method;
 use crate::optimizer::Adam;
 use crate::parallel::{Pool, available, guarded};
 use crate::parameter_step::Trained;
@@ -12,7 +13,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
-/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, seed 0, as many
+/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
 /// threads as the machine has, a bank of at most 8 GiB.
 #[derive(Clone, Debug)]
 pub struct NetworkBuilder<T: Scalar> {
@@ -24,6 +25,7 @@ pub struct NetworkBuilder<T: Scalar> {
     layer_penalties: Vec<(usize, f64)>,
     optimizer: Arc<dyn Optimizer<T>>,
     layer_optimizers: Vec<(usize, Arc<dyn Optimizer<T>>)>,
+    method: Method<T>,
     seed: u64,
     threads: usize,
     bank_limit: usize,
@@ -40,6 +42,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             layer_penalties: Vec::new(),
             optimizer: Arc::new(Adam::new(1e-3)),
             layer_optimizers: Vec::new(),
+            method: Method::default(),
             seed: 0,
             threads: available(),
             bank_limit: 8 << 30,
@@ -119,6 +122,13 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
+    /// The way to train the network, unless a fit is given another. Checked when the network is built: a layer may lack
+    /// what a method asks of it.
+    pub fn method(mut self, method: Method<T>) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Seeds the initial parameters.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -170,6 +180,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         for penalty in penalties.iter().chain([&self.penalty]) {
             error::require_positive::<T>("penalty", *penalty)?;
         }
+        self.method.validate()?;
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
         let mut optimizers = vec![self.optimizer; depth];
@@ -199,6 +210,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             layers: self.layers,
             params,
             output_loss: self.output_loss,
+            method: self.method,
             bank: None,
             bank_limit: self.bank_limit,
             updates: 0,

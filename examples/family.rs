@@ -1,21 +1,22 @@
-//! The same comparison on MNIST, with every choice of the method open: which preset, how many activation steps of what
-//! size, what the parameter step reads, which loss, how deep. Here you learn which choices keep up with backpropagation,
-//! which do not, and what each costs.
+//! Every method of the family on MNIST, beside backpropagation on the same network from the same start: which preset, what
+//! it reads, which loss, how deep. Here you learn which choices keep up with backpropagation, which do not, and what each
+//! costs.
 //!
 //! The four unpacked IDX files (`train-images-idx3-ubyte` and so on) are read from the folder that `MNIST_DIR` names;
 //! without it the example says so and ends. Fashion-MNIST and KMNIST come in the same format.
 //!
 //! ```text
-//! MNIST_DIR=… cargo run --release --example mnist -- --method joint --activation-rate 0.1 --epochs 3
+//! MNIST_DIR=… cargo run --release --example family -- --preset local_targets --epochs 2
 //! ```
 
 use std::fmt::Debug;
 
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Reads, Result, Start, Timing, data,
+    Dataset, DecoupledNetwork, FitConfig, Method, Multipliers, NetworkBuilder, Order, Reads, Result, Start, Timing,
+    data,
 };
 
 #[path = "common/options.rs"]
@@ -27,20 +28,24 @@ use options::{Options, refuse};
 
 const USAGE: &str = "\
 network
-  --widths A,B,…           hidden layers (256,256), or as many of one width by
-  --width W --depth D      (256, 2)
+  --net I-A-B-…-O          widths from the input to the output (784-256-256-10), or
+  --width W --depth D      D hidden layers of W
   --activation NAME        relu, leaky_relu, tanh, sigmoid, softplus, gelu, silu, hard_tanh, identity (relu)
   --loss ce|mse            softmax cross-entropy or squared error at the output (ce)
+  --init NAME              he, glorot, lecun (normal), torch (uniform on 1/√inputs) (by the activation)
+  --gain G                 multiplies the initial weights; needs --init (1)
   --penalty P              weight of the hidden losses (1)
 method
-  --method NAME            default, joint, predictive_coding, incremental, backprop_by_sweep (default)
+  --preset NAME            default, joint, mac, alm, predictive_coding, incremental, error_based, local_targets,
+                           backprop_by_sweep (default)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
   --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
   --z-momentum M           momentum of the activation steps; needs --activation-rate
-  --order jacobi|reverse   all layers at once, or from the output to the input (the preset's)
-  --start anchored|persisted   at the forward pass, or where the last visit ended (the preset's)
+  --order jacobi|redblack|reverse   all layers at once, in two groups, or from the output to the input (the preset's)
+  --start anchored|persisted|SHARE  at the forward pass, where the last visit ended, or a blend (the preset's)
   --reads forward|stored   input of the parameter step (the preset's)
-  --local-steps N          parameter steps after the activation steps (the preset's)
+  --local-steps N          parameter steps after the activation steps (the preset's; 5 where it asks for a number)
+  --multipliers none|visit|kept     none, from zeros at every visit, or kept in the bank (the preset's)
 training
   --lr R                   learning rate of Adam (0.001)
   --weight-decay W         makes it AdamW (0)
@@ -73,6 +78,7 @@ fn main() {
 #[derive(Debug)]
 struct Settings {
     widths: Vec<usize>,
+    init: Option<Init>,
     activation: Activation,
     squared_error: bool,
     penalty: f64,
@@ -91,13 +97,13 @@ struct Settings {
 
 impl Settings {
     fn take(options: &mut Options) -> Self {
-        let penalty = options.value("penalty", 1.0);
         Self {
             widths: widths(options),
+            init: init(options),
             activation: activation(options),
             squared_error: choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
-            penalty,
-            method: method(options, penalty),
+            penalty: options.value("penalty", 1.0),
+            method: method(options),
             learning_rate: options.value("lr", 1e-3),
             weight_decay: options.value("weight-decay", 0.0),
             cosine: choice(options, "schedule", [("cosine", true), ("constant", false)]).unwrap_or(true),
@@ -114,31 +120,38 @@ impl Settings {
     fn run(&self, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<()> {
         let part = self.examples.map(|count| train.take(count)).transpose()?;
         let train = part.as_ref().unwrap_or(train);
-        println!("{} examples, hidden layers {:?}\n{:?}\n", train.len(), self.widths, self.method);
-        let mut pairs = Vec::new();
+        println!("{} examples, widths {:?}\n{:?}\n", train.len(), self.widths, self.method);
+        let (mut pairs, depth) = (Vec::new(), self.widths.len() - 1);
         for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
-            let network = self.network(train).seed(seed).build()?;
+            // The schedule of the learning rate counts parameter steps, and a method may take several in a visit.
+            let network = self.network(train, self.method.parameter_steps(depth)).seed(seed).build()?;
+            let twin = self.network(train, 1).seed(seed).build()?;
+            let twin = Some(twin).filter(|_| self.with_backprop);
             let config =
                 FitConfig::new().method(self.method.clone()).epochs(self.epochs).batch_size(self.batch).seed(seed);
             let with_table = seed == self.first_seed;
-            pairs.push(twins::train(&network, train, test, &config, &self.method, self.with_backprop, with_table)?);
+            pairs.push(twins::train(network, twin, train, test, &config, &self.method, with_table)?);
         }
-        twins::report(&pairs);
+        twins::report("", &pairs);
         Ok(())
     }
 
-    fn network(&self, train: &Dataset<f32>) -> NetworkBuilder<f32> {
+    fn network(&self, train: &Dataset<f32>, parameter_steps: usize) -> NetworkBuilder<f32> {
         let mut network = DecoupledNetwork::builder(train.input_dim()).penalty(self.penalty);
-        for &width in &self.widths {
-            network = network.dense(width, self.activation);
+        let last = self.widths.len() - 1;
+        for (t, &width) in self.widths.iter().enumerate().skip(1) {
+            let activation = if t == last { Activation::Identity } else { self.activation };
+            network = match self.init {
+                None => network.dense(width, activation),
+                Some(init) => network.dense_with(width, activation, init),
+            };
         }
-        network = network.dense(10, Activation::Identity);
         network = match self.squared_error {
             true => network.output_loss(SquaredError),
             false => network.output_loss(SoftmaxCrossEntropy::new()),
         };
         let adam = AdamW::new(self.learning_rate).weight_decay(self.weight_decay);
-        let updates = self.epochs * train.len().div_ceil(self.batch);
+        let updates = self.epochs * train.len().div_ceil(self.batch) * parameter_steps;
         let schedule =
             if self.cosine { Schedule::Cosine { total: updates as u64, floor: 0.0 } } else { Schedule::Constant };
         network = network.optimizer(Scheduled::new(adam, schedule));
@@ -149,16 +162,42 @@ impl Settings {
     }
 }
 
+/// From the input to the output.
 fn widths(options: &mut Options) -> Vec<usize> {
-    match (options.optional("widths"), options.optional("width"), options.optional("depth")) {
-        (None, width, depth) => vec![width.unwrap_or(256); depth.unwrap_or(2)],
+    match (options.optional("net"), options.optional("width"), options.optional("depth")) {
+        (None, width, depth) => {
+            let mut widths = vec![width.unwrap_or(256); depth.unwrap_or(2) + 2];
+            (widths[0], *widths.last_mut().expect("two at least")) = (784, 10);
+            widths
+        }
         (Some(list), None, None) => {
             let list: String = list;
-            let width =
-                |word: &str| word.parse().unwrap_or_else(|_| refuse(format!("--widths does not take {list:?}")));
-            list.split(',').map(width).collect()
+            let width = |word: &str| word.parse().unwrap_or_else(|_| refuse(format!("--net does not take {list:?}")));
+            let widths: Vec<usize> = list.split('-').map(width).collect();
+            match widths[..] {
+                [784, .., 10] => widths,
+                _ => refuse("--net begins with the 784 pixels and ends with the 10 classes"),
+            }
         }
-        _ => refuse("--widths goes without --width and --depth"),
+        _ => refuse("--net goes without --width and --depth"),
+    }
+}
+
+fn init(options: &mut Options) -> Option<Init> {
+    let choices = [
+        ("he", Init::he_normal()),
+        ("glorot", Init::glorot_uniform()),
+        ("lecun", Init::lecun_normal()),
+        ("torch", Init::lecun_uniform().gain(3f64.sqrt().recip())),
+    ];
+    let init = choice(options, "init", choices);
+    match (init, options.optional("gain")) {
+        (None, Some(_)) => refuse("--gain needs --init"),
+        // The gain of `torch` is part of its definition.
+        (Some(init), Some(gain)) => {
+            Some(if init == choices[3].1 { init.gain(gain / 3f64.sqrt()) } else { init.gain(gain) })
+        }
+        (init, None) => init,
     }
 }
 
@@ -178,18 +217,23 @@ fn activation(options: &mut Options) -> Activation {
 }
 
 /// A preset, and what the command line changes in it.
-fn method(options: &mut Options, penalty: f64) -> Method<f32> {
+fn method(options: &mut Options) -> Method<f32> {
     let steps: Option<usize> = options.optional("activation-steps");
     let rate: Option<f64> = options.optional("activation-rate");
-    let (k, eta) = (steps.unwrap_or(4), rate.unwrap_or(0.1));
+    let local_steps: Option<usize> = options.optional("local-steps");
+    let (k, eta, m) = (steps.unwrap_or(4), rate.unwrap_or(0.1), local_steps.unwrap_or(5));
     let presets = [
         ("default", Method::default()),
         ("joint", Method::joint(eta)),
+        ("mac", Method::mac(m)),
+        ("alm", Method::alm()),
         ("predictive_coding", Method::predictive_coding(k, eta)),
         ("incremental", Method::incremental(k, eta)),
-        ("backprop_by_sweep", Method::backprop_by_sweep(penalty)),
+        ("error_based", Method::error_based(k, eta)),
+        ("local_targets", Method::local_targets(m)),
+        ("backprop_by_sweep", Method::backprop_by_sweep()),
     ];
-    let mut method = choice(options, "method", presets).unwrap_or_default();
+    let mut method = choice(options, "preset", presets).unwrap_or_default();
     if let Some(steps) = steps {
         method = method.activation_steps(steps);
     }
@@ -203,17 +247,31 @@ fn method(options: &mut Options, penalty: f64) -> Method<f32> {
         (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
         (_, None) => {}
     }
-    if let Some(order) = choice(options, "order", [("jacobi", Order::Jacobi), ("reverse", Order::ReverseGaussSeidel)]) {
+    let orders = [("jacobi", Order::Jacobi), ("redblack", Order::RedBlack), ("reverse", Order::ReverseGaussSeidel)];
+    if let Some(order) = choice(options, "order", orders) {
         method = method.order(order);
     }
-    if let Some(start) = choice(options, "start", [("anchored", Start::Anchored), ("persisted", Start::Persisted)]) {
-        method = method.start(start);
+    if let Some(word) = options.optional::<String>("start") {
+        method = method.start(match (&*word, word.parse()) {
+            ("anchored", _) => Start::Anchored,
+            ("persisted", _) => Start::Persisted,
+            (_, Ok(share)) => Start::Blend(share),
+            _ => refuse(format!("--start does not take {word:?}")),
+        });
     }
     if let Some(reads) = choice(options, "reads", [("forward", Reads::Forward), ("stored", Reads::Stored)]) {
         method = method.reads(reads);
     }
-    if let Some(local_steps) = options.optional("local-steps") {
+    if let Some(local_steps) = local_steps {
         method = method.timing(Timing::AfterRelaxation { local_steps });
+    }
+    let kinds = [
+        ("none", None),
+        ("visit", Some(Multipliers { rate: 1.0, kept: false })),
+        ("kept", Some(Multipliers { rate: 1.0, kept: true })),
+    ];
+    if let Some(multipliers) = choice(options, "multipliers", kinds) {
+        method = method.multipliers(multipliers);
     }
     method
 }

@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use super::Memory;
+use crate::block::Block;
+use crate::energy::Objective;
+use crate::error::{require, require_positive};
+use crate::optimizer::Sgd;
+use crate::parallel::guarded;
+use crate::{Optimizer, Result, Scalar};
+
+/// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries along all that stands above it,
+///
+/// ```text
+/// ε_t ← ε_t + u(∂L/∂ε_t),    z_t = f(z_{t−1}; θ_{t−1}) + ε_t,    t = 1 .. T
+/// ```
+///
+/// The same energy and the same equilibria as with [`Sweeps`](super::Sweeps), reached in few steps at any depth, because no
+/// signal has to diffuse; each step is as sequential as backpropagation.
+///
+/// Goemaere, Oguz, Demeester (2025), *Error-based predictive coding* (ePC), arXiv 2505.20137.
+#[derive(Clone, Debug)]
+pub struct ErrorSteps<T> {
+    pub(crate) steps: usize,
+    pub(crate) optimizer: Arc<dyn Optimizer<T>>,
+    pub(crate) rate: f64,
+}
+
+impl<T: Scalar> ErrorSteps<T> {
+    /// `steps` steps of plain gradient descent, ε ← ε − rate · ∂L/∂ε.
+    pub fn new(steps: usize, rate: f64) -> Self {
+        Self { steps, optimizer: Arc::new(Sgd::new(1.0)), rate }
+    }
+
+    /// Moves the errors by this rule, at its own learning rate.
+    pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.optimizer = Arc::new(optimizer);
+        self.rate = 1.0;
+        self
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
+        require_positive::<T>("activation rate", self.rate)?;
+        guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
+    }
+
+    /// One step of every hidden layer.
+    pub(super) fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()> {
+        memory.count();
+        objective.error_gradients(block)?;
+        block.to_errors();
+        for t in 1..block.layers() {
+            memory.step(&*self.optimizer, block, t, T::of(self.rate))?;
+        }
+        objective.roll_out(block)
+    }
+}

@@ -1,0 +1,47 @@
+use crate::block::Block;
+use crate::optimizer::Step;
+use crate::parallel::guarded;
+use crate::{Optimizer, Result, Scalar};
+
+/// What the activation optimizer remembers of a block's examples.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory<T> {
+    /// For every hidden layer, `slots · d_t` entries an example.
+    pub(crate) state: Vec<Vec<T>>,
+    /// Steps that each example has taken.
+    pub(crate) steps: Vec<u64>,
+}
+
+impl<T: Scalar> Memory<T> {
+    /// The memory of a block whose examples have taken no step yet.
+    pub(crate) fn reset(&mut self, block: &Block<T>, slots: usize) {
+        self.state.resize(block.layers() - 1, Vec::new());
+        for (t, state) in self.state.iter_mut().enumerate() {
+            state.clear();
+            state.resize(slots * block.stored(t + 1).as_slice().len(), T::zero());
+        }
+        self.steps.clear();
+        self.steps.resize(block.examples(), 0);
+    }
+
+    /// Every example begins another step.
+    pub(super) fn count(&mut self) {
+        self.steps.iter_mut().for_each(|steps| *steps += 1);
+    }
+
+    /// z_t ← z_t + u(gradient_t) for every example by itself.
+    pub(super) fn step(&mut self, optimizer: &dyn Optimizer<T>, block: &mut Block<T>, t: usize, rate: T) -> Result<()> {
+        let width = block.stored(t).rows();
+        let (z, gradient) = block.descend(t);
+        let examples = z.chunks_exact_mut(width).zip(gradient.chunks_exact_mut(width));
+        let slots = optimizer.slots() * width;
+        let mut state = &mut self.state[t - 1][..];
+        guarded("the activation optimizer", t, || {
+            for ((z, gradient), &number) in examples.zip(&self.steps) {
+                let (own, rest) = std::mem::take(&mut state).split_at_mut(slots);
+                optimizer.update(Step { number, rate }, z, gradient, own);
+                state = rest;
+            }
+        })
+    }
+}

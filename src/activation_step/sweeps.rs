@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use super::{Memory, curvature};
+use crate::block::Block;
+use crate::energy::Objective;
+use crate::error::{require, require_positive};
+use crate::optimizer::Sgd;
+use crate::parallel::guarded;
+use crate::{Optimizer, Result, Scalar};
+
+/// In which order the hidden layers of a block take an activation step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All layers at once, each from what its neighbours stored before: no layer waits for another.
+    Jacobi,
+    /// Every other layer at once, the highest among them, then the rest: neighbours never move together, and only two
+    /// groups wait for one another, however many layers there are.
+    RedBlack,
+    /// From the output to the input, each layer seeing the new activation above it. A signal crosses the whole depth in
+    /// one sweep, at the price of being sequential.
+    ReverseGaussSeidel,
+}
+
+/// Gradient steps on the stored activations: a number of sweeps in the given order,
+///
+/// ```text
+/// z_t ← z_t + u(∂L/∂z_t),    t = 1 .. T
+/// ```
+///
+/// with u the rule of the optimizer, applied to one example and layer at a time.
+///
+/// A plain gradient step is stable below 2/λmax of the energy's Hessian in Z, and λmax grows as the weights do: tenfold and
+/// more in a long training. [`stable`](Self::stable) keeps the step below it.
+#[derive(Clone, Debug)]
+pub struct Sweeps<T> {
+    pub(crate) order: Order,
+    /// Sweeps; without a number, one more than there are hidden layers.
+    pub(crate) steps: Option<usize>,
+    pub(crate) optimizer: Arc<dyn Optimizer<T>>,
+    /// What multiplies the optimizer's learning rate.
+    pub(crate) rate: f64,
+    /// Whether the rate is in units of 1/μ_t.
+    per_penalty: bool,
+    /// The largest rate in units of 1/λmax.
+    pub(crate) stable: Option<f64>,
+}
+
+impl<T: Scalar> Sweeps<T> {
+    /// `steps` sweeps of plain gradient descent, z ← z − rate · ∂L/∂z.
+    pub fn new(order: Order, steps: usize, rate: f64) -> Self {
+        let optimizer = Arc::new(Sgd::new(1.0));
+        Self { order, steps: Some(steps), optimizer, rate, per_penalty: false, stable: None }
+    }
+
+    /// Moves the activations by this rule, at its own learning rate.
+    pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.optimizer = Arc::new(optimizer);
+        self.rate = 1.0;
+        self
+    }
+
+    /// Divides the rate of every layer by its penalty μ_t: a rate of 1 then takes a squared hidden loss by itself to its
+    /// minimum, whatever its weight.
+    pub fn per_penalty(mut self) -> Self {
+        self.per_penalty = true;
+        self
+    }
+
+    /// Keeps the rate at or below fraction/λmax, with λmax the present [`curvature`]. Plain descent is stable for fractions
+    /// below 2; with another rule, of learning rate η, the product η · rate is what should stay there.
+    pub fn stable(mut self, fraction: f64) -> Self {
+        self.stable = Some(fraction);
+        self
+    }
+
+    /// The factor on the optimizer's learning rate at a block's present activations, and λmax if it was asked for.
+    pub(crate) fn rate(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<(T, Option<f64>)> {
+        let Some(fraction) = self.stable.filter(|_| block.layers() > 1) else { return Ok((T::of(self.rate), None)) };
+        let largest = curvature(objective, block, 8)?;
+        Ok((T::of((fraction / largest).min(self.rate)), Some(largest)))
+    }
+
+    pub(super) fn validate(&self) -> Result<()> {
+        let steps = self.steps.unwrap_or(1);
+        require(steps > 0, "activation steps", "at least 1", steps as f64)?;
+        require_positive::<T>("activation rate", self.rate)?;
+        let fraction = self.stable.unwrap_or(1.0);
+        require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
+        guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
+    }
+
+    /// How many products of one sweep follow one another: predictions, then pull-backs, for each group of layers that moves
+    /// at once.
+    pub(super) fn sequential_products(&self, hidden: usize) -> usize {
+        match self.order {
+            Order::Jacobi => 2,
+            Order::RedBlack => 2 * hidden.min(2),
+            Order::ReverseGaussSeidel => 1 + hidden,
+        }
+    }
+
+    /// How many hidden layers a signal from the output crosses in one sweep.
+    pub(super) fn reach(&self, hidden: usize) -> usize {
+        match self.order {
+            Order::Jacobi => 1,
+            Order::RedBlack => 2,
+            Order::ReverseGaussSeidel => hidden,
+        }
+    }
+
+    /// One step of every hidden layer.
+    pub(super) fn sweep(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        memory: &mut Memory<T>,
+        rate: T,
+    ) -> Result<()> {
+        let top = block.layers();
+        memory.count();
+        match self.order {
+            Order::Jacobi => self.together(objective, block, memory, rate, (1..top).rev()),
+            Order::RedBlack => {
+                self.together(objective, block, memory, rate, (1..top).rev().step_by(2))?;
+                self.together(objective, block, memory, rate, (1..top).rev().skip(1).step_by(2))
+            }
+            Order::ReverseGaussSeidel => {
+                (1..top).rev().try_for_each(|t| self.together(objective, block, memory, rate, std::iter::once(t)))
+            }
+        }
+    }
+
+    /// One step of these layers, all from gradients at the same point.
+    fn together(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        memory: &mut Memory<T>,
+        rate: T,
+        layers: impl Iterator<Item = usize> + Clone,
+    ) -> Result<()> {
+        layers.clone().try_for_each(|t| objective.activation_gradient(block, t))?;
+        for t in layers {
+            let (_, penalty) = objective.loss(t);
+            let rate = if self.per_penalty { rate / penalty } else { rate };
+            memory.step(&*self.optimizer, block, t, rate)?;
+            block.stepped(t);
+        }
+        Ok(())
+    }
+}

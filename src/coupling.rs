@@ -1,0 +1,32 @@
+//! What holds a stored activation to its prediction: penalties, multipliers, and how a fit ends.
+
+use crate::Result;
+
+mod multipliers;
+mod penalty;
+
+pub use multipliers::Multipliers;
+pub(crate) use penalty::PenaltyFactor;
+pub use penalty::{Penalty, Raise, Watch};
+
+/// How the constraint z_t = ẑ_t is enforced. By default by constant penalties alone.
+///
+/// A relative coupling, which does not feel the scale of the activations, is a hidden loss:
+/// [`RelativeSquaredError`](crate::loss::RelativeSquaredError).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Coupling {
+    /// What becomes of the penalties during a fit.
+    pub penalty: Penalty,
+    /// Multipliers beside the penalties: an augmented Lagrangian.
+    pub multipliers: Option<Multipliers>,
+    /// Whether a fit ends by setting Z to the forward pass and refitting the last layer to it: see
+    /// [`Method::finish`](crate::Method::finish).
+    pub finish: bool,
+}
+
+impl Coupling {
+    pub(crate) fn validate(&self) -> Result<()> {
+        self.penalty.validate()?;
+        self.multipliers.map_or(Ok(()), |multipliers| multipliers.validate())
+    }
+}

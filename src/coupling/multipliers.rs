@@ -1,0 +1,33 @@
+use crate::{Result, Scalar, error::require_positive};
+
+/// Multipliers: every hidden term of the objective gains λ_tᵀ(z_t − ẑ_t), and after the activation steps of a visit
+///
+/// ```text
+/// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t)
+/// ```
+///
+/// With them z = ẑ can hold at a stationary point without μ → ∞: it is stationary exactly where backpropagation is, and the
+/// multipliers are then its errors, λ_t = −∂L_y/∂ẑ_t.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Multipliers {
+    /// 1 is the method of multipliers.
+    pub rate: f64,
+    /// Whether they stay in the bank from visit to visit, one for every hidden activation of every example; otherwise a
+    /// visit starts from zeros.
+    pub kept: bool,
+}
+
+impl Multipliers {
+    pub(super) fn validate(self) -> Result<()> {
+        require_positive::<f64>("rate of the multipliers", self.rate)
+    }
+
+    /// λ + rate · μ (z − ẑ), entry by entry.
+    pub(crate) fn ascend<T: Scalar>(self, penalty: T, multiplier: &[T], z: &[T], prediction: &[T], out: &mut [T]) {
+        let rate = T::of(self.rate) * penalty;
+        let constraint = z.iter().zip(prediction).map(|(&z, &p)| z - p);
+        for (out, (&multiplier, residual)) in out.iter_mut().zip(multiplier.iter().zip(constraint)) {
+            *out = multiplier + rate * residual;
+        }
+    }
+}

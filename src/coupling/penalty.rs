@@ -1,0 +1,82 @@
+use crate::Result;
+use crate::error::require;
+
+/// What becomes of the penalties μ_t during a fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Penalty {
+    /// They stay as the network was built.
+    #[default]
+    Constant,
+    /// They are raised, all by the same factor, when an epoch brings no progress.
+    Raised(Raise),
+}
+
+/// Which quantity must make progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// The largest relative residual ‖z_t − ẑ_t‖/‖z_t‖ of the hidden layers.
+    Residual,
+    /// The forward loss on the training data.
+    ForwardLoss,
+}
+
+/// Raises the penalties when progress stalls, as the quadratic-penalty method and MAC do (Carreira-Perpiñán and Wang 2014, arXiv
+/// 1212.5921): small at first, so that activations and parameters move freely; large in the end, so that the bank agrees with the
+/// forward pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Raise {
+    /// What is watched.
+    pub watch: Watch,
+    /// Multiplies the penalties, above 1.
+    pub factor: f64,
+    /// An epoch is progress if it brings the quantity below (1 − progress) times its best, 0 ≤ progress < 1.
+    pub progress: f64,
+    /// The most that all raises together may come to, at least 1.
+    pub most: f64,
+}
+
+impl Raise {
+    /// Tenfold, up to a thousandfold, when the quantity falls by less than a hundredth of its best.
+    pub const fn when(watch: Watch) -> Self {
+        Self { watch, factor: 10.0, progress: 0.01, most: 1e3 }
+    }
+}
+
+impl Penalty {
+    pub(super) fn validate(self) -> Result<()> {
+        let Self::Raised(raise) = self else { return Ok(()) };
+        let Raise { factor, progress, most, .. } = raise;
+        require(factor > 1.0 && factor.is_finite(), "factor of a raised penalty", "above 1 and finite", factor)?;
+        require((0.0..1.0).contains(&progress), "progress of a raised penalty", "in [0, 1)", progress)?;
+        require(most >= 1.0 && most.is_finite(), "most of a raised penalty", "at least 1 and finite", most)
+    }
+}
+
+/// The present factor on the penalties, and the best that was seen with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PenaltyFactor {
+    pub(crate) value: f64,
+    best: f64,
+}
+
+impl PenaltyFactor {
+    pub(crate) const fn new() -> Self {
+        Self { value: 1.0, best: f64::INFINITY }
+    }
+
+    /// Looks at what an epoch brought.
+    pub(crate) fn look(&mut self, penalty: Penalty, residuals: &[f64], forward_loss: f64) {
+        let Penalty::Raised(raise) = penalty else { return };
+        let now = match raise.watch {
+            Watch::Residual => residuals.iter().copied().fold(0.0, f64::max),
+            Watch::ForwardLoss => forward_loss,
+        };
+        if now < (1.0 - raise.progress) * self.best {
+            self.best = now;
+        } else {
+            self.value = (self.value * raise.factor).min(raise.most);
+            // The quantity starts a new descent under the new penalty.
+            self.best = f64::INFINITY;
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
+
+use crate::parallel::{for_each, guarded};
+use crate::{Dataset, DecoupledNetwork, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
+
+/// What the end of a fit brought: the mean forward loss on the training data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Refit {
+    /// Before the last layer was refitted.
+    pub before: f64,
+    /// After; never more than before.
+    pub after: f64,
+}
+
+/// Descent steps at most.
+const STEPS: usize = 100;
+/// Halvings of a step before the descent ends.
+const HALVINGS: usize = 30;
+/// Descent ends when a step brings less than this share of the loss.
+const PROGRESS: f64 = 1e-5;
+/// Examples that one task works on, and tasks at most, each with a gradient of its own.
+const CHUNK: usize = 256;
+const MAX_PARTS: usize = 16;
+
+/// Sets the bank to the forward pass and minimises the forward loss over the last layer's parameters, by descent with
+/// Barzilai–Borwein steps, halved until the loss falls.
+///
+/// # Errors
+/// [`Error::Panicked`](crate::Error::Panicked); the network is as it was then.
+pub(crate) fn refit_output<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Refit> {
+    let top = net.depth() - 1;
+    let features = forward(net, data)?;
+    let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features: &features, index: top };
+    let mut params = net.params[top].clone();
+    let refit = last.descend(&mut params)?;
+    net.params[top] = params;
+    Ok(refit)
+}
+
+/// The input of the last layer for all examples, `d × N`; the bank takes all hidden activations on the way.
+fn forward<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Vec<T>> {
+    let top = net.depth() - 1;
+    let mut features = vec![T::zero(); net.layers[top].input_dim() * data.len()];
+    let (layers, params, update) = (&net.layers, &net.params, net.updates);
+    let mut columns: Vec<_> = net.bank.iter_mut().flat_map(|bank| bank.columns_mut()).collect();
+    let mut columns = columns.chunks_mut(CHUNK);
+    let inputs = data.inputs().as_slice().chunks(CHUNK * data.input_dim());
+    let jobs = inputs.zip(features.chunks_mut(CHUNK * layers[top].input_dim()));
+    let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
+    for_each(&mut jobs, |(x, out, columns)| {
+        let mut z = x.to_vec();
+        let mut rows = 0;
+        for (t, (layer, params)) in layers[..top].iter().zip(params).enumerate() {
+            z = evaluate(&**layer, params, &z, t)?;
+            let width = layer.output_dim();
+            for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
+                column.activations[rows..rows + width].copy_from_slice(z);
+                *column.visited = update;
+            }
+            rows += width;
+        }
+        out.copy_from_slice(&z);
+        Ok(())
+    })?;
+    Ok(features)
+}
+
+/// f(z; θ), `output × n`.
+fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t: usize) -> Result<Vec<T>> {
+    let examples = z.len() / layer.input_dim();
+    let mut out = vec![T::zero(); layer.output_dim() * examples];
+    guarded("forward", t, || {
+        let mut cache = vec![T::zero(); layer.cache_len(examples)];
+        let out = MatMut::new(&mut out, layer.output_dim(), examples);
+        layer.forward(params, MatRef::new(z, layer.input_dim(), examples), out, &mut cache);
+    })?;
+    Ok(out)
+}
+
+/// The last layer over fixed inputs: an ordinary regression.
+#[derive(Clone, Copy, Debug)]
+struct Last<'a, T: Scalar> {
+    layer: &'a dyn Layer<T>,
+    loss: &'a dyn Loss<T>,
+    data: &'a Dataset<T>,
+    features: &'a [T],
+    index: usize,
+}
+
+impl<T: Scalar> Last<'_, T> {
+    fn descend(&self, params: &mut Vec<T>) -> Result<Refit> {
+        let (mut loss, mut gradient) = self.at(params)?;
+        let before = loss;
+        let mut rate = T::of(0.1);
+        for _ in 0..STEPS {
+            let mut accepted = None;
+            for _ in 0..HALVINGS {
+                let mut trial = params.clone();
+                linalg::axpy(-rate, &gradient, &mut trial);
+                let found = self.at(&trial)?;
+                if found.0 < loss {
+                    accepted = Some((trial, found));
+                    break;
+                }
+                rate *= T::of(0.5);
+            }
+            let Some((trial, (found, slope))) = accepted else { break };
+            // ‖s‖²/⟨s, y⟩ is the step that a quadratic of the curvature seen last would want.
+            let moved = linalg::sum_zip(&trial, params, |a, b| (a - b) * (a - b));
+            let bent: Vec<T> = slope.iter().zip(&gradient).map(|(&a, &b)| a - b).collect();
+            let steps: Vec<T> = trial.iter().zip(&*params).map(|(&a, &b)| a - b).collect();
+            let along = linalg::sum_zip(&steps, &bent, |s, y| s * y);
+            rate = if along > T::zero() { moved / along } else { rate * T::of(2.0) };
+            let progress = loss - found;
+            (*params, loss, gradient) = (trial, found, slope);
+            if progress < PROGRESS * loss {
+                break;
+            }
+        }
+        Ok(Refit { before, after: loss })
+    }
+
+    /// Mean loss and its gradient.
+    fn at(&self, params: &[T]) -> Result<(f64, Vec<T>)> {
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let width = CHUNK.max(self.data.len().div_ceil(MAX_PARTS));
+        let targets = self.data.targets().as_slice().chunks(width * outputs);
+        let parts = self.features.chunks(width * inputs).zip(targets);
+        let mut parts: Vec<_> = parts.map(|(z, y)| (z, y, 0.0, vec![T::zero(); params.len()])).collect();
+        for_each(&mut parts, |(z, y, loss, sum)| {
+            let mut own = sum.clone();
+            for (z, y) in z.chunks(CHUNK * inputs).zip(y.chunks(CHUNK * outputs)) {
+                let examples = z.len() / inputs;
+                let input = MatRef::new(z, inputs, examples);
+                let target = MatRef::new(y, outputs, examples);
+                let mut prediction = vec![T::zero(); y.len()];
+                let mut cotangent = vec![T::zero(); y.len()];
+                *loss += guarded("the last layer and its loss", self.index, || {
+                    let mut cache = vec![T::zero(); self.layer.cache_len(examples)];
+                    let out = MatMut::new(&mut prediction, outputs, examples);
+                    self.layer.forward(params, input, out, &mut cache);
+                    let prediction = MatRef::new(&prediction, outputs, examples);
+                    self.loss.gradient(target, prediction, MatMut::new(&mut cotangent, outputs, examples));
+                    if !params.is_empty() {
+                        let cotangent = MatRef::new(&cotangent, outputs, examples);
+                        self.layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
+                    }
+                    self.loss.value(target, prediction).to_f64()
+                })?;
+                linalg::axpy(T::one(), &own, sum);
+            }
+            Ok(())
+        })?;
+        let share = 1.0 / self.data.len() as f64;
+        let mut gradient = vec![T::zero(); params.len()];
+        parts.iter().for_each(|(.., sum)| linalg::axpy(T::of(share), sum, &mut gradient));
+        Ok((share * parts.iter().map(|(_, _, loss, _)| loss).sum::<f64>(), gradient))
+    }
+}

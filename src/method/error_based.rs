@@ -1,0 +1,15 @@
+use super::{ErrorSteps, Method, ParameterStep, Reads, Start};
+use crate::Scalar;
+
+impl<T: Scalar> Method<T> {
+    /// Predictive coding in error coordinates: `steps` gradient steps of size `activation_rate` on all errors ε_t = z_t − ẑ_t
+    /// at once, from the forward pass; then a parameter step that reads the relaxed activations.
+    ///
+    /// It nears the equilibrium of predictive coding in few steps at any depth, where steps on the activations themselves
+    /// need ever more: a signal does not have to diffuse. The price is a backward pass through all layers in each step.
+    ///
+    /// Goemaere, Oguz, Demeester (2025), *Error-based predictive coding*, arXiv 2505.20137.
+    pub fn error_based(steps: usize, activation_rate: f64) -> Self {
+        Self::new(Start::Anchored, ErrorSteps::new(steps, activation_rate), ParameterStep::new(Reads::Stored))
+    }
+}

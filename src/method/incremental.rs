@@ -1,0 +1,14 @@
+use super::{Method, Reads, Timing};
+use crate::Scalar;
+
+impl<T: Scalar> Method<T> {
+    /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
+    ///
+    /// It wants small rates: Θ moves under activations that are still on their way.
+    ///
+    /// Salvatori et al. (2022), *A stable, fast, and fully automatic learning algorithm for predictive coding networks*,
+    /// arXiv 2212.00720.
+    pub fn incremental(steps: usize, activation_rate: f64) -> Self {
+        Self::predictive_coding(steps, activation_rate).timing(Timing::EveryStep).reads(Reads::Stored)
+    }
+}

@@ -1,0 +1,16 @@
+use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
+use crate::Scalar;
+
+impl<T: Scalar> Method<T> {
+    /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
+    /// then every layer takes a parameter step towards its stored target.
+    ///
+    /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
+    /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that
+    /// the parameter step reads the forward activation: with the relaxed one as input, which already holds something of
+    /// the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
+    pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
+        let sweeps = Sweeps::new(Order::Jacobi, steps, activation_rate);
+        Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))
+    }
+}

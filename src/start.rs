@@ -1,0 +1,36 @@
+//! Where the activations of a visited example start.
+
+use crate::error::require;
+use crate::{Result, Scalar};
+
+/// Where the activations of a visited example start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// At the forward pass, whatever the bank holds.
+    Anchored,
+    /// Where the last visit left them; at the forward pass when there was none.
+    Persisted,
+    /// Between the two: this share, in (0, 1), of where the last visit left them, the rest of the forward pass.
+    Blend(f64),
+}
+
+impl Start {
+    pub(crate) fn validate(self) -> Result<()> {
+        match self {
+            Self::Anchored | Self::Persisted => Ok(()),
+            Self::Blend(share) => require(share > 0.0 && share < 1.0, "share of a blended start", "in (0, 1)", share),
+        }
+    }
+
+    /// z ← share · last + (1 − share) · z, where z holds the forward activation.
+    pub(crate) fn blend<T: Scalar>(self, last: &[T], z: &mut [T]) {
+        match self {
+            Self::Anchored => {}
+            Self::Persisted => z.copy_from_slice(last),
+            Self::Blend(share) => {
+                let share = T::of(share);
+                z.iter_mut().zip(last).for_each(|(z, &last)| *z += share * (last - *z));
+            }
+        }
+    }
+}
