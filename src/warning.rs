@@ -43,8 +43,8 @@ pub enum Warning {
         /// How many hidden layers, from the input.
         layers: usize,
     },
-    /// Gradients are asked for where there are none: these layers are constant but for jumps. The gradient through them is
-    /// zero, and parameters below a jump stay as they are.
+    /// Gradients are asked for where there are none: these layers hold something that is constant but for jumps
+    /// ([`Layer::has_derivative`]). Parameters below a jump get gradient zero and stay as they are.
     NoDerivative {
         /// The layers, counted from 0 at the input.
         layers: Vec<usize>,
@@ -139,8 +139,8 @@ impl fmt::Display for Warning {
             ),
             Self::NoDerivative { layers } => write!(
                 f,
-                "layers {layers:?} have no derivative: the gradient through them is zero, and what is below stays as it is: take \
-                 Elementwise::straight_through, which puts a derivative in its place"
+                "layers {layers:?} are constant but for jumps: every parameter below a jump gets gradient zero and stays as it is; \
+                 Elementwise::straight_through puts a derivative of its own in place of the one that is missing"
             ),
         }
     }

@@ -247,10 +247,16 @@ impl Elementwise {
         Self { dim, activation, straight_through: false }
     }
 
-    /// Pulls gradients back through a function without a derivative as if it were the piecewise linear one that it
-    /// follows: 1 for |x| ≤ 1 under [`Sign`](Activation::Sign) and [`Quantize`](Activation::Quantize), which follow hard tanh,
-    /// and ½ for |x| ≤ 1 under [`Step`](Activation::Step), which is (1 + sign)/2 and follows the hard sigmoid (1 + x)/2; 0
-    /// outside.
+    /// Pulls gradients back through a function that jumps as if it had this derivative:
+    ///
+    /// ```text
+    /// Sign, Quantize      1 for |x| ≤ 1, else 0      that of hard tanh
+    /// Step                ½ for |x| ≤ 1, else 0      that of the hard sigmoid, (1 + x)/2 cut off at 0 and 1
+    /// ```
+    ///
+    /// Each is the slope of what the function is *on average* when a uniform shift of one step of its staircase is added to x
+    /// (a width of 2 for `Sign` and `Step`, 2/(2ᵇ − 1) for `Quantize(b)`). So `Step`, which is (1 + `Sign`)/2, has half the slope
+    /// over the same window. Pre-activations should be of about unit size: beyond the window nothing is learnt.
     ///
     /// The straight-through estimator: Y. Bengio, N. Léonard, A. Courville (2013), *Estimating or Propagating Gradients Through
     /// Stochastic Neurons for Conditional Computation*, arXiv:1308.3432, who let the gradient through unchanged. That it is
@@ -454,6 +460,53 @@ mod tests {
         for slope in [f64::NAN, f64::INFINITY] {
             let layer = Elementwise::new(1, Activation::LeakyRelu(slope));
             assert!(matches!(Layer::<f64>::validate(&layer), Err(crate::Error::HyperParameter { .. })));
+        }
+    }
+
+    /// The gradient of an [`Elementwise`] at x for the cotangent 1.
+    fn pulled_back(layer: Elementwise, x: f64) -> f64 {
+        let (mut value, mut cache, mut grad) = ([f64::NAN], [f64::NAN], [f64::NAN]);
+        layer.forward(&[], MatRef::new(&[x], 1, 1), MatMut::new(&mut value, 1, 1), &mut cache);
+        let (input, cotangent) = (MatRef::new(&[x], 1, 1), MatRef::new(&[1.0], 1, 1));
+        layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 1, 1), &mut cache);
+        grad[0]
+    }
+
+    #[test]
+    fn straight_through_is_the_slope_of_the_mean_over_a_uniform_shift_by_one_step() {
+        const SHIFTS: i32 = 100_000;
+        let jumping = [
+            (Activation::Sign, 2.0),
+            (Activation::Step, 2.0),
+            (Activation::Quantize(1), 2.0),
+            (Activation::Quantize(2), 2.0 / 3.0),
+            (Activation::Quantize(4), 2.0 / 15.0),
+        ];
+        for (activation, width) in jumping {
+            let mean = |x: f64| {
+                let shift = |i: i32| width * ((f64::from(i) + 0.5) / f64::from(SHIFTS) - 0.5);
+                (0..SHIFTS).map(|i| activation.value(x + shift(i))).sum::<f64>() / f64::from(SHIFTS)
+            };
+            for x in [-2.3, -1.01, -0.98, -0.7, -0.31, 0.0, 0.013, 0.5, 0.97, 1.02, 1.6] {
+                let slope = (mean(x + 0.005) - mean(x - 0.005)) / 0.01;
+                let found = pulled_back(Elementwise::new(1, activation).straight_through(), x);
+                assert!((found - slope).abs() < 5e-3, "{activation:?} at {x}: {found}, not {slope}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_window_belong_to_it_and_without_it_the_gradient_is_zero() {
+        let table = [(Activation::Sign, 1.0), (Activation::Step, 0.5), (Activation::Quantize(3), 1.0)];
+        for (activation, slope) in table {
+            let jumping = Elementwise::new(1, activation);
+            for x in [-1.0f64, 0.0, 1.0] {
+                assert_eq!(pulled_back(jumping.straight_through(), x), slope);
+                assert_eq!(pulled_back(jumping, x), 0.0);
+            }
+            for x in [-1.0 - 1e-15, 1.0 + 1e-15, -9.0, 9.0] {
+                assert_eq!(pulled_back(jumping.straight_through(), x), 0.0);
+            }
         }
     }
 }
