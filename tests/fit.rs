@@ -553,8 +553,8 @@ fn straight_through_gradients_are_those_worked_by_hand_for_backpropagation_and_f
     // One input, one unit of sign, one output: with u = w·x + b and ŷ = v·sign(u) + c,
     // ∂L/∂ŷ = e = ŷ − y, ∂L/∂v = e·sign(u), ∂L/∂w = e·v·[|u| ≤ 1]·x, ∂L/∂b the same without x; means over the examples.
     let (xs, ys) = ([0.4, -0.9, 1.7, -3.0, 0.1], [1.0, 0.5, -0.3, 2.0, -1.0]);
-    let inputs = Examples::from_columns(xs.to_vec(), 5, 1).unwrap();
-    let data = Dataset::regression(inputs, Examples::from_columns(ys.to_vec(), 5, 1).unwrap()).unwrap();
+    let inputs = Examples::from_row_slice(&xs, 5, 1).unwrap();
+    let data = Dataset::regression(inputs, Examples::from_row_slice(&ys, 5, 1).unwrap()).unwrap();
     for method in [None, Some(Method::backprop_by_sweep())] {
         let recorder = Recorder::default();
         let unit = Chain::new().then(Dense::new(1, 1)).then(Elementwise::new(1, Activation::Sign).straight_through());
