@@ -24,14 +24,15 @@ network
   --activation NAME     sign, step, quantize2, quantize4 (sign)
   --weight-bits 1|2|4|8 bits of a weight in the packed network (4)
 training
-  --local-steps M       steps of every layer towards its target (2)
+  --local-steps M       steps of every layer towards its target (3)
   --penalty P           a target lies δ/P from the forward activation, δ its gradient (0.01)
   --lr R, --bp-lr R     learning rate of Adam for the rule, and for backpropagation (0.003)
   --epochs N            visits to every example (10; digits: 30)
   --batch N             examples in a batch (128; digits: 32)
   --examples N          the first N of the training part (all)
   --seed S, --seeds N   N runs from the seeds S, S + 1, … (0, 1)
-  --threads N           (all)";
+  --threads N           (all)
+  --no-bp               without the twins";
 
 fn main() {
     let mut options = Options::from_command_line(USAGE);
@@ -66,6 +67,7 @@ struct Settings {
     first_seed: u64,
     seeds: u64,
     threads: Option<usize>,
+    with_backprop: bool,
 }
 
 /// Mean over the seeds, of the rule, of backpropagation and of the packed network.
@@ -103,7 +105,7 @@ impl Settings {
             widths,
             activation,
             bits,
-            local_steps: options.value("local-steps", 2),
+            local_steps: options.value("local-steps", 3),
             penalty: options.value("penalty", 0.01),
             rate: options.value("lr", 3e-3),
             backprop_rate: options.value("bp-lr", 3e-3),
@@ -113,6 +115,7 @@ impl Settings {
             first_seed: options.value("seed", 0),
             seeds: options.value("seeds", 1).max(1),
             threads: options.optional("threads"),
+            with_backprop: !options.flag("no-bp"),
         }
     }
 
@@ -144,16 +147,17 @@ impl Settings {
             means.accuracy += share * accuracy;
             means.seconds += share * seconds;
 
-            let mut twin = self.network(train, seed, true, self.backprop_rate, 1)?;
-            let report = twin.fit_backprop(train, &config)?;
-            let (accuracy, seconds) = outcome("backpropagation, straight through", &twin, &report)?;
-            means.backprop_accuracy += share * accuracy;
-            means.backprop_seconds += share * seconds;
-
-            if seed == self.first_seed {
+            if self.with_backprop {
+                let mut twin = self.network(train, seed, true, self.backprop_rate, 1)?;
+                let report = twin.fit_backprop(train, &config)?;
+                let (accuracy, seconds) = outcome("backpropagation, straight through", &twin, &report)?;
+                means.backprop_accuracy += share * accuracy;
+                means.backprop_seconds += share * seconds;
+            }
+            if self.with_backprop && seed == self.first_seed {
                 let mut plain = self.network(train, seed, false, self.backprop_rate, 1)?;
                 let report = plain.fit_backprop(train, &config)?;
-                outcome("backpropagation, nothing in their place", &plain, &report)?;
+                outcome("backpropagation, derivative as it is", &plain, &report)?;
             }
 
             bytes = self.pack(&mut network)?;
@@ -164,15 +168,19 @@ impl Settings {
             means.packed_accuracy += share * accuracy;
         }
         let Means { accuracy, backprop_accuracy, packed_accuracy, seconds, backprop_seconds } = means;
-        println!(
-            "\naccuracy={accuracy:.4} bp_accuracy={backprop_accuracy:.4} packed_accuracy={packed_accuracy:.4} \
-             packed_bytes={bytes} seconds={seconds:.3} bp_seconds={backprop_seconds:.3}"
-        );
+        let packed = format!("packed_accuracy={packed_accuracy:.4} packed_bytes={bytes}");
+        match self.with_backprop {
+            true => println!(
+                "\naccuracy={accuracy:.4} bp_accuracy={backprop_accuracy:.4} {packed} seconds={seconds:.3} \
+                 bp_seconds={backprop_seconds:.3}"
+            ),
+            false => println!("\naccuracy={accuracy:.4} {packed} seconds={seconds:.3}"),
+        }
         Ok(())
     }
 
-    /// Units of a dense map and the function that jumps. The schedule of the learning rate counts parameter steps, of which
-    /// there are several in a visit.
+    /// Every unit is the function that jumps and then a dense map, so what is stored are pre-activations: real numbers that a
+    /// layer can be asked for. The schedule of the learning rate counts parameter steps, of which there are several in a visit.
     fn network(
         &self,
         train: &Dataset<f32>,
@@ -184,11 +192,11 @@ impl Settings {
         let mut network = DecoupledNetwork::builder(train.input_dim()).penalty(self.penalty);
         for (t, pair) in self.widths.windows(2).enumerate() {
             let dense = Dense::new(pair[0], pair[1]).init(Init::lecun_normal());
-            let jump = Elementwise::new(pair[1], self.activation);
-            let jump = if straight { jump.straight_through() } else { jump };
-            network = match t + 2 == self.widths.len() {
-                true => network.layer(dense),
-                false => network.layer(Chain::new().then(dense).then(jump)),
+            let jump = Elementwise::new(pair[0], self.activation);
+            network = match (t, straight) {
+                (0, _) => network.layer(dense),
+                (_, true) => network.layer(Chain::new().then(jump.straight_through()).then(dense)),
+                (_, false) => network.layer(Chain::new().then(jump).then(dense)),
             };
         }
         let total = (self.epochs * train.len().div_ceil(self.batch.max(1)) * steps) as u64;
