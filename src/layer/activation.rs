@@ -465,9 +465,10 @@ mod tests {
 
     /// The gradient of an [`Elementwise`] at x for the cotangent 1.
     fn pulled_back(layer: Elementwise, x: f64) -> f64 {
+        let (input, cotangent) = ([x], [1.0]);
+        let [input, cotangent] = [&input, &cotangent].map(|values| MatRef::new(values, 1, 1));
         let (mut value, mut cache, mut grad) = ([f64::NAN], [f64::NAN], [f64::NAN]);
-        layer.forward(&[], MatRef::new(&[x], 1, 1), MatMut::new(&mut value, 1, 1), &mut cache);
-        let (input, cotangent) = (MatRef::new(&[x], 1, 1), MatRef::new(&[1.0], 1, 1));
+        layer.forward(&[], input, MatMut::new(&mut value, 1, 1), &mut cache);
         layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 1, 1), &mut cache);
         grad[0]
     }
