@@ -108,7 +108,6 @@ enum Broken {
     ZeroWidth,
     Jumps,
     JumpsAsItSays,
-    NoDerivativeAsItSays,
     Doubles,
     DoublesAsItSays,
     Clips,
@@ -133,7 +132,7 @@ impl Layer<f64> for Broken {
         ROWS * examples
     }
     fn has_derivative(&self) -> bool {
-        !matches!(self, Self::JumpsAsItSays | Self::NoDerivativeAsItSays)
+        *self != Self::JumpsAsItSays
     }
     fn is_straight_through(&self) -> bool {
         matches!(self, Self::DoublesAsItSays | Self::Clips | Self::ClipsParams)
@@ -177,7 +176,7 @@ impl Layer<f64> for Broken {
             let value = params[i % ROWS] * *kept * c;
             match self {
                 Self::InputGradient => *g = value * (1.0 + 1e-4),
-                Self::ForgottenInputGradient | Self::NoDerivativeAsItSays => *g = 0.0,
+                Self::ForgottenInputGradient => *g = 0.0,
                 Self::Doubles | Self::DoublesAsItSays => *g = 2.0 * value,
                 Self::Clips => *g = value.clamp(-0.1, 0.1),
                 Self::OneEntry => *g = if i == 1 { value + 1e-4 } else { value },
@@ -243,8 +242,6 @@ fn a_sound_layer_passes_and_each_fault_is_named() {
         (Broken::MeanGradient, "param_gradient of a batch"),
         (Broken::DrawsUnlikeBefore, "initial parameters, drawn again"),
         (Broken::Jumps, "settle on a derivative"),
-        // Constant between jumps is what it says, and differences say otherwise.
-        (Broken::NoDerivativeAsItSays, "input_gradient along"),
         // A surrogate that does not call itself one.
         (Broken::Doubles, "input_gradient along"),
         // A surrogate is still to be linear, and the sum over the examples.
