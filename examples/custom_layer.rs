@@ -135,7 +135,7 @@ fn main() -> Result<()> {
         .output_loss(SoftmaxCrossEntropy::new())
         .build()?;
     let config = FitConfig::new().epochs(15).batch_size(32);
-    let twin = Some(network.clone());
+    let twin = Some((network.clone(), config.clone()));
     twins::report("decoupled_", &[twins::train(network, twin, &train, &test, &config, &Method::default(), true)?]);
     Ok(())
 }

@@ -11,12 +11,12 @@
 
 use std::fmt::Debug;
 
-use decoupled::layer::{Activation, Init};
+use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Method, Multipliers, NetworkBuilder, Order, Reads, Result, Start, Timing,
-    data,
+    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Method, Multipliers, NetworkBuilder, Order, Reads, Result,
+    Start, Timing, data,
 };
 
 #[path = "common/options.rs"]
@@ -36,7 +36,7 @@ network
   --gain G                 multiplies the initial weights; needs --init (1)
   --penalty P              weight of the hidden losses (1)
 method
-  --preset NAME            default, joint, mac, alm, predictive_coding, incremental, error_based, local_targets,
+  --preset NAME            default, joint, mac, admm, bcd, alm, predictive_coding, incremental, error_based, local_targets,
                            backprop_by_sweep (default)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
   --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
@@ -45,13 +45,17 @@ method
   --start anchored|persisted|SHARE  at the forward pass, where the last visit ended, or a blend (the preset's)
   --reads forward|stored   input of the parameter step (the preset's)
   --local-steps N          parameter steps after the activation steps (the preset's; 5 where it asks for a number)
+  --proximal A             weight of bcd's proximal terms (5)
+  --ridge R                weight of admm's ridge (1)
+  --activation-penalty P   weight of the terms of activation functions, in bcd and admm (1)
   --multipliers none|visit|kept     none, from zeros at every visit, or kept in the bank (the preset's)
 training
   --lr R                   learning rate of Adam (0.001)
   --weight-decay W         makes it AdamW (0)
   --schedule cosine|constant   of the learning rate: to zero along half a cosine, or none (cosine)
   --epochs N               visits to every example (10)
-  --batch N                examples in a batch (128)
+  --bp-epochs N            the same for the twin (as many; at most 10 for bcd and admm)
+  --batch N                examples in a batch (128; all for bcd and admm)
   --examples N             the first N of the training part (all)
   --seed S, --seeds N      N runs from the seeds S, S + 1, … (0, 1)
   --threads N              (all)
@@ -83,11 +87,16 @@ struct Settings {
     squared_error: bool,
     penalty: f64,
     method: Method<f32>,
+    /// Whether the method takes exact activation steps.
+    exact: bool,
+    activation_penalty: f64,
     learning_rate: f64,
     weight_decay: f64,
     cosine: bool,
     epochs: usize,
-    batch: usize,
+    /// All examples without a number.
+    batch: Option<usize>,
+    backprop_epochs: usize,
     examples: Option<usize>,
     first_seed: u64,
     seeds: u64,
@@ -97,18 +106,24 @@ struct Settings {
 
 impl Settings {
     fn take(options: &mut Options) -> Self {
+        let method = method(options);
+        let exact = matches!(method.activation_step(), ActivationStep::Exact(_));
+        let epochs = options.value("epochs", 10);
         Self {
             widths: widths(options),
             init: init(options),
             activation: activation(options),
             squared_error: choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
             penalty: options.value("penalty", 1.0),
-            method: method(options),
+            method,
+            exact,
+            activation_penalty: options.value("activation-penalty", 1.0),
             learning_rate: options.value("lr", 1e-3),
             weight_decay: options.value("weight-decay", 0.0),
             cosine: choice(options, "schedule", [("cosine", true), ("constant", false)]).unwrap_or(true),
-            epochs: options.value("epochs", 10),
-            batch: options.value("batch", 128),
+            epochs,
+            batch: options.optional("batch").or((!exact).then_some(128)),
+            backprop_epochs: options.value("bp-epochs", if exact { epochs.min(10) } else { epochs }),
             examples: options.optional("examples"),
             first_seed: options.value("seed", 0),
             seeds: options.value("seeds", 1),
@@ -121,23 +136,33 @@ impl Settings {
         let part = self.examples.map(|count| train.take(count)).transpose()?;
         let train = part.as_ref().unwrap_or(train);
         println!("{} examples, widths {:?}\n{:?}\n", train.len(), self.widths, self.method);
-        let (mut pairs, depth) = (Vec::new(), self.widths.len() - 1);
+        let mut pairs = Vec::new();
         for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
             // The schedule of the learning rate counts parameter steps, and a method may take several in a visit.
-            let network = self.network(train, self.method.parameter_steps(depth)).seed(seed).build()?;
-            let twin = self.network(train, 1).seed(seed).build()?;
+            let steps = self.method.parameter_steps(self.widths.len() - 1);
+            let own = self.optimized(self.network(), train, self.epochs * steps).seed(seed).build()?;
+            let twin = self.optimized(self.fused(), train, self.backprop_epochs).seed(seed).build()?;
+            let config = FitConfig::new().method(self.method.clone()).epochs(self.epochs).seed(seed);
+            let twin = (twin, config.clone().epochs(self.backprop_epochs).batch_size(self.batch.unwrap_or(128)));
+            let config = match self.batch {
+                Some(batch) => config.batch_size(batch),
+                None => config.full_batch(),
+            };
             let twin = Some(twin).filter(|_| self.with_backprop);
-            let config =
-                FitConfig::new().method(self.method.clone()).epochs(self.epochs).batch_size(self.batch).seed(seed);
             let with_table = seed == self.first_seed;
-            pairs.push(twins::train(network, twin, train, test, &config, &self.method, with_table)?);
+            pairs.push(twins::train(own, twin, train, test, &config, &self.method, with_table)?);
         }
         twins::report("", &pairs);
         Ok(())
     }
 
-    fn network(&self, train: &Dataset<f32>, parameter_steps: usize) -> NetworkBuilder<f32> {
-        let mut network = DecoupledNetwork::builder(train.input_dim()).penalty(self.penalty);
+    fn network(&self) -> NetworkBuilder<f32> {
+        if self.exact { self.split() } else { self.fused() }
+    }
+
+    /// A map and its activation function in a unit.
+    fn fused(&self) -> NetworkBuilder<f32> {
+        let mut network = DecoupledNetwork::builder(self.widths[0]).penalty(self.penalty);
         let last = self.widths.len() - 1;
         for (t, &width) in self.widths.iter().enumerate().skip(1) {
             let activation = if t == last { Activation::Identity } else { self.activation };
@@ -146,15 +171,38 @@ impl Settings {
                 Some(init) => network.dense_with(width, activation, init),
             };
         }
-        network = match self.squared_error {
+        match self.squared_error {
             true => network.output_loss(SquaredError),
             false => network.output_loss(SoftmaxCrossEntropy::new()),
-        };
+        }
+    }
+
+    /// Units as block coordinate descent and ADMM want them, with the authors' start: weights from N(0, 0.01²), biases 0.1, and at
+    /// the top an activation of its own for the output, between two identities.
+    fn split(&self) -> NetworkBuilder<f32> {
+        let mut network = DecoupledNetwork::builder(self.widths[0]).penalty(self.penalty).output_loss(SquaredError);
+        let last = self.widths.len() - 1;
+        let mut stored = 0;
+        for (t, pair) in self.widths.windows(2).enumerate() {
+            let (inputs, width) = (pair[0], pair[1]);
+            let init = self.init.unwrap_or(Init::lecun_normal().gain(0.01 * (inputs as f64).sqrt()));
+            let activation = if t + 1 == last { Activation::Identity } else { self.activation };
+            network = network.layer(Dense::new(inputs, width).init(init).bias(0.1));
+            network = network.layer(Elementwise::new(width, activation));
+            stored += 2;
+            if t + 1 < last {
+                network = network.layer_penalty(stored, self.activation_penalty);
+            }
+        }
+        network
+    }
+
+    fn optimized(&self, network: NetworkBuilder<f32>, train: &Dataset<f32>, epochs: usize) -> NetworkBuilder<f32> {
         let adam = AdamW::new(self.learning_rate).weight_decay(self.weight_decay);
-        let updates = self.epochs * train.len().div_ceil(self.batch) * parameter_steps;
+        let updates = epochs * train.len().div_ceil(self.batch.unwrap_or(128));
         let schedule =
             if self.cosine { Schedule::Cosine { total: updates as u64, floor: 0.0 } } else { Schedule::Constant };
-        network = network.optimizer(Scheduled::new(adam, schedule));
+        let network = network.optimizer(Scheduled::new(adam, schedule));
         match self.threads {
             Some(threads) => network.threads(threads),
             None => network,
@@ -227,6 +275,8 @@ fn method(options: &mut Options) -> Method<f32> {
         ("joint", Method::joint(eta)),
         ("mac", Method::mac(m)),
         ("alm", Method::alm()),
+        ("bcd", Method::bcd(options.value("proximal", 5.0))),
+        ("admm", Method::admm(options.value("ridge", 1.0))),
         ("predictive_coding", Method::predictive_coding(k, eta)),
         ("incremental", Method::incremental(k, eta)),
         ("error_based", Method::error_based(k, eta)),
@@ -267,8 +317,8 @@ fn method(options: &mut Options) -> Method<f32> {
     }
     let kinds = [
         ("none", None),
-        ("visit", Some(Multipliers { rate: 1.0, kept: false })),
-        ("kept", Some(Multipliers { rate: 1.0, kept: true })),
+        ("visit", Some(Multipliers { kept: false, ..Multipliers::kept() })),
+        ("kept", Some(Multipliers::kept())),
     ];
     if let Some(multipliers) = choice(options, "multipliers", kinds) {
         method = method.multipliers(multipliers);

@@ -49,7 +49,7 @@ fn run(seeds: u64, epochs: usize, with_backprop: bool) -> Result<()> {
             .seed(seed)
             .build()?;
         let config = FitConfig::new().epochs(epochs).batch_size(32).seed(seed);
-        let twin = with_backprop.then(|| network.clone());
+        let twin = with_backprop.then(|| (network.clone(), config.clone()));
         pairs.push(twins::train(network, twin, &train, &test, &config, &Method::default(), seed == 0)?);
     }
     twins::report("decoupled_", &pairs);

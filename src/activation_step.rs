@@ -6,12 +6,15 @@ use crate::{Optimizer, Result, Scalar};
 
 mod curvature;
 mod error_steps;
+mod exact;
 mod gauss_newton;
 mod memory;
 mod sweeps;
 
 pub use curvature::curvature;
 pub use error_steps::ErrorSteps;
+pub use exact::Exact;
+pub(crate) use exact::Shared;
 pub use gauss_newton::GaussNewton;
 pub(crate) use memory::Memory;
 pub use sweeps::{Order, Sweeps};
@@ -25,6 +28,8 @@ pub enum ActivationStep<T> {
     Errors(ErrorSteps<T>),
     /// Gauss–Newton steps on all hidden layers at once.
     GaussNewton(GaussNewton),
+    /// Exact minimisation, layer by layer.
+    Exact(Exact),
 }
 
 impl<T> From<Sweeps<T>> for ActivationStep<T> {
@@ -45,6 +50,12 @@ impl<T> From<GaussNewton> for ActivationStep<T> {
     }
 }
 
+impl<T> From<Exact> for ActivationStep<T> {
+    fn from(step: Exact) -> Self {
+        Self::Exact(step)
+    }
+}
+
 impl<T: Scalar> ActivationStep<T> {
     /// Relaxes a block: all steps of a visit, from an optimizer without memory.
     ///
@@ -62,6 +73,7 @@ impl<T: Scalar> ActivationStep<T> {
             Self::Sweeps(step) => step.validate(),
             Self::Errors(step) => step.validate(),
             Self::GaussNewton(step) => step.validate(),
+            Self::Exact(step) => step.validate(),
         }
     }
 
@@ -71,6 +83,7 @@ impl<T: Scalar> ActivationStep<T> {
             Self::Sweeps(step) => step.steps.unwrap_or(depth),
             Self::Errors(step) => step.steps,
             Self::GaussNewton(step) => step.steps,
+            Self::Exact(step) => step.steps,
         }
     }
 
@@ -79,7 +92,7 @@ impl<T: Scalar> ActivationStep<T> {
         match self {
             Self::Sweeps(step) => Some(&*step.optimizer),
             Self::Errors(step) => Some(&*step.optimizer),
-            Self::GaussNewton(_) => None,
+            Self::GaussNewton(_) | Self::Exact(_) => None,
         }
     }
 
@@ -92,7 +105,7 @@ impl<T: Scalar> ActivationStep<T> {
     pub(crate) fn rate(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<(T, Option<f64>)> {
         match self {
             Self::Sweeps(step) => step.rate(objective, block),
-            Self::Errors(_) | Self::GaussNewton(_) => Ok((T::one(), None)),
+            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => Ok((T::one(), None)),
         }
     }
 
@@ -108,6 +121,7 @@ impl<T: Scalar> ActivationStep<T> {
             Self::Sweeps(step) => step.sweep(objective, block, memory, rate),
             Self::Errors(step) => step.step(objective, block, memory),
             Self::GaussNewton(step) => step.step(objective, block),
+            Self::Exact(step) => step.step(objective, block),
         }
     }
 
@@ -117,6 +131,8 @@ impl<T: Scalar> ActivationStep<T> {
         match self {
             Self::Sweeps(step) => step.sequential_products(hidden),
             Self::Errors(_) | Self::GaussNewton(_) => 2 * hidden,
+            // The prediction beside the target's pull, then the product with what they share; layer after layer.
+            Self::Exact(_) => 2 * hidden,
         }
     }
 
@@ -124,7 +140,7 @@ impl<T: Scalar> ActivationStep<T> {
     pub(crate) fn reach(&self, hidden: usize) -> usize {
         match self {
             Self::Sweeps(step) => step.reach(hidden),
-            Self::Errors(_) | Self::GaussNewton(_) => hidden,
+            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => hidden,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::activation_step::{ActivationStep, Sweeps};
 use crate::block::Block;
 use crate::energy::Objective;
-use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg, parameter_step};
+use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg};
 
 /// How decoupled a method is at a network's present parameters; see [`decoupling`].
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub fn decoupling<T: Scalar>(
     data: &Dataset<T>,
     method: &Method<T>,
 ) -> Result<Decoupling> {
-    method.validate()?;
+    method.check(&network.objective())?;
     network.check_data(data)?;
     let objective = network.objective();
     let depth = network.depth();
@@ -52,7 +52,9 @@ pub fn decoupling<T: Scalar>(
     let mut relaxed = forward.clone();
     method.activation_step().relax(&objective, &mut relaxed)?;
     let mut local = gradient_buffers(network);
-    parameter_step::gradients(&objective, &mut relaxed, method.parameter.reads, &mut local)?;
+    for (t, gradient) in local.iter_mut().enumerate() {
+        objective.parameter_gradient(&mut relaxed, t, method.parameter.reads, gradient)?;
+    }
 
     let (equilibrium, equilibrium_error) = descend(&objective, forward.clone())?;
 

@@ -139,6 +139,34 @@ pub enum Error {
         /// What is not finite.
         quantity: &'static str,
     },
+    /// The equations of a step in closed form have no single answer in the working precision.
+    #[error(
+        "the equations for {what} of layer {layer} are not positive definite at row {row} of {size}; raise {raise}"
+    )]
+    NotPositiveDefinite {
+        /// What was to be found.
+        what: &'static str,
+        /// The layer; 0 from a layer asked by itself, which does not know its place.
+        layer: usize,
+        /// The first row that shows it.
+        row: usize,
+        /// Number of rows.
+        size: usize,
+        /// What would help.
+        raise: &'static str,
+    },
+    /// A layer lacks what a method asks of it.
+    #[error("layer {layer}, {name}: {lacks}; it can be trained by {methods}")]
+    Incapable {
+        /// The layer.
+        layer: usize,
+        /// Its debug form.
+        name: String,
+        /// What it lacks, and for which step.
+        lacks: &'static str,
+        /// Methods that do without.
+        methods: &'static str,
+    },
     /// A layer, loss, metric or optimizer panicked. In training, the network has the parameters that the epoch started with.
     #[error("{what} of layer {layer} panicked: {message}")]
     Panicked {
@@ -197,6 +225,18 @@ pub enum Error {
         /// The system's answer.
         message: String,
     },
+}
+
+impl Error {
+    /// The same, of this layer, where it is about equations of a layer that does not know its place.
+    pub(crate) fn at_layer(self, layer: usize) -> Self {
+        match self {
+            Self::NotPositiveDefinite { what, row, size, raise, .. } => {
+                Self::NotPositiveDefinite { what, layer, row, size, raise }
+            }
+            other => other,
+        }
+    }
 }
 
 /// `Ok` when `holds`, else [`Error::HyperParameter`].

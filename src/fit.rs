@@ -9,6 +9,7 @@ use crate::bank::{ActivationBank, Column};
 use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
 use crate::method::Method;
+use crate::parameter_step::Trained;
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::visit::{Rule, Tally, Visitor};
@@ -199,7 +200,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
     ) -> Result<FitReport> {
         let method = config.method.clone().unwrap_or_else(|| self.method.clone());
-        method.validate()?;
+        method.check(&self.objective())?;
         self.check_fit(data, config)?;
         self.open_bank(data, &method)?;
         self.train(Rule::Decoupled(&method), data, config, &mut observe)
@@ -345,7 +346,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// after a divergence, a bank with a memory of what led there.
     fn recover(&mut self, error: Error, rule: Rule<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
-        self.trained.iter_mut().for_each(|layer| layer.state.fill(T::zero()));
+        self.trained.iter_mut().for_each(Trained::forget);
         self.updates = 0;
         match error {
             Error::Diverged { layer, quantity, .. } => {

@@ -12,6 +12,8 @@ mod dense;
 mod init;
 mod layer_norm;
 mod prox;
+mod proximal;
+mod regression;
 mod residual;
 mod shared;
 
@@ -20,6 +22,8 @@ pub use chain::Chain;
 pub use dense::Dense;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
+pub use proximal::Proximal;
+pub use regression::{Change, Regression};
 pub use residual::Residual;
 
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
@@ -32,6 +36,7 @@ pub use residual::Residual;
 /// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward) |
 /// | activation step (∂L/∂z_t), and backpropagation | [`input_gradient`](Self::input_gradient) |
 /// | parameter step (∂L/∂θ_t) | [`param_gradient`](Self::param_gradient) |
+/// | activation and parameter steps in closed form | [`proximal`](Self::proximal) and [`regression`](Self::regression), if the layer has them |
 ///
 /// That the parameter step needs nothing but this layer's stored input and the cotangent at its own output is
 /// the decoupling.
@@ -185,5 +190,15 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     ) {
         let _ = (params, input, cotangent, cache);
         debug_assert!(grad.is_empty(), "a layer with parameters must write their gradient");
+    }
+
+    /// The parameters by least squares, for layers that can: [`Regression`]. None unless said otherwise.
+    fn regression(&self) -> Option<&dyn Regression<T>> {
+        None
+    }
+
+    /// The input by a closed form, for layers that can: [`Proximal`]. None unless said otherwise.
+    fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        None
     }
 }

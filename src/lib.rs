@@ -84,6 +84,7 @@
 //! * `csv`: [`data`] reads tables.
 
 mod activation_step;
+mod alternation;
 pub mod backprop;
 mod bank;
 mod block;
@@ -111,7 +112,7 @@ mod start;
 mod visit;
 mod warning;
 
-pub use activation_step::{ActivationStep, ErrorSteps, GaussNewton, Order, Sweeps, curvature};
+pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
 pub use bank::ActivationBank;
 pub use block::{Block, Reads};
 pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
@@ -126,7 +127,7 @@ pub use method::Method;
 pub use metric::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use optimizer::Optimizer;
-pub use parameter_step::{ParameterStep, Timing};
+pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
 pub use scalar::Scalar;
 pub use start::Start;
 pub use warning::Warning;

@@ -5,6 +5,10 @@
 //! row stride other than 1 and a dimension of at most 5 (dimforge/nalgebra issue 1616), so such thin products
 //! are spelled out here.
 
+mod cholesky;
+
+pub(crate) use cholesky::Cholesky;
+
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
 use crate::{MatMut, MatRef, Scalar};
@@ -28,7 +32,17 @@ impl<'a, T: Scalar> Strided<'a, T> {
     }
 
     fn transposed(m: MatRef<'a, T>) -> Self {
-        Self { data: m.as_slice(), rows: m.cols(), cols: m.rows(), row_stride: m.rows(), col_stride: 1 }
+        Self::plain(m).transpose()
+    }
+
+    fn transpose(self) -> Self {
+        let Self { data, rows, cols, row_stride, col_stride } = self;
+        Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
+    }
+
+    /// Without the rows above `row`.
+    fn from_row(self, row: usize) -> Self {
+        Self { data: &self.data[row * self.row_stride..], rows: self.rows - row, ..self }
     }
 
     fn view(self) -> DMatrixView<'a, T, Dyn, Dyn> {
@@ -40,40 +54,90 @@ impl<'a, T: Scalar> Strided<'a, T> {
     }
 }
 
+/// A part of a matrix in memory to write to: entry (i, j) is `data[i + j · col_stride]`.
+struct StridedMut<'a, T> {
+    data: &'a mut [T],
+    rows: usize,
+    cols: usize,
+    col_stride: usize,
+}
+
+impl<'a, T> StridedMut<'a, T> {
+    fn plain(m: MatMut<'a, T>) -> Self {
+        let (rows, cols) = (m.rows(), m.cols());
+        Self { data: m.into_mut_slice(), rows, cols, col_stride: rows }
+    }
+}
+
 /// C = A·B, with A `m × k`, B `k × n`, C `m × n`.
 ///
 /// # Panics
 /// When the shapes do not fit; so do all products here.
 pub fn matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
-    gemm(Strided::plain(a), Strided::plain(b), c);
+    assign(Strided::plain(a), Strided::plain(b), c);
 }
 
 /// C = Aᵀ·B, with A `k × m`, B `k × n`, C `m × n`.
 pub fn matmul_tn<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
-    gemm(Strided::transposed(a), Strided::plain(b), c);
+    assign(Strided::transposed(a), Strided::plain(b), c);
 }
 
 /// C = A·Bᵀ, with A `m × k`, B `n × k`, C `m × n`.
 pub fn matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
-    gemm(Strided::plain(a), Strided::transposed(b), c);
+    assign(Strided::plain(a), Strided::transposed(b), c);
 }
 
-fn gemm<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, mut c: MatMut<'_, T>) {
-    assert_eq!(a.cols, b.rows, "inner dimensions of a product");
-    assert_eq!((a.rows, b.cols), (c.rows(), c.cols()), "shape of a product");
-    if a.rows.min(a.cols).min(b.cols) <= THIN {
-        return thin(a, b, c);
+/// C += A·B, with A `m × k`, B `k × n`, C `m × n`.
+pub(crate) fn add_matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(T::one(), Strided::plain(a), Strided::plain(b), T::one(), StridedMut::plain(c));
+}
+
+/// C += A·Bᵀ, with A `m × k`, B `n × k`, C `m × n`.
+pub(crate) fn add_matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(T::one(), Strided::plain(a), Strided::transposed(b), T::one(), StridedMut::plain(c));
+}
+
+/// Columns of a symmetric matrix that are computed at a time.
+const PANEL: usize = 128;
+
+/// C += A·Aᵀ on and below the diagonal, with A `m × k`, C `m × m`; some entries above it change as well.
+pub(crate) fn add_gram<T: Scalar>(a: MatRef<'_, T>, mut c: MatMut<'_, T>) {
+    let m = a.rows();
+    assert_eq!((m, m), (c.rows(), c.cols()), "shape of a product");
+    for first in (0..m).step_by(PANEL) {
+        let cols = PANEL.min(m - first);
+        let panel = Strided::plain(a).from_row(first);
+        let out = &mut c.as_mut_slice()[first * m + first..];
+        let out = StridedMut { data: out, rows: m - first, cols, col_stride: m };
+        gemm(T::one(), panel, Strided { rows: cols, ..panel }.transpose(), T::one(), out);
     }
-    let (rows, cols) = (c.rows(), c.cols());
-    let mut c = DMatrixViewMut::from_slice_with_strides_mut(c.as_mut_slice(), rows, cols, 1, rows);
-    c.gemm(T::one(), &a.view(), &b.view(), T::zero());
 }
 
-fn thin<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, mut c: MatMut<'_, T>) {
-    for (j, c) in c.columns_mut().enumerate() {
-        c.fill(T::zero());
+fn assign<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: MatMut<'_, T>) {
+    gemm(T::one(), a, b, T::zero(), StridedMut::plain(c));
+}
+
+/// C ← α·A·B + β·C; with β = 0 it does not matter what C held.
+fn gemm<T: Scalar>(alpha: T, a: Strided<'_, T>, b: Strided<'_, T>, beta: T, c: StridedMut<'_, T>) {
+    assert_eq!(a.cols, b.rows, "inner dimensions of a product");
+    assert_eq!((a.rows, b.cols), (c.rows, c.cols), "shape of a product");
+    if a.rows.min(a.cols).min(b.cols) <= THIN {
+        return thin(alpha, a, b, beta, c);
+    }
+    let mut c = DMatrixViewMut::from_slice_with_strides_mut(c.data, c.rows, c.cols, 1, c.col_stride);
+    c.gemm(alpha, &a.view(), &b.view(), beta);
+}
+
+fn thin<T: Scalar>(alpha: T, a: Strided<'_, T>, b: Strided<'_, T>, beta: T, c: StridedMut<'_, T>) {
+    for j in 0..c.cols {
+        let c = &mut c.data[j * c.col_stride..][..c.rows];
+        if beta == T::zero() {
+            c.fill(T::zero());
+        } else if beta != T::one() {
+            c.iter_mut().for_each(|c| *c *= beta);
+        }
         for k in 0..a.cols {
-            let factor = b.at(k, j);
+            let factor = alpha * b.at(k, j);
             if a.row_stride == 1 {
                 axpy(factor, &a.data[k * a.col_stride..][..a.rows], c);
             } else {

@@ -112,6 +112,12 @@ impl<'a, T> MatMut<'a, T> {
         self.data
     }
 
+    /// All entries, for as long as the matrix was lent.
+    #[inline]
+    pub fn into_mut_slice(self) -> &'a mut [T] {
+        self.data
+    }
+
     /// Column `j`, one example.
     ///
     /// # Panics

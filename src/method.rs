@@ -1,14 +1,18 @@
 //! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
 
-use crate::activation_step::{ActivationStep, ErrorSteps, GaussNewton, Order, Sweeps};
+use crate::activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps};
 use crate::block::Reads;
 use crate::coupling::{Coupling, Multipliers, Penalty};
-use crate::parameter_step::{ParameterStep, Timing};
+use crate::energy::Objective;
+use crate::parallel::guarded;
+use crate::parameter_step::{ParameterStep, Solver, Timing};
 use crate::start::Start;
-use crate::{Optimizer, Result, Scalar};
+use crate::{Error, Optimizer, Result, Scalar};
 
+mod admm;
 mod alm;
 mod backprop_by_sweep;
+mod bcd;
 mod error_based;
 mod incremental;
 mod joint;
@@ -137,21 +141,22 @@ impl<T: Scalar> Method<T> {
             ActivationStep::Sweeps(own) => own.steps = Some(steps),
             ActivationStep::Errors(own) => own.steps = steps,
             ActivationStep::GaussNewton(own) => own.steps = steps,
+            ActivationStep::Exact(own) => own.steps = steps,
         }
         self
     }
 
-    /// The size of an activation step; Gauss–Newton steps have none and stay as they are.
+    /// The size of an activation step; Gauss–Newton and exact steps have none and stay as they are.
     pub fn activation_rate(mut self, rate: f64) -> Self {
         match &mut self.activation {
             ActivationStep::Sweeps(own) => own.rate = rate,
             ActivationStep::Errors(own) => own.rate = rate,
-            ActivationStep::GaussNewton(_) => {}
+            ActivationStep::GaussNewton(_) | ActivationStep::Exact(_) => {}
         }
         self
     }
 
-    /// The rule that moves the activations, at its own learning rate; Gauss–Newton steps become sweeps.
+    /// The rule that moves the activations, at its own learning rate; steps that have none become sweeps.
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         match &mut self.activation {
             ActivationStep::Errors(own) => *own = own.clone().optimizer(optimizer),
@@ -224,7 +229,7 @@ impl<T: Scalar> Method<T> {
         if hidden == 0 {
             return 2 * self.parameter_steps(depth);
         }
-        let ParameterStep { timing, reads, .. } = self.parameter;
+        let (timing, reads) = (self.parameter.timing, self.parameter.reads);
         let relaxation = self.activation.steps(depth) * self.activation.sequential_products(hidden);
         // Persisted activations need no forward pass, unless the parameter step reads it.
         let anchored = self.start == Start::Anchored;
@@ -265,10 +270,63 @@ impl<T: Scalar> Method<T> {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Fails unless the parts of the method fit each other, and the network offers what they ask for.
+    pub(crate) fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
         self.start.validate()?;
         self.activation.validate()?;
-        self.parameter.validate()?;
-        self.coupling.validate()
+        self.parameter.validate::<T>()?;
+        self.coupling.validate()?;
+        let count = objective.layers.len();
+        if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
+            return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
+        }
+        if let ActivationStep::Exact(_) = self.activation {
+            self.check_exact(objective)?;
+        }
+        for (t, layer) in objective.layers.iter().enumerate() {
+            if self.parameter.solver_of(t) != Solver::Optimizer && layer.param_len() > 0 {
+                if guarded("regression", t, || layer.regression().is_none())? {
+                    return Err(Error::Incapable {
+                        layer: t,
+                        name: format!("{layer:?}"),
+                        lacks: "it offers no regression (Layer::regression) for a parameter step by least squares",
+                        methods: "every method whose parameter step is Solver::Optimizer, for this layer at least: joint, mac, \
+                                  alm, predictive_coding, incremental, error_based, local_targets",
+                    });
+                }
+                if !objective.loss(t + 1).0.is_squared_error() {
+                    return Err(Error::Unsupported {
+                        what: "a parameter step by least squares",
+                        why: "it minimises SquaredError; take that as the loss of the layer, or Solver::Optimizer for it",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_exact(&self, objective: &Objective<'_, T>) -> Result<()> {
+        let unsupported = |why| Err(Error::Unsupported { what: "exact activation steps", why });
+        if (1..=objective.layers.len()).any(|t| !objective.loss(t).0.is_squared_error()) {
+            return unsupported("they minimise SquaredError; take that as output loss and as hidden loss");
+        }
+        if self.parameter.reads == Reads::Forward {
+            return unsupported("their parameter step reads stored activations: Reads::Stored");
+        }
+        if self.coupling.multipliers.is_some_and(|multipliers| !multipliers.kept) {
+            return unsupported("their multipliers are kept in the bank: Multipliers::kept");
+        }
+        for (t, layer) in objective.layers.iter().enumerate().skip(1) {
+            if guarded("proximal", t, || layer.proximal().is_none())? {
+                return Err(Error::Incapable {
+                    layer: t,
+                    name: format!("{layer:?}"),
+                    lacks: "it offers no proximal operator (Layer::proximal) for exact activation steps, as a map fused with its \
+                            activation function has none: NetworkBuilder::store_pre_activations makes them two units",
+                    methods: "joint, mac, alm, predictive_coding, incremental, error_based, local_targets",
+                });
+            }
+        }
+        Ok(())
     }
 }

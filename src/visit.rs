@@ -1,6 +1,7 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
-use crate::activation_step::Memory;
+use crate::activation_step::{ActivationStep, Memory};
+use crate::alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
@@ -66,7 +67,8 @@ struct Lane<T> {
     memory: Memory<T>,
     /// λ_t for t = 1 .. T as they will be after this visit.
     multipliers: Vec<Vec<T>>,
-    grads: Vec<Vec<T>>,
+    /// Gradient or moments of every layer.
+    found: Vec<Vec<T>>,
     tally: Tally,
 }
 
@@ -138,10 +140,10 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         let lanes = batch.div_ceil(LANE).max((batch / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
         let width = batch.div_ceil(lanes);
         while self.lanes.len() < lanes {
-            let grads = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
+            let found = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
             let block = Block::new(&net.layers, width);
             let multipliers = vec![Vec::new(); net.depth() - 1];
-            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, grads, tally: Tally::default() });
+            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, found, tally: Tally::default() });
         }
         width
     }
@@ -156,6 +158,11 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         batch: &[usize],
         columns: &mut [Column<'_, T>],
     ) -> Result<Tally> {
+        if let Rule::Decoupled(method) = self.rule
+            && let ActivationStep::Exact(exact) = method.activation
+        {
+            return alternation::visit(net, (method, exact), (self.data, self.metric), self.factor, batch, columns);
+        }
         self.follow_curvature(net, batch.len())?;
         let width = self.cut(net, batch.len());
         let mut columns = columns.chunks_mut(width);
@@ -173,7 +180,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                     lane.load(data, examples);
                     lane.backprop(&net.objective(), metric)
                 })?;
-                follow(net, &jobs, batch.len())?;
+                follow(net, &ParameterStep::new(Reads::Forward), factor, &jobs, batch.len())?;
             }
             Rule::Decoupled(method) => {
                 let rounds = method.parameter_steps(net.depth());
@@ -189,7 +196,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         lane.work(&objective, method, round, rate)?;
                         if round + 1 == rounds { lane.store(method, columns, net.updates + 1) } else { Ok(()) }
                     })?;
-                    follow(net, &jobs, batch.len())?;
+                    follow(net, &method.parameter, factor, &jobs, batch.len())?;
                 }
             }
         }
@@ -199,12 +206,19 @@ impl<'a, T: Scalar> Visitor<'a, T> {
     }
 }
 
-/// One parameter step of every layer along the gradients that the lanes found.
-fn follow<T: Scalar>(net: &mut DecoupledNetwork<T>, jobs: &[Job<'_, '_, T>], examples: usize) -> Result<()> {
-    let grads: Vec<_> = jobs.iter().map(|job| &job.lane.grads[..]).collect();
-    parameter_step::average(&mut net.trained, &grads, examples)?;
+/// One parameter step of every layer from what the lanes found.
+fn follow<T: Scalar>(
+    net: &mut DecoupledNetwork<T>,
+    step: &ParameterStep,
+    factor: T,
+    jobs: &[Job<'_, '_, T>],
+    examples: usize,
+) -> Result<()> {
+    let found: Vec<_> = jobs.iter().map(|job| &job.lane.found[..]).collect();
+    parameter_step::gather(step, &mut net.trained, &found, examples)?;
     net.updates += 1;
-    parameter_step::update(&mut net.trained, &mut net.params, net.updates)
+    let penalties = net.objective().with_factor(factor).penalties();
+    parameter_step::update(step, &mut net.trained, &net.layers, &penalties, &mut net.params, net.updates)
 }
 
 impl<T: Scalar> Lane<T> {
@@ -216,7 +230,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     fn backprop(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
-        backprop::gradients(objective, &mut self.block, &mut self.grads)?;
+        backprop::gradients(objective, &mut self.block, &mut self.found)?;
         self.look(objective, metric)?;
         self.tally.energy = self.tally.forward_loss;
         Ok(())
@@ -236,12 +250,17 @@ impl<T: Scalar> Lane<T> {
         let hidden = 1..self.block.layers();
         let examples = columns.len();
         if let Some(multipliers) = method.coupling.multipliers {
-            hidden.clone().for_each(|t| self.block.multiplier_mut(t).fill(T::zero()));
+            let depth = self.block.layers();
+            for t in hidden.clone().filter(|&t| multipliers.reaches(t, depth)) {
+                self.block.multiplier_mut(t).fill(T::zero());
+            }
             for (i, column) in columns.iter().enumerate().filter(|_| multipliers.kept) {
-                let mut multiplier = &*column.multipliers;
+                let mut kept = &*column.multipliers;
                 for t in hidden.clone() {
-                    let own = part(self.block.multiplier_mut(t), examples, i);
-                    own.copy_from_slice(take(&mut multiplier, own.len()));
+                    let kept = take(&mut kept, self.block.stored(t).rows());
+                    if multipliers.reaches(t, depth) {
+                        part(self.block.multiplier_mut(t), examples, i).copy_from_slice(kept);
+                    }
                 }
             }
         }
@@ -263,7 +282,7 @@ impl<T: Scalar> Lane<T> {
     /// One round: activation steps and parameter gradients, as the method orders them.
     fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize, rate: T) -> Result<()> {
         let steps = method.activation.steps(self.block.layers());
-        let ParameterStep { timing, reads, .. } = method.parameter;
+        let (timing, reads) = (method.parameter.timing, method.parameter.reads);
         // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
         // parameter step reads the forward ones: measure before the last step instead.
         let early = reads == Reads::Forward && round == 0;
@@ -279,14 +298,14 @@ impl<T: Scalar> Lane<T> {
                 if !early && round == 0 {
                     self.measure(objective)?;
                 }
-                parameter_step::gradients(objective, &mut self.block, reads, &mut self.grads)?;
+                parameter_step::look(&method.parameter, objective, &mut self.block, &mut self.found)?;
                 if round == 0 { self.raise(objective, method) } else { Ok(()) }
             }
             Timing::EveryStep => {
                 if round + 1 == steps {
                     self.measure(objective)?;
                 }
-                parameter_step::gradients(objective, &mut self.block, reads, &mut self.grads)?;
+                parameter_step::look(&method.parameter, objective, &mut self.block, &mut self.found)?;
                 if round + 1 == steps {
                     self.raise(objective, method)?;
                 }
@@ -330,8 +349,11 @@ impl<T: Scalar> Lane<T> {
                 if !anchored {
                     put(&mut state, part(&mut self.memory.state[t - 1], examples, i));
                 }
-                if method.coupling.multipliers.is_some_and(|multipliers| multipliers.kept) {
-                    put(&mut multiplier, part(&mut self.multipliers[t - 1], examples, i));
+                if let Some(multipliers) = method.coupling.multipliers.filter(|multipliers| multipliers.kept) {
+                    let own = front(&mut multiplier, self.block.stored(t).rows());
+                    if multipliers.reaches(t, self.block.layers()) {
+                        own.copy_from_slice(part(&mut self.multipliers[t - 1], examples, i));
+                    }
                 }
             }
             let steps = self.memory.steps[i];
@@ -392,9 +414,14 @@ fn take<'a, T>(from: &mut &'a [T], len: usize) -> &'a [T] {
     front
 }
 
+/// The first `len` entries of `to`, which moves on.
+fn front<'a, T>(to: &mut &'a mut [T], len: usize) -> &'a mut [T] {
+    let (front, rest) = std::mem::take(to).split_at_mut(len);
+    *to = rest;
+    front
+}
+
 /// Copies `from` to the front of `to`, which moves on.
 fn put<T: Copy>(to: &mut &mut [T], from: &[T]) {
-    let (front, rest) = std::mem::take(to).split_at_mut(from.len());
-    front.copy_from_slice(from);
-    *to = rest;
+    front(to, from.len()).copy_from_slice(from);
 }

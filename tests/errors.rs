@@ -7,8 +7,9 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, Optimizer, Penalty, Raise, Result, Scalar, Start, Timing, Watch,
+    Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method, Multipliers,
+    NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start, Timing,
+    Watch,
 };
 
 const NAN: f64 = f64::NAN;
@@ -237,7 +238,7 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
         bad.push(config().method(Method::incremental(2, rate)));
         bad.push(config().method(Method::backprop_by_sweep().activation_rate(rate)));
         bad.push(config().method(Method::error_based(2, rate)));
-        bad.push(config().method(Method::alm().multipliers(Multipliers { rate, kept: true })));
+        bad.push(config().method(Method::alm().multipliers(Multipliers { rate, ..Multipliers::kept() })));
     }
     for fraction in [0.0, 2.0, -1.0, NAN] {
         bad.push(config().method(Method::default().stable(fraction)));
@@ -245,6 +246,10 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
     for share in [0.0, 1.0, -1.0, NAN] {
         bad.push(config().method(Method::default().start(Start::Blend(share))));
     }
+    let ridge = |ridge| {
+        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(ridge));
+        Method::new(Start::Anchored, GaussNewton::new(1), step)
+    };
     let raise = Raise::when(Watch::Residual);
     for raise in [
         Raise { factor: 1.0, ..raise },
@@ -258,6 +263,14 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
     }
     bad.push(config().method(Method::default().activation(GaussNewton::new(0))));
     bad.push(config().method(Method::error_based(0, 0.1)));
+    bad.push(config().method(Method::default().activation(Exact { steps: 0, proximal: 0.0 })));
+    for weight in [-1.0, NAN, INF] {
+        bad.push(config().method(Method::default().activation(Exact { steps: 1, proximal: weight })));
+        bad.push(config().method(ridge(Ridge { ridge: weight, ..Ridge::default() })));
+        bad.push(config().method(ridge(Ridge { proximal: weight, ..Ridge::default() })));
+        bad.push(config().method(ridge(Ridge { trust: Some(weight), ..Ridge::default() })));
+        bad.push(config().method(ridge(Ridge { memory: weight, ..Ridge::default() })));
+    }
     for net in [&mut fresh, &mut trained] {
         let before = snapshot(net);
         for config in &bad {
@@ -455,6 +468,13 @@ fn samples() -> Vec<Error> {
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
         error(fit(builder().output_loss(BinaryCrossEntropy))),
+        error(builder::<f64>().dense(2, Activation::Tanh).method(Method::bcd(1.0)).build()),
+        // Sines of one frequency span two dimensions, too few for three weights and a bias.
+        error(fit(DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(Method::new(
+            Start::Anchored,
+            GaussNewton::new(1),
+            ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default())),
+        )))),
         error(fit(builder().bank_limit(10))),
         error(DecoupledNetwork::<f64>::builder(1).dense(1 << 55, Activation::Identity).build()),
         error(fit(builder().optimizer(Sgd::new(1e200)))),

@@ -14,11 +14,11 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "finish", "fit", "warning", "backprop", "diagnostics", "check"], true),
+    (&["visit", "alternation", "finish", "fit", "warning", "backprop", "diagnostics", "check"], true),
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 32] = [
+const ROOT: [(&str, &str); 35] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -36,10 +36,13 @@ const ROOT: [(&str, &str); 32] = [
     ("Sweeps", "activation_step"),
     ("ErrorSteps", "activation_step"),
     ("GaussNewton", "activation_step"),
+    ("Exact", "activation_step"),
     ("Order", "activation_step"),
     ("curvature", "activation_step"),
     ("Timing", "parameter_step"),
     ("ParameterStep", "parameter_step"),
+    ("Ridge", "parameter_step"),
+    ("Solver", "parameter_step"),
     ("Coupling", "coupling"),
     ("Multipliers", "coupling"),
     ("Penalty", "coupling"),

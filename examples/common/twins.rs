@@ -4,7 +4,9 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
 use decoupled::diagnostics::{Decoupling, decoupling};
-use decoupled::{ActivationBank, Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Result, Scores};
+use decoupled::{
+    ActivationBank, Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Refit, Result, Scores,
+};
 
 /// What the last line of an example reports, for one network or as the mean over several.
 #[derive(Clone, Copy, Default)]
@@ -19,7 +21,7 @@ pub(crate) type Pair = (Outcome, Option<Outcome>);
 /// Trains the twin, if there is one, then the network; prints a table with a row for each epoch, or one line.
 pub(crate) fn train(
     mut network: DecoupledNetwork<f32>,
-    twin: Option<DecoupledNetwork<f32>>,
+    twin: Option<(DecoupledNetwork<f32>, FitConfig<'_, f32>)>,
     data: &Dataset<f32>,
     test: &Dataset<f32>,
     config: &FitConfig<'_, f32>,
@@ -28,25 +30,29 @@ pub(crate) fn train(
 ) -> Result<Pair> {
     let config = config.clone().method(method.clone()).validation(test);
     let before = if with_table { Some(how_decoupled(&network, data, method)?) } else { None };
-    let twin = twin.map(|mut twin| twin.fit_backprop(data, &config)).transpose()?;
+    let twin = twin.map(|(mut twin, config)| twin.fit_backprop(data, &config.validation(test))).transpose()?;
     if with_table {
         header(twin.is_some());
     }
     let report = network.fit_observed(data, &config, |epoch| {
         if with_table {
-            row(epoch, twin.as_ref().map(|twin| &twin.epochs[epoch.epoch - 1]));
+            row(epoch, twin.as_ref().and_then(|twin| twin.epochs.get(epoch.epoch - 1)));
         }
         ControlFlow::Continue(())
     })?;
     for warning in &report.warnings {
         println!("warning: {warning}");
     }
+    if let Some(Refit { before, after }) = report.refit {
+        println!("the last layer refitted to the forward pass: training loss {before:.4} → {after:.4}");
+    }
     if let Some(before) = before {
         compare(&before, &how_decoupled(&network, data, method)?);
         let bytes = network.bank().map_or(0, ActivationBank::bytes);
         println!("activation bank: {:.1} MB for {} examples", bytes as f64 / 1e6, data.len());
     }
-    let pair = (Outcome::of(&report), twin.as_ref().map(Outcome::of));
+    let own = Outcome { accuracy: network.evaluate(test)?.score.unwrap_or(f64::NAN), ..Outcome::of(&report) };
+    let pair = (own, twin.as_ref().map(Outcome::of));
     let twin = pair.1.map_or_else(String::new, |twin| format!(", backpropagation {twin}"));
     println!("{}decoupled {}{twin}", if with_table { "\n" } else { "" }, pair.0);
     Ok(pair)

@@ -15,9 +15,21 @@ pub struct Multipliers {
     /// Whether they stay in the bank from visit to visit, one for every hidden activation of every example; otherwise a
     /// visit starts from zeros.
     pub kept: bool,
+    /// Only at the highest hidden activation; the penalties alone hold the others.
+    pub highest_only: bool,
 }
 
 impl Multipliers {
+    /// One for every hidden activation of every example, kept from visit to visit.
+    pub const fn kept() -> Self {
+        Self { rate: 1.0, kept: true, highest_only: false }
+    }
+
+    /// Whether z_t has multipliers, 0 < t < T = `depth`.
+    pub(crate) fn reaches(self, t: usize, depth: usize) -> bool {
+        !self.highest_only || t + 1 == depth
+    }
+
     pub(super) fn validate(self) -> Result<()> {
         require_positive::<f64>("rate of the multipliers", self.rate)
     }

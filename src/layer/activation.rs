@@ -1,4 +1,4 @@
-use super::Layer;
+use super::{Layer, Proximal};
 use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
@@ -360,6 +360,20 @@ impl<T: Scalar> Layer<T> for Elementwise {
                 *g = c * f(x).1;
             });
         }
+    }
+
+    fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        Some(self)
+    }
+}
+
+impl<T: Scalar> Proximal<T> for Elementwise {
+    fn prepare(&self, _params: &[T], _weight: T) -> Result<Vec<T>> {
+        Ok(Vec::new())
+    }
+
+    fn solve(&self, _params: &[T], _prepared: &[T], weight: T, target: MatRef<'_, T>, mut z: MatMut<'_, T>) {
+        self.activation.prox_all(target.as_slice(), z.as_mut_slice(), weight);
     }
 }
 

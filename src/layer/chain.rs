@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::Layer;
+use super::{Change, Layer, Regression};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -189,6 +189,82 @@ impl<T: Scalar> Layer<T> for Chain<T> {
             cotangent = MatRef::new(below, dim, examples);
         }
         first.param_gradient(params, input, cotangent, grad, cache);
+    }
+
+    fn regression(&self) -> Option<&dyn Regression<T>> {
+        let (first, above) = self.layers.split_first()?;
+        first.regression()?;
+        above.iter().all(|layer| layer.param_len() == 0 && layer.proximal().is_some()).then_some(self)
+    }
+}
+
+/// How much the wanted pre-activation of a chain keeps to the present one, beside the wanted output.
+const KEEP: f64 = 0.01;
+
+/// The lowest map by its own regression. What it is to give follows from what the chain is to give, function after function
+/// from the top: the point that best explains it near the present one, [`Proximal`](super::Proximal) with a small weight.
+///
+/// Its methods are called on chains that offer it, by [`Layer::regression`]; another is silent.
+impl<T: Scalar> Regression<T> for Chain<T> {
+    fn pre_activation_dim(&self) -> usize {
+        self.affine().map_or(0, |affine| affine.pre_activation_dim())
+    }
+
+    fn moments_len(&self) -> usize {
+        self.affine().map_or(0, |affine| affine.moments_len())
+    }
+
+    fn pre_activation(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        target: MatRef<'_, T>,
+        mut out: MatMut<'_, T>,
+    ) -> Result<()> {
+        let examples = input.cols();
+        // What every map gives at present, from the lowest up.
+        let mut outputs: Vec<Vec<T>> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let own = if outputs.is_empty() { params } else { &[] };
+            let below = outputs.last().map_or(input, |below| MatRef::new(below, layer.input_dim(), examples));
+            let mut output = vec![T::zero(); layer.output_dim() * examples];
+            let mut cache = vec![T::zero(); layer.cache_len(examples)];
+            layer.forward(own, below, MatMut::new(&mut output, layer.output_dim(), examples), &mut cache);
+            outputs.push(output);
+        }
+        let mut wanted = target.as_slice().to_vec();
+        for (layer, mut near) in self.layers.iter().skip(1).zip(outputs).rev() {
+            let Some(proximal) = layer.proximal() else { continue };
+            let prepared = proximal.prepare(&[], T::of(KEEP))?;
+            let target = MatRef::new(&wanted, layer.output_dim(), examples);
+            let z = MatMut::new(&mut near, layer.input_dim(), examples);
+            proximal.solve(&[], &prepared, T::of(KEEP), target, z);
+            wanted = near;
+        }
+        out.as_mut_slice().copy_from_slice(&wanted);
+        Ok(())
+    }
+
+    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]) {
+        if let Some(affine) = self.affine() {
+            affine.accumulate(input, pre_activation, moments);
+        }
+    }
+
+    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T]) -> Result<()> {
+        self.affine().map_or(Ok(()), |affine| affine.solve(moments, ridge, proximal, params))
+    }
+
+    fn change(&self, moments: &[T], before: &[T], after: &[T]) -> Change {
+        let none = Change { squared: 0.0, spread: 0.0 };
+        self.affine().map_or(none, |affine| affine.change(moments, before, after))
+    }
+}
+
+impl<T: Scalar> Chain<T> {
+    /// The map that regression serves.
+    fn affine(&self) -> Option<&dyn Regression<T>> {
+        self.layers.first().and_then(|layer| layer.regression())
     }
 }
 

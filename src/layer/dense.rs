@@ -1,10 +1,12 @@
 use rand::Rng;
 
-use super::{Init, Layer};
+use super::{Change, Init, Layer, Proximal, Regression};
 use crate::{
-    MatMut, MatRef, Result, Scalar,
+    Error, MatMut, MatRef, Result, Scalar,
     error::require,
-    linalg::{axpy, matmul, matmul_nt, matmul_tn},
+    linalg::{
+        Cholesky, add_gram, add_matmul, add_matmul_nt, axpy, matmul, matmul_nt, matmul_tn, norm_squared, sum_zip,
+    },
 };
 
 /// The affine map
@@ -146,6 +148,176 @@ impl<T: Scalar> Layer<T> for Dense {
             }
         }
     }
+
+    fn regression(&self) -> Option<&dyn Regression<T>> {
+        Some(self)
+    }
+
+    fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        Some(self)
+    }
+}
+
+/// The moments of a [`Dense`] layer over its examples (z, u), lent from one slice in this order, with m inputs and p outputs.
+struct Moments<S> {
+    /// Σ z·zᵀ, `m × m`, on and below the diagonal.
+    gram: S,
+    /// Σ z, m.
+    inputs: S,
+    /// Number of examples, 1.
+    count: S,
+    /// Σ u·[zᵀ 1], `p × (m + 1)`.
+    cross: S,
+}
+
+impl Dense {
+    const fn moments_len(&self) -> usize {
+        self.input * self.input + self.input + 1 + self.output * (self.input + 1)
+    }
+
+    fn moments<'a, T>(&self, all: &'a [T]) -> Moments<&'a [T]> {
+        let (gram, rest) = all.split_at(self.input * self.input);
+        let (inputs, rest) = rest.split_at(self.input);
+        let (count, cross) = rest.split_at(1);
+        Moments { gram, inputs, count, cross }
+    }
+
+    fn moments_mut<'a, T>(&self, all: &'a mut [T]) -> Moments<&'a mut [T]> {
+        let (gram, rest) = all.split_at_mut(self.input * self.input);
+        let (inputs, rest) = rest.split_at_mut(self.input);
+        let (count, cross) = rest.split_at_mut(1);
+        Moments { gram, inputs, count, cross }
+    }
+}
+
+/// θ = [W b] solves θ·(G + D) = C + proximal·θ_old: G the Gram matrix of z with a row of ones below it, if there is a bias, C
+/// that of u with it, D diagonal with ridge + proximal, for b proximal alone.
+///
+/// It is the parameter step of block coordinate descent (Zeng et al. 2019, *Global convergence of block coordinate descent in
+/// deep learning*, arXiv 1803.00225), but for the bias, which is found together with the weights and not after them.
+impl<T: Scalar> Regression<T> for Dense {
+    fn pre_activation_dim(&self) -> usize {
+        self.output
+    }
+
+    fn moments_len(&self) -> usize {
+        self.moments_len()
+    }
+
+    fn pre_activation(
+        &self,
+        _params: &[T],
+        _input: MatRef<'_, T>,
+        target: MatRef<'_, T>,
+        mut out: MatMut<'_, T>,
+    ) -> Result<()> {
+        out.as_mut_slice().copy_from_slice(target.as_slice());
+        Ok(())
+    }
+
+    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]) {
+        let Moments { gram, inputs, count, cross } = self.moments_mut(moments);
+        add_gram(input, MatMut::new(gram, self.input, self.input));
+        input.columns().for_each(|z| axpy(T::one(), z, inputs));
+        count[0] += T::of(input.cols() as f64);
+        let (weights, bias) = cross.split_at_mut(self.weights_len());
+        add_matmul_nt(pre_activation, input, MatMut::new(weights, self.output, self.input));
+        pre_activation.columns().for_each(|u| axpy(T::one(), u, bias));
+    }
+
+    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T]) -> Result<()> {
+        let Moments { gram, inputs, count, cross } = self.moments(moments);
+        let (m, size) = (self.input, self.input + usize::from(self.bias.is_some()));
+        let mut normal = vec![0.0; size * size];
+        for (j, column) in normal.chunks_exact_mut(size).enumerate() {
+            if j == m {
+                column[m] = (count[0] + proximal).to_f64();
+                continue;
+            }
+            for (entry, &value) in column[j..].iter_mut().zip(&gram[j * m + j..(j + 1) * m]) {
+                *entry = value.to_f64();
+            }
+            column[j] += ridge.to_f64() + proximal.to_f64();
+            if let Some(last) = column.get_mut(m) {
+                *last = inputs[j].to_f64();
+            }
+        }
+        // The moments have been rounded in T: a pivot below that is noise.
+        let factor = factor::<T>(normal, size, "the parameters", "the ridge or the proximal weight of the parameters")?;
+        let sums = cross.iter().zip(&*params).map(|(&c, &old)| c.to_f64() + proximal.to_f64() * old.to_f64());
+        let mut solution: Vec<f64> = sums.collect();
+        factor.solve_right(&mut solution, self.output);
+        params.iter_mut().zip(solution).for_each(|(p, s)| *p = T::of(s));
+        Ok(())
+    }
+
+    fn change(&self, moments: &[T], before: &[T], after: &[T]) -> Change {
+        let Moments { gram, inputs, count, .. } = self.moments(moments);
+        let (m, p, n) = (self.input, self.output, count[0].to_f64());
+        let mean: Vec<f64> = inputs.iter().map(|&z| z.to_f64() / n).collect();
+        let mut covariance = vec![0.0; m * m];
+        for j in 0..m {
+            for i in j..m {
+                let entry = gram[i + j * m].to_f64() / n - mean[i] * mean[j];
+                (covariance[i + j * m], covariance[j + i * m]) = (entry, entry);
+            }
+        }
+        let mut image = vec![0.0; p * m];
+        let mut spread = |weights: &[f64]| {
+            let covariance = MatRef::new(&covariance, m, m);
+            matmul(MatRef::new(weights, p, m), covariance, MatMut::new(&mut image, p, m));
+            // The trace of W·cov·Wᵀ; rounding may leave it below zero.
+            sum_zip(weights, &image, |w, i| w * i).max(0.0)
+        };
+        let old: Vec<f64> = before.iter().map(|b| b.to_f64()).collect();
+        let step: Vec<f64> = after.iter().zip(&old).map(|(a, b)| a.to_f64() - b).collect();
+        let (weights, bias) = step.split_at(self.weights_len());
+        let mut shift = vec![0.0; p];
+        matmul(MatRef::new(weights, p, m), MatRef::new(&mean, m, 1), MatMut::new(&mut shift, p, 1));
+        if self.bias.is_some() {
+            axpy(1.0, bias, &mut shift);
+        }
+        Change { squared: spread(weights) + norm_squared(&shift), spread: spread(&old[..self.weights_len()]) }
+    }
+}
+
+/// z = near + K·(target − W·near − b) with K = Wᵀ(W·Wᵀ + weight·I)⁻¹ = (Wᵀ·W + weight·I)⁻¹Wᵀ, `input × output`; of the
+/// two matrices to be inverted, the smaller.
+impl<T: Scalar> Proximal<T> for Dense {
+    fn prepare(&self, params: &[T], weight: T) -> Result<Vec<T>> {
+        let (m, p) = (self.input, self.output);
+        let w: Vec<f64> = params[..self.weights_len()].iter().map(|w| w.to_f64()).collect();
+        let transposed: Vec<f64> = (0..m * p).map(|e| w[e / m + (e % m) * p]).collect();
+        let size = m.min(p);
+        let mut normal = vec![0.0; size * size];
+        let smaller = if m < p { MatRef::new(&transposed, m, p) } else { MatRef::new(&w, p, m) };
+        add_gram(smaller, MatMut::new(&mut normal, size, size));
+        normal.iter_mut().step_by(size + 1).for_each(|d| *d += weight.to_f64());
+        let factor = factor::<f64>(normal, size, "the stored input", "the penalty of the activations below it")?;
+        if m < p {
+            // Kᵀ = W·(Wᵀ·W + weight·I)⁻¹, `output × input`.
+            let mut k = w;
+            factor.solve_right(&mut k, p);
+            return Ok((0..m * p).map(|e| T::of(k[e / m + (e % m) * p])).collect());
+        }
+        let mut k = transposed;
+        factor.solve_right(&mut k, m);
+        Ok(k.into_iter().map(T::of).collect())
+    }
+
+    fn solve(&self, params: &[T], prepared: &[T], _weight: T, target: MatRef<'_, T>, mut z: MatMut<'_, T>) {
+        let mut residual = vec![T::zero(); target.as_slice().len()];
+        self.forward(params, z.as_ref(), MatMut::new(&mut residual, self.output, target.cols()), &mut []);
+        residual.iter_mut().zip(target.as_slice()).for_each(|(r, &t)| *r = t - *r);
+        let residual = MatRef::new(&residual, self.output, target.cols());
+        add_matmul(MatRef::new(prepared, self.input, self.output), residual, z.reborrow());
+    }
+}
+
+/// The factor of a matrix whose entries were computed in the precision of T.
+fn factor<T: Scalar>(matrix: Vec<f64>, size: usize, what: &'static str, raise: &'static str) -> Result<Cholesky> {
+    let refused = |row| Error::NotPositiveDefinite { what, layer: 0, row, size, raise };
+    Cholesky::new(matrix, size, T::default_epsilon().to_f64()).map_err(refused)
 }
 
 #[cfg(test)]

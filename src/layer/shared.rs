@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::Layer;
+use super::{Layer, Proximal, Regression};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -63,5 +63,13 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         cache: &mut [T],
     ) {
         (**self).param_gradient(params, input, cotangent, grad, cache);
+    }
+
+    fn regression(&self) -> Option<&dyn Regression<T>> {
+        (**self).regression()
+    }
+
+    fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        (**self).proximal()
     }
 }

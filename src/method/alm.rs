@@ -13,7 +13,6 @@ impl<T: Scalar> Method<T> {
     /// which departs from this in taking many activation steps a visit and keeping no multiplier after it.
     pub fn alm() -> Self {
         let sweep = Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty();
-        Self::new(Start::Anchored, sweep, ParameterStep::new(Reads::Forward))
-            .multipliers(Multipliers { rate: 1.0, kept: true })
+        Self::new(Start::Anchored, sweep, ParameterStep::new(Reads::Forward)).multipliers(Multipliers::kept())
     }
 }

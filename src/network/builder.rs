@@ -26,6 +26,7 @@ pub struct NetworkBuilder<T: Scalar> {
     optimizer: Arc<dyn Optimizer<T>>,
     layer_optimizers: Vec<(usize, Arc<dyn Optimizer<T>>)>,
     method: Method<T>,
+    store_pre_activations: bool,
     seed: u64,
     threads: usize,
     bank_limit: usize,
@@ -43,6 +44,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             optimizer: Arc::new(Adam::new(1e-3)),
             layer_optimizers: Vec::new(),
             method: Method::default(),
+            store_pre_activations: false,
             seed: 0,
             threads: available(),
             bank_limit: 8 << 30,
@@ -76,12 +78,20 @@ impl<T: Scalar> NetworkBuilder<T> {
         self.dense_with(units, activation, init)
     }
 
+    /// From here on [`dense`](Self::dense) adds two units, the map and the activation function, so that the bank stores what is
+    /// between them as well. Exact activation steps, as in [`Method::bcd`], need it.
+    pub fn store_pre_activations(mut self) -> Self {
+        self.store_pre_activations = true;
+        self
+    }
+
     /// [`dense`](Self::dense) with weights from this initialiser.
     pub fn dense_with(self, units: usize, activation: Activation, init: Init) -> Self {
         let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
         let dense = Dense::new(below, units).init(init);
         match activation {
             Activation::Identity => self.layer(dense),
+            _ if self.store_pre_activations => self.layer(dense).layer(Elementwise::new(units, activation)),
             _ => self.layer(Chain::new().then(dense).then(Elementwise::new(units, activation))),
         }
     }
@@ -152,7 +162,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// # Errors
     /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that make no circuit,
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
-    ///   not exist, [`Error::Unsupported`] for a hidden loss that cannot be one,
+    ///   not exist, [`Error::Unsupported`] for a hidden loss that cannot be one, or that the method cannot do with,
+    /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
     /// * [`Error::ThreadPool`] when the system gives no threads.
@@ -180,7 +191,6 @@ impl<T: Scalar> NetworkBuilder<T> {
         for penalty in penalties.iter().chain([&self.penalty]) {
             error::require_positive::<T>("penalty", *penalty)?;
         }
-        self.method.validate()?;
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
         let mut optimizers = vec![self.optimizer; depth];
@@ -197,14 +207,14 @@ impl<T: Scalar> NetworkBuilder<T> {
             let len = guarded("param_len", t, || layer.param_len())?;
             let state = guarded("the optimizer", t, || optimizer.slots())?.saturating_mul(len);
             let zeros = |len| filled("the parameters of a layer", len, T::zero());
-            trained.push(Trained { state: zeros(state)?, gradient: zeros(len)?, optimizer });
+            trained.push(Trained { state: zeros(state)?, gradient: zeros(len)?, moments: Vec::new(), optimizer });
             let mut theta = zeros(len)?;
             let mut rng = stream(self.seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(&**layer, t, &theta)?;
             params.push(theta);
         }
-        Ok(DecoupledNetwork {
+        let network = DecoupledNetwork {
             trained,
             hidden: hidden.collect(),
             layers: self.layers,
@@ -216,7 +226,9 @@ impl<T: Scalar> NetworkBuilder<T> {
             updates: 0,
             epochs: 0,
             pool: Arc::new(Pool::new(self.threads)?),
-        })
+        };
+        network.method.check(&network.objective())?;
+        Ok(network)
     }
 
     fn check_circuit(&self) -> Result<()> {

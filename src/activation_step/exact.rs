@@ -1,0 +1,106 @@
+use crate::block::{Block, Reads};
+use crate::energy::Objective;
+use crate::error::{require, require_non_negative};
+use crate::parallel::guarded;
+use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
+
+/// Block coordinate descent: the activations of one layer at a time are set to the exact minimum of the energy over them, from the
+/// output to the input,
+///
+/// ```text
+/// z_t ← argmin_z  (μ_t/2)‖z − ẑ_t‖² + (μ_{t+1}/2)‖z_{t+1} − f(z; θ_t)‖² + (α/2)‖z − z_t‖²
+/// ```
+///
+/// for squared errors and layers that offer [`Proximal`](crate::layer::Proximal): affine maps and activation functions as units of
+/// their own. With [`Timing::EveryStep`](crate::Timing::EveryStep) each θ_t moves right before z_t; otherwise all follow once
+/// the sweeps are done. Either way the energy never rises, and a batch may be all examples at once: only the bank holds all layers of
+/// all examples.
+///
+/// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exact {
+    /// Sweeps over all layers in a visit.
+    pub steps: usize,
+    /// α, the weight of what keeps an activation near where it was, for activations that feed a layer without parameters;
+    /// the others are held by the affine map above them.
+    pub proximal: f64,
+}
+
+impl Exact {
+    pub(super) fn validate(&self) -> Result<()> {
+        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
+        require_non_negative::<f64>("proximal weight of the activations", self.proximal)
+    }
+
+    /// α for the activations that feed this layer.
+    fn stays<T: Scalar>(&self, layer: &dyn Layer<T>) -> T {
+        if layer.param_len() == 0 { T::of(self.proximal) } else { T::zero() }
+    }
+
+    /// What all examples share of the minimum over the input of `layer`, whose own term has the weight `above` and that of its
+    /// input's prediction the weight `below`.
+    ///
+    /// # Errors
+    /// As [`Proximal::prepare`](crate::layer::Proximal::prepare).
+    pub(crate) fn prepare<T: Scalar>(
+        &self,
+        layer: &dyn Layer<T>,
+        params: &[T],
+        (below, above): (T, T),
+    ) -> Result<Shared<T>> {
+        let proximal = self.stays(layer);
+        let weight = (below + proximal) / above;
+        let prepared = layer.proximal().map_or(Ok(Vec::new()), |layer| layer.prepare(params, weight))?;
+        Ok(Shared { prepared, weight, stay: proximal / (below + proximal) })
+    }
+
+    /// One sweep over the hidden layers of a block.
+    pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+        for t in (1..block.layers()).rev() {
+            let (layer, params) = (&*objective.layers[t], &objective.params[t][..]);
+            let weights = (objective.loss(t).1, objective.loss(t + 1).1);
+            let shared = guarded("prepare", t, || self.prepare(layer, params, weights))?.map_err(|e| e.at_layer(t))?;
+            block.evaluate(objective.layers, objective.params, t - 1, Reads::Stored)?;
+            let mut z = block.prediction(t - 1, Reads::Stored).as_slice().to_vec();
+            let mut target = block.stored(t + 1).as_slice().to_vec();
+            for (at, values, weight) in [(t, &mut z, -weights.0), (t + 1, &mut target, weights.1)] {
+                if let Some(multiplier) = block.multiplier(at) {
+                    linalg::axpy(T::one() / weight, multiplier.as_slice(), values);
+                }
+            }
+            let target = MatRef::new(&target, block.stored(t + 1).rows(), block.examples());
+            guarded("solve", t, || shared.minimise(layer, params, block.stored(t), target, &mut z))?;
+            block.stored_mut(t).copy_from_slice(&z);
+        }
+        Ok(())
+    }
+}
+
+/// What all examples share of a block's minimum.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    prepared: Vec<T>,
+    /// The weight on the point that z is to stay near, in units of the weight of the term above.
+    weight: T,
+    /// How much of that point is the present z; the rest is the prediction.
+    stay: T,
+}
+
+impl<T: Scalar> Shared<T> {
+    /// z is the prediction before, and the minimum after; `old` is the present activation.
+    pub(crate) fn minimise(
+        &self,
+        layer: &dyn Layer<T>,
+        params: &[T],
+        old: MatRef<'_, T>,
+        target: MatRef<'_, T>,
+        z: &mut [T],
+    ) {
+        if self.stay > T::zero() {
+            z.iter_mut().zip(old.as_slice()).for_each(|(z, &old)| *z += self.stay * (old - *z));
+        }
+        if let Some(layer) = layer.proximal() {
+            layer.solve(params, &self.prepared, self.weight, target, MatMut::new(z, old.rows(), old.cols()));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+use crate::error::{require, require_non_negative, require_positive};
+use crate::layer::{Change, Regression};
+use crate::{Result, Scalar};
+
+/// Least squares from the input of a layer to its pre-activation target:
+///
+/// ```text
+/// argmin_θ  ½ Σ‖u − W·z − b‖² + (ridge/2μ)‖W‖² + (proximal/2μ)‖θ − θ_old‖²
+/// ```
+///
+/// over the examples of a visit, and with [`memory`](Self::memory) over those of earlier visits; μ is the weight of the layer's
+/// term in the objective, so that the whole is that term's minimum, with the two penalties beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ridge {
+    /// Weight of ½‖W‖².
+    pub ridge: f64,
+    /// Weight of ½‖θ − θ_old‖².
+    pub proximal: f64,
+    /// What the sums over examples keep of those of the visit before, 0 ≤ memory < 1: a mini-batch alone says too little.
+    pub memory: f64,
+    /// The largest change of the layer's pre-activations, relative to their spread, root mean square over the examples.
+    pub trust: Option<f64>,
+}
+
+impl Ridge {
+    pub(crate) fn validate<T: Scalar>(&self) -> Result<()> {
+        require_non_negative::<T>("ridge", self.ridge)?;
+        require_non_negative::<T>("proximal weight of the parameters", self.proximal)?;
+        require((0.0..1.0).contains(&self.memory), "memory of a ridge regression", "in [0, 1)", self.memory)?;
+        self.trust.map_or(Ok(()), |trust| require_positive::<T>("trust region", trust))
+    }
+
+    /// One parameter step of a layer whose term in the objective has the weight `penalty`.
+    ///
+    /// A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
+    ///
+    /// # Errors
+    /// As [`Regression::solve`].
+    pub(crate) fn step<T: Scalar>(
+        &self,
+        layer: &dyn Regression<T>,
+        moments: &[T],
+        penalty: T,
+        params: &mut [T],
+    ) -> Result<()> {
+        let (ridge, proximal) = (T::of(self.ridge) / penalty, T::of(self.proximal) / penalty);
+        let Some(trust) = self.trust else { return layer.solve(moments, ridge, proximal, params) };
+        let before = params.to_vec();
+        layer.solve(moments, ridge, proximal, params)?;
+        let Change { squared, spread } = layer.change(moments, &before, params);
+        let most = trust * trust * spread;
+        // Without a spread every example looks alike, and there is nothing to measure by.
+        if squared > most && most > 0.0 {
+            let share = T::of((most / squared).sqrt());
+            params.iter_mut().zip(before).for_each(|(now, before)| *now = before + (*now - before) * share);
+        }
+        Ok(())
+    }
+}

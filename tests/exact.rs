@@ -1,0 +1,391 @@
+//! Closed forms against minimisers that are not: normal equations by another road, brute force, and the energy itself.
+
+use decoupled::data::Examples;
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Proximal, Regression};
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::nalgebra::{DMatrix, DVector};
+use decoupled::optimizer::Sgd;
+use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Multipliers,
+    NetworkBuilder, ParameterStep, Reads, Ridge, Solver, Start, Timing,
+};
+
+type Matrix = DMatrix<f64>;
+
+fn rng(seed: u64) -> ChaCha12Rng {
+    ChaCha12Rng::seed_from_u64(seed)
+}
+
+fn uniform(rng: &mut ChaCha12Rng, n: usize, bound: f64) -> Vec<f64> {
+    (0..n).map(|_| bound * (2.0 * rng.random::<f64>() - 1.0)).collect()
+}
+
+fn view(m: &Matrix) -> MatRef<'_, f64> {
+    MatRef::new(m.as_slice(), m.nrows(), m.ncols())
+}
+
+fn random(rng: &mut ChaCha12Rng, rows: usize, cols: usize) -> Matrix {
+    Matrix::from_vec(rows, cols, uniform(rng, rows * cols, 1.0))
+}
+
+#[track_caller]
+fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{f} instead of {e}");
+    }
+}
+
+/// The minimum of a quadratic that is only known by its values: gradient and Hessian by differences, exact for a quadratic, then
+/// one elimination.
+fn minimum(start: &[f64], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let n = start.len();
+    let at = |moves: &[(usize, f64)]| {
+        let mut x = start.to_vec();
+        moves.iter().for_each(|&(i, h)| x[i] += h);
+        value(&x)
+    };
+    let h = 0.5;
+    let gradient = DVector::from_fn(n, |i, _| (at(&[(i, h)]) - at(&[(i, -h)])) / (2.0 * h));
+    let hessian = Matrix::from_fn(n, n, |i, j| {
+        (at(&[(i, h), (j, h)]) - at(&[(i, h), (j, -h)]) - at(&[(i, -h), (j, h)]) + at(&[(i, -h), (j, -h)]))
+            / (4.0 * h * h)
+    });
+    let step = hessian.lu().solve(&gradient).unwrap();
+    start.iter().zip(step.iter()).map(|(x, s)| x - s).collect()
+}
+
+fn dense(inputs: usize, outputs: usize, bias: bool) -> Dense {
+    let layer = Dense::new(inputs, outputs);
+    if bias { layer } else { layer.without_bias() }
+}
+
+fn apply(layer: &dyn Layer<f64>, params: &[f64], z: &Matrix) -> Matrix {
+    let mut out = Matrix::zeros(layer.output_dim(), z.ncols());
+    let (rows, cols) = out.shape();
+    let mut cache = vec![f64::NAN; layer.cache_len(cols)];
+    layer.forward(params, view(z), MatMut::new(out.as_mut_slice(), rows, cols), &mut cache);
+    out
+}
+
+#[test]
+fn the_input_that_best_explains_an_output_of_a_dense_layer_is_the_minimum_of_the_quadratic() {
+    let mut rng = rng(1);
+    // Wide, tall and square; the smaller of two matrices is inverted.
+    for (inputs, outputs) in [(1, 1), (3, 5), (5, 3), (6, 6), (7, 1), (1, 7)] {
+        for bias in [true, false] {
+            for weight in [1e-3, 0.7, 50.0] {
+                let layer = dense(inputs, outputs, bias);
+                let params = uniform(&mut rng, layer.param_len(), 1.0);
+                let (near, target) = (random(&mut rng, inputs, 1), random(&mut rng, outputs, 1));
+                let value = |z: &[f64]| {
+                    let z = Matrix::from_column_slice(inputs, 1, z);
+                    0.5 * (&target - apply(&layer, &params, &z)).norm_squared()
+                        + 0.5 * weight * (&z - &near).norm_squared()
+                };
+                let expected = minimum(near.as_slice(), value);
+                let prepared = Proximal::<f64>::prepare(&layer, &params, weight).unwrap();
+                // Beside other examples.
+                let mut z = Matrix::from_columns(&[near.column(0), random(&mut rng, inputs, 1).column(0)]);
+                let targets = Matrix::from_columns(&[target.column(0), random(&mut rng, outputs, 1).column(0)]);
+                let out = MatMut::new(z.as_mut_slice(), inputs, 2);
+                Proximal::solve(&layer, &params, &prepared, weight, view(&targets), out);
+                close(z.column(0).as_slice(), &expected, 1e-8);
+            }
+        }
+    }
+}
+
+#[test]
+fn regression_finds_the_minimum_of_the_penalised_squares() {
+    let mut rng = rng(2);
+    for (inputs, outputs, examples) in [(1, 1, 3), (3, 2, 10), (4, 3, 2)] {
+        for bias in [true, false] {
+            for (ridge, proximal) in [(0.3, 0.0), (0.0, 2.0), (0.5, 0.1)] {
+                let layer = dense(inputs, outputs, bias);
+                let old = uniform(&mut rng, layer.param_len(), 1.0);
+                let (z, u) = (random(&mut rng, inputs, examples), random(&mut rng, outputs, examples));
+                let value = |params: &[f64]| {
+                    let weights: f64 = params[..inputs * outputs].iter().map(|w| w * w).sum();
+                    let moved: f64 = params.iter().zip(&old).map(|(p, o)| (p - o) * (p - o)).sum();
+                    0.5 * (&u - apply(&layer, params, &z)).norm_squared()
+                        + 0.5 * ridge * weights
+                        + 0.5 * proximal * moved
+                };
+                let lacks_bias_penalty = bias && proximal == 0.0 && examples <= inputs;
+                let mut moments = vec![0.0; Regression::<f64>::moments_len(&layer)];
+                // In two parts.
+                let split = examples / 2;
+                for part in [0..split, split..examples] {
+                    let take = |m: &Matrix| m.columns(part.start, part.len()).into_owned();
+                    Regression::accumulate(&layer, view(&take(&z)), view(&take(&u)), &mut moments);
+                }
+                let mut found = old.clone();
+                Regression::solve(&layer, &moments, ridge, proximal, &mut found).unwrap();
+                if !lacks_bias_penalty {
+                    close(&found, &minimum(&old, value), 1e-8);
+                }
+                // What a trust region measures.
+                let change = Regression::change(&layer, &moments, &old, &found);
+                let (before, after) = (apply(&layer, &old, &z), apply(&layer, &found, &z));
+                let squared = (&after - &before).norm_squared() / examples as f64;
+                let mean = before.column_mean();
+                let spread: f64 =
+                    before.column_iter().map(|c| (c - &mean).norm_squared()).sum::<f64>() / examples as f64;
+                close(&[change.squared, change.spread], &[squared, spread], 1e-10);
+            }
+        }
+    }
+}
+
+#[test]
+fn too_few_examples_without_a_penalty_have_no_single_answer() {
+    let layer = Dense::new(4, 2);
+    let mut rng = rng(3);
+    let mut moments = vec![0.0; Regression::<f64>::moments_len(&layer)];
+    let (z, u) = (random(&mut rng, 4, 2), random(&mut rng, 2, 2));
+    Regression::accumulate(&layer, view(&z), view(&u), &mut moments);
+    let mut params = vec![0.25; layer.param_len()];
+    let refused = Regression::solve(&layer, &moments, 0.0, 0.0, &mut params);
+    assert!(matches!(refused, Err(Error::NotPositiveDefinite { size: 5, .. })), "{refused:?}");
+    assert!(params.iter().all(|p| *p == 0.25));
+}
+
+/// What a chain wants of its map is a pre-activation that explains the target better, and moves little where it does already.
+#[test]
+fn the_wanted_pre_activation_of_a_chain_is_the_proximal_point_of_its_activation() {
+    let mut rng = rng(4);
+    for activation in [Activation::Relu, Activation::Tanh, Activation::Sigmoid, Activation::HardTanh] {
+        let chain = Chain::new().then(Dense::new(3, 2)).then(Elementwise::new(2, activation));
+        let params = uniform(&mut rng, 8, 1.0);
+        let (z, target) = (random(&mut rng, 3, 6), random(&mut rng, 2, 6));
+        let regression = Layer::<f64>::regression(&chain).unwrap();
+        let mut wanted = Matrix::zeros(2, 6);
+        regression.pre_activation(&params, view(&z), view(&target), MatMut::new(wanted.as_mut_slice(), 2, 6)).unwrap();
+        let now = apply(&Dense::new(3, 2), &params, &z);
+        for ((&wanted, &now), &target) in wanted.iter().zip(now.iter()).zip(target.iter()) {
+            let value = |u: f64| 0.5 * (target - activation.value(u)).powi(2) + 0.005 * (u - now).powi(2);
+            let best = (-4000..=4000).map(|i| value(0.01 * f64::from(i))).fold(f64::INFINITY, f64::min);
+            assert!(value(wanted) <= best + 1e-9, "{activation:?}: {} against {best}", value(wanted));
+        }
+    }
+    let open = Chain::<f64>::new().then(Dense::new(3, 2)).then(Dense::new(2, 2));
+    assert!(open.regression().is_none() && open.proximal().is_none());
+}
+
+fn split(widths: &[usize], activation: Activation, seed: u64) -> NetworkBuilder<f64> {
+    let last = widths.len() - 1;
+    let builder = DecoupledNetwork::builder(widths[0]).store_pre_activations().seed(seed).threads(1);
+    widths.iter().enumerate().skip(1).fold(builder, |builder, (t, &width)| {
+        let activation = if t == last { Activation::Identity } else { activation };
+        builder.dense_with(width, activation, Init::glorot_normal())
+    })
+}
+
+fn regression_data(rng: &mut ChaCha12Rng, n: usize, inputs: usize, outputs: usize) -> Dataset<f64> {
+    let mut table = |width| Examples::from_row_slice(&uniform(rng, n * width, 1.0), n, width).unwrap();
+    Dataset::regression(table(inputs), table(outputs)).unwrap()
+}
+
+/// Every block of Z, one at a time, against the energy as a function of that block.
+#[test]
+fn an_exact_step_is_the_minimum_over_each_block_and_never_raises_the_energy() {
+    let mut rng = rng(5);
+    let activations =
+        [Activation::LeakyRelu(0.1), Activation::Relu, Activation::Tanh, Activation::Sign, Activation::HardTanh];
+    for case in 0..20 {
+        let activation = activations[case % 5];
+        let builder = split(&[3, 4, 2], activation, case as u64).penalty([0.3, 1.0, 4.0][case % 3]);
+        let net = builder.build().unwrap();
+        let objective = net.objective();
+        let mut block = objective.block(1);
+        for t in 0..=net.depth() {
+            let z = uniform(&mut rng, block.stored(t).rows(), 1.0);
+            block.stored_mut(t).copy_from_slice(&z);
+        }
+        if case % 2 == 1 {
+            let multiplier = uniform(&mut rng, 4, 0.5);
+            block.multiplier_mut(2).copy_from_slice(&multiplier);
+        }
+        let before = objective.energy(&mut block).unwrap();
+        let start = block.clone();
+        let method =
+            Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, ParameterStep::new(Reads::Stored));
+        method.activation_step().relax(&objective, &mut block).unwrap();
+        let after = objective.energy(&mut block).unwrap();
+        assert!(after <= before * (1.0 + 1e-12), "{activation:?}: {before} to {after}");
+        // z_2 came first, so it is the best one with z_1 as it was before.
+        let mut trial = start.clone();
+        trial.stored_mut(2).copy_from_slice(block.stored(2).as_slice());
+        let value = |z: &[f64]| {
+            let mut trial = trial.clone();
+            trial.stored_mut(2).copy_from_slice(z);
+            objective.energy(&mut trial).unwrap()
+        };
+        close(block.stored(2).as_slice(), &minimum(start.stored(2).as_slice(), value), 1e-8);
+        let found = objective.energy(&mut trial).unwrap();
+        // z_1, below the activation function, has no worse rival nearby or far away.
+        for _ in 0..200 {
+            let mut rival = block.clone();
+            let bound = [0.01, 0.3, 3.0][rng.random_range(0..3)];
+            let step = uniform(&mut rng, 4, bound);
+            rival.stored_mut(1).iter_mut().zip(step).for_each(|(z, s)| *z += s);
+            assert!(objective.energy(&mut rival).unwrap() >= after - 1e-12, "{activation:?}");
+        }
+        assert!(after <= found + 1e-12);
+    }
+}
+
+/// The energy at the begin of each visit, with the energy of the whole set in one batch: what blocks of Z and Θ in turn bring.
+#[test]
+fn block_coordinate_descent_never_raises_the_energy_of_the_whole_bank() {
+    let mut rng = rng(6);
+    for (case, activation) in
+        [Activation::Relu, Activation::Tanh, Activation::LeakyRelu(0.1), Activation::Sigmoid, Activation::Step]
+            .into_iter()
+            .enumerate()
+    {
+        let data = regression_data(&mut rng, 300, 4, 2);
+        for timing in [Timing::EveryStep, Timing::AfterRelaxation { local_steps: 1 }] {
+            let method = Method::bcd([1e-6, 2.0][case % 2]).timing(timing);
+            let builder = split(&[4, 6, 5, 2], activation, 1).penalty(0.8).method(method);
+            let mut net = builder.build().unwrap();
+            let report = net.fit(&data, &FitConfig::new().epochs(12).full_batch()).unwrap();
+            for pair in report.epochs.windows(2) {
+                let (before, after) = (pair[0].energy, pair[1].energy);
+                assert!(after <= before * (1.0 + 1e-10), "{activation:?}, {timing:?}: {before} to {after}");
+            }
+            assert!(report.epochs[11].energy < 0.9 * report.epochs[0].energy, "{activation:?}");
+        }
+    }
+}
+
+/// One affine layer has nothing to alternate: one visit is ordinary least squares.
+#[test]
+fn a_single_layer_is_fitted_by_ordinary_least_squares_in_one_visit() {
+    let mut rng = rng(7);
+    let data = regression_data(&mut rng, 40, 3, 2);
+    let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default()));
+    for method in [
+        Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, step.clone()),
+        Method::new(Start::Anchored, GaussNewton::new(1), step.clone()),
+    ] {
+        let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
+        net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
+        let column = |m: MatRef<'_, f64>| Matrix::from_column_slice(m.rows(), m.cols(), m.as_slice());
+        let (x, y) = (column(data.inputs()), column(data.targets()));
+        let x = x.insert_row(3, 1.0);
+        let expected = &y * x.transpose() * (&x * x.transpose()).try_inverse().unwrap();
+        close(net.params(0), expected.as_slice(), 1e-9);
+    }
+}
+
+/// With a memory the moments of earlier batches still count, each visit less.
+#[test]
+fn a_regression_with_memory_weighs_earlier_batches_by_its_powers() {
+    let mut rng = rng(8);
+    let data = regression_data(&mut rng, 30, 3, 2);
+    let ridge = Ridge { ridge: 0.1, memory: 0.5, ..Ridge::default() };
+    let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(ridge));
+    let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+    let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
+    net.fit(&data, &FitConfig::new().epochs(3).full_batch()).unwrap();
+    // The same examples thrice: weights 1 + 1/2 + 1/4.
+    let column = |m: MatRef<'_, f64>| Matrix::from_column_slice(m.rows(), m.cols(), m.as_slice());
+    let (x, y) = (column(data.inputs()).insert_row(3, 1.0), column(data.targets()));
+    let mut gram = &x * x.transpose() * 1.75;
+    (0..3).for_each(|i| gram[(i, i)] += 0.1);
+    let expected = &y * x.transpose() * 1.75 * gram.try_inverse().unwrap();
+    close(net.params(0), expected.as_slice(), 1e-9);
+}
+
+#[test]
+fn a_trust_region_shortens_the_step_to_its_radius() {
+    let mut rng = rng(9);
+    let data = regression_data(&mut rng, 50, 3, 2);
+    let fit = |trust| {
+        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge { trust, ..Ridge::default() }));
+        let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+        let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
+        let before = net.predict(data.inputs()).unwrap();
+        net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
+        (before.clone(), net.predict(data.inputs()).unwrap() - before)
+    };
+    let (before, whole) = fit(None);
+    let mean = before.column_mean();
+    let spread: f64 = before.column_iter().map(|c| (c - &mean).norm_squared()).sum();
+    let (_, short) = fit(Some(0.1));
+    assert!(whole.norm() > 0.2 * spread.sqrt());
+    assert!((short.norm() - 0.1 * spread.sqrt()).abs() < 1e-9);
+    // In the same direction.
+    let along = short.dot(&whole) / (short.norm() * whole.norm());
+    assert!((along - 1.0).abs() < 1e-12);
+}
+
+/// Solvers may differ from layer to layer: here least squares below, the optimizer on top, which cross-entropy needs.
+#[test]
+fn every_layer_may_have_a_solver_of_its_own() {
+    let labels: Vec<usize> = (0..60).map(|i| i % 3).collect();
+    let rows =
+        labels.iter().flat_map(|&l| (0..4).map(move |k| if k == l { 1.0 } else { 0.1 * k as f64 })).collect::<Vec<_>>();
+    let data = Dataset::classification(Examples::from_row_slice(&rows, 60, 4).unwrap(), &labels, 3).unwrap();
+    let ridge = Solver::Ridge(Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) });
+    let step = ParameterStep::new(Reads::Stored).solver(ridge).layer_solver(1, Solver::Optimizer);
+    let method = Method::new(Start::Anchored, GaussNewton::new(1), step.clone());
+    let builder = || {
+        DecoupledNetwork::<f64>::builder(4)
+            .dense(6, Activation::Tanh)
+            .dense(3, Activation::Identity)
+            .output_loss(SoftmaxCrossEntropy::new())
+            .optimizer(Sgd::new(0.5))
+    };
+    let mut net = builder().method(method).build().unwrap();
+    let (before, top) = (net.params(0).to_vec(), net.params(1).to_vec());
+    let start = net.evaluate(&data).unwrap().loss;
+    net.fit(&data, &FitConfig::new().epochs(20).batch_size(20)).unwrap();
+    assert!(net.params(0) != before && net.params(1) != top);
+    assert!(net.evaluate(&data).unwrap().loss < 0.5 * start);
+
+    let all_ridge = Method::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Stored).solver(ridge));
+    assert!(matches!(builder().method(all_ridge).build(), Err(Error::Unsupported { .. })));
+    let missing = Method::new(Start::Anchored, GaussNewton::new(1), step.layer_solver(2, Solver::Optimizer));
+    assert!(matches!(builder().method(missing).build(), Err(Error::LayerIndex { found: 2, .. })));
+}
+
+#[test]
+fn a_method_that_a_network_cannot_do_is_refused_when_it_is_built_and_when_it_is_fitted() {
+    let fused = || {
+        DecoupledNetwork::<f64>::builder(3)
+            .dense(4, Activation::Tanh)
+            .dense(4, Activation::Tanh)
+            .dense(2, Activation::Identity)
+    };
+    let refused = fused().method(Method::bcd(1.0)).build().unwrap_err();
+    assert!(matches!(&refused, Error::Incapable { layer: 1, .. }), "{refused}");
+    let message = refused.to_string();
+    assert!(
+        message.contains("layer 1")
+            && message.contains("store_pre_activations")
+            && message.contains("predictive_coding")
+    );
+    let mut net = fused().build().unwrap();
+    let data = regression_data(&mut rng(10), 5, 3, 2);
+    let before = net.params(0).to_vec();
+    let refused = net.fit(&data, &FitConfig::new().method(Method::bcd(1.0)));
+    assert!(matches!(refused, Err(Error::Incapable { layer: 1, .. })));
+    assert!(net.params(0) == before && net.bank().is_none() && net.epochs() == 0);
+
+    let split = || split(&[3, 4, 2], Activation::Relu, 0);
+    let unsupported = |builder: NetworkBuilder<f64>| matches!(builder.build(), Err(Error::Unsupported { .. }));
+    assert!(unsupported(split().method(Method::bcd(1.0)).output_loss(SoftmaxCrossEntropy::new())));
+    assert!(unsupported(split().method(Method::bcd(1.0)).hidden_loss(decoupled::loss::Huber::new(1.0))));
+    assert!(unsupported(split().method(Method::bcd(1.0).reads(Reads::Forward))));
+    let lost = Multipliers { kept: false, ..Multipliers::kept() };
+    assert!(unsupported(split().method(Method::admm(1.0).multipliers(lost))));
+    // A layer with parameters that no regression knows.
+    let normed =
+        DecoupledNetwork::<f64>::builder(3).layer(decoupled::layer::LayerNorm::new(3)).dense(2, Activation::Identity);
+    let refused = normed.method(Method::bcd(1.0)).build().unwrap_err();
+    assert!(matches!(refused, Error::Incapable { layer: 0, .. }), "{refused}");
+}
