@@ -542,6 +542,12 @@ fn jumps_are_seen_wherever_they_hide_and_below_all_parameters_they_do_no_harm() 
     assert_eq!(warnings(straight), []);
     let below = Net::builder(3).layer(Elementwise::new(3, Activation::Sign)).dense(2, Activation::Identity);
     assert_eq!(warnings(below), []);
+    // Exact steps ask for no derivative.
+    let apart = Net::builder(3).store_pre_activations().dense(6, Activation::Sign).dense(2, Activation::Identity);
+    assert_eq!(warnings(apart.clone()), [Warning::NoDerivative { layers: vec![1] }]);
+    let exact = FitConfig::new().epochs(1).full_batch().method(Method::bcd(5.0));
+    let report = apart.build().unwrap().fit(&data, &exact).unwrap();
+    assert!(!report.warnings.iter().any(|warning| matches!(warning, Warning::NoDerivative { .. })));
     let text = Warning::NoDerivative { layers: vec![0, 1] }.to_string();
     for part in ["layers [0, 1]", "gradient zero", "straight_through"] {
         assert!(text.contains(part), "{text}");
