@@ -62,7 +62,7 @@ macro_rules! with_operator {
                 $body
             }
             Activation::Silu => {
-                let valley = Some(-1.278_464_542_761_073_8);
+                let valley = Some(-1.278_464_542_761_074);
                 let bends_at = 2.399_357_280_515_467_7;
                 let silu = Smooth { jet: silu_jet, steepest_bend: 0.5, bends_at, valley, rises: true };
                 let $f = |target, near| silu.rounded(target, near, $weight);
