@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::activation_step::ActivationStep;
 use crate::bank::{ActivationBank, Column};
 use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
@@ -246,11 +247,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
-        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings: Vec::new() };
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
         };
+        let exact = method.is_some_and(|method| matches!(method.activation, ActivationStep::Exact(_)));
+        let jumps = if exact { None } else { Warning::no_derivative(&self.layers)? };
+        let warnings = jumps.into_iter().collect();
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let mut factor = PenaltyFactor::new();
         pool.install(|| {

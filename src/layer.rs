@@ -146,6 +146,19 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Whether the gradient methods have a derivative to go by: not where the map is constant but for jumps, for
+    /// [`Activation::Sign`] say. Training by gradients warns of a layer that has none.
+    fn has_derivative(&self) -> bool {
+        true
+    }
+
+    /// Whether the gradient methods give something else than the derivative, on purpose:
+    /// [`Elementwise::straight_through`] does. [`check::layer`](crate::check::layer) compares it with no differences then, and
+    /// still asks that it be linear in the cotangent.
+    fn is_straight_through(&self) -> bool {
+        false
+    }
+
     /// Writes initial parameters; called once, with [`param_len`](Self::param_len) zeros.
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         let _ = (params, rng);

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::mem::discriminant;
+use std::sync::Arc;
 
 use crate::method::Method;
+use crate::parallel::guarded;
 use crate::start::Start;
-use crate::{EpochReport, Scalar, Timing};
+use crate::{EpochReport, Layer, Result, Scalar, Timing};
 
 /// Something that a reader of a fit's numbers should know; printed, it says what to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +43,30 @@ pub enum Warning {
         /// How many hidden layers, from the input.
         layers: usize,
     },
+    /// Gradients are asked for where there are none: these layers hold something that is constant but for jumps
+    /// ([`Layer::has_derivative`]). Parameters below a jump get gradient zero and stay as they are.
+    NoDerivative {
+        /// The layers, counted from 0 at the input.
+        layers: Vec<usize>,
+    },
 }
 
 impl Warning {
+    /// Of layers without a derivative, those at or above parameters.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`](crate::Error::Panicked) when a layer panics.
+    pub(crate) fn no_derivative<T: Scalar>(layers: &[Arc<dyn Layer<T>>]) -> Result<Option<Self>> {
+        let (mut found, mut parameters) = (Vec::new(), 0);
+        for (t, layer) in layers.iter().enumerate() {
+            parameters += layer.param_len();
+            if !guarded("has_derivative", t, || layer.has_derivative())? && parameters > 0 {
+                found.push(t);
+            }
+        }
+        Ok(Some(found).filter(|layers| !layers.is_empty()).map(|layers| Self::NoDerivative { layers }))
+    }
+
     /// Adds what the history gives reason to after its last epoch, each kind once.
     pub(crate) fn look<T: Scalar>(method: &Method<T>, depth: usize, history: &[EpochReport], found: &mut Vec<Self>) {
         let new = [
@@ -113,6 +136,11 @@ impl fmt::Display for Warning {
                 f,
                 "the signal fades on its way down to the lowest {layers} hidden layers: raise the activation rate, take \
                  Order::ReverseGaussSeidel, or a shallower network"
+            ),
+            Self::NoDerivative { layers } => write!(
+                f,
+                "layers {layers:?} are constant but for jumps: every parameter below a jump gets gradient zero and stays as it is; \
+                 Elementwise::straight_through puts a derivative of its own in place of the one that is missing"
             ),
         }
     }

@@ -79,17 +79,32 @@ fn widths_that_do_not_fit_into_memory_are_refused() {
 
 #[test]
 fn settings_of_layers_outside_their_domain_are_refused() {
-    let layers: [Box<dyn Fn() -> NetworkBuilder<f64>>; 7] = [
+    let layers: [Box<dyn Fn() -> NetworkBuilder<f64>>; 10] = [
         Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).bias(NAN))),
         Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).init(Init::he_normal().gain(NAN)))),
         Box::new(|| DecoupledNetwork::builder(3).layer(Dense::new(3, 3).init(Init::constant(INF)))),
         Box::new(|| DecoupledNetwork::builder(3).dense(3, Activation::LeakyRelu(NAN))),
+        Box::new(|| DecoupledNetwork::builder(3).dense(3, Activation::Quantize(0))),
+        Box::new(|| DecoupledNetwork::builder(3).dense(3, Activation::Quantize(17))),
+        Box::new(|| {
+            DecoupledNetwork::builder(3).layer(Elementwise::new(3, Activation::Quantize(u32::MAX)).straight_through())
+        }),
         Box::new(|| DecoupledNetwork::builder(3).layer(LayerNorm::new(3).epsilon(0.0))),
         Box::new(|| DecoupledNetwork::builder(3).layer(LayerNorm::new(3).epsilon(NAN))),
         Box::new(|| DecoupledNetwork::builder(3).layer(Residual::new(Dense::new(3, 3).bias(INF)))),
     ];
     for network in layers {
         refused!(network().build(), Error::HyperParameter { .. });
+    }
+    for bits in [1, 16] {
+        DecoupledNetwork::<f64>::builder(3).dense(3, Activation::Quantize(bits)).build().unwrap();
+    }
+    for activation in [Activation::Identity, Activation::Relu, Activation::Tanh, Activation::HardTanh] {
+        let straight = Chain::new().then(Elementwise::new(3, activation).straight_through());
+        refused!(
+            DecoupledNetwork::<f64>::builder(3).layer(straight).build(),
+            Error::Unsupported { what: "straight_through", .. }
+        );
     }
 }
 

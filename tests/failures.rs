@@ -96,6 +96,9 @@ impl<T: Scalar> Layer<T> for Fragile<Dense> {
         self.1.pass("validate");
         Layer::<T>::validate(&self.0)
     }
+    fn has_derivative(&self) -> bool {
+        !self.1.pass("has_derivative")
+    }
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         self.0.init_params(params, rng);
         spoil(params, self.1.pass("init_params"));
@@ -321,6 +324,20 @@ fn a_layer_that_panics_in_the_middle_of_a_fit_leaves_a_usable_network() {
             });
         }
     }
+}
+
+#[test]
+fn a_layer_that_panics_before_the_first_epoch_changes_nothing() {
+    let fuse = Fuse::new("has_derivative", Failure::Panic);
+    let mut net = with_middle(Fragile(Dense::new(6, 5), fuse.clone())).build().unwrap();
+    let (data, before) = (data::<f64>(), state(&net));
+    fuse.arm(0);
+    for outcome in [net.fit(&data, &config(Method::default())), net.fit_backprop(&data, &config(Method::default()))] {
+        assert!(matches!(outcome, Err(Error::Panicked { what: "has_derivative", layer: 1, .. })), "{outcome:?}");
+    }
+    assert_eq!(state(&net), before);
+    fuse.disarm();
+    assert!(net.fit(&data, &config(Method::default())).unwrap().warnings.is_empty());
 }
 
 #[test]

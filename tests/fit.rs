@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use decoupled::data::{self, Examples};
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Residual};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, Loss, MatRef, Method, Metric, NetworkBuilder, Optimizer, Order,
-    Reads, Start, StopReason, Timing, Warning,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatRef, Method, Metric, NetworkBuilder, Optimizer,
+    Order, Reads, Start, StopReason, Timing, Warning,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -477,5 +477,114 @@ fn every_method_learns_the_digits() {
         net.fit(&train, &FitConfig::new().epochs(epochs).batch_size(64).method(method.clone())).unwrap();
         let accuracy = net.evaluate(&test).unwrap().score.unwrap();
         assert!(accuracy > 0.85, "{accuracy} with {method:?}");
+    }
+}
+
+const JUMPING: [Activation; 4] = [Activation::Sign, Activation::Step, Activation::Quantize(1), Activation::Quantize(4)];
+
+#[test]
+fn a_jump_is_warned_of_because_nothing_below_it_moves_and_straight_through_mends_it() {
+    let data = teacher(1);
+    for activation in JUMPING {
+        let net = |straight: bool| {
+            let jump = Elementwise::new(6, activation);
+            let jump = if straight { jump.straight_through() } else { jump };
+            let unit = Chain::new().then(Dense::new(7, 6)).then(jump);
+            builder_of(unit).optimizer(Sgd::new(0.05)).build().unwrap()
+        };
+        for backprop in [true, false] {
+            let fit = |net: &mut Net| match backprop {
+                true => net.fit_backprop(&data, &config(3)).unwrap(),
+                false => net.fit(&data, &config(3).method(Method::backprop_by_sweep())).unwrap(),
+            };
+            let mut dead = net(false);
+            let start = params(&dead);
+            let report = fit(&mut dead);
+            assert_eq!(report.warnings, [Warning::NoDerivative { layers: vec![1] }]);
+            assert_eq!(params(&dead)[..2], start[..2], "{activation:?}");
+            assert_ne!(params(&dead)[2], start[2]);
+
+            let mut alive = net(true);
+            assert_eq!(params(&alive), start);
+            assert_eq!(fit(&mut alive).warnings, []);
+            params(&alive).iter().zip(&start).for_each(|(now, before)| assert_ne!(now, before, "{activation:?}"));
+        }
+    }
+}
+
+/// Three inputs, 7 units of tanh, the given 6, and two outputs.
+fn builder_of(unit: impl Layer<f64> + 'static) -> NetworkBuilder<f64> {
+    Net::builder(3).dense(7, Activation::Tanh).layer(unit).dense(2, Activation::Identity).threads(1)
+}
+
+#[test]
+fn jumps_are_seen_wherever_they_hide_and_below_all_parameters_they_do_no_harm() {
+    let data = teacher(1);
+    let warnings =
+        |builder: NetworkBuilder<f64>| builder.build().unwrap().fit_backprop(&data, &config(1)).unwrap().warnings;
+    let sign = || Elementwise::new(6, Activation::Sign);
+    let dense = || Dense::new(7, 6);
+    let inside: [Box<dyn Fn() -> NetworkBuilder<f64>>; 4] = [
+        Box::new(|| {
+            Net::builder(3).dense(7, Activation::Tanh).dense(6, Activation::Step).dense(2, Activation::Identity)
+        }),
+        Box::new(|| builder_of(Chain::new().then(dense()).then(Chain::new().then(sign())))),
+        Box::new(|| builder_of(Chain::new().then(dense()).then(Residual::new(sign())))),
+        Box::new(|| builder_of(Arc::new(Chain::new().then(dense()).then(Arc::new(sign()))))),
+    ];
+    for builder in inside {
+        assert_eq!(warnings(builder()), [Warning::NoDerivative { layers: vec![1] }]);
+    }
+    let [mixed, straight] = [sign(), sign().straight_through()].map(|first| {
+        builder_of(Chain::new().then(dense()).then(Residual::new(Arc::new(first))).then(sign().straight_through()))
+    });
+    assert_eq!(warnings(mixed), [Warning::NoDerivative { layers: vec![1] }]);
+    assert_eq!(warnings(straight), []);
+    let below = Net::builder(3).layer(Elementwise::new(3, Activation::Sign)).dense(2, Activation::Identity);
+    assert_eq!(warnings(below), []);
+    // Exact steps ask for no derivative.
+    let apart = Net::builder(3).store_pre_activations().dense(6, Activation::Sign).dense(2, Activation::Identity);
+    assert_eq!(warnings(apart.clone()), [Warning::NoDerivative { layers: vec![1] }]);
+    let exact = FitConfig::new().epochs(1).full_batch().method(Method::bcd(5.0));
+    let report = apart.build().unwrap().fit(&data, &exact).unwrap();
+    assert!(!report.warnings.iter().any(|warning| matches!(warning, Warning::NoDerivative { .. })));
+    let text = Warning::NoDerivative { layers: vec![0, 1] }.to_string();
+    for part in ["layers [0, 1]", "gradient zero", "straight_through"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn straight_through_gradients_are_those_worked_by_hand_for_backpropagation_and_for_a_sweep() {
+    // One input, one unit of sign, one output: with u = w·x + b and ŷ = v·sign(u) + c,
+    // ∂L/∂ŷ = e = ŷ − y, ∂L/∂v = e·sign(u), ∂L/∂w = e·v·[|u| ≤ 1]·x, ∂L/∂b the same without x; means over the examples.
+    let (xs, ys) = ([0.4, -0.9, 1.7, -3.0, 0.1], [1.0, 0.5, -0.3, 2.0, -1.0]);
+    let inputs = Examples::from_row_slice(&xs, 5, 1).unwrap();
+    let data = Dataset::regression(inputs, Examples::from_row_slice(&ys, 5, 1).unwrap()).unwrap();
+    for method in [None, Some(Method::backprop_by_sweep())] {
+        let recorder = Recorder::default();
+        let unit = Chain::new().then(Dense::new(1, 1)).then(Elementwise::new(1, Activation::Sign).straight_through());
+        let builder = Net::builder(1).layer(unit).dense(1, Activation::Identity).optimizer(recorder.clone()).threads(1);
+        let mut net = builder.build().unwrap();
+        let (w, v) = (net.params(0)[0], net.params(1)[0]);
+        let mut expected = [[0.0; 2]; 2];
+        for (x, y) in xs.into_iter().zip(ys) {
+            let s = if w * x >= 0.0 { 1.0 } else { -1.0 };
+            let e = v * s - y;
+            let open = if (w * x).abs() <= 1.0 { 1.0 } else { 0.0 };
+            for (sum, term) in expected.as_flattened_mut().iter_mut().zip([e * v * open * x, e * v * open, e * s, e]) {
+                *sum += term / 5.0;
+            }
+        }
+        let config = FitConfig::new().epochs(1).full_batch();
+        match method {
+            None => net.fit_backprop(&data, &config).unwrap(),
+            Some(method) => net.fit(&data, &config.method(method)).unwrap(),
+        };
+        let found = recorder.0.lock().unwrap();
+        for (found, expected) in found.iter().flatten().zip(expected.as_flattened()) {
+            assert!((found - expected).abs() < 1e-14, "{found} instead of {expected}");
+        }
+        assert_eq!(found.len(), 2);
     }
 }

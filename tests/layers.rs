@@ -8,7 +8,7 @@ use decoupled::{
 
 const SHAPES: u64 = 100;
 
-const ACTIVATIONS: [Activation; 10] = [
+const ACTIVATIONS: [Activation; 15] = [
     Activation::Identity,
     Activation::Relu,
     Activation::LeakyRelu(0.01),
@@ -19,6 +19,11 @@ const ACTIVATIONS: [Activation; 10] = [
     Activation::Gelu,
     Activation::Silu,
     Activation::HardTanh,
+    Activation::Sign,
+    Activation::Step,
+    Activation::Quantize(1),
+    Activation::Quantize(2),
+    Activation::Quantize(16),
 ];
 
 /// One layer of every kind, of random widths.
@@ -51,6 +56,11 @@ fn all_layers(rng: &mut ChaCha12Rng) -> Vec<Box<dyn Layer<f64>>> {
     ];
     for activation in ACTIVATIONS {
         layers.push(Box::new(Elementwise::new(a, activation)));
+        if !activation.has_derivative() {
+            let straight = Elementwise::new(a, activation).straight_through();
+            layers.push(Box::new(straight));
+            layers.push(Box::new(Residual::new(Chain::new().then(Dense::new(a, a)).then(straight))));
+        }
     }
     layers
 }
@@ -97,6 +107,11 @@ enum Broken {
     DrawsUnlikeBefore,
     ZeroWidth,
     Jumps,
+    JumpsAsItSays,
+    Doubles,
+    DoublesAsItSays,
+    Clips,
+    ClipsParams,
 }
 
 static DRAWS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -116,6 +131,12 @@ impl Layer<f64> for Broken {
     fn cache_len(&self, examples: usize) -> usize {
         ROWS * examples
     }
+    fn has_derivative(&self) -> bool {
+        *self != Self::JumpsAsItSays
+    }
+    fn is_straight_through(&self) -> bool {
+        matches!(self, Self::DoublesAsItSays | Self::Clips | Self::ClipsParams)
+    }
     fn init_params(&self, params: &mut [f64], _rng: &mut dyn Rng) {
         params.fill(1.0);
         if *self == Self::DrawsUnlikeBefore {
@@ -134,7 +155,7 @@ impl Layer<f64> for Broken {
                 Self::AddsToOutput => *y += value,
                 Self::LeavesHoles if i == 2 => {}
                 Self::NanOutput if i == 3 => *y = f64::NAN,
-                Self::Jumps => *y = value + 1e-3 * (1e12 * x).sin(),
+                Self::Jumps | Self::JumpsAsItSays => *y = value + 1e-3 * (1e12 * x).sin(),
                 _ => *y = value,
             }
         }
@@ -156,6 +177,8 @@ impl Layer<f64> for Broken {
             match self {
                 Self::InputGradient => *g = value * (1.0 + 1e-4),
                 Self::ForgottenInputGradient => *g = 0.0,
+                Self::Doubles | Self::DoublesAsItSays => *g = 2.0 * value,
+                Self::Clips => *g = value.clamp(-0.1, 0.1),
                 Self::OneEntry => *g = if i == 1 { value + 1e-4 } else { value },
                 Self::AddsToGradient => *g += value,
                 Self::NanGradient if i == 0 => *g = f64::NAN,
@@ -180,6 +203,7 @@ impl Layer<f64> for Broken {
         }
         match self {
             Self::ParamGradient => grad.iter_mut().for_each(|g| *g *= 1.0 - 1e-4),
+            Self::ClipsParams => grad.iter_mut().for_each(|g| *g = g.abs()),
             Self::MeanGradient => grad.iter_mut().for_each(|g| *g /= input.cols() as f64),
             _ => {}
         }
@@ -199,7 +223,9 @@ fn broken_rule(layer: Broken) -> String {
 
 #[test]
 fn a_sound_layer_passes_and_each_fault_is_named() {
-    check::layer(&Broken::Nothing).unwrap();
+    for sound in [Broken::Nothing, Broken::JumpsAsItSays, Broken::DoublesAsItSays] {
+        check::layer(&sound).unwrap();
+    }
     let faults = [
         (Broken::InputGradient, "input_gradient along"),
         (Broken::ForgottenInputGradient, "input_gradient along"),
@@ -216,6 +242,11 @@ fn a_sound_layer_passes_and_each_fault_is_named() {
         (Broken::MeanGradient, "param_gradient of a batch"),
         (Broken::DrawsUnlikeBefore, "initial parameters, drawn again"),
         (Broken::Jumps, "settle on a derivative"),
+        // A surrogate that does not call itself one.
+        (Broken::Doubles, "input_gradient along"),
+        // A surrogate is still to be linear, and the sum over the examples.
+        (Broken::Clips, "input_gradient of a sum of cotangents"),
+        (Broken::ClipsParams, "param_gradient of"),
     ];
     for (layer, rule) in faults {
         let found = broken_rule(layer);

@@ -19,6 +19,8 @@ const POINTS: usize = 6;
 /// * `forward` and the gradients give the same bits each time, in any order, and overwrite what they write, the cache included.
 /// * No example influences another.
 /// * Both gradients agree with differences, at random inputs and parameters near the initial ones.
+/// * Of a layer that is [straight-through](Layer::is_straight_through) or has [no derivative](Layer::has_derivative) they are
+///   linear in the cotangent instead: differences say nothing there, or, over a fine staircase, the slope of its flight.
 ///
 /// # Errors
 /// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the layer panics, [`Error::ZeroWidth`], or
@@ -61,6 +63,9 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
         if point == 0 {
             trial.pure_and_overwriting(&input, &cotangents)?;
             trial.independent_columns(&input, &cotangents[0])?;
+        }
+        if layer.is_straight_through() || !layer.has_derivative() {
+            return trial.linear(&input, &cotangents);
         }
         if trial.gradients(&input, &cotangents[0], &mut rng)? == Outcome::Agrees {
             return Ok(());
@@ -192,6 +197,19 @@ impl<T: Scalar> Trial<'_, T> {
         }
         let what = "param_gradient of a batch, against the sum over its examples";
         self.subject.close(what, &sum, &by_params, rounding(&by_params))
+    }
+
+    /// The gradients of a sum of two cotangents, one of them doubled, against those of each.
+    fn linear(&self, input: &[T], [c, other]: &[Vec<T>; 2]) -> Result<()> {
+        let combined = |a: &[T], b: &[T]| a.iter().zip(b).map(|(&a, &b)| a + a + b).collect::<Vec<T>>();
+        let mut pass = self.forward(&self.params, input)?;
+        let sum = combined(c, other);
+        let expected = combined(&self.input_gradient(&mut pass, c)?, &self.input_gradient(&mut pass, other)?);
+        let found = self.input_gradient(&mut pass, &sum)?;
+        self.subject.close("input_gradient of a sum of cotangents", &expected, &found, rounding(&expected))?;
+        let expected = combined(&self.param_gradient(&mut pass, c)?, &self.param_gradient(&mut pass, other)?);
+        let found = self.param_gradient(&mut pass, &sum)?;
+        self.subject.close("param_gradient of a sum of cotangents", &expected, &found, rounding(&expected))
     }
 
     fn gradients(&self, input: &[T], cotangent: &[T], rng: &mut dyn rand::Rng) -> Result<Outcome> {

@@ -1,10 +1,11 @@
 use super::{Layer, Proximal};
-use crate::{MatMut, MatRef, Result, Scalar, error::require};
+use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///
-/// At a kink the derivative is the one from the left: ReLU'(0) = 0. All are accurate, and neither overflow nor give a
-/// NaN, for any finite x.
+/// At a kink the derivative is the one from the left: ReLU'(0) = 0. Functions that are constant but for jumps have the
+/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. All are accurate, and neither overflow
+/// nor give a NaN, for any finite x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
@@ -112,6 +113,11 @@ impl Activation {
     /// σ'(x).
     pub fn derivative<T: Scalar>(self, x: T) -> T {
         with_function!(self, f => f(x).1)
+    }
+
+    /// Whether σ' is anything but 0 everywhere.
+    pub const fn has_derivative(self) -> bool {
+        !matches!(self, Self::Sign | Self::Step | Self::Quantize(_))
     }
 
     /// Whether σ' costs so much that it is worth keeping from the forward pass.
@@ -232,12 +238,40 @@ pub(super) fn gaussian(x: f64) -> (f64, f64) {
 pub struct Elementwise {
     dim: usize,
     activation: Activation,
+    straight_through: bool,
 }
 
 impl Elementwise {
     /// `activation` on `dim` rows.
     pub const fn new(dim: usize, activation: Activation) -> Self {
-        Self { dim, activation }
+        Self { dim, activation, straight_through: false }
+    }
+
+    /// Pulls gradients back through a function that jumps as if it had this derivative:
+    ///
+    /// ```text
+    /// Sign, Quantize      1 for |x| ≤ 1, else 0      that of hard tanh
+    /// Step                ½ for |x| ≤ 1, else 0      that of the hard sigmoid, (1 + x)/2 cut off at 0 and 1
+    /// ```
+    ///
+    /// Each is the slope of what the function is *on average* when a uniform shift of one step of its staircase is added to x
+    /// (a width of 2 for `Sign` and `Step`, 2/(2ᵇ − 1) for `Quantize(b)`). So `Step`, which is (1 + `Sign`)/2, has half the slope
+    /// over the same window. Pre-activations should be of about unit size: beyond the window nothing is learnt.
+    ///
+    /// The straight-through estimator: Y. Bengio, N. Léonard, A. Courville (2013), *Estimating or Propagating Gradients Through
+    /// Stochastic Neurons for Conditional Computation*, arXiv:1308.3432, who let the gradient through unchanged. That it is
+    /// cancelled where |x| > 1 is of I. Hubara, M. Courbariaux, D. Soudry, R. El-Yaniv, Y. Bengio (2016), *Binarized Neural
+    /// Networks*, NeurIPS 29, arXiv:1602.02830. Where σ has a derivative of its own [`validate`](Layer::validate) refuses it.
+    ///
+    /// ```
+    /// use decoupled::layer::{Activation, Chain, Dense, Elementwise};
+    ///
+    /// let sign = Elementwise::new(256, Activation::Sign).straight_through();
+    /// let unit = Chain::<f32>::new().then(Dense::new(784, 256)).then(sign);
+    /// ```
+    #[must_use]
+    pub const fn straight_through(self) -> Self {
+        Self { straight_through: true, ..self }
     }
 
     /// Rows of input and output.
@@ -264,9 +298,26 @@ impl<T: Scalar> Layer<T> for Elementwise {
         if self.activation.keeps_derivative() { self.dim * examples } else { 0 }
     }
 
+    fn has_derivative(&self) -> bool {
+        self.straight_through || self.activation.has_derivative()
+    }
+
+    fn is_straight_through(&self) -> bool {
+        self.straight_through
+    }
+
     fn validate(&self) -> Result<()> {
+        if self.straight_through && self.activation.has_derivative() {
+            return Err(Error::Unsupported {
+                what: "straight_through",
+                why: "the activation function has a derivative of its own; leave it out",
+            });
+        }
         match self.activation {
             Activation::LeakyRelu(slope) => require(slope.is_finite(), "slope of LeakyRelu", "finite", slope),
+            Activation::Quantize(bits) => {
+                require((1..=16).contains(&bits), "bits of Quantize", "one of 1 ..= 16", f64::from(bits))
+            }
             _ => Ok(()),
         }
     }
@@ -295,7 +346,12 @@ impl<T: Scalar> Layer<T> for Elementwise {
         cache: &mut [T],
     ) {
         let pairs = grad.as_mut_slice().iter_mut().zip(cotangent.as_slice());
-        if self.activation.keeps_derivative() {
+        if self.straight_through {
+            let slope = if self.activation == Activation::Step { T::of(0.5) } else { T::one() };
+            for ((g, &c), &x) in pairs.zip(input.as_slice()) {
+                *g = if x.abs() <= T::one() { slope * c } else { T::zero() };
+            }
+        } else if self.activation.keeps_derivative() {
             for ((g, &c), &d) in pairs.zip(cache.iter()) {
                 *g = c * d;
             }
@@ -418,6 +474,54 @@ mod tests {
         for slope in [f64::NAN, f64::INFINITY] {
             let layer = Elementwise::new(1, Activation::LeakyRelu(slope));
             assert!(matches!(Layer::<f64>::validate(&layer), Err(crate::Error::HyperParameter { .. })));
+        }
+    }
+
+    /// The gradient of an [`Elementwise`] at x for the cotangent 1.
+    fn pulled_back(layer: Elementwise, x: f64) -> f64 {
+        let (input, cotangent) = ([x], [1.0]);
+        let [input, cotangent] = [&input, &cotangent].map(|values| MatRef::new(values, 1, 1));
+        let (mut value, mut cache, mut grad) = ([f64::NAN], [f64::NAN], [f64::NAN]);
+        layer.forward(&[], input, MatMut::new(&mut value, 1, 1), &mut cache);
+        layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 1, 1), &mut cache);
+        grad[0]
+    }
+
+    #[test]
+    fn straight_through_is_the_slope_of_the_mean_over_a_uniform_shift_by_one_step() {
+        const SHIFTS: i32 = 100_000;
+        let jumping = [
+            (Activation::Sign, 2.0),
+            (Activation::Step, 2.0),
+            (Activation::Quantize(1), 2.0),
+            (Activation::Quantize(2), 2.0 / 3.0),
+            (Activation::Quantize(4), 2.0 / 15.0),
+        ];
+        for (activation, width) in jumping {
+            let mean = |x: f64| {
+                let shift = |i: i32| width * ((f64::from(i) + 0.5) / f64::from(SHIFTS) - 0.5);
+                (0..SHIFTS).map(|i| activation.value(x + shift(i))).sum::<f64>() / f64::from(SHIFTS)
+            };
+            for x in [-2.3, -1.01, -0.98, -0.7, -0.31, 0.0, 0.013, 0.5, 0.97, 1.02, 1.6] {
+                let slope = (mean(x + 0.005) - mean(x - 0.005)) / 0.01;
+                let found = pulled_back(Elementwise::new(1, activation).straight_through(), x);
+                assert!((found - slope).abs() < 5e-3, "{activation:?} at {x}: {found}, not {slope}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_window_belong_to_it_and_without_it_the_gradient_is_zero() {
+        let table = [(Activation::Sign, 1.0), (Activation::Step, 0.5), (Activation::Quantize(3), 1.0)];
+        for (activation, slope) in table {
+            let jumping = Elementwise::new(1, activation);
+            for x in [-1.0f64, 0.0, 1.0] {
+                assert_eq!(pulled_back(jumping.straight_through(), x), slope);
+                assert_eq!(pulled_back(jumping, x), 0.0);
+            }
+            for x in [-1.0 - 1e-15, 1.0 + 1e-15, -9.0, 9.0] {
+                assert_eq!(pulled_back(jumping.straight_through(), x), 0.0);
+            }
         }
     }
 }

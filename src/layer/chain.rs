@@ -105,6 +105,14 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         Ok(())
     }
 
+    fn has_derivative(&self) -> bool {
+        self.layers.iter().all(|layer| layer.has_derivative())
+    }
+
+    fn is_straight_through(&self) -> bool {
+        self.layers.iter().any(|layer| layer.is_straight_through())
+    }
+
     fn init_params(&self, mut params: &mut [T], rng: &mut dyn Rng) {
         for layer in &self.layers {
             let (own, rest) = params.split_at_mut(layer.param_len());

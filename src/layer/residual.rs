@@ -67,6 +67,14 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         Ok(())
     }
 
+    fn has_derivative(&self) -> bool {
+        self.inner.has_derivative()
+    }
+
+    fn is_straight_through(&self) -> bool {
+        self.inner.is_straight_through()
+    }
+
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         self.inner.init_params(params, rng);
     }

@@ -27,6 +27,14 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).validate()
     }
 
+    fn has_derivative(&self) -> bool {
+        (**self).has_derivative()
+    }
+
+    fn is_straight_through(&self) -> bool {
+        (**self).is_straight_through()
+    }
+
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         (**self).init_params(params, rng);
     }
