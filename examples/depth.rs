@@ -168,7 +168,11 @@ impl Settings {
 
     /// Three learning rates for backpropagation with Adam; a very deep network wants smaller ones.
     fn rates(&self) -> [f64; 3] {
-        if self.layers < 50 { [3e-4, 1e-3, 3e-3] } else { [1e-4, 3e-4, 1e-3] }
+        if self.is_very_deep() { [1e-4, 3e-4, 1e-3] } else { [3e-4, 1e-3, 3e-3] }
+    }
+
+    fn is_very_deep(&self) -> bool {
+        self.layers >= 50
     }
 
     fn network(
@@ -208,6 +212,11 @@ impl Settings {
                     _ => BankStart::new(),
                 };
                 network.start_from_bank(sample.inputs(), &start)?;
+                if self.is_very_deep() {
+                    // Hidden layers that learn under an output of zeros lose the code before the output is of use. The bank ends
+                    // with the targets, so the last layer is fitted to those.
+                    network.refit_output(&sample)?;
+                }
             }
         }
         Ok(network)

@@ -1,5 +1,8 @@
 //! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
 
+use std::sync::Arc;
+
+use crate::bank::Column;
 use crate::parallel::{for_each, guarded};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
@@ -22,16 +25,38 @@ const PROGRESS: f64 = 1e-5;
 const CHUNK: usize = 256;
 const MAX_PARTS: usize = 16;
 
-/// Sets the bank to the forward pass and minimises the forward loss over the last layer's parameters: by least squares where
-/// the loss is one of squares and the layer an affine map, then by descent with Barzilai–Borwein steps, halved until the
-/// loss falls.
+impl<T: Scalar> DecoupledNetwork<T> {
+    /// Minimises the forward loss on these data over the last layer's parameters alone, all other layers as they are: by least
+    /// squares where the loss is one of squares and the layer an affine map, then by descent with Barzilai–Borwein steps, halved
+    /// until the loss falls. Neither the bank nor optimizers change.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate); nothing has changed then.
+    pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
+        self.check_data(data)?;
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| {
+            let features = forward(self, Vec::new(), data)?;
+            refit(self, data, &features)
+        })
+    }
+}
+
+/// Sets the bank, which is that of these data, to the forward pass, and refits the last layer to it.
 ///
 /// # Errors
-/// [`Error::Panicked`](crate::Error::Panicked); the network is as it was then.
-pub(crate) fn refit_output<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Refit> {
+/// [`Error::Panicked`](crate::Error::Panicked); the parameters are as they were then.
+pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Refit> {
+    let mut bank = net.bank.take();
+    let columns = bank.iter_mut().flat_map(|bank| bank.columns_mut()).collect();
+    let features = forward(net, columns, data);
+    net.bank = bank;
+    refit(net, data, &features?)
+}
+
+fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: &[T]) -> Result<Refit> {
     let top = net.depth() - 1;
-    let features = forward(net, data)?;
-    let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features: &features, index: top };
+    let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features, index: top };
     let mut params = net.params[top].clone();
     let before = last.at(&params)?.0;
     last.least_squares(&mut params)?;
@@ -40,30 +65,28 @@ pub(crate) fn refit_output<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Data
     if after > before {
         return Ok(Refit { before, after: before });
     }
-    let refit = Refit { before, after };
     net.params[top] = params;
-    Ok(refit)
+    Ok(Refit { before, after })
 }
 
-/// The input of the last layer for all examples, `d × N`; the bank takes all hidden activations on the way.
-fn forward<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Vec<T>> {
+/// The input of the last layer for all examples, `d × N`; the columns of a bank, if there are any, take all hidden activations on
+/// the way.
+fn forward<T: Scalar>(net: &DecoupledNetwork<T>, mut columns: Vec<Column<'_, T>>, data: &Dataset<T>) -> Result<Vec<T>> {
     let top = net.depth() - 1;
     let mut features = vec![T::zero(); net.layers[top].input_dim() * data.len()];
-    let (layers, params, update) = (&net.layers, &net.params, net.updates);
-    let mut columns: Vec<_> = net.bank.iter_mut().flat_map(|bank| bank.columns_mut()).collect();
     let mut columns = columns.chunks_mut(CHUNK);
     let inputs = data.inputs().as_slice().chunks(CHUNK * data.input_dim());
-    let jobs = inputs.zip(features.chunks_mut(CHUNK * layers[top].input_dim()));
+    let jobs = inputs.zip(features.chunks_mut(CHUNK * net.layers[top].input_dim()));
     let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
     for_each(&mut jobs, |(x, out, columns)| {
         let mut z = x.to_vec();
         let mut rows = 0;
-        for (t, (layer, params)) in layers[..top].iter().zip(params).enumerate() {
+        for (t, (layer, params)) in net.layers[..top].iter().zip(&net.params).enumerate() {
             z = evaluate(&**layer, params, &z, t)?;
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.activations[rows..rows + width].copy_from_slice(z);
-                *column.visited = update;
+                *column.visited = net.updates;
             }
             rows += width;
         }

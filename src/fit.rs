@@ -275,7 +275,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 }
             }
             if method.is_some_and(|method| method.coupling.finish) {
-                report.refit = Some(finish::refit_output(self, data)?);
+                report.refit = Some(finish::finish(self, data)?);
             }
             Ok(report)
         })
