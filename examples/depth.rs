@@ -110,6 +110,7 @@ impl Settings {
             (Activation::Tanh, 50..) => (3, 1e-4),
             (Activation::Tanh, _) => (3, 3e-4),
             (_, 50..) => (5, 3e-4),
+            (_, 20..) => (5, 5e-4),
             _ => (5, 1e-3),
         };
         Self {
