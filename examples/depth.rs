@@ -12,8 +12,10 @@
 use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
-use decoupled::{BankStart, Dataset, DecoupledNetwork, FitConfig, Method, Optimizer, Result, backprop, data};
+use decoupled::{BankStart, Dataset, DecoupledNetwork, FitConfig, Method, Optimizer, Result, backprop};
 
+#[path = "common/mnist.rs"]
+mod mnist;
 #[path = "common/options.rs"]
 mod options;
 
@@ -45,17 +47,7 @@ fn main() {
     let mut options = Options::from_command_line(USAGE);
     let settings = Settings::take(&mut options);
     options.finish();
-    match std::env::var_os("MNIST_DIR") {
-        None => println!(
-            "skipped: training on MNIST, because MNIST_DIR is not set. Let it name a folder with the unpacked files\n\
-             train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte;\n\
-             https://github.com/cvdfoundation/mnist, a mirror of the original site, links to them."
-        ),
-        Some(folder) => {
-            let run = data::mnist(folder).and_then(|(train, test)| settings.run(&train, &test));
-            run.unwrap_or_else(|error| options::fail(&error));
-        }
-    }
+    mnist::run(|train, test| settings.run(train, test));
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -16,9 +16,11 @@ use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
 use decoupled::{
     ActivationStep, Dataset, DecoupledNetwork, FitConfig, Method, Multipliers, NetworkBuilder, Order, Reads, Result,
-    Start, Timing, data,
+    Start, Timing,
 };
 
+#[path = "common/mnist.rs"]
+mod mnist;
 #[path = "common/options.rs"]
 mod options;
 #[path = "common/twins.rs"]
@@ -65,18 +67,7 @@ fn main() {
     let mut options = Options::from_command_line(USAGE);
     let settings = Settings::take(&mut options);
     options.finish();
-    match std::env::var_os("MNIST_DIR") {
-        None => println!(
-            "skipped: training on MNIST, because MNIST_DIR is not set. Let it name a folder with the unpacked files\n\
-             train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte;\n\
-             https://github.com/cvdfoundation/mnist, a mirror of the original site, links to them.\n\
-             The example `quickstart` needs no files."
-        ),
-        Some(folder) => {
-            let run = data::mnist(folder).and_then(|(train, test)| settings.run(&train, &test));
-            run.unwrap_or_else(|error| options::fail(&error));
-        }
-    }
+    mnist::run(|train, test| settings.run(train, test));
 }
 
 #[derive(Debug)]

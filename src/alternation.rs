@@ -71,9 +71,11 @@ pub(crate) fn visit<T: Scalar>(
 
     let plan = Plan::new(net, data, method.coupling.multipliers, factor);
     for_each(&mut parts, |part| plan.at(net).begin(method.start, metric, part))?;
+    let every_step = method.parameter.timing == Timing::EveryStep;
     for sweep in 0..exact.steps {
+        net.updates += u64::from(every_step);
         for t in (0..depth).rev() {
-            if method.parameter.timing == Timing::EveryStep {
+            if every_step {
                 move_parameters(net, &plan, method, t, &mut parts)?;
             }
             if t > 0 {
@@ -84,10 +86,11 @@ pub(crate) fn visit<T: Scalar>(
         }
     }
     if let Timing::AfterRelaxation { local_steps } = method.parameter.timing {
-        for t in (0..depth).rev() {
+        for step in 0..local_steps {
+            net.updates += 1;
             // A regression is done at once.
-            let steps = if method.parameter.solver_of(t) == Solver::Optimizer { local_steps } else { 1 };
-            (0..steps).try_for_each(|_| move_parameters(net, &plan, method, t, &mut parts))?;
+            let goes_on = |t: &usize| step == 0 || method.parameter.solver_of(*t) == Solver::Optimizer;
+            (0..depth).rev().filter(goes_on).try_for_each(|t| move_parameters(net, &plan, method, t, &mut parts))?;
         }
     }
     for_each(&mut parts, |part| plan.at(net).end(net.updates, exact.steps, part))?;
@@ -110,7 +113,6 @@ fn move_parameters<T: Scalar>(
     let solver = method.parameter.solver_of(t);
     for_each(parts, |part| plan.at(net).look(t, solver, part))?;
     let penalty = plan.penalties[t];
-    net.updates += 1;
     let trained = &mut net.trained[t];
     match solver {
         Solver::Ridge(ridge) => trained.remember(t, ridge, parts.iter().map(|part| &part.sums))?,
@@ -120,7 +122,7 @@ fn move_parameters<T: Scalar>(
             parts.iter().for_each(|part| linalg::axpy(share, &part.sums, &mut trained.gradient));
         }
     }
-    trained.advance(solver, t, (&*net.layers[t], penalty), &mut net.params[t], net.updates)
+    trained.advance(solver, t, (&*net.layers[t], penalty), &mut net.params[t], net.updates - net.optimizers_since)
 }
 
 impl<'a, T: Scalar> Plan<'a, T> {

@@ -350,7 +350,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn recover(&mut self, error: Error, rule: Rule<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
         self.trained.iter_mut().for_each(Trained::forget);
-        self.updates = 0;
+        // The update that did not come about counts: columns may have been stored for it.
+        self.updates += 1;
+        self.optimizers_since = self.updates;
         match error {
             Error::Diverged { layer, quantity, .. } => {
                 if let Rule::Decoupled(_) = rule {

@@ -31,6 +31,8 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) bank_limit: usize,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
+    /// How many of them the optimizers no longer know of.
+    pub(crate) optimizers_since: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
     pub(crate) pool: Arc<Pool>,
@@ -102,7 +104,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.bank.as_ref()
     }
 
-    /// Parameter updates taken so far, by either road; a column of the bank has the age by which this exceeds its
+    /// Parameter updates taken so far, by either road, those of an epoch that failed included; a column of the bank has the age by which this exceeds its
     /// [`visited_at`](ActivationBank::visited_at).
     pub fn updates(&self) -> u64 {
         self.updates

@@ -218,7 +218,8 @@ fn follow<T: Scalar>(
     parameter_step::gather(step, &mut net.trained, &found, examples)?;
     net.updates += 1;
     let penalties = net.objective().with_factor(factor).penalties();
-    parameter_step::update(step, &mut net.trained, &net.layers, &penalties, &mut net.params, net.updates)
+    let number = net.updates - net.optimizers_since;
+    parameter_step::update(step, &mut net.trained, &net.layers, &penalties, &mut net.params, number)
 }
 
 impl<T: Scalar> Lane<T> {

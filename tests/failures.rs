@@ -233,6 +233,8 @@ fn breaks_and_mends(
             assert!(is_expected(&error), "{fuse:?}: {error:?}");
             assert_eq!(state(&net), before, "{fuse:?} after {error}");
             assert!(bank_is_finite(net.bank()));
+            // No column is older than it can be, nor of the future.
+            assert!(net.bank().is_none_or(|bank| bank.visited_at().iter().all(|&update| update <= net.updates())));
             let loss = net.evaluate(&data).unwrap().loss;
             for _ in 0..20 {
                 fit(&mut net).unwrap();

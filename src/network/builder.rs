@@ -224,6 +224,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             bank: None,
             bank_limit: self.bank_limit,
             updates: 0,
+            optimizers_since: 0,
             epochs: 0,
             pool: Arc::new(Pool::new(self.threads)?),
         };
