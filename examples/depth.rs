@@ -78,6 +78,24 @@ struct Settings {
 /// Test accuracy as a fraction of one (0 after a divergence), and seconds of training with the start.
 type Outcome = (f64, f64);
 
+/// One way to train the network, with its outcome for every seed.
+#[derive(Debug)]
+struct Run {
+    name: String,
+    /// Backpropagation without one.
+    method: Option<Method<f32>>,
+    start: From,
+    rule: Rule,
+    outcomes: Vec<Outcome>,
+}
+
+/// What moves the parameters, with its learning rate.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Sgd(f64),
+    Adam(f64),
+}
+
 impl Settings {
     fn take(options: &mut Options) -> Self {
         let activation = match &*options.value("activation", "sigmoid".to_owned()) {
@@ -128,35 +146,54 @@ impl Settings {
         let Self { activation, layers, width, gain, start, local_steps, learning_rate, .. } = self;
         println!("{} examples, {layers} hidden layers of {width}, {activation:?}, gain {gain}", train.len());
         println!("from {start:?}: {local_steps} local steps at {learning_rate}\n");
-        let (mut own, mut best) = (Vec::new(), vec![Vec::new(); self.rates().len()]);
+        let method = Method::local_targets(self.local_steps);
+        self.profile("backpropagation, weights as drawn", None, From::Given, train)?;
+        self.profile(&format!("the method, from {start:?}"), Some(&method), self.start, train)?;
+        println!();
+        let mut runs = self.runs(&method);
         for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
-            let method = Method::local_targets(self.local_steps);
-            if seed == self.first_seed {
-                self.profile("backpropagation, weights as drawn", None, From::Given, train, seed)?;
-                self.profile(&format!("the method, from {start:?}"), Some(&method), self.start, train, seed)?;
-                println!();
+            for run in &mut runs {
+                let outcome = self.fit(run, (train, test), seed)?;
+                run.outcomes.push(outcome);
             }
-            if self.baselines {
-                let sgd = Sgd::new(0.1).momentum(0.9);
-                self.fit("backpropagation, as drawn, SGD 0.1", None, From::Given, sgd, (train, test), seed)?;
-                for rate in self.rates() {
-                    let name = format!("backpropagation, as drawn, Adam {rate:.0e}");
-                    self.fit(&name, None, From::Given, Adam::new(rate), (train, test), seed)?;
-                }
-            }
-            for (rate, best) in self.rates().into_iter().zip(&mut best) {
-                let name = format!("backpropagation, {start:?}, Adam {rate:.0e}");
-                best.push(self.fit(&name, None, self.start, Adam::new(rate), (train, test), seed)?);
-            }
-            let adam = Adam::new(self.learning_rate);
-            let name = format!("the method, {start:?}, Adam {:.0e}", self.learning_rate);
-            own.push(self.fit(&name, Some(&method), self.start, adam, (train, test), seed)?);
         }
-        // The rate that serves backpropagation best over all seeds, judged by the test data.
-        let twin = best.iter().map(|runs| mean(runs)).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
-        let (accuracy, seconds) = mean(&own);
-        println!("\naccuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}", twin.0, twin.1);
+        let means: Vec<Outcome> = runs.iter().map(|run| mean(&run.outcomes)).collect();
+        if self.seeds > 1 {
+            println!("\nmeans of {} seeds", self.seeds);
+            runs.iter().zip(&means).for_each(|(run, &mean)| println!("{}", line(&run.name, mean)));
+        }
+        if let [.., a, b, c, (accuracy, seconds)] = means[..] {
+            // The rate that serves backpropagation from this start best over all seeds, judged by the test data.
+            let twin = [a, b, c].into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or(a);
+            println!(
+                "\naccuracy={accuracy:.4} bp_accuracy={:.4} seconds={seconds:.3} bp_seconds={:.3}",
+                twin.0, twin.1
+            );
+        }
         Ok(())
+    }
+
+    /// The two baselines from the weights as drawn, backpropagation from this start, and the method.
+    fn runs(&self, method: &Method<f32>) -> Vec<Run> {
+        let start = self.start;
+        let run = |name: String, start, rule| Run { name, method: None, start, rule, outcomes: Vec::new() };
+        let mut runs = Vec::new();
+        if self.baselines {
+            runs.push(run("backpropagation, as drawn, SGD 0.1".to_owned(), From::Given, Rule::Sgd(0.1)));
+            runs.extend(
+                self.rates().map(|rate| {
+                    run(format!("backpropagation, as drawn, Adam {rate:.0e}"), From::Given, Rule::Adam(rate))
+                }),
+            );
+        }
+        runs.extend(
+            self.rates()
+                .map(|rate| run(format!("backpropagation, {start:?}, Adam {rate:.0e}"), start, Rule::Adam(rate))),
+        );
+        let rate = self.learning_rate;
+        let own = run(format!("the method, {start:?}, Adam {rate:.0e}"), start, Rule::Adam(rate));
+        runs.push(Run { method: Some(method.clone()), ..own });
+        runs
     }
 
     /// Three learning rates for backpropagation with Adam; a very deep network wants smaller ones.
@@ -215,24 +252,20 @@ impl Settings {
         Ok(network)
     }
 
-    /// Trains by the method, or by backpropagation without one, and prints a line.
-    fn fit(
-        &self,
-        name: &str,
-        method: Option<&Method<f32>>,
-        start: From,
-        optimizer: impl Optimizer<f32> + 'static,
-        (train, test): (&Dataset<f32>, &Dataset<f32>),
-        seed: u64,
-    ) -> Result<Outcome> {
+    /// Trains by the run's method, or by backpropagation without one, and prints a line.
+    fn fit(&self, run: &Run, (train, test): (&Dataset<f32>, &Dataset<f32>), seed: u64) -> Result<Outcome> {
         // The schedule counts parameter steps, and the method takes several in a visit.
-        let steps = method.map_or(1, |method| method.parameter_steps(self.layers + 1));
+        let steps = run.method.as_ref().map_or(1, |method| method.parameter_steps(self.layers + 1));
         let total = self.epochs * train.len().div_ceil(self.batch) * steps;
         let schedule = Schedule::Cosine { total: total as u64, floor: 0.0 };
         let begin = std::time::Instant::now();
-        let mut network = self.network(Scheduled::new(optimizer, schedule), (train, start), seed)?;
+        let from = (train, run.start);
+        let mut network = match run.rule {
+            Rule::Sgd(rate) => self.network(Scheduled::new(Sgd::new(rate).momentum(0.9), schedule), from, seed)?,
+            Rule::Adam(rate) => self.network(Scheduled::new(Adam::new(rate), schedule), from, seed)?,
+        };
         let config = FitConfig::new().epochs(self.epochs).batch_size(self.batch).seed(seed);
-        let trained = match method {
+        let trained = match &run.method {
             Some(method) => network.fit(train, &config.method(method.clone())),
             None => network.fit_backprop(train, &config),
         };
@@ -241,21 +274,14 @@ impl Settings {
             Ok(_) => (network.evaluate(test)?.score.unwrap_or(0.0), String::new()),
             Err(error) => (0.0, format!("  {error}")),
         };
-        println!("seed {seed}  {name:<46} {:6.2} % in {seconds:.1} s{remark}", 100.0 * accuracy);
+        println!("seed {seed}  {}{remark}", line(&run.name, (accuracy, seconds)));
         Ok((accuracy, seconds))
     }
 
     /// Where the signal lives after one update: log10 of the root mean square over examples, layer by layer from the input.
-    fn profile(
-        &self,
-        name: &str,
-        method: Option<&Method<f32>>,
-        start: From,
-        train: &Dataset<f32>,
-        seed: u64,
-    ) -> Result<()> {
+    fn profile(&self, name: &str, method: Option<&Method<f32>>, start: From, train: &Dataset<f32>) -> Result<()> {
         let batch = train.take(train.len().min(PROFILED))?;
-        let mut network = self.network(Adam::new(self.learning_rate), (train, start), seed)?;
+        let mut network = self.network(Adam::new(self.learning_rate), (train, start), self.first_seed)?;
         let config = FitConfig::new().epochs(1).full_batch();
         match method {
             Some(method) => network.fit(&batch, &config.method(method.clone()))?,
@@ -289,6 +315,10 @@ impl Settings {
         println!("log10 {quantity}, {name}, after one update, layer by layer:\n  {}", shown.join("  "));
         Ok(())
     }
+}
+
+fn line(name: &str, (accuracy, seconds): Outcome) -> String {
+    format!("{name:<46} {:6.2} % in {seconds:.1} s", 100.0 * accuracy)
 }
 
 fn norm(values: &[f32]) -> f64 {

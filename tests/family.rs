@@ -162,6 +162,47 @@ fn every_preset_trains_every_activation() {
     }
 }
 
+/// Units that jump have no derivative: gradients want them straight through, exact steps take them as they are.
+#[test]
+fn every_preset_trains_units_that_jump() {
+    let data = teacher(Targets::Real);
+    for activation in [Activation::Sign, Activation::Step, Activation::Quantize(2)] {
+        let straight = |below: usize| -> Vec<Arc<dyn Layer<f64>>> {
+            let jump = Elementwise::new(WIDTH, activation).straight_through();
+            vec![Arc::new(Chain::new().then(Dense::new(below, WIDTH)).then(jump))]
+        };
+        for (name, method) in presets() {
+            let what = format!("{name}, {activation:?}");
+            if is_exact(name) {
+                refuses(&network(&straight), &method, &data, &what);
+            }
+            if name == "admm" {
+                learns(&network(&split(activation)), &method, &data, &what);
+                continue;
+            }
+            if name == "bcd" {
+                // The energy falls, though not the forward loss for long: pre-activations gather where the unit jumps.
+                let mut net = network(&split(activation)).build().unwrap();
+                let before = net.params(0).to_vec();
+                let report = net.fit(&data, &FitConfig::new().method(method).epochs(10).full_batch()).unwrap();
+                let (first, last) = (report.epochs[1].energy, report.epochs[9].energy);
+                assert!(last < 0.9 * first && net.params(0) != before, "{what}: energy {first} to {last}");
+                continue;
+            }
+            learns(&network(&straight), &method, &data, &what);
+            // The output layer learns either way; those below it only straight through.
+            for (builder, moves) in [(network(&straight), true), (network(&fused(activation)), false)] {
+                let mut net = builder.build().unwrap();
+                let before = [net.params(0).to_vec(), net.params(1).to_vec()];
+                net.fit(&data, &FitConfig::new().method(method.clone()).epochs(3).batch_size(48)).unwrap();
+                for (t, before) in before.iter().enumerate() {
+                    assert_eq!(net.params(t) != before, moves, "{what}, straight through: {moves}, layer {t}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn every_preset_trains_or_refuses_layers_that_are_no_affine_map() {
     let data = teacher(Targets::Real);

@@ -10,7 +10,9 @@ impl<T: Scalar> Method<T> {
     ///
     /// For networks whose maps and activation functions are units of their own
     /// ([`store_pre_activations`](crate::NetworkBuilder::store_pre_activations)), with squared errors, and at its best with all
-    /// examples in one batch ([`full_batch`](crate::FitConfig::full_batch)).
+    /// examples in one batch ([`full_batch`](crate::FitConfig::full_batch)). Units that jump (sign, step, levels) are served
+    /// exactly as well, but there the forward loss rises after the first passes while the energy goes on falling:
+    /// pre-activations come to lie where the unit jumps, and the forward pass falls on either side.
     ///
     /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225, the
     /// three-splitting variant. Departs from it in finding weights and biases together, and in the proximal term on the
