@@ -123,15 +123,15 @@ impl Settings {
             widths,
             activation,
             bits,
-            local_steps: options.value("local-steps", 3),
+            local_steps: options.count("local-steps", 3),
             penalty: options.value("penalty", 0.01),
             rate: options.value("lr", 3e-3),
             backprop_rate: options.value("bp-lr", 3e-3),
-            epochs: options.value("epochs", epochs),
-            batch: options.value("batch", batch),
+            epochs: options.count("epochs", epochs),
+            batch: options.count("batch", batch),
             examples: options.optional("examples"),
             first_seed: options.value("seed", 0),
-            seeds: options.value("seeds", 1).max(1),
+            seeds: options.count("seeds", 1) as u64,
             threads: options.optional("threads"),
             with_backprop: !options.flag("no-bp"),
         }
@@ -217,7 +217,7 @@ impl Settings {
                 (_, false) => network.layer(Chain::new().then(jump).then(dense)),
             };
         }
-        let total = (self.epochs * train.len().div_ceil(self.batch.max(1)) * steps) as u64;
+        let total = (self.epochs * train.len().div_ceil(self.batch) * steps) as u64;
         let optimizer = Scheduled::new(Adam::new(rate), Schedule::Cosine { total, floor: 0.0 });
         network = network.output_loss(SoftmaxCrossEntropy::new()).optimizer(optimizer).seed(seed);
         match self.threads {

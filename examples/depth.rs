@@ -50,7 +50,7 @@ fn main() {
     mnist::run(|train, test| settings.run(train, test));
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum From {
     Given,
     Unit,
@@ -114,7 +114,7 @@ impl Settings {
         if preset != "best" {
             refuse(format!("--preset takes best, not {preset:?}"));
         }
-        let layers = options.value("layers", 10);
+        let layers = options.count("layers", 10);
         // Sigmoid and ReLU bear larger steps than tanh, and all bear less the deeper they are.
         let (local_steps, learning_rate) = match (activation, layers) {
             (Activation::Tanh, 50..) => (3, 1e-4),
@@ -126,16 +126,16 @@ impl Settings {
         Self {
             activation,
             layers,
-            width: options.value("width", 100),
+            width: options.count("width", 100),
             gain: options.value("gain", 1.0),
             start,
-            local_steps: options.value("local-steps", local_steps),
+            local_steps: options.count("local-steps", local_steps),
             learning_rate: options.value("lr", learning_rate),
-            epochs: options.value("epochs", 20),
-            batch: options.value("batch", 128),
-            examples: options.value("examples", 20_000),
+            epochs: options.count("epochs", 20),
+            batch: options.count("batch", 128),
+            examples: options.count("examples", 20_000),
             first_seed: options.value("seed", 0),
-            seeds: options.value("seeds", 1),
+            seeds: options.count("seeds", 1) as u64,
             threads: options.optional("threads"),
             baselines: !options.flag("no-baselines"),
         }
@@ -151,7 +151,7 @@ impl Settings {
         self.profile(&format!("the method, from {start:?}"), Some(&method), self.start, train)?;
         println!();
         let mut runs = self.runs(&method);
-        for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
+        for seed in (self.first_seed..).take(self.seeds as usize) {
             for run in &mut runs {
                 let outcome = self.fit(run, (train, test), seed)?;
                 run.outcomes.push(outcome);
@@ -179,17 +179,16 @@ impl Settings {
         let run = |name: String, start, rule| Run { name, method: None, start, rule, outcomes: Vec::new() };
         let mut runs = Vec::new();
         if self.baselines {
-            runs.push(run("backpropagation, as drawn, SGD 0.1".to_owned(), From::Given, Rule::Sgd(0.1)));
+            runs.push(run("backpropagation, Given, SGD 0.1".to_owned(), From::Given, Rule::Sgd(0.1)));
+        }
+        // From the weights as drawn, then from the start asked for, unless they are the same.
+        let given = (self.baselines && start != From::Given).then_some(From::Given);
+        for start in given.into_iter().chain([start]) {
             runs.extend(
-                self.rates().map(|rate| {
-                    run(format!("backpropagation, as drawn, Adam {rate:.0e}"), From::Given, Rule::Adam(rate))
-                }),
+                self.rates()
+                    .map(|rate| run(format!("backpropagation, {start:?}, Adam {rate:.0e}"), start, Rule::Adam(rate))),
             );
         }
-        runs.extend(
-            self.rates()
-                .map(|rate| run(format!("backpropagation, {start:?}, Adam {rate:.0e}"), start, Rule::Adam(rate))),
-        );
         let rate = self.learning_rate;
         let own = run(format!("the method, {start:?}, Adam {rate:.0e}"), start, Rule::Adam(rate));
         runs.push(Run { method: Some(method.clone()), ..own });

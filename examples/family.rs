@@ -99,25 +99,29 @@ impl Settings {
     fn take(options: &mut Options) -> Self {
         let method = method(options);
         let exact = matches!(method.activation_step(), ActivationStep::Exact(_));
-        let epochs = options.value("epochs", 10);
+        let epochs = options.count("epochs", 10);
+        let batch = options.optional("batch");
+        if batch == Some(0) {
+            refuse("--batch takes at least 1");
+        }
         Self {
             widths: widths(options),
             init: init(options),
             activation: activation(options),
-            squared_error: choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
+            squared_error: exact || choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
             penalty: options.value("penalty", 1.0),
             method,
             exact,
-            activation_penalty: options.value("activation-penalty", 1.0),
+            activation_penalty: if exact { options.value("activation-penalty", 1.0) } else { 1.0 },
             learning_rate: options.value("lr", 1e-3),
             weight_decay: options.value("weight-decay", 0.0),
             cosine: choice(options, "schedule", [("cosine", true), ("constant", false)]).unwrap_or(true),
             epochs,
-            batch: options.optional("batch").or((!exact).then_some(128)),
-            backprop_epochs: options.value("bp-epochs", if exact { epochs.min(10) } else { epochs }),
+            batch: batch.or((!exact).then_some(128)),
+            backprop_epochs: options.count("bp-epochs", if exact { epochs.min(10) } else { epochs }),
             examples: options.optional("examples"),
             first_seed: options.value("seed", 0),
-            seeds: options.value("seeds", 1),
+            seeds: options.count("seeds", 1) as u64,
             threads: options.optional("threads"),
             with_backprop: !options.flag("no-bp"),
         }
@@ -128,7 +132,7 @@ impl Settings {
         let train = part.as_ref().unwrap_or(train);
         println!("{} examples, widths {:?}\n{:?}\n", train.len(), self.widths, self.method);
         let mut pairs = Vec::new();
-        for seed in (self.first_seed..).take(self.seeds.max(1) as usize) {
+        for seed in (self.first_seed..).take(self.seeds as usize) {
             // The schedule of the learning rate counts parameter steps, and a method may take several in a visit.
             let steps = self.method.parameter_steps(self.widths.len() - 1);
             let own = self.optimized(self.network(), train, self.epochs * steps).seed(seed).build()?;
@@ -257,40 +261,49 @@ fn activation(options: &mut Options) -> Activation {
 
 /// A preset, and what the command line changes in it.
 fn method(options: &mut Options) -> Method<f32> {
-    let steps: Option<usize> = options.optional("activation-steps");
-    let rate: Option<f64> = options.optional("activation-rate");
-    let local_steps: Option<usize> = options.optional("local-steps");
-    let (k, eta, m) = (steps.unwrap_or(4), rate.unwrap_or(0.1), local_steps.unwrap_or(5));
-    let presets = [
-        ("default", Method::default()),
-        ("joint", Method::joint(eta)),
-        ("mac", Method::mac(m)),
-        ("alm", Method::alm(rate.unwrap_or(0.7))),
-        ("bcd", Method::bcd(options.value("proximal", 5.0))),
-        ("admm", Method::admm(options.value("ridge", 1.0))),
-        ("predictive_coding", Method::predictive_coding(k, eta)),
-        ("incremental", Method::incremental(k, eta)),
-        ("error_based", Method::error_based(k, eta)),
-        ("local_targets", Method::local_targets(m)),
-        ("backprop_by_sweep", Method::backprop_by_sweep()),
-    ];
-    let mut method = choice(options, "preset", presets).unwrap_or_default();
-    if let Some(steps) = steps {
+    let preset: String = options.value("preset", "default".to_owned());
+    let mut method = match &*preset {
+        "default" => Method::default(),
+        "joint" => Method::joint(0.1),
+        "mac" => Method::mac(5),
+        "alm" => Method::alm(0.7),
+        "bcd" => Method::bcd(options.value("proximal", 5.0)),
+        "admm" => Method::admm(options.value("ridge", 1.0)),
+        "predictive_coding" => Method::predictive_coding(4, 0.1),
+        "incremental" => Method::incremental(4, 0.1),
+        "error_based" => Method::error_based(4, 0.1),
+        "local_targets" => Method::local_targets(5),
+        "backprop_by_sweep" => Method::backprop_by_sweep(),
+        _ => refuse(format!("--preset does not take {preset:?}; --help lists what it takes")),
+    };
+    // What the preset's activation step has no use for is left on the command line, and refused there.
+    let (sweeps, exact) = match method.activation_step() {
+        ActivationStep::Sweeps(_) => (true, false),
+        ActivationStep::Errors(_) | ActivationStep::GaussNewton(_) => (false, false),
+        ActivationStep::Exact(_) => (false, true),
+    };
+    if let Some(steps) = options.optional("activation-steps") {
         method = method.activation_steps(steps);
     }
-    if let Some(rate) = rate {
-        method = method.activation_rate(rate);
-    }
-    match (rate, options.optional("z-momentum")) {
-        (Some(rate), Some(momentum)) => {
-            method = method.activation_optimizer(Sgd::new(rate).momentum(momentum));
+    if sweeps || preset == "error_based" {
+        let rate: Option<f64> = options.optional("activation-rate");
+        if let Some(rate) = rate {
+            method = method.activation_rate(rate);
         }
-        (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
-        (_, None) => {}
+        match (rate, options.optional("z-momentum")) {
+            (Some(rate), Some(momentum)) => {
+                method = method.activation_optimizer(Sgd::new(rate).momentum(momentum));
+            }
+            (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
+            (_, None) => {}
+        }
     }
     let orders = [("jacobi", Order::Jacobi), ("redblack", Order::RedBlack), ("reverse", Order::ReverseGaussSeidel)];
-    if let Some(order) = choice(options, "order", orders) {
+    if let Some(order) = sweeps.then(|| choice(options, "order", orders)).flatten() {
         method = method.order(order);
+    }
+    if let Some(local_steps) = (!exact).then(|| options.optional("local-steps")).flatten() {
+        method = method.timing(Timing::AfterRelaxation { local_steps });
     }
     if let Some(word) = options.optional::<String>("start") {
         method = method.start(match (&*word, word.parse()) {
@@ -302,9 +315,6 @@ fn method(options: &mut Options) -> Method<f32> {
     }
     if let Some(reads) = choice(options, "reads", [("forward", Reads::Forward), ("stored", Reads::Stored)]) {
         method = method.reads(reads);
-    }
-    if let Some(local_steps) = local_steps {
-        method = method.timing(Timing::AfterRelaxation { local_steps });
     }
     let kinds = [
         ("none", None),

@@ -27,18 +27,18 @@ const USAGE: &str = "\
 
 fn main() {
     let mut options = options::Options::from_command_line(USAGE);
-    let seeds = options.value("seeds", 1);
-    let epochs = options.value("epochs", 30);
+    let seeds = options.count("seeds", 1);
+    let epochs = options.count("epochs", 30);
     let with_backprop = !options.flag("no-bp");
     options.finish();
     run(seeds, epochs, with_backprop).unwrap_or_else(|error| options::fail(&error));
 }
 
-fn run(seeds: u64, epochs: usize, with_backprop: bool) -> Result<()> {
+fn run(seeds: usize, epochs: usize, with_backprop: bool) -> Result<()> {
     let digits = data::digits::<f32>()?;
     println!("1797 digits of 8 × 8 pixels, 80 % to train and 20 % to test; a 64-128-64-10 network, ReLU\n");
     let mut pairs = Vec::new();
-    for seed in 0..seeds.max(1) {
+    for seed in 0..seeds as u64 {
         let (train, test) = digits.stratified_split(0.8, seed)?;
         let network = DecoupledNetwork::builder(train.input_dim())
             .dense(128, Activation::Relu)

@@ -31,14 +31,27 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// until the loss falls. Neither the bank nor optimizers change.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate); nothing has changed then.
+    /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] when the last layer has no parameters; nothing has changed
+    /// then.
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
+        check(self)?;
         self.check_data(data)?;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             let features = forward(self, Vec::new(), data)?;
             refit(self, data, &features)
         })
+    }
+}
+
+/// Fails when there is nothing to refit.
+pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
+    match net.params.last() {
+        Some(params) if !params.is_empty() => Ok(()),
+        _ => Err(Error::Unsupported {
+            what: "refitting the last layer",
+            why: "it has no parameters; make the activation function of the output a part of the layer below it",
+        }),
     }
 }
 

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::activation_step::ActivationStep;
 use crate::bank::{ActivationBank, Column};
 use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
@@ -202,6 +201,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
+        if method.coupling.finish {
+            finish::check(self)?;
+        }
         self.check_fit(data, config)?;
         self.open_bank(data, &method)?;
         self.train(Rule::Decoupled(&method), data, config, &mut observe)
@@ -251,9 +253,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
         };
-        let exact = method.is_some_and(|method| matches!(method.activation, ActivationStep::Exact(_)));
-        let jumps = if exact { None } else { Warning::no_derivative(&self.layers)? };
-        let warnings = jumps.into_iter().collect();
+        let warnings = Warning::no_derivative(&self.layers, method)?.into_iter().collect();
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let mut factor = PenaltyFactor::new();
@@ -267,7 +267,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                     if let Some(epoch) = report.last() {
                         factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                     }
-                    Warning::look(method, self.depth(), &report.epochs, &mut report.warnings);
+                    Warning::look(method, &self.params, &report.epochs, &mut report.warnings);
                 }
                 if flow.is_break() {
                     report.stop = StopReason::Observer;

@@ -2,10 +2,11 @@ use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
 
+use crate::activation_step::ActivationStep;
 use crate::method::Method;
 use crate::parallel::guarded;
 use crate::start::Start;
-use crate::{EpochReport, Layer, Result, Scalar, Timing};
+use crate::{EpochReport, Layer, Result, Scalar, Solver, Timing};
 
 /// Something that a reader of a fit's numbers should know; printed, it says what to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,14 +38,15 @@ pub enum Warning {
         layers: usize,
     },
     /// The signal fades on its way down: these stored activations moved from their predictions by less than a millionth of what
-    /// another did, relative to their size. The layers below them learn next to nothing, unless their optimizer makes up for
-    /// the size of a gradient, and little even then.
+    /// another did, relative to their size. (Where a visit ends without a new look at the residuals, as after a single reverse
+    /// sweep, these layers' parameters moved by so little.) The layers below them learn next to nothing, unless their optimizer
+    /// makes up for the size of a gradient, and little even then.
     SignalFades {
         /// How many hidden layers, from the input.
         layers: usize,
     },
     /// Gradients are asked for where there are none: these layers hold something that is constant but for jumps
-    /// ([`Layer::has_derivative`]). Parameters below a jump get gradient zero and stay as they are.
+    /// ([`Layer::has_derivative`]), and no gradient goes through a jump.
     NoDerivative {
         /// The layers, counted from 0 at the input.
         layers: Vec<usize>,
@@ -52,28 +54,49 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// Of layers without a derivative, those at or above parameters.
+    /// Of layers without a derivative, those through which a gradient is asked for: by backpropagation, which is no method, that
+    /// of any parameters at or below; by a method that of its own, if its solver is an optimizer, and that of what is stored
+    /// below, if the activation steps are not exact.
     ///
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer panics.
-    pub(crate) fn no_derivative<T: Scalar>(layers: &[Arc<dyn Layer<T>>]) -> Result<Option<Self>> {
-        let (mut found, mut parameters) = (Vec::new(), 0);
+    pub(crate) fn no_derivative<T: Scalar>(
+        layers: &[Arc<dyn Layer<T>>],
+        method: Option<&Method<T>>,
+    ) -> Result<Option<Self>> {
+        let exact = method.is_some_and(|method| matches!(method.activation, ActivationStep::Exact(_)));
+        let (mut found, mut below) = (Vec::new(), false);
         for (t, layer) in layers.iter().enumerate() {
-            parameters += layer.param_len();
-            if !guarded("has_derivative", t, || layer.has_derivative())? && parameters > 0 {
+            let own = layer.param_len() > 0;
+            let by_gradient = method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer);
+            let asked = own && by_gradient || below && !exact;
+            if asked && !guarded("has_derivative", t, || layer.has_derivative())? {
                 found.push(t);
             }
+            below |= own;
         }
         Ok(Some(found).filter(|layers| !layers.is_empty()).map(|layers| Self::NoDerivative { layers }))
     }
 
     /// Adds what the history gives reason to after its last epoch, each kind once.
-    pub(crate) fn look<T: Scalar>(method: &Method<T>, depth: usize, history: &[EpochReport], found: &mut Vec<Self>) {
+    pub(crate) fn look<T: Scalar>(
+        method: &Method<T>,
+        params: &[Vec<T>],
+        history: &[EpochReport],
+        found: &mut Vec<Self>,
+    ) {
+        let unreached = method.unreached(params.len());
+        let jumps = found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
+        // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
+        let penalties = method.coupling.multipliers.is_none();
         let new = [
-            Self::part(history),
-            Self::overshoot(method, history),
-            Some(method.unreached(depth)).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
-            Self::fading(history),
+            Self::part(history).filter(|_| penalties),
+            Self::overshoot(method, history).filter(|_| penalties),
+            Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
+            // Where no gradient goes through, none fades.
+            Self::faded(params, history)
+                .filter(|&layers| layers > unreached && !jumps)
+                .map(|layers| Self::SignalFades { layers }),
         ];
         for warning in new.into_iter().flatten() {
             if !found.iter().any(|old| discriminant(old) == discriminant(&warning)) {
@@ -96,20 +119,25 @@ impl Warning {
 
     fn overshoot<T: Scalar>(method: &Method<T>, history: &[EpochReport]) -> Option<Self> {
         let now = history.last()?;
-        let descends = method.start == Start::Anchored
-            && method.parameter.timing != Timing::EveryStep
-            && method.coupling.multipliers.is_none();
+        let descends = method.start == Start::Anchored && method.parameter.timing != Timing::EveryStep;
         let above = descends && now.energy > 1.1 * now.train_loss;
         let exploded = history.iter().any(|epoch| now.energy > 100.0 * epoch.energy);
         (above || exploded).then_some(Self::Overshoot { epoch: now.epoch, energy: now.energy })
     }
 
-    fn fading(history: &[EpochReport]) -> Option<Self> {
-        let residuals = &history.last()?.residuals;
-        let largest = residuals.iter().copied().fold(0.0, f64::max);
-        // Those that have not moved at all are out of reach, if they could.
-        let layers = residuals.iter().filter(|&&r| r > 0.0 && r < 1e-6 * largest).count();
-        (layers > 0).then_some(Self::SignalFades { layers })
+    /// How many layers, from the input, have hardly moved.
+    fn faded<T>(params: &[Vec<T>], history: &[EpochReport]) -> Option<usize> {
+        let EpochReport { residuals, update_norms, .. } = history.last()?;
+        let largest = |moves: &[f64]| moves.iter().copied().fold(0.0, f64::max);
+        let count = |moves: &[f64], moves_at_all: &dyn Fn(usize) -> bool| {
+            let least = 1e-6 * largest(moves);
+            (0..moves.len()).take_while(|&t| moves[t] < least || !moves_at_all(t)).filter(|&t| moves_at_all(t)).last()
+        };
+        let last = match largest(residuals) > 0.0 {
+            true => count(residuals, &|_| true),
+            false => count(update_norms, &|t| !params[t].is_empty()),
+        };
+        last.map(|t| t + 1)
     }
 }
 
@@ -124,23 +152,24 @@ impl fmt::Display for Warning {
             ),
             Self::Overshoot { epoch, energy } => write!(
                 f,
-                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate, or keep it \
-                 below the stable one with Method::stable"
+                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate; that of \
+                 sweeps can be kept below the stable one with Method::stable"
             ),
             Self::OutOfReach { layers } => write!(
                 f,
                 "the lowest {layers} layers are out of reach of the activation steps and stay as they are: take more steps, or \
-                 Order::ReverseGaussSeidel"
+                 sweeps in the order of Order::ReverseGaussSeidel"
             ),
             Self::SignalFades { layers } => write!(
                 f,
-                "the signal fades on its way down to the lowest {layers} hidden layers: raise the activation rate, take \
-                 Order::ReverseGaussSeidel, or a shallower network"
+                "the signal fades on its way down to the lowest {layers} hidden layers: begin with \
+                 DecoupledNetwork::start_from_bank and train by Method::local_targets, or take a shallower network"
             ),
             Self::NoDerivative { layers } => write!(
                 f,
-                "layers {layers:?} are constant but for jumps: every parameter below a jump gets gradient zero and stays as it is; \
-                 Elementwise::straight_through puts a derivative of its own in place of the one that is missing"
+                "layers {layers:?} are constant but for jumps, and no gradient goes through a jump: parameters that it would reach by \
+                 no other way stay as they are; in place of dense(n, Activation::Sign) take a Chain of Dense::new(m, n) and \
+                 Elementwise::new(n, Activation::Sign).straight_through(), which brings a derivative of its own"
             ),
         }
     }
@@ -193,11 +222,39 @@ mod tests {
     }
 
     #[test]
+    fn a_negative_lagrangian_is_no_overshoot() {
+        let mut found = Vec::new();
+        let params = vec![vec![0.0]; 2];
+        Warning::look(&Method::<f64>::admm(0.1), &params, &history(&[(0.5, 0.4), (-1e-4, 0.3)]), &mut found);
+        assert_eq!(found, []);
+    }
+
+    #[test]
+    fn the_signal_fades_up_to_the_highest_of_the_low_layers_that_hardly_move() {
+        let faded = |residuals: &[f64], update_norms: &[f64], sizes: &[usize]| {
+            let epoch = EpochReport {
+                residuals: residuals.to_vec(),
+                update_norms: update_norms.to_vec(),
+                ..history(&[(1.0, 1.0)]).remove(0)
+            };
+            let params: Vec<_> = sizes.iter().map(|&size| vec![0.0; size]).collect();
+            Warning::faded::<f64>(&params, &[epoch])
+        };
+        let ones = [1.0; 5];
+        assert_eq!(faded(&[0.0, 0.0, 9e-8, 0.1], &ones, &[3; 5]), Some(3));
+        assert_eq!(faded(&[1e-5, 0.0, 9e-8, 0.1], &ones, &[3; 5]), None);
+        // Without residuals, by the parameters, where there are any.
+        assert_eq!(faded(&[0.0; 4], &[0.0, 1e-9, 0.0, 0.1, 0.2], &[3, 3, 0, 3, 3]), Some(2));
+        assert_eq!(faded(&[0.0; 4], &[0.1, 0.0, 0.1, 0.0, 0.2], &[3, 0, 3, 0, 3]), None);
+    }
+
+    #[test]
     fn each_kind_is_told_once() {
         let mut found = Vec::new();
+        let params = vec![vec![0.0]; 4];
         let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
         for epochs in 1..=2 {
-            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), 4, &past[..epochs], &mut found);
+            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), &params, &past[..epochs], &mut found);
         }
         assert_eq!(found, [Warning::Overshoot { epoch: 1, energy: 2.0 }, Warning::OutOfReach { layers: 2 }]);
     }

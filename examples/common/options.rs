@@ -15,7 +15,7 @@ impl Options {
     /// The command line; `--help` prints the usage and ends the program.
     pub(crate) fn from_command_line(usage: &str) -> Self {
         let words: Vec<_> = std::env::args().skip(1).collect();
-        if words.iter().any(|word| word == "--help") {
+        if words.iter().any(|word| ["-h", "--help"].contains(&&**word)) {
             println!("{usage}");
             exit(0);
         }
@@ -43,10 +43,18 @@ impl Options {
         self.optional(name).unwrap_or(default)
     }
 
+    /// The number after `--name`, or the default; at least 1.
+    pub(crate) fn count(&mut self, name: &str, default: usize) -> usize {
+        match self.value(name, default) {
+            0 => refuse(format!("--{name} takes at least 1")),
+            count => count,
+        }
+    }
+
     /// Refuses what no option has taken.
     pub(crate) fn finish(self) {
         if let Some(word) = self.words.first() {
-            refuse(format!("unknown option {word}, or one given twice; --help lists them"));
+            refuse(format!("{word}: unknown, given twice, or of no use beside the other options; --help lists them"));
         }
     }
 

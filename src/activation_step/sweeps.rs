@@ -60,7 +60,7 @@ impl<T: Scalar> Sweeps<T> {
     }
 
     /// Divides the rate of every layer by its penalty μ_t: a rate of 1 then takes a squared hidden loss by itself to its
-    /// minimum, whatever its weight.
+    /// minimum, whatever its weight. More than 1 is refused.
     pub fn per_penalty(mut self) -> Self {
         self.per_penalty = true;
         self
@@ -84,6 +84,9 @@ impl<T: Scalar> Sweeps<T> {
         let steps = self.steps.unwrap_or(1);
         require(steps > 0, "activation steps", "at least 1", steps as f64)?;
         require_positive::<T>("activation rate", self.rate)?;
+        if self.per_penalty {
+            require(self.rate <= 1.0, "activation rate in units of 1/μ", "at most 1", self.rate)?;
+        }
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
