@@ -2,9 +2,9 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
-use decoupled::loss::{Huber, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError};
+use decoupled::loss::{Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::{DMatrix, DVector};
-use decoupled::optimizer::Sgd;
+use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, GaussNewton, Loss, MatRef, Method,
@@ -373,6 +373,103 @@ fn gauss_newton_steps_end_at_a_stationary_point_and_never_raise_an_example() {
             assert!(size < 1e-7, "{activation:?}: ∂E/∂z_{t} is {size:e}");
         }
     }
+}
+
+/// ε ← ε − η ∂E/∂ε, and then z from the bottom up, with the rule of the optimizer where one is given.
+#[test]
+fn a_step_in_error_coordinates_is_the_rule_applied_to_the_errors() {
+    let widths = [4, 6, 5, 3];
+    let mut rng = rng(17);
+    let mut net = chain(&widths, Activation::Tanh).penalty(2.0).build().unwrap();
+    randomise(&mut net, &widths, 1.0, &mut rng);
+    let mut start = anchored(&net, &uniform(&mut rng, 4 * 3, 1.0), &uniform(&mut rng, 3 * 3, 1.0));
+    for (t, width) in [(1, 6), (2, 5)] {
+        start.stored_mut(t).copy_from_slice(&uniform(&mut rng, width * 3, 1.0));
+    }
+    let objective = net.objective();
+    let mut slopes = start.clone();
+    objective.error_gradients(&mut slopes).unwrap();
+    let predict = |t: usize, below: &Matrix| {
+        let (w, b) = net.params(t).split_at(widths[t] * widths[t + 1]);
+        let mut u = Matrix::from_column_slice(widths[t + 1], widths[t], w) * below;
+        u.column_iter_mut().for_each(|mut column| column += DVector::from_column_slice(b));
+        u.map(f64::tanh)
+    };
+    // Adam's first step has the size of its rate, whatever the slope.
+    let plain: fn(f64) -> f64 = |slope| -0.03 * slope;
+    let adam: fn(f64) -> f64 = |slope| -0.02 * slope.signum();
+    let rules: [(ErrorSteps<f64>, fn(f64) -> f64); 2] =
+        [(ErrorSteps::new(1, 0.03), plain), (ErrorSteps::new(1, 7.0).optimizer(Adam::new(0.02)), adam)];
+    for (step, rule) in rules {
+        let mut block = start.clone();
+        ActivationStep::from(step).relax(&objective, &mut block).unwrap();
+        let matrix = |z: MatRef<'_, f64>| Matrix::from_column_slice(z.rows(), 3, z.as_slice());
+        let mut below = (matrix(start.stored(0)), matrix(start.stored(0)));
+        for t in 1..3 {
+            let (old, slope) = (matrix(start.stored(t)), matrix(slopes.gradient(t)));
+            let error = &old - predict(t - 1, &below.0);
+            let expected = predict(t - 1, &below.1) + error + slope.map(rule);
+            close(block.stored(t).as_slice(), expected.as_slice(), 1e-6, &format!("z_{t}"));
+            below = (old, expected);
+        }
+    }
+}
+
+/// Far from the minimum the model is wrong, and no example may pay for it.
+#[test]
+fn a_gauss_newton_step_raises_no_example_however_curved_the_layers_are() {
+    let widths = [3, 6, 5, 2];
+    let mut rng = rng(18);
+    for case in 0..20 {
+        let mut net = chain(&widths, Activation::Softplus).penalty([0.01, 1.0][case % 2]).build().unwrap();
+        randomise(&mut net, &widths, 5.0, &mut rng);
+        let mut block = anchored(&net, &uniform(&mut rng, 3 * 8, 2.0), &uniform(&mut rng, 2 * 8, 20.0));
+        for (t, width) in [(1, 6), (2, 5)] {
+            block.stored_mut(t).copy_from_slice(&uniform(&mut rng, width * 8, 5.0));
+        }
+        let objective = net.objective();
+        let energies = |block: &Block<f64>| -> Vec<f64> {
+            let of = |i: usize| {
+                let mut alone = objective.block(1);
+                (0..=3).for_each(|t| alone.stored_mut(t).copy_from_slice(block.stored(t).column(i)));
+                objective.energy(&mut alone).unwrap()
+            };
+            (0..8).map(of).collect()
+        };
+        let before = energies(&block);
+        ActivationStep::from(GaussNewton::new(1)).relax(&objective, &mut block).unwrap();
+        let after = energies(&block);
+        assert!(
+            after.iter().zip(&before).all(|(after, before)| *after <= before * (1.0 + 1e-12)),
+            "{before:?}, {after:?}"
+        );
+        assert!(after.iter().sum::<f64>() < before.iter().sum());
+    }
+}
+
+/// At a forward pass that absolute hidden errors hold fast, any step is a step up.
+#[test]
+fn a_gauss_newton_step_that_only_leads_up_is_not_taken() {
+    let widths = [3, 4, 2];
+    let mut rng = rng(19);
+    let mut net = chain(&widths, Activation::Tanh).hidden_loss(MeanAbsoluteError).penalty(1e3).build().unwrap();
+    randomise(&mut net, &widths, 1.0, &mut rng);
+    let start = anchored(&net, &uniform(&mut rng, 3 * 4, 1.0), &uniform(&mut rng, 2 * 4, 1.0));
+    let mut block = start.clone();
+    ActivationStep::from(GaussNewton::new(1)).relax(&net.objective(), &mut block).unwrap();
+    close(block.stored(1).as_slice(), start.stored(1).as_slice(), 1e-14, "z_1");
+}
+
+/// The squares of these Jacobians are beyond the precision; the energy is not.
+#[test]
+fn a_gauss_newton_step_that_overflows_is_not_taken() {
+    let mut net = chain(&[1, 2, 2], Activation::Identity).build().unwrap();
+    net.set_params(0, &[1e-200, 2e-200, 0.0, 0.0]).unwrap();
+    net.set_params(1, &[1e200, 3e200, 2e200, -1e200, 0.0, 0.0]).unwrap();
+    let start = anchored(&net, &[1.0], &[0.5, 0.25]);
+    let mut block = start.clone();
+    ActivationStep::from(GaussNewton::new(2)).relax(&net.objective(), &mut block).unwrap();
+    assert_eq!(block.stored(1), start.stored(1));
 }
 
 /// With Θ fixed the multipliers of T visits are −δ, Z is the forward pass, and the parameter gradients are BP's; on a linear net

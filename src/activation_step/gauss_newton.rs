@@ -60,7 +60,8 @@ impl GaussNewton {
                 let ends = now[t - 1].chunks_exact(width).zip(goal[t - 1].chunks_exact(width));
                 for ((z, &share), (now, goal)) in columns.zip(ends) {
                     for (z, (&now, &goal)) in z.iter_mut().zip(now.iter().zip(goal)) {
-                        *z = now + share * (goal - now);
+                        // A goal that overflowed must not spoil an example that stays.
+                        *z = if share > T::zero() { now + share * (goal - now) } else { now };
                     }
                 }
             }
