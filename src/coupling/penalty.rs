@@ -80,3 +80,32 @@ impl PenaltyFactor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The factor after each of these epochs: residuals from the lowest layer up, and the forward loss.
+    fn factors(watch: Watch, epochs: &[([f64; 2], f64)]) -> Vec<f64> {
+        let penalty = Penalty::Raised(Raise { watch, factor: 10.0, progress: 0.1, most: 50.0 });
+        let mut factor = PenaltyFactor::new();
+        let after = |(residuals, loss): &([f64; 2], f64)| {
+            factor.look(penalty, residuals, *loss);
+            factor.value
+        };
+        epochs.iter().map(after).collect()
+    }
+
+    #[test]
+    fn a_fall_by_less_than_the_progress_below_the_best_raises_the_penalties() {
+        // Worked by hand: below 0.9 times the best is progress, and after a raise the next epoch sets a new best.
+        let watched = [1.0, 0.85, 0.8, 3.0, 2.6, 2.3, 2.2, 7.0];
+        let expected = [1.0, 1.0, 10.0, 10.0, 10.0, 10.0, 50.0, 50.0];
+        let falling = (0..8).map(|i| 0.5_f64.powi(i));
+        let residuals: Vec<_> =
+            watched.iter().zip(falling.clone()).map(|(&watched, loss)| ([0.1, watched], loss)).collect();
+        assert_eq!(factors(Watch::Residual, &residuals), expected);
+        let losses: Vec<_> = watched.iter().zip(falling).map(|(&watched, least)| ([least, least], watched)).collect();
+        assert_eq!(factors(Watch::ForwardLoss, &losses), expected);
+    }
+}
