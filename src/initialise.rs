@@ -268,7 +268,9 @@ fn standardise<T: Scalar>(values: &mut [T], rows: usize, centre: f64, spread: f6
     for (row, variance) in variances.into_iter().enumerate() {
         let own = || (row..).step_by(rows);
         let mean = own().take(n as usize).map(|i| values[i].to_f64()).sum::<f64>() / n;
-        let scale = if variance > 0.0 { spread / variance.sqrt() } else { 0.0 };
+        // The mean of equal values is not quite their value.
+        let rounding = n * f64::EPSILON * mean;
+        let scale = if variance > rounding * rounding { spread / variance.sqrt() } else { 0.0 };
         for i in own().take(n as usize) {
             values[i] = T::of(centre + (values[i].to_f64() - mean) * scale);
         }

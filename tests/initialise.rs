@@ -268,3 +268,73 @@ fn starts_do_not_depend_on_the_number_of_threads() {
     };
     assert_eq!(run(1), run(3));
 }
+
+/// [W b] of the first layer from the inputs to `wanted`, with a ridge in units of the inputs' mean variance an example.
+#[test]
+fn the_ridge_of_a_start_is_in_units_of_the_variance_of_what_a_layer_reads() {
+    for scale in [1.0, 1e3] {
+        let x = inputs::<f64>() * scale;
+        let started = |ridge: f64| {
+            let mut network = network::<f64>(1, 7, Activation::Identity, 1.0);
+            network.start_from_bank(&x, &BankStart::new().ridge(ridge)).unwrap();
+            DMatrix::from_column_slice(7, INPUTS + 1, network.params(0))
+        };
+        let mut centred = x.clone();
+        let mean = x.column_mean();
+        centred.column_iter_mut().for_each(|mut c| c -= &mean);
+        let code = started(1e-12) * x.clone().insert_row(INPUTS, 1.0);
+        let variance = centred.norm_squared() / (INPUTS * EXAMPLES) as f64;
+        let gram = &centred * centred.transpose() / EXAMPLES as f64;
+        let system = gram + DMatrix::identity(INPUTS, INPUTS) * (0.3 * variance);
+        let expected = &code * centred.transpose() / EXAMPLES as f64 * system.try_inverse().unwrap();
+        let found = started(0.3).columns(0, INPUTS).into_owned();
+        assert!((&found - &expected).norm() < 1e-6 * expected.norm(), "{scale}: {}", (found - &expected).norm());
+    }
+}
+
+#[test]
+fn inputs_of_few_dimensions_have_no_more_components_than_that() {
+    let mut rng = ChaCha12Rng::seed_from_u64(8);
+    let mut normal = |rows, cols| DMatrix::from_fn(rows, cols, |_, _| f64::standard_normal(&mut rng));
+    let x = normal(INPUTS, 3) * normal(3, EXAMPLES) + normal(INPUTS, EXAMPLES) * 1e-5;
+    let mut network = network::<f64>(2, 7, Activation::Identity, 1.0);
+    let residuals = network.start_from_bank(&x, &BankStart::new().ridge(1e-9)).unwrap();
+    // Ten powers below the rest is noise: a code of it would ask for weights that no ridge lets be.
+    assert!(residuals.iter().all(|r| *r < 1e-4), "{residuals:?}");
+}
+
+#[test]
+fn units_beyond_the_components_hold_random_mixtures_in_which_all_weigh_the_same() {
+    let width = 600;
+    let started = |seed| {
+        let mut network = network::<f64>(1, width, Activation::Identity, 1.0);
+        let start = BankStart::new().spread(1.0).ridge(1e-9).seed(seed);
+        network.start_from_bank(&inputs::<f64>(), &start).unwrap();
+        (network.params(0).to_vec(), pre_activations(&network, Activation::Identity).remove(0))
+    };
+    let (params, code) = started(1);
+    assert_eq!(started(1).0, params);
+    let other = started(2).1;
+    assert!((other.rows(0, INPUTS) - code.rows(0, INPUTS)).norm() < 1e-6 * code.norm());
+    assert!((other - &code).norm() > 0.5 * code.norm());
+    let loadings = code.rows(INPUTS, width - INPUTS) * code.rows(0, INPUTS).transpose() / EXAMPLES as f64;
+    for (k, column) in loadings.column_iter().enumerate() {
+        let share = column.norm_squared() / (width - INPUTS) as f64 * INPUTS as f64;
+        assert!((0.75..1.3).contains(&share), "component {k} has {share} of its share");
+    }
+}
+
+/// A unit that sees nothing of its input gives its bias, whose mean over the examples rounds to something else.
+#[test]
+fn a_unit_without_a_spread_gets_the_mean_alone() {
+    for bias in [0.1, -0.7, 12.3] {
+        let mut network = network::<f64>(1, 4, Activation::Tanh, 1.0);
+        let mut params = network.params(0).to_vec();
+        params.iter_mut().skip(2).step_by(4).take(INPUTS).for_each(|w| *w = 0.0);
+        params[INPUTS * 4 + 2] = bias;
+        network.set_params(0, &params).unwrap();
+        network.start_from_unit_variance(&inputs::<f64>(), 4.0).unwrap();
+        let (mean, variance) = moments(&pre_activations(&network, Activation::Tanh)[0])[2];
+        assert!(mean.abs() < 1e-3 && variance < 1e-3, "bias {bias}: mean {mean}, variance {variance}");
+    }
+}
