@@ -13,7 +13,7 @@ pub struct Multipliers {
     /// 1 is the method of multipliers.
     pub rate: f64,
     /// Whether they stay in the bank from visit to visit, one for every hidden activation of every example; otherwise a
-    /// visit starts from zeros.
+    /// visit starts from zeros, and as they rise only at its end, it is then as if there were none.
     pub kept: bool,
     /// Only at the highest hidden activation; the penalties alone hold the others.
     pub highest_only: bool,
