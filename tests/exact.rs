@@ -8,7 +8,7 @@ use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, ParameterStep, Reads, Ridge, Solver, Start, Timing,
+    NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing, Watch,
 };
 
 type Matrix = DMatrix<f64>;
@@ -396,5 +396,295 @@ fn a_visit_takes_as_many_parameter_steps_as_its_method_says_whatever_the_depth()
         net.fit(&data, &FitConfig::new().epochs(10).batch_size(15)).unwrap();
         assert_eq!(net.updates() as usize, 10 * 2 * method.parameter_steps(net.depth()));
         assert!(net.evaluate(&data).unwrap().loss < before);
+    }
+}
+
+/// Block coordinate descent by normal equations and proximal points, one block after the other: maps at even t, the function
+/// at odd t, and everything over all examples at once.
+struct Descent {
+    activation: Activation,
+    /// z_0 ..= z_T.
+    z: Vec<Matrix>,
+    /// λ_t at index t; zeros where there is none.
+    multipliers: Vec<Matrix>,
+    /// [W b] at even t, nothing at odd t.
+    maps: Vec<Matrix>,
+    /// μ_t at index t, and 1 for the output.
+    penalties: Vec<f64>,
+}
+
+/// θ moves along the mean gradient by this rate, or to the minimum with these weights of ½‖W‖² and of ½‖θ − θ_old‖².
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Gradient(f64),
+    Squares(f64, f64),
+}
+
+fn with_ones(z: &Matrix) -> Matrix {
+    z.clone().insert_row(z.nrows(), 1.0)
+}
+
+impl Descent {
+    fn depth(&self) -> usize {
+        self.z.len() - 1
+    }
+
+    fn predict(&self, t: usize, z: &Matrix) -> Matrix {
+        if t % 2 == 0 { &self.maps[t] * with_ones(z) } else { z.map(|z| self.activation.value(z)) }
+    }
+
+    /// z_{t+1} + λ_{t+1}/μ_{t+1}.
+    fn target(&self, t: usize) -> Matrix {
+        &self.z[t + 1] + &self.multipliers[t + 1] / self.penalties[t + 1]
+    }
+
+    fn energy(&self) -> f64 {
+        let term = |t: usize| {
+            let residual = &self.z[t] - self.predict(t - 1, &self.z[t - 1]);
+            0.5 * self.penalties[t] * residual.norm_squared() + self.multipliers[t].dot(&residual)
+        };
+        (1..=self.depth()).map(term).sum()
+    }
+
+    fn move_activations(&mut self, t: usize, proximal: f64) {
+        let (own, above) = (self.penalties[t], self.penalties[t + 1]);
+        // The point that the terms below draw to, times μ_t.
+        let drawn = self.predict(t - 1, &self.z[t - 1]) * own - &self.multipliers[t];
+        let target = self.target(t);
+        self.z[t] = if t % 2 == 0 {
+            let m = &self.maps[t];
+            let (w, b) = (m.columns(0, m.ncols() - 1).into_owned(), m.column(m.ncols() - 1).into_owned());
+            let mut wanted = target;
+            wanted.column_iter_mut().for_each(|mut column| column -= &b);
+            let system = w.transpose() * &w * above + Matrix::identity(w.ncols(), w.ncols()) * own;
+            system.lu().solve(&(w.transpose() * wanted * above + drawn)).unwrap()
+        } else {
+            let near = (drawn + &self.z[t] * proximal) / (own + proximal);
+            target.zip_map(&near, |target, near| self.activation.prox(target, near, (own + proximal) / above))
+        };
+    }
+
+    fn move_map(&mut self, t: usize, rule: Rule) {
+        let (z, target, old) = (with_ones(&self.z[t]), self.target(t), self.maps[t].clone());
+        let above = self.penalties[t + 1];
+        self.maps[t] = match rule {
+            Rule::Gradient(rate) => &old - (&old * &z - target) * z.transpose() * (rate * above / z.ncols() as f64),
+            Rule::Squares(ridge, proximal) => {
+                let mut system = &z * z.transpose() * above;
+                let last = system.nrows() - 1;
+                (0..=last).for_each(|i| system[(i, i)] += proximal + if i < last { ridge } else { 0.0 });
+                (target * z.transpose() * above + old * proximal) * system.try_inverse().unwrap()
+            }
+        };
+    }
+
+    fn sweep(&mut self, rule: Option<Rule>, proximal: f64) {
+        for t in (0..self.depth()).rev() {
+            if let Some(rule) = rule.filter(|_| t % 2 == 0) {
+                self.move_map(t, rule);
+            }
+            if t > 0 {
+                self.move_activations(t, proximal);
+            }
+        }
+    }
+}
+
+#[test]
+fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other() {
+    const EXAMPLES: usize = 300;
+    let mut rng = rng(12);
+    let every_step = Timing::EveryStep;
+    let after = |local_steps| Timing::AfterRelaxation { local_steps };
+    let squares = Rule::Squares(0.7, 1.3);
+    let gradient = Rule::Gradient(0.02);
+    let top = Multipliers { rate: 0.6, highest_only: true, ..Multipliers::kept() };
+    let all = Multipliers { rate: 0.4, ..Multipliers::kept() };
+    let penalties = [0.5, 2.0, 0.8, 3.0];
+    let raise = Raise { factor: 3.0, progress: 0.99, ..Raise::when(Watch::ForwardLoss) };
+    let cases = [
+        (Start::Persisted, every_step, squares, None, Penalty::Constant),
+        (Start::Persisted, every_step, gradient, Some(all), Penalty::Constant),
+        (Start::Blend(0.25), after(2), squares, Some(top), Penalty::Raised(raise)),
+        (Start::Anchored, after(3), gradient, Some(all), Penalty::Raised(raise)),
+    ];
+    for (case, (start, timing, rule, multipliers, penalty)) in cases.into_iter().enumerate() {
+        for proximal in [0.0, 1.5] {
+            let activation = [Activation::Tanh, Activation::LeakyRelu(0.1)][case % 2];
+            let what = format!("{start:?}, {timing:?}, {rule:?}, {multipliers:?}, proximal {proximal}");
+            let solver = match rule {
+                Rule::Gradient(_) => Solver::Optimizer,
+                Rule::Squares(ridge, proximal) => Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() }),
+            };
+            let step = ParameterStep::new(Reads::Stored).solver(solver);
+            let method = Method::new(start, Exact { steps: 2, proximal }, step).timing(timing);
+            let method = method.multipliers(multipliers).penalty(penalty);
+            let builder = split(&[3, 4, 5, 2], activation, 1).optimizer(Sgd::new(0.02)).method(method.clone());
+            let builder = (1..).zip(penalties).fold(builder, |builder, (t, penalty)| builder.layer_penalty(t, penalty));
+            let mut net = builder.build().unwrap();
+            let depth = net.depth();
+            let data = regression_data(&mut rng, EXAMPLES, 3, 2);
+            let matrix = |m: MatRef<'_, f64>| Matrix::from_column_slice(m.rows(), m.cols(), m.as_slice());
+
+            let mut twin = Descent {
+                activation,
+                z: vec![matrix(data.inputs()); depth],
+                multipliers: Vec::new(),
+                maps: (0..depth).map(|t| Matrix::from_column_slice(1, net.params(t).len(), net.params(t))).collect(),
+                penalties: Vec::new(),
+            };
+            for (t, inputs, outputs) in [(0, 3, 4), (2, 4, 5), (4, 5, 2)] {
+                twin.maps[t] = Matrix::from_column_slice(outputs, inputs + 1, net.params(t));
+            }
+            (1..depth).for_each(|t| twin.z[t] = twin.predict(t - 1, &twin.z[t - 1]));
+            twin.z.push(matrix(data.targets()));
+            twin.multipliers = twin.z.iter().map(|z| z * 0.0).collect();
+
+            let report = net.fit(&data, &FitConfig::new().epochs(4).full_batch()).unwrap();
+            for epoch in &report.epochs {
+                let own = penalties.map(|penalty| penalty * epoch.penalty_factor);
+                twin.penalties = [f64::NAN].into_iter().chain(own).chain([1.0]).collect();
+                let mut forward = twin.z[0].clone();
+                for t in 1..depth {
+                    forward = twin.predict(t - 1, &forward);
+                    let share = match start {
+                        Start::Anchored => 0.0,
+                        Start::Persisted => 1.0,
+                        Start::Blend(share) => share,
+                    };
+                    twin.z[t] = &twin.z[t] * share + &forward * (1.0 - share);
+                }
+                let loss = 0.5 * (&twin.z[depth] - twin.predict(depth - 1, &forward)).norm_squared();
+                let n = EXAMPLES as f64;
+                close(&[epoch.train_loss, epoch.energy], &[loss / n, twin.energy() / n], 1e-9);
+
+                (0..2).for_each(|_| twin.sweep((timing == every_step).then_some(rule), proximal));
+                if let Timing::AfterRelaxation { local_steps } = timing {
+                    // Least squares is done at once, however many steps.
+                    let steps = if solver == Solver::Optimizer { local_steps } else { 1 };
+                    (0..steps).for_each(|_| (0..depth).step_by(2).for_each(|t| twin.move_map(t, rule)));
+                }
+                if let Some(multipliers) = multipliers {
+                    for t in (1..depth).filter(|&t| !multipliers.highest_only || t == depth - 1) {
+                        let residual = &twin.z[t] - twin.predict(t - 1, &twin.z[t - 1]);
+                        twin.multipliers[t] += residual * (multipliers.rate * twin.penalties[t]);
+                    }
+                }
+            }
+            assert!(penalty == Penalty::Constant || report.epochs[3].penalty_factor > 1.0, "{what}");
+            let bank = net.bank().unwrap();
+            for t in 0..depth {
+                if t % 2 == 0 {
+                    close(net.params(t), twin.maps[t].as_slice(), 1e-8);
+                }
+                if t > 0 {
+                    close(bank.layer(t).into_owned().as_slice(), twin.z[t].as_slice(), 1e-8);
+                    let kept = bank.multipliers(t).map(|kept| kept.into_owned());
+                    let none = Matrix::zeros(twin.z[t].nrows(), EXAMPLES);
+                    close(kept.unwrap_or(none).as_slice(), twin.multipliers[t].as_slice(), 1e-8);
+                }
+            }
+            assert!(bank.steps().iter().all(|&steps| steps == 8), "{what}");
+
+            // The step of a block by itself, from here.
+            let objective = net.objective();
+            let mut block = objective.block(EXAMPLES);
+            for t in 0..=depth {
+                block.stored_mut(t).copy_from_slice(twin.z[t].as_slice());
+            }
+            if multipliers.is_some() {
+                (1..depth).for_each(|t| block.multiplier_mut(t).copy_from_slice(twin.multipliers[t].as_slice()));
+            }
+            (1..depth).for_each(|t| twin.penalties[t] = penalties[t - 1]);
+            method.activation_step().relax(&objective, &mut block).unwrap();
+            (0..2).for_each(|_| twin.sweep(None, proximal));
+            (1..depth).for_each(|t| close(block.stored(t).as_slice(), twin.z[t].as_slice(), 1e-7));
+        }
+    }
+}
+
+/// θ from what the layer reads, z_t or a_t, to z_{t+1} + λ_{t+1}/μ_{t+1}; both weights of the penalties in units of μ_{t+1}.
+#[test]
+fn least_squares_after_a_relaxation_aims_at_the_targets_with_their_multipliers() {
+    let mut rng = rng(13);
+    let data = regression_data(&mut rng, 40, 3, 2);
+    let (penalties, ridge, proximal) = ([0.5, 3.0, 1.0], 0.7, 0.4);
+    for reads in [Reads::Stored, Reads::Forward] {
+        let step = ParameterStep::new(reads).solver(Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() }));
+        let sweep = Sweeps::new(Order::ReverseGaussSeidel, 1, 0.2);
+        let method = Method::new(Start::Anchored, sweep, step).multipliers(Multipliers::kept());
+        let builder = split(&[3, 5, 4, 2], Activation::Identity, 3).method(method.clone());
+        let mut net = builder.layer_penalty(1, penalties[0]).layer_penalty(2, penalties[1]).build().unwrap();
+        let config = FitConfig::new().epochs(1).full_batch();
+        net.fit(&data, &config).unwrap();
+
+        let objective = net.objective();
+        let mut block = objective.block(40);
+        block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+        block.stored_mut(3).copy_from_slice(data.targets().as_slice());
+        objective.anchor(&mut block).unwrap();
+        for t in [1, 2] {
+            let kept = net.bank().unwrap().multipliers(t).unwrap().into_owned();
+            assert!(kept.norm() > 1e-3);
+            block.multiplier_mut(t).copy_from_slice(kept.as_slice());
+        }
+        method.activation_step().relax(&objective, &mut block).unwrap();
+        let matrix = |m: MatRef<'_, f64>| Matrix::from_column_slice(m.rows(), m.cols(), m.as_slice());
+        let expected: Vec<Matrix> = (0..3)
+            .map(|t| {
+                let input = if reads == Reads::Stored { block.stored(t) } else { block.forward(t) };
+                let mut target = matrix(block.stored(t + 1));
+                if let Some(multiplier) = block.multiplier(t + 1) {
+                    target += matrix(multiplier) / penalties[t];
+                }
+                let z = with_ones(&matrix(input));
+                let mut system = &z * z.transpose() * penalties[t];
+                let last = system.nrows() - 1;
+                (0..=last).for_each(|i| system[(i, i)] += proximal + if i < last { ridge } else { 0.0 });
+                let old = Matrix::from_column_slice(target.nrows(), last + 1, net.params(t));
+                (target * z.transpose() * penalties[t] + old * proximal) * system.try_inverse().unwrap()
+            })
+            .collect();
+        net.fit(&data, &config).unwrap();
+        (0..3).for_each(|t| close(net.params(t), expected[t].as_slice(), 1e-9));
+    }
+}
+
+/// Where all examples look alike to a layer there is no spread to measure a step by.
+#[test]
+fn a_trust_region_does_not_hold_a_layer_without_a_spread() {
+    let data = regression_data(&mut rng(14), 50, 3, 2);
+    let fitted = |trust| {
+        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge { trust, ..Ridge::default() }));
+        let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+        let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
+        net.set_params(0, &[0.0; 8]).unwrap();
+        net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
+        net.params(0).to_vec()
+    };
+    let whole = fitted(None);
+    assert!(whole.iter().any(|p| p.abs() > 1e-3));
+    assert_eq!(fitted(Some(0.1)), whole);
+}
+
+#[test]
+fn a_chain_asks_its_map_for_what_its_functions_want_one_after_the_other() {
+    let mut rng = rng(15);
+    let functions = [Activation::Tanh, Activation::LeakyRelu(0.2), Activation::Softplus];
+    let chain =
+        functions.iter().fold(Chain::new().then(Dense::new(3, 2)), |chain, &f| chain.then(Elementwise::new(2, f)));
+    let params = uniform(&mut rng, 8, 1.0);
+    let (z, target) = (random(&mut rng, 3, 6), random(&mut rng, 2, 6));
+    let mut wanted = Matrix::zeros(2, 6);
+    let regression = Layer::<f64>::regression(&chain).unwrap();
+    regression.pre_activation(&params, view(&z), view(&target), MatMut::new(wanted.as_mut_slice(), 2, 6)).unwrap();
+    let now = apply(&Dense::new(3, 2), &params, &z);
+    for ((&wanted, &now), &target) in wanted.iter().zip(now.iter()).zip(target.iter()) {
+        let second = functions[0].value(now);
+        let third = functions[1].value(second);
+        let expected = [(functions[2], third), (functions[1], second), (functions[0], now)]
+            .into_iter()
+            .fold(target, |target, (function, near)| function.prox(target, near, 0.01));
+        assert!((wanted - expected).abs() < 1e-12, "{wanted} instead of {expected}");
     }
 }
