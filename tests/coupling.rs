@@ -2,11 +2,12 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
+use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
     Coupling, Dataset, DecoupledNetwork, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty, Raise,
-    Reads, Result, Start, Watch,
+    Reads, Result, Start, Timing, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -172,19 +173,20 @@ fn the_finish_refits_the_last_layer_and_leaves_a_consistent_bank() -> Result<()>
     let method = || Method::default().coupling(Coupling { finish: true, ..Coupling::default() });
     let mut net = builder().optimizer(Adam::new(1e-3)).build()?;
     let mut twin = net.clone();
-    let report = net.fit(&data, &FitConfig::new().method(method()).epochs(2))?;
+    let report = net.fit(&data, &FitConfig::new().method(method()).epochs(2).batch_size(15))?;
     let refit = report.refit.expect("the method ends so");
-    twin.fit(&data, &FitConfig::new().epochs(2))?;
+    twin.fit(&data, &FitConfig::new().epochs(2).batch_size(15))?;
     assert!((0..2).all(|t| net.params(t) == twin.params(t)) && net.params(2) != twin.params(2));
     let (before, after) = (twin.evaluate(&data)?.loss, net.evaluate(&data)?.loss);
     assert!((refit.before - before).abs() < 1e-12 && (refit.after - after).abs() < 1e-12 && after < before);
     for t in [1, 2] {
         assert_eq!(layer(&net, t), forward(&net, &data, t));
     }
+    assert!(net.bank().unwrap().visited_at().iter().all(|&update| update == net.updates()));
     // Least squares from the last hidden activations.
     let features = forward(&net, &data, 2);
-    let h = decoupled::nalgebra::DMatrix::from_column_slice(5, 40, &features).insert_row(5, 1.0);
-    let y = decoupled::nalgebra::DMatrix::from_column_slice(2, 40, data.targets().as_slice());
+    let h = DMatrix::from_column_slice(5, 40, &features).insert_row(5, 1.0);
+    let y = DMatrix::from_column_slice(2, 40, data.targets().as_slice());
     let best = &y * h.transpose() * (&h * h.transpose()).try_inverse().unwrap();
     let least = 0.5 * (y - best * h).norm_squared() / 40.0;
     assert!(after >= least - 1e-12 && after - least < 1e-9 * before, "{before}, {after}, {least}");
@@ -212,4 +214,99 @@ fn the_network_is_trained_by_its_own_method_unless_the_fit_has_another() -> Resu
     given.fit(&data, &config())?;
     assert!((0..3).all(|t| own.params(t) == given.params(t)));
     Ok(())
+}
+
+/// More examples than one task works on, sorted, so that no part looks like the whole.
+#[test]
+fn a_refit_is_the_least_squares_of_all_examples() -> Result<()> {
+    let x: Vec<f64> = (0..700).map(|i| f64::from(i) / 350.0 - 1.0).collect();
+    let y: Vec<f64> = x.iter().map(|x| x + 2.0 * x * x + 0.3 * (40.0 * x).sin()).collect();
+    let data = Dataset::regression(Examples::from_row_slice(&x, 700, 1)?, Examples::from_row_slice(&y, 700, 1)?)?;
+    let mut net = Net::builder(1).dense(1, Activation::Identity).build()?;
+    let refit = net.refit_output(&data)?;
+    // Slope and height of the line, from the moments.
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / 700.0;
+    let (mx, my) = (mean(&x), mean(&y));
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mx) * b).sum::<f64>();
+    let slope = product(&x, &y) / product(&x, &x);
+    let expected = [slope, my - slope * mx];
+    assert!(net.params(0).iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-9), "{:?}", net.params(0));
+    let loss = mean(&x.iter().zip(&y).map(|(x, y)| 0.5 * (y - slope * x - expected[1]).powi(2)).collect::<Vec<_>>());
+    assert!((refit.after - loss).abs() < 1e-12 && refit.after < refit.before);
+    Ok(())
+}
+
+/// A logistic regression whose first step overshoots, against Newton's method.
+#[test]
+fn a_refit_by_descent_comes_near_the_minimum_of_a_convex_loss() -> Result<()> {
+    let x: Vec<f64> = (0..700).map(|i| f64::from(i) / 7.0 - 50.0).collect();
+    let y: Vec<f64> = x.iter().enumerate().map(|(i, x)| f64::from(x + 15.0 * (1.7 * i as f64).sin() > 0.0)).collect();
+    let data = Dataset::regression(Examples::from_row_slice(&x, 700, 1)?, Examples::from_row_slice(&y, 700, 1)?)?;
+    let mut net = Net::builder(1).dense(1, Activation::Identity).output_loss(BinaryCrossEntropy).build()?;
+    net.set_params(0, &[0.0; 2])?;
+    let refit = net.refit_output(&data)?;
+    let (mut w, mut b) = (0.0, 0.0);
+    let at = |w: f64, b: f64, i: usize| 1.0 / (1.0 + (-w * x[i] - b).exp());
+    for _ in 0..50 {
+        let sum = |f: &dyn Fn(usize) -> f64| (0..700).map(f).sum::<f64>();
+        let (gw, gb) = (sum(&|i| (at(w, b, i) - y[i]) * x[i]), sum(&|i| at(w, b, i) - y[i]));
+        let bend = |i: usize| at(w, b, i) * (1.0 - at(w, b, i));
+        let (hww, hwb, hbb) = (sum(&|i| bend(i) * x[i] * x[i]), sum(&|i| bend(i) * x[i]), sum(&bend));
+        let det = hww * hbb - hwb * hwb;
+        (w, b) = (w - (hbb * gw - hwb * gb) / det, b - (hww * gb - hwb * gw) / det);
+    }
+    let loss = |i: usize| -if y[i] > 0.5 { at(w, b, i).ln() } else { (1.0 - at(w, b, i)).ln() };
+    let least = (0..700).map(loss).sum::<f64>() / 700.0;
+    assert!(least < 0.6 * refit.before && refit.after > least * (1.0 - 1e-9), "{least}, {refit:?}");
+    assert!(refit.after < 1.01 * least, "{least}, {refit:?}");
+    Ok(())
+}
+
+/// What the multiplier of a visit follows is the residual that its first parameter step reads.
+#[test]
+fn multipliers_rise_once_a_visit_by_the_penalty_times_the_residual_that_was_read() {
+    let data = data();
+    let (penalties, rate) = ([0.5, 3.0], 0.3);
+    for reads in [Reads::Stored, Reads::Forward] {
+        for local_steps in [1, 3] {
+            let method = Method::predictive_coding(2, 0.05).reads(reads);
+            let method = method.timing(Timing::AfterRelaxation { local_steps });
+            let method = method.multipliers(Multipliers { rate, ..Multipliers::kept() });
+            let builder = builder().layer_penalty(1, penalties[0]).layer_penalty(2, penalties[1]);
+            let mut net = builder.optimizer(Sgd::new(0.05)).build().unwrap();
+            let config = FitConfig::new().method(method.clone()).epochs(1).full_batch();
+            let mut before = vec![vec![0.0; 40 * 6], vec![0.0; 40 * 5]];
+            for visit in 1..=3 {
+                let parameters = net.clone();
+                net.fit(&data, &config).unwrap();
+                for t in [1, 2] {
+                    // The activations in the bank are those that the step read.
+                    let below = if t == 1 { data.inputs().as_slice().to_vec() } else { layer(&net, 1) };
+                    let prediction = if reads == Reads::Forward {
+                        forward(&parameters, &data, t)
+                    } else {
+                        predict(&parameters, t - 1, &below)
+                    };
+                    let z = layer(&net, t);
+                    let kept: Vec<f64> = net.bank().unwrap().multipliers(t).unwrap().iter().copied().collect();
+                    for (i, kept) in kept.iter().enumerate() {
+                        let expected = before[t - 1][i] + rate * penalties[t - 1] * (z[i] - prediction[i]);
+                        assert!(
+                            (kept - expected).abs() < 1e-12,
+                            "{reads:?}, {local_steps} steps, visit {visit}, λ_{t}"
+                        );
+                    }
+                    before[t - 1] = kept;
+                }
+            }
+        }
+    }
+}
+
+/// tanh(W·z + b) of a hidden layer for all examples.
+fn predict(net: &Net, t: usize, z: &[f64]) -> Vec<f64> {
+    let rows = [6, 5][t];
+    let z = DMatrix::from_column_slice(z.len() / 40, 40, z).insert_row(z.len() / 40, 1.0);
+    let map = DMatrix::from_column_slice(rows, z.nrows(), net.params(t));
+    (map * z).map(f64::tanh).as_slice().to_vec()
 }
