@@ -9,7 +9,11 @@ use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
 use decoupled::optimizer::Adam;
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatRef, Method, NetworkBuilder, Order, Start};
+use decoupled::{
+    ActivationStep, Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Layer, MatRef, Method,
+    Multipliers, NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing,
+    Watch,
+};
 
 type Net = DecoupledNetwork<f64>;
 
@@ -263,5 +267,58 @@ fn every_preset_trains_or_refuses_every_hidden_loss() {
                 false => learns(&builder, &method, &data, &what),
             }
         }
+    }
+}
+
+/// Every setting of a preset, as its documentation tells it.
+#[test]
+fn every_preset_is_the_method_that_its_documentation_spells_out() {
+    let squares = |ridge, proximal| Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() });
+    let sweep = |order, steps, rate| Sweeps::<f64>::new(order, steps, rate);
+    let (stored, forward) = (ParameterStep::new(Reads::Stored), ParameterStep::new(Reads::Forward));
+    let (anchored, persisted) = (Start::Anchored, Start::Persisted);
+    let backward = Order::ReverseGaussSeidel;
+    let after = |local_steps| Timing::AfterRelaxation { local_steps };
+    let raise = Penalty::Raised(Raise::when(Watch::Residual));
+    let top = Multipliers { highest_only: true, ..Multipliers::kept() };
+    let exact = |proximal| Exact { steps: 1, proximal };
+    let new = |start, step: ActivationStep<f64>, parameter| Method::new(start, step, parameter);
+    let presets: [(Method<f64>, Method<f64>); 10] = [
+        (
+            Method::joint(0.3),
+            new(persisted, sweep(Order::Jacobi, 1, 0.3).into(), stored.clone()).timing(Timing::EveryStep),
+        ),
+        (Method::predictive_coding(4, 0.1), new(anchored, sweep(Order::Jacobi, 4, 0.1).into(), forward.clone())),
+        (
+            Method::incremental(4, 0.1),
+            new(anchored, sweep(Order::Jacobi, 4, 0.1).into(), stored.clone()).timing(Timing::EveryStep),
+        ),
+        (Method::backprop_by_sweep(), new(anchored, sweep(backward, 1, 1.0).per_penalty().into(), forward.clone())),
+        (
+            Method::local_targets(3),
+            new(anchored, sweep(backward, 1, 1.0).per_penalty().into(), forward.clone()).timing(after(3)),
+        ),
+        (
+            Method::alm(0.7),
+            new(anchored, sweep(backward, 1, 0.7).per_penalty().into(), forward).multipliers(Multipliers::kept()),
+        ),
+        (Method::error_based(4, 0.1), new(anchored, ErrorSteps::new(4, 0.1).into(), stored.clone())),
+        (
+            Method::mac(2),
+            new(persisted, GaussNewton::new(1).into(), stored.clone()).timing(after(2)).penalty(raise).finish(true),
+        ),
+        (
+            Method::bcd(0.3),
+            new(persisted, exact(0.3).into(), stored.clone().solver(squares(0.0, 0.3))).timing(Timing::EveryStep),
+        ),
+        (
+            Method::admm(0.2),
+            new(persisted, exact(0.0).into(), stored.solver(squares(0.2, 0.0)))
+                .timing(Timing::EveryStep)
+                .multipliers(top),
+        ),
+    ];
+    for (preset, spelt_out) in presets {
+        assert_eq!(format!("{preset:?}"), format!("{spelt_out:?}"));
     }
 }

@@ -248,3 +248,27 @@ fn nothing_finite_gives_a_nan() {
         }
     }
 }
+
+/// Weights of the order of the gap to the target times the function's bend: where an objective has two valleys, if anywhere.
+#[test]
+fn weights_that_make_two_valleys_find_the_deeper_one() {
+    let mut rng = ChaCha12Rng::seed_from_u64(5);
+    let mut crossings = 0;
+    for activation in SMOOTH {
+        for _ in 0..CASES {
+            let near = 12.0 * (rng.random::<f64>() - 0.7);
+            let size = [1.0, 4.0, 40.0][rng.random_range(0..3)];
+            let target = activation.value(near) + size * (rng.random::<f64>() - 0.1);
+            let weight = 0.8 * rng.random::<f64>().powi(2) * (target - activation.value(near)).abs() + 1e-6;
+            let case = Case { target, near, weight };
+            let found = activation.prox(target, near, weight);
+            let minima = case.minima(activation);
+            let least = minima.iter().map(|&u| case.objective(activation, u)).fold(f64::INFINITY, f64::min);
+            let value = case.objective(activation, found);
+            let enough = value <= least * (1.0 + 1e-12) + case.rounding(found);
+            assert!(enough, "{activation:?} {case:?}: {found} has {value}, not {least}");
+            crossings += usize::from(minima.len() > 1);
+        }
+    }
+    assert!(crossings > 300, "only {crossings} cases had two minima");
+}
