@@ -275,7 +275,7 @@ fn multipliers_rise_once_a_visit_by_the_penalty_times_the_residual_that_was_read
             let builder = builder().layer_penalty(1, penalties[0]).layer_penalty(2, penalties[1]);
             let mut net = builder.optimizer(Sgd::new(0.05)).build().unwrap();
             let config = FitConfig::new().method(method.clone()).epochs(1).full_batch();
-            let mut before = vec![vec![0.0; 40 * 6], vec![0.0; 40 * 5]];
+            let mut before = [vec![0.0; 40 * 6], vec![0.0; 40 * 5]];
             for visit in 1..=3 {
                 let parameters = net.clone();
                 net.fit(&data, &config).unwrap();

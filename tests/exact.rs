@@ -430,7 +430,7 @@ impl Descent {
     }
 
     fn predict(&self, t: usize, z: &Matrix) -> Matrix {
-        if t % 2 == 0 { &self.maps[t] * with_ones(z) } else { z.map(|z| self.activation.value(z)) }
+        if t.is_multiple_of(2) { &self.maps[t] * with_ones(z) } else { z.map(|z| self.activation.value(z)) }
     }
 
     /// z_{t+1} + λ_{t+1}/μ_{t+1}.
@@ -451,7 +451,7 @@ impl Descent {
         // The point that the terms below draw to, times μ_t.
         let drawn = self.predict(t - 1, &self.z[t - 1]) * own - &self.multipliers[t];
         let target = self.target(t);
-        self.z[t] = if t % 2 == 0 {
+        self.z[t] = if t.is_multiple_of(2) {
             let m = &self.maps[t];
             let (w, b) = (m.columns(0, m.ncols() - 1).into_owned(), m.column(m.ncols() - 1).into_owned());
             let mut wanted = target;
@@ -574,7 +574,7 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
             assert!(penalty == Penalty::Constant || report.epochs[3].penalty_factor > 1.0, "{what}");
             let bank = net.bank().unwrap();
             for t in 0..depth {
-                if t % 2 == 0 {
+                if t.is_multiple_of(2) {
                     close(net.params(t), twin.maps[t].as_slice(), 1e-8);
                 }
                 if t > 0 {
