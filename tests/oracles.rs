@@ -375,6 +375,9 @@ fn gauss_newton_steps_end_at_a_stationary_point_and_never_raise_an_example() {
     }
 }
 
+/// The step along a slope.
+type Rule = fn(f64) -> f64;
+
 /// ε ← ε − η ∂E/∂ε, and then z from the bottom up, with the rule of the optimizer where one is given.
 #[test]
 fn a_step_in_error_coordinates_is_the_rule_applied_to_the_errors() {
@@ -396,9 +399,9 @@ fn a_step_in_error_coordinates_is_the_rule_applied_to_the_errors() {
         u.map(f64::tanh)
     };
     // Adam's first step has the size of its rate, whatever the slope.
-    let plain: fn(f64) -> f64 = |slope| -0.03 * slope;
-    let adam: fn(f64) -> f64 = |slope| -0.02 * slope.signum();
-    let rules: [(ErrorSteps<f64>, fn(f64) -> f64); 2] =
+    let plain: Rule = |slope| -0.03 * slope;
+    let adam: Rule = |slope| -0.02 * slope.signum();
+    let rules: [(ErrorSteps<f64>, Rule); 2] =
         [(ErrorSteps::new(1, 0.03), plain), (ErrorSteps::new(1, 7.0).optimizer(Adam::new(0.02)), adam)];
     for (step, rule) in rules {
         let mut block = start.clone();
