@@ -50,7 +50,7 @@ method
   --proximal A             weight of bcd's proximal terms (5)
   --ridge R                weight of admm's ridge (1)
   --activation-penalty P   weight of the terms of activation functions, in bcd and admm (1)
-  --multipliers none|visit|kept     none, from zeros at every visit, or kept in the bank (the preset's)
+  --multipliers none|kept  none, or kept in the bank (the preset's)
 training
   --lr R                   learning rate of Adam (0.001)
   --weight-decay W         makes it AdamW (0)
@@ -316,12 +316,7 @@ fn method(options: &mut Options) -> Method<f32> {
     if let Some(reads) = choice(options, "reads", [("forward", Reads::Forward), ("stored", Reads::Stored)]) {
         method = method.reads(reads);
     }
-    let kinds = [
-        ("none", None),
-        ("visit", Some(Multipliers { kept: false, ..Multipliers::kept() })),
-        ("kept", Some(Multipliers::kept())),
-    ];
-    if let Some(multipliers) = choice(options, "multipliers", kinds) {
+    if let Some(multipliers) = choice(options, "multipliers", [("none", None), ("kept", Some(Multipliers::kept()))]) {
         method = method.multipliers(multipliers);
     }
     method

@@ -19,7 +19,9 @@ pub struct Refit {
 const STEPS: usize = 100;
 /// Halvings of a step before the descent ends.
 const HALVINGS: usize = 30;
-/// Descent ends when a step brings less than this share of the loss.
+/// Descent ends when so many steps in a row have each brought less than this share of the loss: Barzilai–Borwein steps are
+/// uneven, and a small gain does not mean that the next is small.
+const PATIENCE: usize = 5;
 const PROGRESS: f64 = 1e-5;
 /// Examples that one task works on, and tasks at most, each with a gradient of its own.
 const CHUNK: usize = 256;
@@ -27,8 +29,8 @@ const MAX_PARTS: usize = 16;
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Minimises the forward loss on these data over the last layer's parameters alone, all other layers as they are: by least
-    /// squares where the loss is one of squares and the layer an affine map, then by descent with Barzilai–Borwein steps, halved
-    /// until the loss falls. Neither the bank nor optimizers change.
+    /// squares where the loss is one of squares and the layer an affine map, then by at most a hundred Barzilai–Borwein
+    /// steps of descent, halved until the loss falls: not to the last digit where the inputs are badly conditioned. Neither the bank nor optimizers change.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] when the last layer has no parameters; nothing has changed
@@ -158,6 +160,7 @@ impl<T: Scalar> Last<'_, T> {
     fn descend(&self, params: &mut Vec<T>) -> Result<f64> {
         let (mut loss, mut gradient) = self.at(params)?;
         let mut rate = T::of(0.1);
+        let mut slow = 0;
         for _ in 0..STEPS {
             let mut accepted = None;
             for _ in 0..HALVINGS {
@@ -177,9 +180,9 @@ impl<T: Scalar> Last<'_, T> {
             let steps: Vec<T> = trial.iter().zip(&*params).map(|(&a, &b)| a - b).collect();
             let along = linalg::sum_zip(&steps, &bent, |s, y| s * y);
             rate = if along > T::zero() { moved / along } else { rate * T::of(2.0) };
-            let progress = loss - found;
+            slow = if loss - found < PROGRESS * found { slow + 1 } else { 0 };
             (*params, loss, gradient) = (trial, found, slope);
-            if progress < PROGRESS * loss {
+            if slow == PATIENCE {
                 break;
             }
         }

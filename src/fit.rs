@@ -224,7 +224,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let (examples, key) = (data.len(), data.fingerprint());
-        let keeps = method.coupling.multipliers.is_some_and(|multipliers| multipliers.kept);
+        let keeps = method.coupling.multipliers.is_some();
         let own = self.bank.take_if(|bank| bank.fits(slots, &rule, examples, key));
         let limit = self.bank_limit;
         let mut bank = match own {

@@ -252,10 +252,7 @@ impl<T: Scalar> Lane<T> {
         let examples = columns.len();
         if let Some(multipliers) = method.coupling.multipliers {
             let depth = self.block.layers();
-            for t in hidden.clone().filter(|&t| multipliers.reaches(t, depth)) {
-                self.block.multiplier_mut(t).fill(T::zero());
-            }
-            for (i, column) in columns.iter().enumerate().filter(|_| multipliers.kept) {
+            for (i, column) in columns.iter().enumerate() {
                 let mut kept = &*column.multipliers;
                 for t in hidden.clone() {
                     let kept = take(&mut kept, self.block.stored(t).rows());
@@ -350,7 +347,7 @@ impl<T: Scalar> Lane<T> {
                 if !anchored {
                     put(&mut state, part(&mut self.memory.state[t - 1], examples, i));
                 }
-                if let Some(multipliers) = method.coupling.multipliers.filter(|multipliers| multipliers.kept) {
+                if let Some(multipliers) = method.coupling.multipliers {
                     let own = front(&mut multiplier, self.block.stored(t).rows());
                     if multipliers.reaches(t, self.block.layers()) {
                         own.copy_from_slice(part(&mut self.multipliers[t - 1], examples, i));

@@ -374,8 +374,6 @@ fn a_method_that_a_network_cannot_do_is_refused_when_it_is_built_and_when_it_is_
     assert!(unsupported(split().method(Method::bcd(1.0)).output_loss(SoftmaxCrossEntropy::new())));
     assert!(unsupported(split().method(Method::bcd(1.0)).hidden_loss(decoupled::loss::Huber::new(1.0))));
     assert!(unsupported(split().method(Method::bcd(1.0).reads(Reads::Forward))));
-    let lost = Multipliers { kept: false, ..Multipliers::kept() };
-    assert!(unsupported(split().method(Method::admm(1.0).multipliers(lost))));
     // A layer with parameters that no regression knows.
     let normed =
         DecoupledNetwork::<f64>::builder(3).layer(decoupled::layer::LayerNorm::new(3)).dense(2, Activation::Identity);
@@ -498,7 +496,7 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
     let after = |local_steps| Timing::AfterRelaxation { local_steps };
     let squares = Rule::Squares(0.7, 1.3);
     let gradient = Rule::Gradient(0.02);
-    let top = Multipliers { rate: 0.6, highest_only: true, ..Multipliers::kept() };
+    let top = Multipliers { rate: 0.6, highest_only: true };
     let all = Multipliers { rate: 0.4, ..Multipliers::kept() };
     let penalties = [0.5, 2.0, 0.8, 3.0];
     let raise = Raise { factor: 3.0, progress: 0.99, ..Raise::when(Watch::ForwardLoss) };

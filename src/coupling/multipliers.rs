@@ -1,6 +1,6 @@
 use crate::{Result, Scalar, error::require_positive};
 
-/// Multipliers: every hidden term of the objective gains λ_tᵀ(z_t − ẑ_t), and after the activation steps of a visit
+/// Multipliers, kept in the bank: every hidden term of the objective gains λ_tᵀ(z_t − ẑ_t), and at the end of a visit
 ///
 /// ```text
 /// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t)
@@ -12,17 +12,14 @@ use crate::{Result, Scalar, error::require_positive};
 pub struct Multipliers {
     /// 1 is the method of multipliers.
     pub rate: f64,
-    /// Whether they stay in the bank from visit to visit, one for every hidden activation of every example; otherwise a
-    /// visit starts from zeros, and as they rise only at its end, it is then as if there were none.
-    pub kept: bool,
     /// Only at the highest hidden activation; the penalties alone hold the others.
     pub highest_only: bool,
 }
 
 impl Multipliers {
-    /// One for every hidden activation of every example, kept from visit to visit.
+    /// One for every hidden activation of every example, kept in the bank from visit to visit.
     pub const fn kept() -> Self {
-        Self { rate: 1.0, kept: true, highest_only: false }
+        Self { rate: 1.0, highest_only: false }
     }
 
     /// Whether z_t has multipliers, 0 < t < T = `depth`.
