@@ -78,7 +78,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     }
 
     fn param_len(&self) -> usize {
-        self.layers.iter().map(|layer| layer.param_len()).sum()
+        self.layers.iter().map(|layer| layer.param_len()).fold(0, usize::saturating_add)
     }
 
     fn cache_len(&self, examples: usize) -> usize {

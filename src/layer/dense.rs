@@ -69,11 +69,12 @@ impl Dense {
 
     /// Number of parameters: output · input weights, then output biases.
     pub const fn param_len(&self) -> usize {
-        self.weights_len() + if self.bias.is_some() { self.output } else { 0 }
+        self.weights_len().saturating_add(if self.bias.is_some() { self.output } else { 0 })
     }
 
+    /// Saturates, so that a map that no memory holds is refused for that.
     const fn weights_len(&self) -> usize {
-        self.output * self.input
+        self.output.saturating_mul(self.input)
     }
 
     fn weights<'a, T>(&self, params: &'a [T]) -> MatRef<'a, T> {

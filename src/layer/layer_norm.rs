@@ -53,7 +53,7 @@ impl<T: Scalar> Layer<T> for LayerNorm {
     }
 
     fn param_len(&self) -> usize {
-        2 * self.dim
+        self.dim.saturating_mul(2)
     }
 
     fn cache_len(&self, examples: usize) -> usize {
