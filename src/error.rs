@@ -43,14 +43,22 @@ pub enum Error {
         /// The layer.
         layer: usize,
     },
+    /// What is wrong with one layer, or with what is set for it.
+    #[error("in layer {layer}: {source}")]
+    InLayer {
+        /// The layer.
+        layer: usize,
+        /// What is wrong; within a chain, layers are counted from 0 at its input.
+        source: Box<Error>,
+    },
     /// A setting names a layer that does not exist.
-    #[error("{what} names layer {found}, expected one of {first}..{end}", end = .first + .count)]
+    #[error("{what} names layer {found}, {}", one_of(*.first, *.count))]
     LayerIndex {
         /// The setting.
         what: &'static str,
         /// The first layer that it may name.
         first: usize,
-        /// How many it may name.
+        /// How many it may name; 0 for hidden layers of a network that has none.
         count: usize,
         /// The layer that it names.
         found: usize,
@@ -63,8 +71,18 @@ pub enum Error {
         /// The one that was asked for.
         found: usize,
     },
+    /// More examples than there are.
+    #[error("{what}: expected at most {most} examples, found {found}")]
+    ExampleCount {
+        /// What they are asked for.
+        what: &'static str,
+        /// How many there are.
+        most: usize,
+        /// How many were asked for.
+        found: usize,
+    },
     /// A hyper-parameter outside its domain.
-    #[error("{name} must be {expected}, found {found}")]
+    #[error("{name} must be {expected}, found {}", number(*.found))]
     HyperParameter {
         /// Its name, with the type it belongs to.
         name: &'static str,
@@ -85,6 +103,16 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
+    /// A NaN or an infinity among parameters.
+    #[error("parameter {index} of layer {layer} is {value}, expected a finite number")]
+    ParameterNotFinite {
+        /// The layer.
+        layer: usize,
+        /// The parameter, in the layer's own order.
+        index: usize,
+        /// The value found.
+        value: f64,
+    },
     /// A class label that is not one of the classes.
     #[error("label {label} of example {example} is out of range, expected 0..{classes}")]
     LabelOutOfRange {
@@ -96,7 +124,7 @@ pub enum Error {
         classes: usize,
     },
     /// A target that the loss has no meaning for.
-    #[error("{loss}: target of example {example} must be {expected}, found {found}")]
+    #[error("{loss}: target of example {example} must be {expected}, found {}", number(*.found))]
     Target {
         /// The loss.
         loss: &'static str,
@@ -129,7 +157,8 @@ pub enum Error {
     },
     /// Training left the finite numbers. The network has the parameters that the epoch started with.
     #[error(
-        "training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite; try a smaller learning or activation rate"
+        "training diverged in epoch {epoch}: {quantity} of layer {layer} is not finite; try a smaller learning rate, activation \
+         rate or penalty, and check::layer on a layer of your own"
     )]
     Diverged {
         /// The layer whose quantity is not finite.
@@ -228,6 +257,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, found in this layer.
+    pub(crate) fn in_layer(self, layer: usize) -> Self {
+        Self::InLayer { layer, source: Box::new(self) }
+    }
+
     /// The same, of this layer, where it is about equations of a layer that does not know its place.
     pub(crate) fn at_layer(self, layer: usize) -> Self {
         match self {
@@ -237,6 +271,20 @@ impl Error {
             other => other,
         }
     }
+}
+
+/// Which layers a setting may name: `count` of them.
+fn one_of(first: usize, count: usize) -> String {
+    match count {
+        0 => "but there is no hidden layer".to_owned(),
+        _ => format!("expected one of {first}..{}", first + count),
+    }
+}
+
+/// The shortest decimal that is this number, without hundreds of zeros.
+fn number(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
 }
 
 /// `Ok` when `holds`, else [`Error::HyperParameter`].

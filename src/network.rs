@@ -87,14 +87,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Replaces θ_t.
     ///
     /// # Errors
-    /// [`Error::LayerIndex`], [`Error::Shape`] or [`Error::NotFinite`]; nothing has changed then.
+    /// [`Error::LayerIndex`], [`Error::InLayer`] for another number of parameters, [`Error::ParameterNotFinite`]; nothing has
+    /// changed then.
     pub fn set_params(&mut self, t: usize, params: &[T]) -> Result<()> {
         let count = self.depth();
         let own = self.params.get_mut(t).ok_or(Error::LayerIndex { what: "set_params", first: 0, count, found: t })?;
-        if own.len() != params.len() {
-            return Err(Error::Shape { what: "parameters of the layer", expected: own.len(), found: params.len() });
+        check_shape("parameters", own.len(), params.len()).map_err(|error| error.in_layer(t))?;
+        if let Some(index) = params.iter().position(|p| !p.is_finite()) {
+            return Err(Error::ParameterNotFinite { layer: t, index, value: params[index].to_f64() });
         }
-        check_finite("parameters", MatRef::new(params, params.len(), 1))?;
         own.copy_from_slice(params);
         Ok(())
     }

@@ -189,7 +189,7 @@ fn splits_that_make_no_sense_are_errors() {
     assert!(matches!(labelled(&[1]).split(0.5, 0), Err(Error::Empty { what: "one part of a split" })));
     assert!(matches!(data.select(&[0, 4]), Err(Error::ExampleIndex { count: 4, found: 4 })));
     assert!(matches!(data.select(&[]), Err(Error::Empty { .. })));
-    assert!(matches!(data.take(5), Err(Error::ExampleIndex { count: 4, found: 4 })));
+    assert!(matches!(data.take(5), Err(Error::ExampleCount { what: "take", most: 4, found: 5 })));
     assert!(matches!(data.take(0), Err(Error::Empty { .. })));
 }
 

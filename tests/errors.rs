@@ -24,6 +24,13 @@ macro_rules! refused {
     };
 }
 
+/// An error found in layer `$layer`.
+macro_rules! in_layer {
+    ($error:expr, $layer:expr, $pattern:pat) => {
+        matches!($error, Error::InLayer { layer, source } if *layer == $layer && matches!(&**source, $pattern))
+    };
+}
+
 fn builder<T: Scalar>() -> NetworkBuilder<T> {
     DecoupledNetwork::builder(3).dense(4, Activation::Tanh).dense(2, Activation::Identity).threads(1)
 }
@@ -44,7 +51,7 @@ fn regression(n: usize, inputs: usize, targets: usize) -> Dataset<f64> {
 fn layers_that_make_no_circuit_are_refused() {
     refused!(DecoupledNetwork::<f64>::builder(3).build(), Error::Empty { what: "the list of layers" });
     let dense = |builder: NetworkBuilder<f64>, units| builder.dense(units, Activation::Relu);
-    refused!(dense(DecoupledNetwork::builder(0), 2).build(), Error::ZeroWidth { layer: 0 });
+    refused!(dense(DecoupledNetwork::builder(0), 2).build(), Error::Empty { what: "the network's input" });
     refused!(dense(DecoupledNetwork::builder(3), 0).build(), Error::ZeroWidth { layer: 0 });
     refused!(dense(dense(dense(DecoupledNetwork::builder(3), 2), 0), 2).build(), Error::ZeroWidth { layer: 1 });
     refused!(
@@ -55,15 +62,18 @@ fn layers_that_make_no_circuit_are_refused() {
         DecoupledNetwork::<f64>::builder(3).layer(Dense::new(3, 4)).layer(Dense::new(5, 2)).build(),
         Error::LayerMismatch { layer: 1, expected: 4, found: 5 }
     );
-    refused!(DecoupledNetwork::<f64>::builder(3).layer(Chain::new()).build(), Error::ZeroWidth { layer: 0 });
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(Chain::new()).build(),
+        e if in_layer!(e, 0, Error::Empty { what: "a chain of layers" })
+    );
     let chain = Chain::new().then(Dense::new(3, 4)).then(Dense::new(5, 2));
     refused!(
         DecoupledNetwork::<f64>::builder(3).layer(chain).build(),
-        Error::LayerMismatch { expected: 4, found: 5, .. }
+        e if in_layer!(e, 0, Error::LayerMismatch { layer: 1, expected: 4, found: 5 })
     );
     refused!(
         DecoupledNetwork::<f64>::builder(3).layer(Residual::new(Dense::new(3, 4))).build(),
-        Error::Shape { expected: 3, found: 4, .. }
+        e if in_layer!(e, 0, Error::Shape { expected: 3, found: 4, .. })
     );
 }
 
@@ -99,7 +109,7 @@ fn settings_of_layers_outside_their_domain_are_refused() {
         Box::new(|| DecoupledNetwork::builder(3).layer(Residual::new(Dense::new(3, 3).bias(INF)))),
     ];
     for network in layers {
-        refused!(network().build(), Error::HyperParameter { .. });
+        refused!(network().build(), e if in_layer!(e, 0, Error::HyperParameter { .. }));
     }
     for bits in [1, 16] {
         DecoupledNetwork::<f64>::builder(3).dense(3, Activation::Quantize(bits)).build().unwrap();
@@ -108,7 +118,7 @@ fn settings_of_layers_outside_their_domain_are_refused() {
         let straight = Chain::new().then(Elementwise::new(3, activation).straight_through());
         refused!(
             DecoupledNetwork::<f64>::builder(3).layer(straight).build(),
-            Error::Unsupported { what: "straight_through", .. }
+            e if in_layer!(e, 0, Error::Unsupported { what: "straight_through", .. })
         );
     }
 }
@@ -117,7 +127,10 @@ fn settings_of_layers_outside_their_domain_are_refused() {
 fn settings_of_the_network_outside_their_domain_are_refused() {
     for penalty in [0.0, -1.0, NAN, INF] {
         refused!(builder::<f64>().penalty(penalty).build(), Error::HyperParameter { name: "penalty", .. });
-        refused!(builder::<f64>().layer_penalty(1, penalty).build(), Error::HyperParameter { name: "penalty", .. });
+        refused!(
+            builder::<f64>().layer_penalty(1, penalty).build(),
+            e if in_layer!(e, 1, Error::HyperParameter { name: "penalty", .. })
+        );
     }
     // Positive and finite, but not in single precision.
     for penalty in [1e-60, 1e60] {
@@ -218,7 +231,8 @@ fn settings_of_optimizers_outside_their_domain_are_refused_for_parameters_and_ac
         refused!(builder::<f64>().optimizer(bad).build(), Error::HyperParameter { .. });
     }
     for bad in bad_optimizers() {
-        refused!(builder::<f64>().layer_optimizer(1, bad).build(), Error::HyperParameter { .. });
+        let built = builder::<f64>().layer_optimizer(1, bad).build();
+        refused!(built, e if in_layer!(e, 1, Error::HyperParameter { .. }));
     }
 }
 
@@ -341,8 +355,10 @@ fn data_that_do_not_fit_the_network_are_refused_before_anything_changes() {
         Error::NotFinite { what: "inputs", example: 1, row: 2, value } if value.is_nan()
     );
     refused!(net.set_params(2, &[0.0]), Error::LayerIndex { first: 0, count: 2, found: 2, .. });
-    refused!(net.set_params(1, &[0.0]), Error::Shape { expected: 10, found: 1, .. });
-    refused!(net.set_params(1, &[INF; 10]), Error::NotFinite { .. });
+    refused!(net.set_params(1, &[0.0]), e if in_layer!(e, 1, Error::Shape { expected: 10, found: 1, .. }));
+    let mut params = [0.5; 10];
+    params[3] = INF;
+    refused!(net.set_params(1, &params), Error::ParameterNotFinite { layer: 1, index: 3, value: INF });
     assert_eq!(snapshot(&net), before);
     assert_eq!(net.predict(MatRef::new(&[], 3, 0)).unwrap().shape(), (2, 0));
 }
@@ -467,9 +483,12 @@ fn samples() -> Vec<Error> {
         error(DecoupledNetwork::<f64>::builder(3).build()),
         error(Examples::from_row_slice(&[1.0; 5], 2, 3)),
         error(builder::<f64>().layer(Dense::new(7, 1)).build()),
-        error(DecoupledNetwork::<f64>::builder(0).dense(2, Activation::Relu).build()),
+        error(DecoupledNetwork::<f64>::builder(3).dense(0, Activation::Relu).build()),
         error(builder::<f64>().layer_penalty(9, 1.0).build()),
+        error(regression(5, 3, 2).select(&[5])),
         error(regression(5, 3, 2).take(6)),
+        error(builder::<f64>().layer_optimizer(1, Adam::new(-1.0)).build()),
+        error(builder::<f64>().build().and_then(|mut net| net.set_params(1, &[NAN; 10]))),
         error(builder::<f64>().penalty(NAN).build()),
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
@@ -513,4 +532,28 @@ fn every_variant_is_reached_and_says_what_it_is_about() {
         let message = error.to_string();
         assert!(message.len() > 15 && !message.contains('\n'), "{message}");
     }
+}
+
+#[test]
+fn messages_say_what_was_expected_what_was_found_and_where() {
+    let says = |error: Error, expected: &str| assert_eq!(error.to_string(), expected);
+    let net = || DecoupledNetwork::<f64>::builder(3).dense(4, Activation::Identity);
+    let refused = |builder: NetworkBuilder<f64>| builder.build().unwrap_err();
+    says(
+        refused(net().dense(2, Activation::Quantize(40))),
+        "in layer 1: bits of Quantize must be one of 1 ..= 16, found 40",
+    );
+    says(
+        refused(net().layer(Residual::new(Dense::new(4, 5)))),
+        "in layer 1: output rows of the map in a residual block: expected 4, found 5",
+    );
+    says(refused(net().penalty(-1e300)), "penalty must be positive and finite, found -1e300");
+    says(refused(net().penalty(-0.25)), "penalty must be positive and finite, found -0.25");
+    says(refused(net().penalty(INF)), "penalty must be positive and finite, found inf");
+    says(refused(net().layer_penalty(1, 1.0)), "layer_penalty names layer 1, but there is no hidden layer");
+    says(
+        refused(net().dense(2, Activation::Tanh).layer_penalty(2, 1.0)),
+        "layer_penalty names layer 2, expected one of 1..2",
+    );
+    says(regression(200, 1, 1).take(2000).unwrap_err(), "take: expected at most 200 examples, found 2000");
 }

@@ -65,10 +65,10 @@ impl<T: Scalar> Dataset<T> {
     /// The first `count` examples.
     ///
     /// # Errors
-    /// [`Error::Empty`] for none, [`Error::ExampleIndex`] for more than there are.
+    /// [`Error::Empty`] for none, [`Error::ExampleCount`] for more than there are.
     pub fn take(&self, count: usize) -> Result<Self> {
         if count > self.len() {
-            return Err(Error::ExampleIndex { count: self.len(), found: count - 1 });
+            return Err(Error::ExampleCount { what: "take", most: self.len(), found: count });
         }
         self.select(&(0..count).collect::<Vec<_>>())
     }

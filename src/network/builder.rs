@@ -162,7 +162,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// # Errors
     /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that make no circuit,
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
-    ///   not exist, [`Error::Unsupported`] for a hidden loss that cannot be one, or that the method cannot do with,
+    ///   not exist, [`Error::InLayer`] for what is wrong with one layer or with a setting of its own,
+    /// * [`Error::Unsupported`] for a hidden loss that cannot be one, or a method whose parts do not fit each other,
     /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
@@ -187,19 +188,18 @@ impl<T: Scalar> NetworkBuilder<T> {
         for &(t, penalty) in &self.layer_penalties {
             let missing = Error::LayerIndex { what: "layer_penalty", first: 1, count: depth - 1, found: t };
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
+            error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
-        for penalty in penalties.iter().chain([&self.penalty]) {
-            error::require_positive::<T>("penalty", *penalty)?;
-        }
+        error::require_positive::<T>("penalty", self.penalty)?;
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
+        guarded("validate of the optimizer", 0, || self.optimizer.validate())??;
         let mut optimizers = vec![self.optimizer; depth];
         for (t, optimizer) in self.layer_optimizers {
             let missing = Error::LayerIndex { what: "layer_optimizer", first: 0, count: depth, found: t };
-            *optimizers.get_mut(t).ok_or(missing)? = optimizer;
-        }
-        for (t, optimizer) in optimizers.iter().enumerate() {
-            guarded("validate of the optimizer", t, || optimizer.validate())??;
+            let own = optimizers.get_mut(t).ok_or(missing)?;
+            guarded("validate of the optimizer", t, || optimizer.validate())?.map_err(|error| error.in_layer(t))?;
+            *own = optimizer;
         }
 
         let (mut params, mut trained) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
@@ -233,13 +233,18 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     fn check_circuit(&self) -> Result<()> {
+        if self.input_dim == 0 {
+            return Err(Error::Empty { what: "the network's input" });
+        }
         let mut expected = self.input_dim;
         for (layer, l) in self.layers.iter().enumerate() {
             let (input, output) = guarded("input_dim or output_dim", layer, || (l.input_dim(), l.output_dim()))?;
-            if expected == 0 || input == 0 || output == 0 {
+            let valid = guarded("validate", layer, || l.validate())?;
+            // An empty chain has no width either, and says what it is.
+            if (input == 0 || output == 0) && !matches!(valid, Err(Error::Empty { .. })) {
                 return Err(Error::ZeroWidth { layer });
             }
-            guarded("validate", layer, || l.validate())??;
+            valid.map_err(|error| error.in_layer(layer))?;
             if input != expected {
                 return Err(Error::LayerMismatch { layer, expected, found: input });
             }
