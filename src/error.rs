@@ -135,6 +135,18 @@ pub enum Error {
         /// The offending value (an entry or a column's sum).
         found: f64,
     },
+    /// A loss that a step in closed form does not minimise.
+    #[error("{what}: the {which} above layer {layer} is {found}, expected SquaredError")]
+    LossMismatch {
+        /// The step.
+        what: &'static str,
+        /// Output loss or hidden loss.
+        which: &'static str,
+        /// The layer whose output it judges.
+        layer: usize,
+        /// Its debug form.
+        found: String,
+    },
     /// The activation bank would not fit.
     #[error("the activation bank needs {bytes} bytes ({rows} rows × {examples} examples), the limit is {limit}")]
     BankTooLarge {

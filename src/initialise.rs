@@ -102,6 +102,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Scales and shifts every hidden unit, layer after layer from the input, so that its pre-activation has mean 0 and this
     /// `variance` over `inputs` (`d_0 × n`; some 2,000 examples will do).
     ///
+    /// Every hidden layer must offer a [regression](crate::Layer::regression): a dense map fused with its activation function
+    /// does, an activation function by itself does not. So this is not for networks with
+    /// [`store_pre_activations`](crate::NetworkBuilder::store_pre_activations), nor for the methods that ask for it,
+    /// [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm).
+    ///
     /// The output layer stays as it is. So do optimizers and bank: this is meant for before the first fit.
     ///
     /// Mishkin, Matas (2016), *All you need is a good init*, arXiv 1511.06422, and Krähenbühl et al. (2016), *Data-dependent
@@ -138,6 +143,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// Returns ‖u_t − û_t‖ / ‖u_t − ⟨u_t⟩‖ for the hidden layers t = 1 .. T: how far what they give is from the [code](BankStart)
     /// that was wanted, in units of its spread. It is less than 1 where the input has come through.
+    ///
+    /// It asks for the same networks as [`start_from_unit_variance`](Self::start_from_unit_variance).
     ///
     /// Optimizers and bank stay as they are: this is meant for before the first fit. The principal components take time with
     /// the cube of `d_0`.
@@ -242,8 +249,9 @@ fn incapable<T: Scalar>(layer: usize, own: &dyn Layer<T>) -> Error {
     Error::Incapable {
         layer,
         name: format!("{own:?}"),
-        lacks: "no regression, by which a start fits it to the data",
-        methods: "every method that starts from the parameters as drawn",
+        lacks: "it offers no regression (Layer::regression), by which a start fits it to the data; if it is an activation \
+                function, fuse it with the map below, as dense does without store_pre_activations",
+        methods: "every method that suits it, from the parameters as drawn",
     }
 }
 

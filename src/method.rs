@@ -310,26 +310,21 @@ impl<T: Scalar> Method<T> {
         if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
         }
-        if let ActivationStep::Exact(_) = self.activation {
+        let exact = matches!(self.activation, ActivationStep::Exact(_));
+        if exact {
             self.check_exact(objective)?;
         }
         for (t, layer) in objective.layers.iter().enumerate() {
-            if self.parameter.solver_of(t) != Solver::Optimizer && layer.param_len() > 0 {
-                if guarded("regression", t, || layer.regression().is_none())? {
-                    return Err(Error::Incapable {
-                        layer: t,
-                        name: format!("{layer:?}"),
-                        lacks: "it offers no regression (Layer::regression) for a parameter step by least squares",
-                        methods: "every method whose parameter step is Solver::Optimizer, for this layer at least: joint, mac, \
-                                  alm, predictive_coding, incremental, error_based, local_targets",
-                    });
-                }
-                if !objective.loss(t + 1).0.is_squared_error() {
-                    return Err(Error::Unsupported {
-                        what: "a parameter step by least squares",
-                        why: "it minimises SquaredError; take that as the loss of the layer, or Solver::Optimizer for it",
-                    });
-                }
+            let closed = self.parameter.solver_of(t) != Solver::Optimizer && layer.param_len() > 0;
+            let no_regression = closed && guarded("regression", t, || layer.regression().is_none())?;
+            let no_proximal = exact && t > 0 && guarded("proximal", t, || layer.proximal().is_none())?;
+            if let Some(lacks) = lacking(no_regression, no_proximal) {
+                let methods = "the default, joint, predictive_coding, incremental, error_based, local_targets, \
+                               backprop_by_sweep, alm, mac";
+                return Err(Error::Incapable { layer: t, name: format!("{layer:?}"), lacks, methods });
+            }
+            if closed {
+                check_squared("a parameter step by least squares (Solver::Ridge)", objective, t)?;
             }
         }
         Ok(())
@@ -337,23 +332,42 @@ impl<T: Scalar> Method<T> {
 
     fn check_exact(&self, objective: &Objective<'_, T>) -> Result<()> {
         let unsupported = |why| Err(Error::Unsupported { what: "exact activation steps", why });
-        if (1..=objective.layers.len()).any(|t| !objective.loss(t).0.is_squared_error()) {
-            return unsupported("they minimise SquaredError; take that as output loss and as hidden loss");
+        for t in 0..objective.layers.len() {
+            check_squared("exact activation steps (Method::bcd, Method::admm)", objective, t)?;
         }
         if self.parameter.reads == Reads::Forward {
             return unsupported("their parameter step reads stored activations: Reads::Stored");
         }
-        for (t, layer) in objective.layers.iter().enumerate().skip(1) {
-            if guarded("proximal", t, || layer.proximal().is_none())? {
-                return Err(Error::Incapable {
-                    layer: t,
-                    name: format!("{layer:?}"),
-                    lacks: "it offers no proximal operator (Layer::proximal) for exact activation steps, as a map fused with its \
-                            activation function has none: NetworkBuilder::store_pre_activations makes them two units",
-                    methods: "joint, mac, alm, predictive_coding, incremental, error_based, local_targets",
-                });
-            }
         }
         Ok(())
     }
+}
+
+/// What a layer lacks for steps in closed form, in words.
+fn lacking(regression: bool, proximal: bool) -> Option<&'static str> {
+    match (regression, proximal) {
+        (false, false) => None,
+        (true, false) => Some(
+            "it offers no regression (Layer::regression) for a parameter step by least squares; Solver::Optimizer for this \
+             layer (ParameterStep::layer_solver) does without",
+        ),
+        (false, true) => Some(
+            "it offers no proximal operator (Layer::proximal) for exact activation steps; if it is a map fused with its \
+             activation function, make them two layers, as dense does after store_pre_activations",
+        ),
+        (true, true) => Some(
+            "it offers neither a proximal operator (Layer::proximal) for exact activation steps nor a regression \
+             (Layer::regression) for a parameter step by least squares",
+        ),
+    }
+}
+
+/// Fails unless the loss of the output of layer t is the squared error.
+fn check_squared<T: Scalar>(what: &'static str, objective: &Objective<'_, T>, t: usize) -> Result<()> {
+    let loss = objective.loss(t + 1).0;
+    if loss.is_squared_error() {
+        return Ok(());
+    }
+    let which = if t + 1 == objective.layers.len() { "output loss" } else { "hidden loss" };
+    Err(Error::LossMismatch { what, which, layer: t, found: format!("{loss:?}") })
 }

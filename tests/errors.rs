@@ -489,6 +489,7 @@ fn samples() -> Vec<Error> {
         error(regression(5, 3, 2).take(6)),
         error(builder::<f64>().layer_optimizer(1, Adam::new(-1.0)).build()),
         error(builder::<f64>().build().and_then(|mut net| net.set_params(1, &[NAN; 10]))),
+        error(builder::<f64>().output_loss(SoftmaxCrossEntropy::new()).method(Method::bcd(1.0)).build()),
         error(builder::<f64>().penalty(NAN).build()),
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
@@ -556,4 +557,41 @@ fn messages_say_what_was_expected_what_was_found_and_where() {
         "layer_penalty names layer 2, expected one of 1..2",
     );
     says(regression(200, 1, 1).take(2000).unwrap_err(), "take: expected at most 200 examples, found 2000");
+
+    let exact = || net().store_pre_activations().dense(2, Activation::Tanh).method(Method::bcd(1.0));
+    says(
+        refused(exact().output_loss(BinaryCrossEntropy)),
+        "exact activation steps (Method::bcd, Method::admm): the output loss above layer 2 is BinaryCrossEntropy, expected \
+         SquaredError",
+    );
+    says(
+        refused(exact().hidden_loss(MeanAbsoluteError)),
+        "exact activation steps (Method::bcd, Method::admm): the hidden loss above layer 0 is MeanAbsoluteError, expected \
+         SquaredError",
+    );
+    let ridge = ParameterStep::new(Reads::Stored).layer_solver(1, Solver::Ridge(Ridge::default()));
+    says(
+        refused(net().dense(2, Activation::Tanh).output_loss(BinaryCrossEntropy).method(Method::new(
+            Start::Anchored,
+            GaussNewton::new(1),
+            ridge,
+        ))),
+        "a parameter step by least squares (Solver::Ridge): the output loss above layer 1 is BinaryCrossEntropy, expected \
+         SquaredError",
+    );
+}
+
+#[test]
+fn a_layer_that_lacks_two_capabilities_is_told_so_at_once() {
+    let lacks = |builder: NetworkBuilder<f64>| match builder.method(Method::bcd(1.0)).build() {
+        Err(Error::Incapable { layer: 2, lacks, methods, .. }) => {
+            assert!(["default", "backprop_by_sweep", "mac"].iter().all(|method| methods.contains(method)), "{methods}");
+            (lacks.contains("Layer::proximal"), lacks.contains("Layer::regression"))
+        }
+        other => panic!("{:?}", other.err()),
+    };
+    assert_eq!(lacks(builder().layer(LayerNorm::new(2))), (true, true));
+    // A fused unit can be fitted.
+    let fused = |builder: NetworkBuilder<f64>| builder.dense(2, Activation::Tanh);
+    assert_eq!(lacks(fused(builder())), (true, false));
 }

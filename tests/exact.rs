@@ -341,7 +341,7 @@ fn every_layer_may_have_a_solver_of_its_own() {
     assert!(net.evaluate(&data).unwrap().loss < 0.5 * start);
 
     let all_ridge = Method::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Stored).solver(ridge));
-    assert!(matches!(builder().method(all_ridge).build(), Err(Error::Unsupported { .. })));
+    assert!(matches!(builder().method(all_ridge).build(), Err(Error::LossMismatch { layer: 1, .. })));
     let missing = Method::new(Start::Anchored, GaussNewton::new(1), step.layer_solver(2, Solver::Optimizer));
     assert!(matches!(builder().method(missing).build(), Err(Error::LayerIndex { found: 2, .. })));
 }
@@ -370,9 +370,13 @@ fn a_method_that_a_network_cannot_do_is_refused_when_it_is_built_and_when_it_is_
     assert!(net.params(0) == before && net.bank().is_none() && net.epochs() == 0);
 
     let split = || split(&[3, 4, 2], Activation::Relu, 0);
+    let mismatch = |builder: NetworkBuilder<f64>| match builder.method(Method::bcd(1.0)).build() {
+        Err(Error::LossMismatch { which, layer, .. }) => (which, layer),
+        other => panic!("{:?}", other.err()),
+    };
+    assert_eq!(mismatch(split().output_loss(SoftmaxCrossEntropy::new())), ("output loss", 2));
+    assert_eq!(mismatch(split().hidden_loss(decoupled::loss::Huber::new(1.0))), ("hidden loss", 0));
     let unsupported = |builder: NetworkBuilder<f64>| matches!(builder.build(), Err(Error::Unsupported { .. }));
-    assert!(unsupported(split().method(Method::bcd(1.0)).output_loss(SoftmaxCrossEntropy::new())));
-    assert!(unsupported(split().method(Method::bcd(1.0)).hidden_loss(decoupled::loss::Huber::new(1.0))));
     assert!(unsupported(split().method(Method::bcd(1.0).reads(Reads::Forward))));
     // A layer with parameters that no regression knows.
     let normed =

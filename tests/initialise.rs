@@ -4,7 +4,7 @@ use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::SquaredError;
 use decoupled::nalgebra::DMatrix;
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{BankStart, DecoupledNetwork, Error, Layer, MatMut, MatRef, Scalar};
+use decoupled::{BankStart, DecoupledNetwork, Error, Layer, MatMut, MatRef, Method, Scalar};
 
 const EXAMPLES: usize = 400;
 const INPUTS: usize = 12;
@@ -222,6 +222,11 @@ fn what_does_not_fit_is_refused_before_anything_changes() {
     assert!(matches!(&error, Error::Incapable { layer: 1, name, .. } if name == "Halve"), "{error}");
     let error = odd.start_from_unit_variance(&x, 1.0).unwrap_err();
     assert!(matches!(&error, Error::Incapable { layer: 1, .. }), "{error}");
+
+    let mut apart = builder().store_pre_activations().dense(4, Activation::Tanh).dense(2, Activation::Identity);
+    apart = apart.method(Method::bcd(1.0));
+    let error = apart.build().unwrap().start_from_bank(&x, &start).unwrap_err();
+    assert!(matches!(&error, Error::Incapable { layer: 2, lacks, .. } if lacks.contains("store_pre_activations")));
 
     let (narrow, mut broken) = (x.rows(0, 5).into_owned(), x.clone());
     broken[(2, 7)] = f64::NAN;

@@ -79,7 +79,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     /// From here on [`dense`](Self::dense) adds two units, the map and the activation function, so that the bank stores what is
-    /// between them as well. Exact activation steps, as in [`Method::bcd`], need it.
+    /// between them as well; layers added before stay as they are. Exact activation steps, as in [`Method::bcd`], need it.
     pub fn store_pre_activations(mut self) -> Self {
         self.store_pre_activations = true;
         self
@@ -164,6 +164,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
     ///   not exist, [`Error::InLayer`] for what is wrong with one layer or with a setting of its own,
     /// * [`Error::Unsupported`] for a hidden loss that cannot be one, or a method whose parts do not fit each other,
+    /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
     /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
