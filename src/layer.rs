@@ -52,7 +52,8 @@ pub use residual::Residual;
 ///   layer may keep there what it would otherwise compute twice, and use the rest as scratch.
 /// * All methods are pure functions of their arguments: the same call gives the same bits.
 ///
-/// [`check::layer`](crate::check::layer) tests all of this on your own layer.
+/// [`check::layer`](crate::check::layer) tests all of this on your own layer, but for [`proximal`](Self::proximal) and
+/// [`regression`](Self::regression).
 ///
 /// # Example
 ///

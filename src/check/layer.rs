@@ -22,6 +22,8 @@ const POINTS: usize = 6;
 /// * Of a layer that is [straight-through](Layer::is_straight_through) or has [no derivative](Layer::has_derivative) they are
 ///   linear in the cotangent instead: differences say nothing there, or, over a fine staircase, the slope of its flight.
 ///
+/// What a layer may offer beyond that, [`Layer::regression`] and [`Layer::proximal`], is not called: it needs tests of its own.
+///
 /// # Errors
 /// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the layer panics, [`Error::ZeroWidth`], or
 /// whatever `validate` finds.

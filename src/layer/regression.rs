@@ -7,6 +7,87 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// Offered by [`Layer::regression`](super::Layer::regression); a layer that cannot do so is trained by gradient steps. What the
 /// map is to give, the *pre-activation*, follows from what the whole layer is to give, the target; then the examples
 /// count only through sums over them, the *moments*, which can be taken over any part of the examples and added up.
+///
+/// The layout of the moments is the layer's own: others only add them up, entry by entry, and multiply them by a factor. They
+/// must hold what [`solve`](Self::solve) and [`change`](Self::change) need, for the latter the number of examples and the mean
+/// input.
+///
+/// [`check::layer`](crate::check::layer) calls none of this; test yours against a minimum that is known.
+///
+/// # Example
+///
+/// The layer of the example at [`Layer`](super::Layer), ẑ = θ ⊙ z, where every unit is a regression of its own. The moments
+/// are n, and then Σz, Σz² and Σu·z for each unit.
+///
+/// ```
+/// use decoupled::layer::{Change, Regression};
+/// use decoupled::{Error, MatMut, MatRef, Result};
+///
+/// #[derive(Debug)]
+/// struct Scale {
+///     dim: usize,
+/// }
+///
+/// impl Regression<f64> for Scale {
+///     fn pre_activation_dim(&self) -> usize {
+///         self.dim
+///     }
+///     fn moments_len(&self) -> usize {
+///         1 + 3 * self.dim
+///     }
+///     fn pre_activation(
+///         &self,
+///         _params: &[f64],
+///         _input: MatRef<'_, f64>,
+///         target: MatRef<'_, f64>,
+///         mut out: MatMut<'_, f64>,
+///     ) -> Result<()> {
+///         out.as_mut_slice().copy_from_slice(target.as_slice());
+///         Ok(())
+///     }
+///     fn accumulate(&self, input: MatRef<'_, f64>, pre_activation: MatRef<'_, f64>, moments: &mut [f64]) {
+///         moments[0] += input.cols() as f64;
+///         for (z, u) in input.columns().zip(pre_activation.columns()) {
+///             for ((sums, &z), &u) in moments[1..].chunks_exact_mut(3).zip(z).zip(u) {
+///                 sums[0] += z;
+///                 sums[1] += z * z;
+///                 sums[2] += u * z;
+///             }
+///         }
+///     }
+///     fn solve(&self, moments: &[f64], ridge: f64, proximal: f64, params: &mut [f64]) -> Result<()> {
+///         let units = || moments[1..].chunks_exact(3);
+///         if let Some(row) = units().position(|sums| sums[1] + ridge + proximal <= 0.0) {
+///             let (what, raise) = ("the parameters", "the ridge");
+///             return Err(Error::NotPositiveDefinite { what, layer: 0, row, size: self.dim, raise });
+///         }
+///         for (theta, sums) in params.iter_mut().zip(units()) {
+///             *theta = (sums[2] + proximal * *theta) / (sums[1] + ridge + proximal);
+///         }
+///         Ok(())
+///     }
+///     fn change(&self, moments: &[f64], before: &[f64], after: &[f64]) -> Change {
+///         let mut change = Change { squared: 0.0, spread: 0.0 };
+///         for ((sums, before), after) in moments[1..].chunks_exact(3).zip(before).zip(after) {
+///             let (mean, square) = (sums[0] / moments[0], sums[1] / moments[0]);
+///             change.squared += (after - before).powi(2) * square;
+///             change.spread += before.powi(2) * (square - mean * mean);
+///         }
+///         change
+///     }
+/// }
+///
+/// // u = 3z in one unit and −z in the other, at z = 1 and z = 2.
+/// let (scale, mut params) = (Scale { dim: 2 }, [0.0; 2]);
+/// let (z, u) = ([1.0, 1.0, 2.0, 2.0], [3.0, -1.0, 6.0, -2.0]);
+/// let mut moments = vec![0.0; scale.moments_len()];
+/// scale.accumulate(MatRef::new(&z, 2, 2), MatRef::new(&u, 2, 2), &mut moments);
+/// scale.solve(&moments, 0.0, 0.0, &mut params)?;
+/// assert_eq!(params, [3.0, -1.0]);
+/// // On the way there the outputs move by 9⟨z²⟩ + ⟨z²⟩ with ⟨z²⟩ = 2.5; at 0 they had no spread.
+/// assert_eq!(scale.change(&moments, &[0.0; 2], &params), Change { squared: 25.0, spread: 0.0 });
+/// # Ok::<(), decoupled::Error>(())
+/// ```
 pub trait Regression<T: Scalar>: Debug + Send + Sync {
     /// Rows of the pre-activation.
     fn pre_activation_dim(&self) -> usize;
@@ -17,7 +98,8 @@ pub trait Regression<T: Scalar>: Debug + Send + Sync {
     /// out = the pre-activation, `pre_activation_dim × n`, that is wanted of the affine map for the layer to give `target`
     /// (`output_dim × n`) from `input` (`input_dim × n`).
     ///
-    /// For a bare affine map it is the target itself.
+    /// For a bare affine map it is the target itself. With functions on top several may do: take one near the present one,
+    /// W·z + b, and that one when the target is what the layer gives at present.
     ///
     /// # Errors
     /// As [`Proximal::prepare`](super::Proximal::prepare).
