@@ -26,19 +26,24 @@ mod predictive_coding;
 /// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and what holds the two together
 /// ([`Coupling`]).
 ///
-/// | preset | start | activation step | parameter step | reads | coupling |
-/// |---|---|---|---|---|---|
-/// | [`default`](Self::default) | anchored | T Jacobi sweeps, at most 1.5/λmax | optimizer | forward | penalty |
-/// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty |
-/// | [`predictive_coding`](Self::predictive_coding) | anchored | K Jacobi sweeps | optimizer | forward | penalty |
-/// | [`incremental`](Self::incremental) | anchored | K Jacobi sweeps | optimizer, with each | stored | penalty |
-/// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty |
-/// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty |
-/// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty |
-/// | [`alm`](Self::alm) | anchored | 1 reverse sweep below 1/μ | optimizer | forward | multipliers in the bank |
-/// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish |
-/// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty |
-/// | [`admm`](Self::admm) | persisted | exact, layer by layer | least squares, with each | stored | multipliers at the output |
+/// | preset | start | activation step | parameter step | reads | coupling | asks for |
+/// |---|---|---|---|---|---|---|
+/// | [`default`](Self::default) | anchored | T Jacobi sweeps, at most 1.5/λmax | optimizer | forward | penalty | |
+/// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty | |
+/// | [`predictive_coding`](Self::predictive_coding) | anchored | K Jacobi sweeps | optimizer | forward | penalty | |
+/// | [`incremental`](Self::incremental) | anchored | K Jacobi sweeps | optimizer, with each | stored | penalty | |
+/// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty | |
+/// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty | |
+/// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty | |
+/// | [`alm`](Self::alm) | anchored | 1 reverse sweep below 1/μ | optimizer | forward | multipliers in the bank | a second bank |
+/// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish | few outputs |
+/// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty | squared errors, units apart |
+/// | [`admm`](Self::admm) | persisted | exact, layer by layer | least squares, with each | stored | multipliers at the output | squared errors, units apart, a second bank |
+///
+/// *Squared errors*: [`SquaredError`](crate::loss::SquaredError) as output loss and as hidden loss. *Units apart*:
+/// [`store_pre_activations`](crate::NetworkBuilder::store_pre_activations), and at best all examples in one batch
+/// ([`full_batch`](crate::FitConfig::full_batch)). *Few outputs*: a [`GaussNewton`] step costs a pull-back through the whole depth
+/// for each. *A second bank*: the multipliers take as much memory as the activations.
 ///
 /// # Why this default
 ///

@@ -25,7 +25,8 @@ impl<T: Scalar> Metric<T> {
         Self { name, score: Arc::new(score) }
     }
 
-    /// The share of examples whose largest output stands where the largest target does.
+    /// The share of examples whose largest output stands where the largest target does; of equal ones the first counts. A
+    /// target without a single largest entry names no class: score such data by a metric of your own.
     pub fn accuracy() -> Self {
         Self::new("accuracy", |target, output| f64::from(argmax(target) == argmax(output)))
     }

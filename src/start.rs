@@ -9,6 +9,9 @@ pub enum Start {
     /// At the forward pass, whatever the bank holds.
     Anchored,
     /// Where the last visit left them; at the forward pass when there was none.
+    ///
+    /// A network keeps one bank, that of the last data it was fitted on. A fit on others begins a new one, and the same
+    /// examples in another order are others too: who fits A, then B, then A again has no visits to A left.
     Persisted,
     /// Between the two: this share, in (0, 1), of where the last visit left them, the rest of the forward pass.
     Blend(f64),

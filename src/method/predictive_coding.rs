@@ -5,6 +5,10 @@ impl<T: Scalar> Method<T> {
     /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
     /// then every layer takes a parameter step towards its stored target.
     ///
+    /// Start with rate 0.1 and [`stable`](Self::stable)`(1.5)`, as [`Method::default`] does. Steps above 2/λmax overshoot, and
+    /// λmax grows while the network learns: a fixed rate that does well at first may end by unlearning it, unless the learning
+    /// rate falls in time ([`Scheduled`](crate::optimizer::Scheduled)).
+    ///
     /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
     /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that
     /// the parameter step reads the forward activation: with the relaxed one as input, which already holds something of
