@@ -336,15 +336,16 @@ impl<T: Scalar> Method<T> {
     }
 
     fn check_exact(&self, objective: &Objective<'_, T>) -> Result<()> {
-        let unsupported = |why| Err(Error::Unsupported { what: "exact activation steps", why });
         for t in 0..objective.layers.len() {
             check_squared("exact activation steps (Method::bcd, Method::admm)", objective, t)?;
         }
-        if self.parameter.reads == Reads::Forward {
-            return unsupported("their parameter step reads stored activations: Reads::Stored");
+        match self.parameter.reads {
+            Reads::Stored => Ok(()),
+            Reads::Forward => Err(Error::Unsupported {
+                what: "exact activation steps",
+                why: "their parameter step reads stored activations: Reads::Stored",
+            }),
         }
-        }
-        Ok(())
     }
 }
 
