@@ -86,6 +86,7 @@ impl Warning {
         found: &mut Vec<Self>,
     ) {
         let unreached = method.unreached(params.len());
+        let arrived = history.len() >= method.visits_to_reach(params.len());
         let jumps = found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();
@@ -93,9 +94,9 @@ impl Warning {
             Self::part(history).filter(|_| penalties),
             Self::overshoot(method, history).filter(|_| penalties),
             Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
-            // Where no gradient goes through, none fades.
+            // Where no gradient goes through, none fades, and one that is still on its way has not faded.
             Self::faded(params, history)
-                .filter(|&layers| layers > unreached && !jumps)
+                .filter(|&layers| layers > unreached && arrived && !jumps)
                 .map(|layers| Self::SignalFades { layers }),
         ];
         for warning in new.into_iter().flatten() {
@@ -246,6 +247,18 @@ mod tests {
         // Without residuals, by the parameters, where there are any.
         assert_eq!(faded(&[0.0; 4], &[0.0, 1e-9, 0.0, 0.1, 0.2], &[3, 3, 0, 3, 3]), Some(2));
         assert_eq!(faded(&[0.0; 4], &[0.1, 0.0, 0.1, 0.0, 0.2], &[3, 0, 3, 0, 3]), None);
+    }
+
+    #[test]
+    fn a_signal_that_is_still_on_its_way_has_not_faded() {
+        // One Jacobi step a visit and three hidden layers: three visits bring it down, and a fourth shows it.
+        let dark = EpochReport { residuals: vec![0.0, 0.1, 0.1], ..history(&[(1.0, 1.0)]).remove(0) };
+        let params = vec![vec![0.0]; 4];
+        for epochs in 1..=5 {
+            let mut found = Vec::new();
+            Warning::look(&Method::<f64>::joint(0.1), &params, &vec![dark.clone(); epochs], &mut found);
+            assert_eq!(found == [Warning::SignalFades { layers: 1 }], epochs >= 4, "{found:?} after {epochs} epochs");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ impl<T: Scalar> Method<T> {
     /// | `--activation-penalty 10` | 86.72 | 88.13 | 87.65 |
     /// | `--multipliers none` | | 88.63 | |
     ///
+    /// All 60,000 (`--preset admm --epochs 20`) bring it to 88.72.
+    ///
     /// Taylor, Burmeister, Xu, Singh, Patel, Goldstein (2016), *Training neural networks without gradients: a scalable ADMM approach*,
     /// arXiv 1605.02026. Departs from it in the squared output loss instead of a hinge, in the order, output to input as for
     /// `bcd`, in the small `ridge` instead of a pseudo-inverse, and in a start at the forward pass instead of at random.
