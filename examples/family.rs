@@ -39,7 +39,7 @@ network
   --penalty P              weight of the hidden losses (1)
 method
   --preset NAME            default, joint, mac, admm, bcd, alm, predictive_coding, incremental, error_based, local_targets,
-                           backprop_by_sweep (default)
+                           backprop_by_sweep; best: default through up to 6 hidden layers, else local_targets (best)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
   --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
   --z-momentum M           momentum of the activation steps; needs --activation-rate
@@ -97,7 +97,8 @@ struct Settings {
 
 impl Settings {
     fn take(options: &mut Options) -> Self {
-        let method = method(options);
+        let widths = widths(options);
+        let method = method(options, widths.len() - 2);
         let exact = matches!(method.activation_step(), ActivationStep::Exact(_));
         let epochs = options.count("epochs", 10);
         let batch = options.optional("batch");
@@ -105,7 +106,7 @@ impl Settings {
             refuse("--batch takes at least 1");
         }
         Self {
-            widths: widths(options),
+            widths,
             init: init(options),
             activation: activation(options),
             squared_error: exact || choice(options, "loss", [("ce", false), ("mse", true)]).unwrap_or(false),
@@ -260,8 +261,12 @@ fn activation(options: &mut Options) -> Activation {
 }
 
 /// A preset, and what the command line changes in it.
-fn method(options: &mut Options) -> Method<f32> {
-    let preset: String = options.value("preset", "default".to_owned());
+fn method(options: &mut Options, hidden_layers: usize) -> Method<f32> {
+    let mut preset: String = options.value("preset", "best".to_owned());
+    if preset == "best" {
+        // Through more layers than that the default's signal fades.
+        preset = if hidden_layers <= 6 { "default" } else { "local_targets" }.to_owned();
+    }
     let mut method = match &*preset {
         "default" => Method::default(),
         "joint" => Method::joint(0.1),

@@ -110,9 +110,9 @@ mod predictive_coding;
 ///
 /// A Jacobi step hands on a share of the signal, about the rate times ‖W‖. Through many layers little is left, and the
 /// default falls behind: 96.6, 96.5 and 86.9 % through 4, 6 and 10 hidden layers of 100 on the first 20,000 examples, where
-/// backpropagation has 96.5 in each (`--width 100 --depth D --examples 20000`). Deep networks want an activation
+/// backpropagation has 96.5 in each (`--preset default --width 100 --depth D --examples 20000`). Deep networks want an activation
 /// step that does not diffuse, and a start that lets the signal through: [`BankStart`](crate::BankStart) with
-/// [`local_targets`](Self::local_targets).
+/// [`local_targets`](Self::local_targets), which by itself has 96.9 % through those ten layers.
 #[derive(Clone, Debug)]
 pub struct Method<T> {
     pub(crate) start: Start,
