@@ -112,17 +112,20 @@ fn move_parameters<T: Scalar>(
     }
     let solver = method.parameter.solver_of(t);
     for_each(parts, |part| plan.at(net).look(t, solver, part))?;
-    let penalty = plan.penalties[t];
     let trained = &mut net.trained[t];
     match solver {
-        Solver::Ridge(ridge) => trained.remember(t, ridge, parts.iter().map(|part| &part.sums))?,
+        Solver::Ridge(ridge) => {
+            trained.remember(t, ridge, parts.iter().map(|part| &part.sums))?;
+            trained.regress(t, ridge, (&*net.layers[t], plan.penalties[t]), &mut net.params[t])
+        }
         Solver::Optimizer => {
-            trained.gradient.fill(T::zero());
-            let share = T::one() / T::of(parts.iter().map(|part| part.examples.len()).sum::<usize>() as f64);
-            parts.iter().for_each(|part| linalg::axpy(share, &part.sums, &mut trained.gradient));
+            let examples = parts.iter().map(|part| part.examples.len()).sum();
+            let Some((first, others)) = parts.split_first_mut() else { return Ok(()) };
+            let other = |part: usize| others.get(part).map(|part| &part.sums[..]);
+            let number = net.updates - net.optimizers_since;
+            trained.descend(t, &mut net.params[t], (&mut first.sums, other), (examples, number))
         }
     }
-    trained.advance(solver, t, (&*net.layers[t], penalty), &mut net.params[t], net.updates - net.optimizers_since)
 }
 
 impl<'a, T: Scalar> Plan<'a, T> {

@@ -44,12 +44,10 @@ pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
     let Objective { layers, params, .. } = *objective;
     objective.forward(block)?;
     objective.cotangent(block, layers.len(), Reads::Forward)?;
-    for (t, grad) in grads.iter_mut().enumerate().rev() {
-        block.pull_back_to_parameters(layers, params, t, Reads::Forward, grad)?;
-        if t > 0 {
-            block.pull_back(layers, params, t, Reads::Forward)?;
-            block.chain(t);
-        }
+    for t in (1..layers.len()).rev() {
+        block.pull_back(layers, params, t, Reads::Forward)?;
+        block.chain(t);
     }
-    Ok(())
+    // Every cotangent is at hand now, and no layer's parameters wait for another's.
+    block.pull_back_to_parameters((layers, params), 0..layers.len(), Reads::Forward, grads, (|_| false, None))
 }

@@ -1,6 +1,7 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::parallel::guarded;
+use crate::parallel::{for_row, guarded};
 use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 
 /// Which input a layer reads.
@@ -25,8 +26,11 @@ pub enum Reads {
 pub struct Block<T> {
     widths: Vec<usize>,
     examples: usize,
+    /// z_t at index t, 0 ..= T.
+    z: Vec<Vec<T>>,
+    /// a_t at index t, 0 .. T; empty at the bottom, where z_0 is its own forward activation.
+    a: Vec<Vec<T>>,
     sites: Vec<Site<T>>,
-    target: Vec<T>,
     /// ∂L/∂ẑ_t at index t: what the gradients below it pull back.
     cotangent: Vec<Vec<T>>,
     /// ∂L/∂z_t at index t.
@@ -35,12 +39,9 @@ pub struct Block<T> {
     multiplier: Vec<Vec<T>>,
 }
 
-/// The input side of one layer.
+/// One layer, evaluated.
 #[derive(Clone, Debug)]
 struct Site<T> {
-    z: Vec<T>,
-    /// Empty at the bottom, where z_0 is its own forward activation.
-    a: Vec<T>,
     /// Whether z = a, entry for entry; then the forward evaluation serves for both.
     same: bool,
     stored: Evaluation<T>,
@@ -56,13 +57,145 @@ struct Evaluation<T> {
 }
 
 impl<T> Site<T> {
-    fn at(&mut self, reads: Reads) -> (&[T], &mut Evaluation<T>) {
-        match reads {
-            _ if self.same => (&self.z, &mut self.forward),
-            Reads::Stored => (&self.z, &mut self.stored),
-            Reads::Forward => (&self.a, &mut self.forward),
-        }
+    /// z_t has moved.
+    fn moved(&mut self, t: usize) {
+        self.same = t == 0;
+        self.stored.fresh = false;
+        self.forward.fresh &= t > 0;
     }
+
+    fn at(&self, reads: Reads) -> &Evaluation<T> {
+        if self.same || reads == Reads::Forward { &self.forward } else { &self.stored }
+    }
+
+    fn at_mut(&mut self, reads: Reads) -> &mut Evaluation<T> {
+        if self.same || reads == Reads::Forward { &mut self.forward } else { &mut self.stored }
+    }
+}
+
+/// What the layers of a block read while each writes to a part of its own.
+#[derive(Debug)]
+struct Scene<'a, T> {
+    widths: &'a [usize],
+    examples: usize,
+    z: &'a [Vec<T>],
+    a: &'a [Vec<T>],
+    multiplier: &'a [Vec<T>],
+    layers: &'a [Arc<dyn Layer<T>>],
+    params: &'a [Vec<T>],
+}
+
+/// The hidden layers that take a step at once: t in a range, every so many from its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) layers: Range<usize>,
+    pub(crate) every: usize,
+}
+
+impl Group {
+    fn has(&self, t: usize) -> bool {
+        self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
+    }
+}
+
+impl<'a, T: Scalar> Scene<'a, T> {
+    fn stored(&self, t: usize) -> MatRef<'a, T> {
+        MatRef::new(&self.z[t], self.widths[t], self.examples)
+    }
+
+    /// What layer t reads.
+    fn input(&self, t: usize, reads: Reads) -> MatRef<'a, T> {
+        let forward = t > 0 && reads == Reads::Forward;
+        MatRef::new(if forward { &self.a[t] } else { &self.z[t] }, self.widths[t], self.examples)
+    }
+
+    fn multiplier(&self, t: usize) -> Option<MatRef<'a, T>> {
+        let data = &self.multiplier[t];
+        (!data.is_empty()).then(|| MatRef::new(data, self.widths[t], self.examples))
+    }
+
+    /// Brings the prediction of layer t up to date.
+    fn evaluate(&self, t: usize, site: &mut Site<T>, reads: Reads) -> Result<()> {
+        let input = self.input(t, reads);
+        let Evaluation { output, cache, fresh } = site.at_mut(reads);
+        if !*fresh {
+            let output = MatMut::new(output, self.widths[t + 1], self.examples);
+            let layer = &self.layers[t];
+            guarded("forward", t, || {
+                cache.resize(layer.cache_len(self.examples), T::zero());
+                layer.forward(&self.params[t], input, output, cache);
+            })?;
+            *fresh = true;
+        }
+        Ok(())
+    }
+
+    fn prediction<'s>(&self, t: usize, site: &'s Site<T>, reads: Reads) -> MatRef<'s, T> {
+        let evaluation = site.at(reads);
+        debug_assert!(evaluation.fresh, "the prediction of layer {t} is out of date");
+        MatRef::new(&evaluation.output, self.widths[t + 1], self.examples)
+    }
+
+    /// Writes what `write(t, target, prediction, multiplier, out)` says of z_t, t = 1 ..= T, to `out`, after bringing its prediction
+    /// up to date.
+    fn compare(
+        &self,
+        t: usize,
+        below: &mut Site<T>,
+        reads: Reads,
+        out: &mut [T],
+        write: &(impl Compare<T> + ?Sized),
+    ) -> Result<()> {
+        self.evaluate(t - 1, below, reads)?;
+        let out = MatMut::new(out, self.widths[t], self.examples);
+        write(t, self.stored(t), self.prediction(t - 1, below, reads), self.multiplier(t), out)
+    }
+
+    /// gradient ← (∂f/∂z)ᵀ · cotangent at the input of layer t.
+    fn pull_back(&self, t: usize, site: &mut Site<T>, reads: Reads, cotangent: &[T], gradient: &mut [T]) -> Result<()> {
+        let cotangent = MatRef::new(cotangent, self.widths[t + 1], self.examples);
+        if is_zero(cotangent) {
+            // A layer that nothing pulls at yet, as most are after anchoring: spare the product.
+            gradient.fill(T::zero());
+            return Ok(());
+        }
+        let input = self.input(t, reads);
+        let gradient = MatMut::new(gradient, self.widths[t], self.examples);
+        guarded("input_gradient", t, || {
+            self.layers[t].input_gradient(&self.params[t], input, cotangent, gradient, &mut site.at_mut(reads).cache)
+        })
+    }
+
+    /// grad ← Σ (∂f/∂θ)ᵀ · cotangent at the input of layer t.
+    fn pull_back_to_parameters(
+        &self,
+        t: usize,
+        site: &mut Site<T>,
+        reads: Reads,
+        cotangent: &[T],
+        grad: &mut [T],
+    ) -> Result<()> {
+        let cotangent = MatRef::new(cotangent, self.widths[t + 1], self.examples);
+        if grad.is_empty() || is_zero(cotangent) {
+            grad.fill(T::zero());
+            return Ok(());
+        }
+        let input = self.input(t, reads);
+        guarded("param_gradient", t, || {
+            self.layers[t].param_gradient(&self.params[t], input, cotangent, grad, &mut site.at_mut(reads).cache)
+        })
+    }
+}
+
+/// Compares z_t with its prediction: `(t, target, prediction, multiplier, out)`.
+pub(crate) trait Compare<T>:
+    Fn(usize, MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>) -> Result<()> + Sync
+{
+}
+
+impl<T, F> Compare<T> for F where
+    F: Fn(usize, MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>) -> Result<()> + Sync
+{
 }
 
 impl<T: Scalar> Block<T> {
@@ -71,11 +204,12 @@ impl<T: Scalar> Block<T> {
         let mut widths: Vec<usize> = layers.iter().map(|l| l.input_dim()).collect();
         widths.extend(layers.last().map(|l| l.output_dim()));
         let evaluation = || Evaluation { output: Vec::new(), cache: Vec::new(), fresh: false };
-        let site = || Site { z: Vec::new(), a: Vec::new(), same: false, stored: evaluation(), forward: evaluation() };
+        let site = || Site { same: false, stored: evaluation(), forward: evaluation() };
         let mut block = Self {
             examples: 0,
+            z: vec![Vec::new(); widths.len()],
+            a: vec![Vec::new(); layers.len()],
             sites: layers.iter().map(|_| site()).collect(),
-            target: Vec::new(),
             cotangent: vec![Vec::new(); widths.len()],
             gradient: vec![Vec::new(); widths.len()],
             multiplier: vec![Vec::new(); widths.len()],
@@ -88,10 +222,12 @@ impl<T: Scalar> Block<T> {
     /// Makes room for another number of examples; nothing that the block held is of use afterwards.
     pub(crate) fn resize(&mut self, examples: usize) {
         self.examples = examples;
+        for (z, width) in self.z.iter_mut().zip(&self.widths) {
+            z.resize(width * examples, T::zero());
+        }
         for (t, site) in self.sites.iter_mut().enumerate() {
             let (below, above) = (self.widths[t] * examples, self.widths[t + 1] * examples);
-            site.z.resize(below, T::zero());
-            site.a.resize(if t == 0 { 0 } else { below }, T::zero());
+            self.a[t].resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
             for evaluation in [&mut site.stored, &mut site.forward] {
                 evaluation.output.resize(above, T::zero());
@@ -101,7 +237,6 @@ impl<T: Scalar> Block<T> {
             self.cotangent[t + 1].resize(above, T::zero());
             self.multiplier[t].clear();
         }
-        self.target.resize(self.widths[self.sites.len()] * examples, T::zero());
     }
 
     /// Number of layers T.
@@ -119,8 +254,7 @@ impl<T: Scalar> Block<T> {
     /// # Panics
     /// When t > T.
     pub fn stored(&self, t: usize) -> MatRef<'_, T> {
-        let data = self.sites.get(t).map_or(&self.target, |site| &site.z);
-        MatRef::new(data, self.widths[t], self.examples)
+        MatRef::new(&self.z[t], self.widths[t], self.examples)
     }
 
     /// z_t for writing, column after column; `d_t · n` entries. Writing z_0 or z_T gives the block other examples.
@@ -130,7 +264,7 @@ impl<T: Scalar> Block<T> {
     pub fn stored_mut(&mut self, t: usize) -> &mut [T] {
         assert!(t < self.widths.len(), "activations are 0..={}, found {t}", self.layers());
         self.moved(t);
-        self.sites.get_mut(t).map_or(&mut self.target, |site| &mut site.z)
+        &mut self.z[t]
     }
 
     /// a_t, `d_t × n`, for t = 0 .. T: the input of layer t in the last forward pass.
@@ -138,8 +272,7 @@ impl<T: Scalar> Block<T> {
     /// # Panics
     /// When t ≥ T.
     pub fn forward(&self, t: usize) -> MatRef<'_, T> {
-        let site = &self.sites[t];
-        MatRef::new(if t == 0 { &site.z } else { &site.a }, self.widths[t], self.examples)
+        MatRef::new(if t == 0 { &self.z[0] } else { &self.a[t] }, self.widths[t], self.examples)
     }
 
     /// λ_t, `d_t × n`, if the objective has multipliers here; see [`Objective`](crate::energy::Objective).
@@ -172,9 +305,7 @@ impl<T: Scalar> Block<T> {
 
     /// ẑ_{t+1} = f(z_t or a_t; θ_t), `d_{t+1} × n`, as last evaluated.
     pub(crate) fn prediction(&self, t: usize, reads: Reads) -> MatRef<'_, T> {
-        let site = &self.sites[t];
-        let forward = site.same || reads == Reads::Forward;
-        let evaluation = if forward { &site.forward } else { &site.stored };
+        let evaluation = self.sites[t].at(reads);
         debug_assert!(evaluation.fresh, "the prediction of layer {t} is out of date");
         MatRef::new(&evaluation.output, self.widths[t + 1], self.examples)
     }
@@ -182,9 +313,7 @@ impl<T: Scalar> Block<T> {
     /// z_t has moved: its prediction is out of date.
     fn moved(&mut self, t: usize) {
         if let Some(site) = self.sites.get_mut(t) {
-            site.same = t == 0;
-            site.stored.fresh = false;
-            site.forward.fresh &= t > 0;
+            site.moved(t);
         }
     }
 
@@ -197,17 +326,28 @@ impl<T: Scalar> Block<T> {
         }
     }
 
-    /// z_t with its gradient, for an activation step; follow with [`stepped`](Self::stepped).
-    pub(crate) fn descend(&mut self, t: usize) -> (&mut [T], &mut [T]) {
-        (&mut self.sites[t].z, &mut self.gradient[t])
-    }
-
-    /// An optimizer has had z_t: its prediction is out of date, unless nothing moved.
-    pub(crate) fn stepped(&mut self, t: usize) {
-        let site = &self.sites[t];
-        if !(site.same && site.z == site.a) {
-            self.moved(t);
-        }
+    /// Moves the z_t of a group by `step(t, z, gradient, own)`, all at once; `own` has an entry for every layer of the group's range.
+    pub(crate) fn step<S: Send>(
+        &mut self,
+        group: &Group,
+        own: &mut [S],
+        step: impl Fn(usize, &mut [T], &mut [T], &mut S) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let Range { start, end } = group.layers;
+        let Self { z, gradient, sites, a, .. } = self;
+        let row = (&mut z[start..end], (&mut gradient[start..end], (&mut sites[start..end], own)));
+        for_row(row, |i, (z, (gradient, (site, own)))| {
+            let t = start + i;
+            if !group.has(t) {
+                return Ok(());
+            }
+            step(t, z, gradient, own)?;
+            // Nothing that was up to date is out of date if nothing moved.
+            if !(site.same && *z == a[t]) {
+                site.moved(t);
+            }
+            Ok(())
+        })
     }
 
     /// The ordinary forward pass: a_{t+1} = f(a_t; θ_t) for all t. Leaves z alone.
@@ -217,8 +357,8 @@ impl<T: Scalar> Block<T> {
         for t in 0..self.layers() {
             self.sites[t].same = t == 0;
             self.evaluate(layers, params, t, Reads::Forward)?;
-            if let [below, above, ..] = &mut self.sites[t..] {
-                above.a.copy_from_slice(&below.forward.output);
+            if let Some(a) = self.a.get_mut(t + 1) {
+                a.copy_from_slice(&self.sites[t].forward.output);
             }
         }
         Ok(())
@@ -226,10 +366,22 @@ impl<T: Scalar> Block<T> {
 
     /// z_t ← a_t for all hidden layers: the bank agrees with the forward pass.
     pub(crate) fn store_forward(&mut self) {
-        for site in self.sites.iter_mut().skip(1) {
-            site.z.copy_from_slice(&site.a);
+        for ((site, z), a) in self.sites.iter_mut().zip(&mut self.z).zip(&self.a).skip(1) {
+            z.copy_from_slice(a);
             site.same = true;
         }
+    }
+
+    /// What all layers read, and what each writes to by itself: sites, cotangents (from index 1), gradients.
+    #[expect(clippy::type_complexity, reason = "three slices, named where they are taken apart")]
+    fn apart<'a>(
+        &'a mut self,
+        layers: &'a [Arc<dyn Layer<T>>],
+        params: &'a [Vec<T>],
+    ) -> (Scene<'a, T>, &'a mut [Site<T>], &'a mut [Vec<T>], &'a mut [Vec<T>]) {
+        let Self { widths, examples, z, a, sites, cotangent, gradient, multiplier } = self;
+        let scene = Scene { widths, examples: *examples, z, a, multiplier, layers, params };
+        (scene, sites, cotangent, gradient)
     }
 
     /// Brings the prediction of layer t up to date.
@@ -240,31 +392,72 @@ impl<T: Scalar> Block<T> {
         t: usize,
         reads: Reads,
     ) -> Result<()> {
-        let (input, evaluation) = self.sites[t].at(reads);
-        if !evaluation.fresh {
-            let Evaluation { output, cache, fresh } = evaluation;
-            let input = MatRef::new(input, self.widths[t], self.examples);
-            let output = MatMut::new(output, self.widths[t + 1], self.examples);
-            guarded("forward", t, || {
-                cache.resize(layers[t].cache_len(self.examples), T::zero());
-                layers[t].forward(&params[t], input, output, cache);
-            })?;
-            *fresh = true;
-        }
-        Ok(())
+        let (scene, sites, ..) = self.apart(layers, params);
+        scene.evaluate(t, &mut sites[t], reads)
     }
 
-    /// Writes ∂L/∂ẑ_t, `d_t × n`, through `write(target, prediction, multiplier, cotangent)`.
+    /// cotangent_t ← `write` of z_t.
     pub(crate) fn set_cotangent(
         &mut self,
+        layers: &[Arc<dyn Layer<T>>],
+        params: &[Vec<T>],
         t: usize,
         reads: Reads,
-        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>),
-    ) {
-        let mut cotangent = std::mem::take(&mut self.cotangent[t]);
-        let out = MatMut::new(&mut cotangent, self.widths[t], self.examples);
-        write(self.stored(t), self.prediction(t - 1, reads), self.multiplier(t), out);
-        self.cotangent[t] = cotangent;
+        write: &impl Compare<T>,
+    ) -> Result<()> {
+        let (scene, sites, cotangent, _) = self.apart(layers, params);
+        scene.compare(t, &mut sites[t - 1], reads, &mut cotangent[t], write)
+    }
+
+    /// For the z_t of a group, all at once: what they are predicted to be, cotangent_{t+1} ← `write` of z_{t+1}, and
+    /// gradient_t ← (∂f/∂z)ᵀ · cotangent_{t+1}.
+    pub(crate) fn pull_back_group(
+        &mut self,
+        layers: &[Arc<dyn Layer<T>>],
+        params: &[Vec<T>],
+        group: &Group,
+        write: &impl Compare<T>,
+    ) -> Result<()> {
+        let Range { start, end } = group.layers;
+        if start >= end {
+            return Ok(());
+        }
+        let (scene, sites, cotangent, gradient) = self.apart(layers, params);
+        let row = (&mut sites[start - 1..end], &mut cotangent[start..=end]);
+        for_row(row, |i, (site, cotangent)| {
+            let t = start - 1 + i;
+            match (group.has(t), group.has(t + 1)) {
+                (true, _) => scene.compare(t + 1, site, Reads::Stored, cotangent, write),
+                (false, true) => scene.evaluate(t, site, Reads::Stored),
+                (false, false) => Ok(()),
+            }
+        })?;
+        let row = ((&mut sites[start..end], &cotangent[start + 1..=end]), &mut gradient[start..end]);
+        for_row(row, |i, ((site, cotangent), gradient)| match group.has(start + i) {
+            true => scene.pull_back(start + i, site, Reads::Stored, cotangent, gradient),
+            false => Ok(()),
+        })
+    }
+
+    /// gradient_t gains `write` of z_t, for the z_t of a group, whose predictions are up to date.
+    pub(crate) fn add_to_gradients(&mut self, group: &Group, write: &impl Compare<T>) -> Result<()> {
+        let Range { start, end } = group.layers;
+        if start >= end {
+            return Ok(());
+        }
+        let (scene, sites, cotangent, gradient) = self.apart(&[], &[]);
+        // cotangent_t is free for scratch: whoever needs it writes it first.
+        let row = ((&sites[start - 1..end - 1], &mut cotangent[start..end]), &mut gradient[start..end]);
+        for_row(row, |i, ((below, scratch), gradient)| {
+            let t = start + i;
+            if group.has(t) {
+                let out = MatMut::new(scratch, scene.widths[t], scene.examples);
+                let prediction = scene.prediction(t - 1, below, Reads::Stored);
+                write(t, scene.stored(t), prediction, scene.multiplier(t), out)?;
+                linalg::axpy(T::one(), scratch, gradient);
+            }
+            Ok(())
+        })
     }
 
     /// gradient_t ← (∂f/∂z)ᵀ · cotangent_{t+1} at z_t or a_t.
@@ -275,39 +468,31 @@ impl<T: Scalar> Block<T> {
         t: usize,
         reads: Reads,
     ) -> Result<()> {
-        let cotangent = MatRef::new(&self.cotangent[t + 1], self.widths[t + 1], self.examples);
-        let gradient = &mut self.gradient[t];
-        if is_zero(cotangent) {
-            // A layer that nothing pulls at yet, as most are after anchoring: spare the product.
-            gradient.fill(T::zero());
-            return Ok(());
-        }
-        let (input, evaluation) = self.sites[t].at(reads);
-        let input = MatRef::new(input, self.widths[t], self.examples);
-        let gradient = MatMut::new(gradient, self.widths[t], self.examples);
-        guarded("input_gradient", t, || {
-            layers[t].input_gradient(&params[t], input, cotangent, gradient, &mut evaluation.cache)
-        })
+        let (scene, sites, cotangent, gradient) = self.apart(layers, params);
+        scene.pull_back(t, &mut sites[t], reads, &cotangent[t + 1], &mut gradient[t])
     }
 
-    /// grad ← Σ (∂f/∂θ)ᵀ · cotangent_{t+1} at z_t or a_t.
-    pub(crate) fn pull_back_to_parameters(
+    /// grads ← Σ (∂f/∂θ)ᵀ · cotangent_{t+1} at z_t or a_t for these layers at once, but for those that `skip` names;
+    /// cotangent_{t+1} ← `write` of z_{t+1} before, unless it is there already.
+    pub(crate) fn pull_back_to_parameters<G: AsMut<[T]> + Send>(
         &mut self,
-        layers: &[Arc<dyn Layer<T>>],
-        params: &[Vec<T>],
-        t: usize,
+        (layers, params): (&[Arc<dyn Layer<T>>], &[Vec<T>]),
+        span: Range<usize>,
         reads: Reads,
-        grad: &mut [T],
+        grads: &mut [G],
+        (skip, write): (impl Fn(usize) -> bool + Sync, Option<&dyn Compare<T>>),
     ) -> Result<()> {
-        let cotangent = MatRef::new(&self.cotangent[t + 1], self.widths[t + 1], self.examples);
-        if grad.is_empty() || is_zero(cotangent) {
-            grad.fill(T::zero());
-            return Ok(());
-        }
-        let (input, evaluation) = self.sites[t].at(reads);
-        let input = MatRef::new(input, self.widths[t], self.examples);
-        guarded("param_gradient", t, || {
-            layers[t].param_gradient(&params[t], input, cotangent, grad, &mut evaluation.cache)
+        let (scene, sites, cotangent, _) = self.apart(layers, params);
+        let row = ((&mut sites[span.clone()], &mut cotangent[span.start + 1..=span.end]), grads);
+        for_row(row, |i, ((site, cotangent), grad)| {
+            let t = span.start + i;
+            if skip(t) {
+                return Ok(());
+            }
+            if let Some(write) = write {
+                scene.compare(t + 1, site, reads, cotangent, write)?;
+            }
+            scene.pull_back_to_parameters(t, site, reads, cotangent, grad.as_mut())
         })
     }
 
@@ -333,10 +518,10 @@ impl<T: Scalar> Block<T> {
     /// z_t ← z_t − ẑ_t for every hidden layer: the stored activations in error coordinates, until
     /// [`roll_out`](Self::roll_out). Every prediction must be up to date.
     pub(crate) fn subtract_predictions(&mut self) {
-        for t in (1..self.layers()).rev() {
-            let mut z = std::mem::take(&mut self.sites[t].z);
-            linalg::axpy(-T::one(), self.prediction(t - 1, Reads::Stored).as_slice(), &mut z);
-            self.sites[t].z = z;
+        for ((z, t), below) in self.z[1..].iter_mut().zip(0..).zip(&self.sites) {
+            if t + 1 < self.sites.len() {
+                linalg::axpy(-T::one(), &below.at(Reads::Stored).output, z);
+            }
         }
     }
 
@@ -345,25 +530,10 @@ impl<T: Scalar> Block<T> {
     pub(crate) fn roll_out(&mut self, layers: &[Arc<dyn Layer<T>>], params: &[Vec<T>]) -> Result<()> {
         for t in 1..self.layers() {
             self.evaluate(layers, params, t - 1, Reads::Stored)?;
-            let mut z = std::mem::take(&mut self.sites[t].z);
-            linalg::axpy(T::one(), self.prediction(t - 1, Reads::Stored).as_slice(), &mut z);
-            self.sites[t].z = z;
+            linalg::axpy(T::one(), &self.sites[t - 1].at(Reads::Stored).output, &mut self.z[t]);
             self.moved(t);
         }
         Ok(())
-    }
-
-    /// ∂L/∂z_t gains `term`, which is written by `write(target, prediction, multiplier, out)` into scratch.
-    pub(crate) fn add_target_gradient(
-        &mut self,
-        t: usize,
-        write: impl FnOnce(MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, MatMut<'_, T>),
-    ) {
-        // cotangent_t is free for scratch: whoever needs it writes it first.
-        self.set_cotangent(t, Reads::Stored, write);
-        for (g, &c) in self.gradient[t].iter_mut().zip(&self.cotangent[t]) {
-            *g += c;
-        }
     }
 }
 

@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 
-use crate::block::{Block, Reads};
+use crate::block::{Block, Compare, Group, Reads};
 use crate::parallel::guarded;
 use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
@@ -110,10 +110,13 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
     pub fn activation_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
-        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
-        self.cotangent(block, t + 1, Reads::Stored)?;
-        block.pull_back(self.layers, self.params, t, Reads::Stored)?;
-        self.add_own_gradient(block, t)
+        self.activation_gradients(block, &Group { layers: t..t + 1, every: 1 })
+    }
+
+    /// ∂L/∂z_t for the hidden layers of a group, all at once.
+    pub(crate) fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
+        block.pull_back_group(self.layers, self.params, group, &self.cotangents())?;
+        block.add_to_gradients(group, &self.own_gradients())
     }
 
     /// ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. As
@@ -127,7 +130,7 @@ impl<T: Scalar> Objective<'_, T> {
                 block.add_chain(t + 1);
             }
             block.pull_back(self.layers, self.params, t, Reads::Stored)?;
-            self.add_own_gradient(block, t)?;
+            block.add_to_gradients(&Group { layers: t..t + 1, every: 1 }, &self.own_gradients())?;
         }
         Ok(())
     }
@@ -137,36 +140,59 @@ impl<T: Scalar> Objective<'_, T> {
         block.roll_out(self.layers, self.params)
     }
 
-    /// gradient_t gains μ_t ∂L_h/∂z_t + λ_t.
-    fn add_own_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
-        let (loss, penalty) = self.loss(t);
-        guarded("the loss", t, || {
-            block.add_target_gradient(t, |target, prediction, multiplier, mut out| {
-                loss.target_gradient(target, prediction, out.reborrow());
-                scale(out.reborrow(), penalty);
-                add(out, T::one(), multiplier);
-            });
-        })
-    }
-
     /// ∂L/∂θ_t, t = 0 .. T, summed over the block's examples, from the stored or the forward input of layer t; the
     /// target is the stored z_{t+1} either way. Writes [`param_len`](Layer::param_len) entries.
-    pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
-        self.cotangent(block, t + 1, reads)?;
-        block.pull_back_to_parameters(self.layers, self.params, t, reads, grad)
+    pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, mut grad: &mut [T]) -> Result<()> {
+        let grads = std::slice::from_mut(&mut grad);
+        let write = &self.cotangents();
+        block.pull_back_to_parameters((self.layers, self.params), t..t + 1, reads, grads, (|_| false, Some(write)))
+    }
+
+    /// ∂L/∂θ_t for all layers at once, but for those that `skip` names.
+    pub(crate) fn parameter_gradients(
+        &self,
+        block: &mut Block<T>,
+        reads: Reads,
+        grads: &mut [Vec<T>],
+        skip: impl Fn(usize) -> bool + Sync,
+    ) -> Result<()> {
+        let (all, write) = (0..self.layers.len(), &self.cotangents());
+        block.pull_back_to_parameters((self.layers, self.params), all, reads, grads, (skip, Some(write)))
     }
 
     /// c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
     pub(crate) fn cotangent(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
-        block.evaluate(self.layers, self.params, t - 1, reads)?;
-        let (loss, penalty) = self.loss(t);
-        guarded("the loss", t, || {
-            block.set_cotangent(t, reads, |target, prediction, multiplier, mut out| {
-                loss.gradient(target, prediction, out.reborrow());
-                scale(out.reborrow(), penalty);
-                add(out, -T::one(), multiplier);
-            });
-        })
+        block.set_cotangent(self.layers, self.params, t, reads, &self.cotangents())
+    }
+
+    /// c_t = μ_t ∂L_h/∂ẑ_t − λ_t, or ∂L_y/∂ẑ_T.
+    fn cotangents(&self) -> impl Compare<T> {
+        |t,
+         target: MatRef<'_, T>,
+         prediction: MatRef<'_, T>,
+         multiplier: Option<MatRef<'_, T>>,
+         mut out: MatMut<'_, T>| {
+            let (loss, penalty) = self.loss(t);
+            guarded("the loss", t, || loss.gradient(target, prediction, out.reborrow()))?;
+            scale(out.reborrow(), penalty);
+            add(out, -T::one(), multiplier);
+            Ok(())
+        }
+    }
+
+    /// μ_t ∂L_h/∂z_t + λ_t: what ∂L/∂z_t has beside what is pulled back to it.
+    fn own_gradients(&self) -> impl Compare<T> {
+        |t,
+         target: MatRef<'_, T>,
+         prediction: MatRef<'_, T>,
+         multiplier: Option<MatRef<'_, T>>,
+         mut out: MatMut<'_, T>| {
+            let (loss, penalty) = self.loss(t);
+            guarded("the loss", t, || loss.target_gradient(target, prediction, out.reborrow()))?;
+            scale(out.reborrow(), penalty);
+            add(out, T::one(), multiplier);
+            Ok(())
+        }
     }
 
     /// The same with other penalties: μ_t · factor.

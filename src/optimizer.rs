@@ -34,8 +34,8 @@ pub struct Step<T> {
 
 /// A first-order rule: θ ← θ + u(g, state). An immutable description; the state is flat data of the network.
 ///
-/// The same trait moves parameters and activations. Parameters come a layer at a time, with the gradient averaged over
-/// the batch. Activations come one example and one layer at a time, with the gradient of that example's own energy; so
+/// The same trait moves parameters and activations. Parameters come a layer at a time (a piece of one, if the rule is
+/// [elementwise](Self::is_elementwise)), with the gradient averaged over the batch. Activations come one example and one layer at a time, with the gradient of that example's own energy; so
 /// a norm clipped there is the norm of one example's activation.
 ///
 /// [`check::optimizer`](crate::check::optimizer) tests a rule of your own.
@@ -72,6 +72,13 @@ pub trait Optimizer<T: Scalar>: Debug + Send + Sync {
         0
     }
 
+    /// Whether every parameter's step depends on its own entry of the gradient and its own state alone, so that a layer may be
+    /// updated piece by piece: true of most rules, not of one that looks at the norm of a layer's gradient. False unless said
+    /// otherwise, which is always right and costs time.
+    fn is_elementwise(&self) -> bool {
+        false
+    }
+
     /// Takes one step on `params` along `grad`, which may be overwritten. `state` has `slots · params.len()` entries, slot
     /// after slot, as the last call left them.
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]);
@@ -90,6 +97,9 @@ macro_rules! pointer {
         impl<T: Scalar, O: Optimizer<T> + ?Sized> Optimizer<T> for $pointer<O> {
             fn slots(&self) -> usize {
                 (**self).slots()
+            }
+            fn is_elementwise(&self) -> bool {
+                (**self).is_elementwise()
             }
             fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
                 (**self).update(step, params, grad, state);

@@ -42,21 +42,119 @@ pub(crate) fn available() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into).min(MOST)
 }
 
-/// Runs `f` on every item, perhaps at the same time, and returns the error of the first item that has one: the
-/// same whatever the number of threads.
-pub(crate) fn for_each<I, F>(items: &mut [I], f: F) -> Result<()>
-where
-    I: Send,
-    F: Fn(&mut I) -> Result<()> + Sync + Send,
-{
-    #[cfg(feature = "parallel")]
-    {
-        use rayon::prelude::*;
-        let failed = items.par_iter_mut().enumerate().filter_map(|(i, item)| f(item).err().map(|e| (i, e)));
-        failed.min_by_key(|(i, _)| *i).map_or(Ok(()), |(_, e)| Err(e))
+/// A row of items that can be cut in two: a slice, the chunks of one, or two rows side by side, as long as the first of them.
+pub(crate) trait Row: Sized + Send {
+    type Item;
+    fn len(&self) -> usize;
+    /// The first `count` items and the others.
+    fn cut(self, count: usize) -> (Self, Self);
+    /// The first item of a row that has one.
+    fn first(self) -> Self::Item;
+}
+
+impl<'a, I: Sync> Row for &'a [I] {
+    type Item = &'a I;
+    fn len(&self) -> usize {
+        <[I]>::len(self)
     }
+    fn cut(self, count: usize) -> (Self, Self) {
+        self.split_at(count)
+    }
+    fn first(self) -> &'a I {
+        &self[0]
+    }
+}
+
+impl<'a, I: Send> Row for &'a mut [I] {
+    type Item = &'a mut I;
+    fn len(&self) -> usize {
+        <[I]>::len(self)
+    }
+    fn cut(self, count: usize) -> (Self, Self) {
+        self.split_at_mut(count)
+    }
+    fn first(self) -> &'a mut I {
+        &mut self[0]
+    }
+}
+
+/// The chunks of a slice, all of one width but perhaps the last; empty ones where the slice is too short.
+pub(crate) struct Chunks<S> {
+    pub(crate) slice: S,
+    pub(crate) width: usize,
+}
+
+impl<'a, I: Sync> Row for Chunks<&'a [I]> {
+    type Item = &'a [I];
+    fn len(&self) -> usize {
+        self.slice.len().div_ceil(self.width)
+    }
+    fn cut(self, count: usize) -> (Self, Self) {
+        let Self { slice, width } = self;
+        let (left, right) = slice.split_at(slice.len().min(count * width));
+        (Self { slice: left, width }, Self { slice: right, width })
+    }
+    fn first(self) -> &'a [I] {
+        self.cut(1).0.slice
+    }
+}
+
+impl<'a, I: Send> Row for Chunks<&'a mut [I]> {
+    type Item = &'a mut [I];
+    fn len(&self) -> usize {
+        self.slice.len().div_ceil(self.width)
+    }
+    fn cut(self, count: usize) -> (Self, Self) {
+        let Self { slice, width } = self;
+        let (left, right) = slice.split_at_mut(slice.len().min(count * width));
+        (Self { slice: left, width }, Self { slice: right, width })
+    }
+    fn first(self) -> &'a mut [I] {
+        self.cut(1).0.slice
+    }
+}
+
+impl<A: Row, B: Row> Row for (A, B) {
+    type Item = (A::Item, B::Item);
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn cut(self, count: usize) -> (Self, Self) {
+        let (left, right) = (self.0.cut(count), self.1.cut(count));
+        ((left.0, right.0), (left.1, right.1))
+    }
+    fn first(self) -> Self::Item {
+        (self.0.first(), self.1.first())
+    }
+}
+
+/// Runs `f` on every item of a row with its number, perhaps at the same time, and returns the error of the first item that has
+/// one: the same whatever the number of threads. Nothing is allocated. Calls may be nested.
+pub(crate) fn for_row<W: Row>(row: W, f: impl Fn(usize, W::Item) -> Result<()> + Sync) -> Result<()> {
+    fn halves<W: Row>(number: usize, row: W, f: &(impl Fn(usize, W::Item) -> Result<()> + Sync)) -> Result<()> {
+        match row.len() {
+            0 => Ok(()),
+            1 => f(number, row.first()),
+            len => {
+                let (left, right) = row.cut(len / 2);
+                let (left, right) = join(|| halves(number, left, f), || halves(number + len / 2, right, f));
+                left.and(right)
+            }
+        }
+    }
+    halves(0, row, &f)
+}
+
+/// [`for_row`] of the items of a slice, without their numbers.
+pub(crate) fn for_each<I: Send>(items: &mut [I], f: impl Fn(&mut I) -> Result<()> + Sync) -> Result<()> {
+    for_row(items, |_, item| f(item))
+}
+
+fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    #[cfg(feature = "parallel")]
+    return rayon::join(a, b);
     #[cfg(not(feature = "parallel"))]
-    items.iter_mut().try_for_each(f)
+    (a(), b())
 }
 
 /// Calls a user's code and turns a panic into [`Error::Panicked`].

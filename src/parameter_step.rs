@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
+use crate::matrix::filled;
 use crate::optimizer::Step;
-use crate::parallel::{for_each, guarded};
+use crate::parallel::{Chunks, for_row, guarded};
 use crate::{Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
 
 mod ridge;
@@ -89,14 +90,16 @@ impl ParameterStep {
     }
 }
 
-/// The changing part of one layer: its parameters, what its optimizer remembers, and the gradient it is about to follow.
+/// What moves the parameters of one layer, and what that remembers.
 #[derive(Clone, Debug)]
 pub(crate) struct Trained<T> {
-    pub(crate) optimizer: Arc<dyn Optimizer<T>>,
-    pub(crate) state: Vec<T>,
-    pub(crate) gradient: Vec<T>,
+    optimizer: Arc<dyn Optimizer<T>>,
+    /// How many parameters the optimizer moves at a time: all, unless it takes each by itself.
+    piece: usize,
+    /// Piece after piece, in each slot after slot.
+    state: Vec<T>,
     /// The moments that a regression remembers; empty before the first.
-    pub(crate) moments: Vec<T>,
+    moments: Vec<T>,
 }
 
 impl<T: Scalar> Trained<T> {
@@ -115,13 +118,13 @@ pub(crate) fn look<T: Scalar>(
     block: &mut Block<T>,
     found: &mut [Vec<T>],
 ) -> Result<()> {
-    found.iter_mut().enumerate().try_for_each(|(t, found)| match step.solver_of(t) {
-        Solver::Optimizer => {
-            found.resize(objective.params[t].len(), T::zero());
-            objective.parameter_gradient(block, t, step.reads, found)
+    for (t, found) in found.iter_mut().enumerate() {
+        match step.solver_of(t) {
+            Solver::Optimizer => found.resize(objective.params[t].len(), T::zero()),
+            Solver::Ridge(_) => moments(objective, block, t, step.reads, found)?,
         }
-        Solver::Ridge(_) => moments(objective, block, t, step.reads, found),
-    })
+    }
+    objective.parameter_gradients(block, step.reads, found, |t| step.solver_of(t) != Solver::Optimizer)
 }
 
 /// The moments of layer t over a block's examples.
@@ -154,38 +157,36 @@ fn moments<T: Scalar>(
     })?
 }
 
-/// Puts together what the blocks of a batch found, in block order: the mean gradient, or the sum of the moments with what is
-/// kept of earlier ones.
+/// Parameters of a layer that an elementwise rule moves at a time, while they and all that moves them lie in the cache.
+const PIECE: usize = 4096;
+
+/// One step of every layer from what the blocks of a batch found, `found[block][t]`, put together in block order: along the mean
+/// gradient, or to the minimum that the sum of the moments tells of, with what is kept of earlier ones. The first block's part is
+/// overwritten.
 ///
 /// # Errors
-/// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite; no parameter has moved then.
-pub(crate) fn gather<T: Scalar>(
+/// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
+/// [`Error::Panicked`]; some parameters may have taken their step then.
+pub(crate) fn follow<T: Scalar>(
     step: &ParameterStep,
     trained: &mut [Trained<T>],
-    blocks: &[&[Vec<T>]],
-    examples: usize,
+    (layers, penalty): (&[Arc<dyn Layer<T>>], impl Fn(usize) -> T + Sync),
+    params: &mut [Vec<T>],
+    found: &mut [Vec<Vec<T>>],
+    (examples, number): (usize, u64),
 ) -> Result<()> {
-    let share = T::one() / T::of(examples as f64);
-    let mut layers: Vec<_> = trained.iter_mut().enumerate().collect();
-    for_each(&mut layers, |(t, layer)| {
-        let blocks = blocks.iter().map(|found| &found[*t]);
-        match step.solver_of(*t) {
-            Solver::Optimizer => {
-                sum(blocks, &mut layer.gradient);
-                layer.gradient.iter_mut().for_each(|g| *g *= share);
-                finite(&layer.gradient, *t, "the parameter gradient")
-            }
-            Solver::Ridge(ridge) => layer.remember(*t, ridge, blocks),
+    let Some((first, others)) = found.split_first_mut() else { return Ok(()) };
+    for_row(((trained, params), &mut first[..]), |t, ((trained, params), first)| match step.solver_of(t) {
+        Solver::Optimizer => {
+            let other = |block: usize| others.get(block).map(|found| &found[t][..]);
+            trained.descend(t, params, (first, other), (examples, number))
+        }
+        Solver::Ridge(ridge) => {
+            let blocks = others.iter().map(|found| &found[t]);
+            trained.remember(t, ridge, std::iter::once(&*first).chain(blocks))?;
+            trained.regress(t, ridge, (&*layers[t], penalty(t)), params)
         }
     })
-}
-
-/// out = Σ of the parts, in their order.
-fn sum<'a, T: Scalar>(mut parts: impl Iterator<Item = &'a Vec<T>>, out: &mut [T]) {
-    if let Some(first) = parts.next() {
-        out.copy_from_slice(first);
-    }
-    parts.for_each(|part| linalg::axpy(T::one(), part, out));
 }
 
 fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Result<()> {
@@ -196,6 +197,43 @@ fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Resu
 }
 
 impl<T: Scalar> Trained<T> {
+    /// For a layer of so many parameters, which has not moved yet.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`] when the optimizer panics, [`Error::OutOfMemory`].
+    pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
+        let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
+        let state = filled("what the optimizer of a layer remembers", slots.saturating_mul(params), T::zero())?;
+        let piece = if elementwise { PIECE } else { params.max(1) };
+        Ok(Self { optimizer, piece, state, moments: Vec::new() })
+    }
+
+    /// One step of the optimizer along the mean over so many examples of a gradient that comes in parts: `gradient`, which is
+    /// overwritten, and `other(0)`, `other(1)` and so on.
+    pub(crate) fn descend<'a>(
+        &mut self,
+        t: usize,
+        params: &mut [T],
+        (gradient, other): (&mut [T], impl Fn(usize) -> Option<&'a [T]> + Sync),
+        (examples, number): (usize, u64),
+    ) -> Result<()> {
+        let Self { optimizer, piece, state, .. } = self;
+        let share = T::one() / T::of(examples as f64);
+        let slots = state.len() / params.len().max(1);
+        let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
+        for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, slots)), |i, ((params, gradient), state)| {
+            let here = i * *piece..i * *piece + params.len();
+            for block in (0..).map_while(&other) {
+                linalg::axpy(T::one(), &block[here.clone()], gradient);
+            }
+            gradient.iter_mut().for_each(|g| *g *= share);
+            finite(gradient, t, "the parameter gradient")?;
+            let step = Step { number, rate: T::one() };
+            guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
+            finite(params, t, "a parameter")
+        })
+    }
+
     /// moments ← memory · moments + Σ parts.
     pub(crate) fn remember<'a>(
         &mut self,
@@ -214,49 +252,18 @@ impl<T: Scalar> Trained<T> {
         finite(&self.moments, t, "the moments of the stored input")
     }
 
-    /// One step of layer t: along the gradient, or to the minimum that the moments tell of.
-    pub(crate) fn advance(
-        &mut self,
-        solver: Solver,
+    /// To the minimum that the moments tell of, for a layer whose term weighs `penalty`.
+    pub(crate) fn regress(
+        &self,
         t: usize,
-        objective_term: (&dyn Layer<T>, T),
+        ridge: Ridge,
+        (layer, penalty): (&dyn Layer<T>, T),
         params: &mut [T],
-        number: u64,
     ) -> Result<()> {
-        let (layer, penalty) = objective_term;
-        match solver {
-            Solver::Optimizer => {
-                let Self { optimizer, state, gradient, .. } = self;
-                let step = Step { number, rate: T::one() };
-                guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
-            }
-            Solver::Ridge(ridge) => {
-                if let Some(regression) = layer.regression().filter(|_| !params.is_empty()) {
-                    let step = || ridge.step(regression, &self.moments, penalty, params);
-                    guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
-                }
-            }
+        if let Some(regression) = layer.regression().filter(|_| !params.is_empty()) {
+            let step = || ridge.step(regression, &self.moments, penalty, params);
+            guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
         }
         finite(params, t, "a parameter")
     }
-}
-
-/// One step of every layer; `penalties` are those of the layers' terms, from the input.
-///
-/// # Errors
-/// [`Error::Diverged`] (epoch 0, for the caller to fill in) when parameters are not finite, [`Error::NotPositiveDefinite`],
-/// [`Error::Panicked`]; some layers may have taken their step then.
-pub(crate) fn update<T: Scalar>(
-    step: &ParameterStep,
-    trained: &mut [Trained<T>],
-    layers: &[Arc<dyn Layer<T>>],
-    penalties: &[T],
-    params: &mut [Vec<T>],
-    number: u64,
-) -> Result<()> {
-    let parts = trained.iter_mut().zip(params).zip(layers.iter().zip(penalties));
-    let mut parts: Vec<_> = parts.enumerate().collect();
-    for_each(&mut parts, |(t, ((trained, params), (layer, penalty)))| {
-        trained.advance(step.solver_of(*t), *t, (&***layer, **penalty), params, number)
-    })
 }

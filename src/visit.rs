@@ -6,7 +6,7 @@ use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
 use crate::method::Method;
-use crate::parallel::for_each;
+use crate::parallel::{Chunks, for_row};
 use crate::parameter_step::{self, ParameterStep, Timing};
 use crate::start::Start;
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
@@ -51,6 +51,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     data: &'a Dataset<T>,
     metric: Option<&'a Metric<T>>,
     lanes: Vec<Lane<T>>,
+    /// What each lane says about the parameters: gradient or moments of every layer.
+    found: Vec<Vec<Vec<T>>>,
     /// Visits of this epoch.
     visits: usize,
     /// The factor on the activation optimizer's rate, and the λmax it comes from.
@@ -67,17 +69,7 @@ struct Lane<T> {
     memory: Memory<T>,
     /// λ_t for t = 1 .. T as they will be after this visit.
     multipliers: Vec<Vec<T>>,
-    /// Gradient or moments of every layer.
-    found: Vec<Vec<T>>,
     tally: Tally,
-}
-
-/// What a lane works on in one visit: its examples, and their columns in the bank (none for backpropagation).
-#[derive(Debug)]
-struct Job<'v, 'b, T> {
-    lane: &'v mut Lane<T>,
-    examples: &'v [usize],
-    columns: &'v mut [Column<'b, T>],
 }
 
 /// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
@@ -95,7 +87,17 @@ const CURVATURE_SHARE: usize = 4;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
     pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
-        Self { rule, data, metric, lanes: Vec::new(), visits: 0, rate: T::one(), curvature: None, factor: T::one() }
+        Self {
+            rule,
+            data,
+            metric,
+            lanes: Vec::new(),
+            found: Vec::new(),
+            visits: 0,
+            rate: T::one(),
+            curvature: None,
+            factor: T::one(),
+        }
     }
 
     /// A new epoch begins, with this factor on the penalties.
@@ -135,17 +137,18 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         Ok(())
     }
 
-    /// Sees to as many lanes as a batch wants, and returns their width.
-    fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
+    /// Sees to as many lanes as a batch wants, and returns their number and width.
+    fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> (usize, usize) {
         let lanes = batch.div_ceil(LANE).max((batch / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
         let width = batch.div_ceil(lanes);
         while self.lanes.len() < lanes {
-            let found = net.params.iter().map(|p| vec![T::zero(); p.len()]).collect();
             let block = Block::new(&net.layers, width);
             let multipliers = vec![Vec::new(); net.depth() - 1];
-            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, found, tally: Tally::default() });
+            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, tally: Tally::default() });
+            self.found.push(net.params.iter().map(|p| vec![T::zero(); p.len()]).collect());
         }
-        width
+        // The last lanes may be out of work.
+        (batch.div_ceil(width), width)
     }
 
     /// Visits the examples of a batch and moves activations and parameters.
@@ -164,28 +167,24 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             return alternation::visit(net, (method, exact), (self.data, self.metric), self.factor, batch, columns);
         }
         self.follow_curvature(net, batch.len())?;
-        let width = self.cut(net, batch.len());
-        let mut columns = columns.chunks_mut(width);
-        let mut jobs: Vec<_> = self
-            .lanes
-            .iter_mut()
-            .zip(batch.chunks(width))
-            .map(|(lane, examples)| Job { lane, examples, columns: columns.next().unwrap_or_default() })
-            .collect();
-
+        let (lanes, width) = self.cut(net, batch.len());
         let (data, metric, rate, factor) = (self.data, self.metric, self.rate, self.factor);
+        let (lanes, found) = (&mut self.lanes[..lanes], &mut self.found[..lanes]);
         match self.rule {
             Rule::Backprop => {
-                for_each(&mut jobs, |Job { lane, examples, .. }| {
+                let row = ((&mut lanes[..], Chunks { slice: batch, width }), &mut found[..]);
+                for_row(row, |_, ((lane, examples), found)| {
                     lane.load(data, examples);
-                    lane.backprop(&net.objective(), metric)
+                    lane.backprop(&net.objective(), metric, found)
                 })?;
-                follow(net, &ParameterStep::new(Reads::Forward), factor, &jobs, batch.len())?;
+                follow(net, &ParameterStep::new(Reads::Forward), factor, found, batch.len())?;
             }
             Rule::Decoupled(method) => {
                 let rounds = method.parameter_steps(net.depth());
                 for round in 0..rounds {
-                    for_each(&mut jobs, |Job { lane, examples, columns }| {
+                    let row = ((&mut lanes[..], Chunks { slice: batch, width }), &mut found[..]);
+                    let row = (row, Chunks { slice: &mut columns[..], width });
+                    for_row(row, |_, (((lane, examples), found), columns)| {
                         let objective = net.objective().with_factor(factor);
                         if round == 0 {
                             lane.load(data, examples);
@@ -193,15 +192,15 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         } else {
                             lane.block.parameters_moved();
                         }
-                        lane.work(&objective, method, round, rate)?;
+                        lane.work(&objective, method, (round, rate), found)?;
                         if round + 1 == rounds { lane.store(method, columns, net.updates + 1) } else { Ok(()) }
                     })?;
-                    follow(net, &method.parameter, factor, &jobs, batch.len())?;
+                    follow(net, &method.parameter, factor, found, batch.len())?;
                 }
             }
         }
         let mut tally = Tally::default();
-        jobs.iter().for_each(|job| tally.add(&job.lane.tally));
+        lanes.iter().for_each(|lane| tally.add(&lane.tally));
         Ok(tally)
     }
 }
@@ -211,15 +210,15 @@ fn follow<T: Scalar>(
     net: &mut DecoupledNetwork<T>,
     step: &ParameterStep,
     factor: T,
-    jobs: &[Job<'_, '_, T>],
+    found: &mut [Vec<Vec<T>>],
     examples: usize,
 ) -> Result<()> {
-    let found: Vec<_> = jobs.iter().map(|job| &job.lane.found[..]).collect();
-    parameter_step::gather(step, &mut net.trained, &found, examples)?;
     net.updates += 1;
-    let penalties = net.objective().with_factor(factor).penalties();
     let number = net.updates - net.optimizers_since;
-    parameter_step::update(step, &mut net.trained, &net.layers, &penalties, &mut net.params, number)
+    let hidden = &net.hidden;
+    let penalty = |t: usize| hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * factor);
+    let DecoupledNetwork { trained, layers, params, .. } = net;
+    parameter_step::follow(step, trained, (layers, penalty), params, found, (examples, number))
 }
 
 impl<T: Scalar> Lane<T> {
@@ -230,8 +229,13 @@ impl<T: Scalar> Lane<T> {
         self.tally = Tally { examples: examples.len(), ..Tally::default() };
     }
 
-    fn backprop(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
-        backprop::gradients(objective, &mut self.block, &mut self.found)?;
+    fn backprop(
+        &mut self,
+        objective: &Objective<'_, T>,
+        metric: Option<&Metric<T>>,
+        found: &mut [Vec<T>],
+    ) -> Result<()> {
+        backprop::gradients(objective, &mut self.block, found)?;
         self.look(objective, metric)?;
         self.tally.energy = self.tally.forward_loss;
         Ok(())
@@ -278,7 +282,13 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// One round: activation steps and parameter gradients, as the method orders them.
-    fn work(&mut self, objective: &Objective<'_, T>, method: &Method<T>, round: usize, rate: T) -> Result<()> {
+    fn work(
+        &mut self,
+        objective: &Objective<'_, T>,
+        method: &Method<T>,
+        (round, rate): (usize, T),
+        found: &mut [Vec<T>],
+    ) -> Result<()> {
         let steps = method.activation.steps(self.block.layers());
         let (timing, reads) = (method.parameter.timing, method.parameter.reads);
         // After relaxation nothing but a measurement would evaluate the layers at the stored activations again when the
@@ -296,14 +306,14 @@ impl<T: Scalar> Lane<T> {
                 if !early && round == 0 {
                     self.measure(objective)?;
                 }
-                parameter_step::look(&method.parameter, objective, &mut self.block, &mut self.found)?;
+                parameter_step::look(&method.parameter, objective, &mut self.block, found)?;
                 if round == 0 { self.raise(objective, method) } else { Ok(()) }
             }
             Timing::EveryStep => {
                 if round + 1 == steps {
                     self.measure(objective)?;
                 }
-                parameter_step::look(&method.parameter, objective, &mut self.block, &mut self.found)?;
+                parameter_step::look(&method.parameter, objective, &mut self.block, found)?;
                 if round + 1 == steps {
                     self.raise(objective, method)?;
                 }

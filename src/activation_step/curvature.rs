@@ -1,4 +1,4 @@
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::random::{Purpose, stream};
 use crate::{Result, Scalar};
@@ -39,8 +39,8 @@ pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
                 let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
                 moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * step[i / width] * v);
             }
+            objective.activation_gradients(block, &Group { layers: hidden.clone(), every: 1 })?;
             for (t, product) in hidden.clone().zip(&mut product) {
-                objective.activation_gradient(block, t)?;
                 let width = product.len() / examples;
                 let pairs = product.iter_mut().zip(block.gradient(t).as_slice()).enumerate();
                 pairs.for_each(|(i, (p, &g))| *p += sign * g / (step[i / width] + step[i / width]));

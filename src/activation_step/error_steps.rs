@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Memory;
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
@@ -54,9 +54,8 @@ impl<T: Scalar> ErrorSteps<T> {
         memory.count();
         objective.error_gradients(block)?;
         block.subtract_predictions();
-        for t in 1..block.layers() {
-            memory.step(&*self.optimizer, block, t, T::of(self.rate))?;
-        }
+        let all = Group { layers: 1..block.layers(), every: 1 };
+        memory.step(&*self.optimizer, block, &all, |_| T::of(self.rate))?;
         objective.roll_out(block)
     }
 }

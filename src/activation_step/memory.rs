@@ -1,4 +1,4 @@
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::optimizer::Step;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
@@ -29,19 +29,28 @@ impl<T: Scalar> Memory<T> {
         self.steps.iter_mut().for_each(|steps| *steps += 1);
     }
 
-    /// z_t ← z_t + u(gradient_t) for every example by itself.
-    pub(super) fn step(&mut self, optimizer: &dyn Optimizer<T>, block: &mut Block<T>, t: usize, rate: T) -> Result<()> {
-        let width = block.stored(t).rows();
-        let (z, gradient) = block.descend(t);
-        let examples = z.chunks_exact_mut(width).zip(gradient.chunks_exact_mut(width));
-        let slots = optimizer.slots() * width;
-        let mut state = &mut self.state[t - 1][..];
-        guarded("the activation optimizer", t, || {
-            for ((z, gradient), &number) in examples.zip(&self.steps) {
-                let (own, rest) = std::mem::take(&mut state).split_at_mut(slots);
-                optimizer.update(Step { number, rate }, z, gradient, own);
-                state = rest;
-            }
+    /// z_t ← z_t + u(gradient_t) for every example by itself, and for the z_t of a group at once.
+    pub(super) fn step(
+        &mut self,
+        optimizer: &dyn Optimizer<T>,
+        block: &mut Block<T>,
+        group: &Group,
+        rate: impl Fn(usize) -> T + Sync,
+    ) -> Result<()> {
+        let Self { state, steps } = self;
+        let state = &mut state[group.layers.start - 1..group.layers.end - 1];
+        block.step(group, state, |t, z, gradient, state| {
+            let rate = rate(t);
+            guarded("the activation optimizer", t, || {
+                let (width, slots) = (z.len() / steps.len(), state.len() / steps.len());
+                let examples = z.chunks_exact_mut(width).zip(gradient.chunks_exact_mut(width));
+                let mut state = &mut state[..];
+                for ((z, gradient), &number) in examples.zip(steps.iter()) {
+                    let (own, rest) = std::mem::take(&mut state).split_at_mut(slots);
+                    optimizer.update(Step { number, rate }, z, gradient, own);
+                    state = rest;
+                }
+            })
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{Memory, curvature};
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
@@ -121,34 +121,21 @@ impl<T: Scalar> Sweeps<T> {
     ) -> Result<()> {
         let top = block.layers();
         memory.count();
+        let mut together = |layers, every| {
+            let group = Group { layers, every };
+            objective.activation_gradients(block, &group)?;
+            memory.step(&*self.optimizer, block, &group, |t| {
+                let (_, penalty) = objective.loss(t);
+                if self.per_penalty { rate / penalty } else { rate }
+            })
+        };
         match self.order {
-            Order::Jacobi => self.together(objective, block, memory, rate, (1..top).rev()),
+            Order::Jacobi => together(1..top, 1),
             Order::RedBlack => {
-                self.together(objective, block, memory, rate, (1..top).rev().step_by(2))?;
-                self.together(objective, block, memory, rate, (1..top).rev().skip(1).step_by(2))
+                together(1..top, 2)?;
+                together(1..top.saturating_sub(1), 2)
             }
-            Order::ReverseGaussSeidel => {
-                (1..top).rev().try_for_each(|t| self.together(objective, block, memory, rate, std::iter::once(t)))
-            }
+            Order::ReverseGaussSeidel => (1..top).rev().try_for_each(|t| together(t..t + 1, 1)),
         }
-    }
-
-    /// One step of these layers, all from gradients at the same point.
-    fn together(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        memory: &mut Memory<T>,
-        rate: T,
-        layers: impl Iterator<Item = usize> + Clone,
-    ) -> Result<()> {
-        layers.clone().try_for_each(|t| objective.activation_gradient(block, t))?;
-        for t in layers {
-            let (_, penalty) = objective.loss(t);
-            let rate = if self.per_penalty { rate / penalty } else { rate };
-            memory.step(&*self.optimizer, block, t, rate)?;
-            block.stepped(t);
-        }
-        Ok(())
     }
 }

@@ -206,10 +206,8 @@ impl<T: Scalar> NetworkBuilder<T> {
         let (mut params, mut trained) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
         for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
             let len = guarded("param_len", t, || layer.param_len())?;
-            let state = guarded("the optimizer", t, || optimizer.slots())?.saturating_mul(len);
-            let zeros = |len| filled("the parameters of a layer", len, T::zero());
-            trained.push(Trained { state: zeros(state)?, gradient: zeros(len)?, moments: Vec::new(), optimizer });
-            let mut theta = zeros(len)?;
+            trained.push(Trained::new(optimizer, t, len)?);
+            let mut theta = filled("the parameters of a layer", len, T::zero())?;
             let mut rng = stream(self.seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(&**layer, t, &theta)?;

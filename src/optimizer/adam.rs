@@ -76,6 +76,10 @@ impl<T: Scalar> Optimizer<T> for Adam {
         2
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         self.decay_and_step(0.0, step, params, grad, state);
     }

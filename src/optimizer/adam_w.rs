@@ -54,6 +54,10 @@ impl<T: Scalar> Optimizer<T> for AdamW {
         Optimizer::<T>::slots(&self.adam)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         self.adam.decay_and_step(self.weight_decay, step, params, grad, state);
     }

@@ -27,6 +27,10 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for ClipValue<O> {
         self.inner.slots()
     }
 
+    fn is_elementwise(&self) -> bool {
+        self.inner.is_elementwise()
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let max = T::of(self.max_value);
         for g in &mut *grad {

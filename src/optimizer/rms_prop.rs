@@ -43,6 +43,10 @@ impl<T: Scalar> Optimizer<T> for RmsProp {
         1
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = T::of(self.learning_rate) * step.rate;
         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));

@@ -150,6 +150,10 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Scheduled<O> {
         self.inner.slots()
     }
 
+    fn is_elementwise(&self) -> bool {
+        self.inner.is_elementwise()
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = step.rate * T::of(self.schedule.factor(step.number));
         self.inner.update(Step { rate, ..step }, params, grad, state);

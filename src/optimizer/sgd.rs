@@ -45,6 +45,10 @@ impl<T: Scalar> Optimizer<T> for Sgd {
         usize::from(self.momentum != 0.0)
     }
 
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = T::of(self.learning_rate) * step.rate;
         let momentum = T::of(self.momentum);

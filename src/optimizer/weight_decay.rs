@@ -29,6 +29,10 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for WeightDecay<O> {
         self.inner.slots()
     }
 
+    fn is_elementwise(&self) -> bool {
+        self.inner.is_elementwise()
+    }
+
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let decay = T::of(self.decay);
         for (g, &p) in grad.iter_mut().zip(params.iter()) {
