@@ -95,15 +95,13 @@ fn forward<T: Scalar>(net: &DecoupledNetwork<T>, mut columns: Vec<Column<'_, T>>
     let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
     for_each(&mut jobs, |(x, out, columns)| {
         let mut z = x.to_vec();
-        let mut rows = 0;
         for (t, (layer, params)) in net.layers[..top].iter().zip(&net.params).enumerate() {
             z = evaluate(&**layer, params, &z, t)?;
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
-                column.activations[rows..rows + width].copy_from_slice(z);
-                *column.visited = net.updates;
+                column.set_activation(t + 1, z)?;
+                column.visited_at(net.updates);
             }
-            rows += width;
         }
         out.copy_from_slice(&z);
         Ok(())

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::bank::{ActivationBank, Column};
+use crate::bank::{ActivationBank, Column, Layout};
 use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
 use crate::method::Method;
@@ -225,14 +225,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
-        let own = self.bank.take_if(|bank| bank.fits(slots, &rule, examples, key));
+        let widths = self.layers[1..].iter().map(|layer| layer.input_dim());
+        let layout = Layout::new::<T>(widths, (slots, rule), keeps, self.storage);
         let limit = self.bank_limit;
+        let own = self.bank.take_if(|bank| bank.fits(&layout, examples, key));
         let mut bank = match own {
             Some(bank) => bank,
-            None => {
-                let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
-                ActivationBank::new(&widths, (slots, rule), examples, key, limit)?
-            }
+            None => ActivationBank::new(layout, examples, key, limit)?,
         };
         let room = if keeps { bank.keep_multipliers(limit) } else { Ok(()) };
         self.bank = Some(bank);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use crate::bank::ActivationBank;
+use crate::bank::{ActivationBank, Storage};
 use crate::energy::{Hidden, Objective};
 use crate::method::Method;
 use crate::parallel::{Pool, for_each, guarded};
@@ -29,6 +29,7 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) method: Method<T>,
     pub(crate) bank: Option<ActivationBank<T>>,
     pub(crate) bank_limit: usize,
+    pub(crate) storage: Storage,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
     /// How many of them the optimizers no longer know of.

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::bank::Storage;
 use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
 use crate::loss::SquaredError;
@@ -14,7 +15,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
-/// threads as the machine has, a bank of at most 8 GiB.
+/// threads as the machine has, a bank of at most 8 GiB that rounds nothing.
 #[derive(Clone, Debug)]
 pub struct NetworkBuilder<T: Scalar> {
     input_dim: usize,
@@ -30,6 +31,7 @@ pub struct NetworkBuilder<T: Scalar> {
     seed: u64,
     threads: usize,
     bank_limit: usize,
+    storage: Storage,
 }
 
 impl<T: Scalar> NetworkBuilder<T> {
@@ -48,6 +50,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             seed: 0,
             threads: available(),
             bank_limit: 8 << 30,
+            storage: Storage::Full,
         }
     }
 
@@ -157,6 +160,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
+    /// The format in which the bank keeps its numbers; the arithmetic stays in `T`.
+    pub fn bank_storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
     /// Checks the description, draws the parameters and calls every layer once on two random examples.
     ///
     /// # Errors
@@ -224,6 +233,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             method: self.method,
             bank: None,
             bank_limit: self.bank_limit,
+            storage: self.storage,
             updates: 0,
             optimizers_since: 0,
             epochs: 0,
