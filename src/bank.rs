@@ -8,10 +8,14 @@ use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
 mod column;
+mod crc;
+mod file;
 mod layout;
 mod storage;
 
 pub(crate) use column::Column;
+pub use file::BankFile;
+pub(crate) use file::{Plan, Sole};
 pub(crate) use layout::Layout;
 pub use storage::Storage;
 

@@ -1,4 +1,4 @@
-//! The bank: in what format it keeps its numbers, in which order it is visited, and the bank in a file.
+//! In what format the bank keeps its numbers, and in which order it is visited.
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
@@ -134,4 +134,67 @@ fn a_method_that_persists_trains_on_a_reduced_bank() {
         assert!(reduced.1 < 0.9 * reduced.0, "{method:?}: {reduced:?}");
         assert!((reduced.1 - full.1).abs() < 0.05 * full.1, "{method:?}: {reduced:?} instead of {full:?}");
     }
+}
+
+/// The batch in which each example was visited last, counted over the life of the network.
+fn visits(config: &FitConfig<'_, f64>) -> Vec<u64> {
+    let mut net = builder::<f64>().optimizer(Still).build().unwrap();
+    net.fit(&data(1.0), &config.clone().method(Method::joint(0.1))).unwrap();
+    net.bank().unwrap().visited_at()
+}
+
+#[test]
+fn an_epoch_takes_block_after_block_and_no_batch_mixes_two() {
+    // Twelve blocks of 7 and one of 6, each in batches of 4 and what is left.
+    let config = FitConfig::new().epochs(1).batch_size(4).shuffle_blocks(7);
+    let visits = |seed| visits(&config.clone().seed(seed));
+    for seed in 0..4 {
+        let batches = visits(seed);
+        assert_eq!(*batches.iter().max().unwrap(), 26);
+        let mut starts = Vec::new();
+        for block in batches.chunks(7) {
+            let first = *block.iter().min().unwrap();
+            assert!(first % 2 == 1, "a block begins a batch: {block:?}");
+            let count = |batch| block.iter().filter(|&&own| own == batch).count();
+            assert_eq!((count(first), count(first + 1)), (4, block.len() - 4), "{block:?}");
+            starts.push(first);
+        }
+        assert!(!starts.is_sorted(), "the blocks are in order");
+        let inner: Vec<bool> = batches.chunks(7).map(|block| block.is_sorted()).collect();
+        assert!(inner.iter().filter(|sorted| **sorted).count() < 6, "the examples of blocks are in order");
+        assert_eq!(batches, visits(seed));
+        assert_ne!(batches, visits(seed + 1));
+    }
+}
+
+#[test]
+fn blocks_are_taken_in_another_order_in_every_epoch() {
+    let config = |epochs| FitConfig::new().epochs(epochs).batch_size(7).shuffle_blocks(7);
+    let second: Vec<u64> = visits(&config(2)).into_iter().map(|update| update - 13).collect();
+    assert_ne!(visits(&config(1)), second);
+}
+
+#[test]
+fn one_block_of_all_examples_is_no_block_and_a_full_batch_is_a_block() {
+    let config = || FitConfig::new().epochs(2).batch_size(16);
+    assert_eq!(visits(&config()), visits(&config().shuffle_blocks(EXAMPLES)));
+    assert_eq!(visits(&config()), visits(&config().shuffle_blocks(usize::MAX)));
+    let whole = visits(&config().epochs(1).full_batch().shuffle_blocks(40));
+    assert!(whole.chunks(40).all(|block| block.iter().all(|&update| update == block[0])));
+    assert_eq!(*whole.iter().max().unwrap(), 3);
+}
+
+#[test]
+fn both_roads_take_the_same_batches_block_by_block() {
+    // A network of one layer has no bank to speak of: both train by the gradient of the loss.
+    let data = data::<f64>(1.0);
+    let single = DecoupledNetwork::builder(4).dense(2, Activation::Tanh).threads(1).build().unwrap();
+    let (mut own, mut twin) = (single.clone(), single.clone());
+    let config = FitConfig::new().epochs(3).batch_size(4).shuffle_blocks(7);
+    own.fit(&data, &config).unwrap();
+    twin.fit_backprop(&data, &config).unwrap();
+    assert_eq!((params(&own), own.updates()), (params(&twin), 3 * 26));
+    let mut other = single.clone();
+    other.fit_backprop(&data, &config.shuffle_blocks(EXAMPLES)).unwrap();
+    assert_ne!(params(&other), params(&twin));
 }
