@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::activation_step::{Exact, Shared};
-use crate::bank::Column;
+use crate::bank;
 use crate::coupling::Multipliers;
 use crate::method::Method;
 use crate::parallel::{for_each, guarded};
@@ -20,11 +20,21 @@ const CHUNK: usize = 256;
 /// Every part holds sums of its own, so there are not more than this.
 const MAX_PARTS: usize = 16;
 
+/// One example's activations and multipliers, decoded for the visit.
+#[derive(Debug)]
+struct Column<'v, T> {
+    activations: &'v mut [T],
+    /// Empty when the method keeps none.
+    multipliers: &'v mut [T],
+    is_visited: bool,
+}
+
 /// A fixed share of a batch, worked on by one thread from end to end.
 #[derive(Debug)]
 struct Part<'v, 'b, T> {
     examples: &'v [usize],
-    columns: &'v mut [Column<'b, T>],
+    stored: &'v mut [bank::Column<'b, T>],
+    columns: Vec<Column<'v, T>>,
     /// Moments or gradient of the layer at hand.
     sums: Vec<T>,
     tally: Tally,
@@ -58,18 +68,37 @@ pub(crate) fn visit<T: Scalar>(
     (data, metric): (&Dataset<T>, Option<&Metric<T>>),
     factor: T,
     batch: &[usize],
-    columns: &mut [Column<'_, T>],
+    columns: &mut [bank::Column<'_, T>],
 ) -> Result<Tally> {
     let depth = net.depth();
+    let plan = Plan::new(net, data, method.coupling.multipliers, factor);
+    let rows = plan.offsets[depth - 1];
+    let multiplier_rows = if plan.multipliers.is_some() { rows } else { 0 };
     let width = batch.len().div_ceil(MAX_PARTS).max(CHUNK);
     let mut columns = columns.chunks_mut(width);
-    let part = |examples| {
-        let columns = columns.next().unwrap_or_default();
-        Part { examples, columns, sums: Vec::new(), tally: Tally::default() }
+    let mut decoded = vec![T::zero(); (rows + multiplier_rows) * batch.len()];
+    let mut decoded = &mut decoded[..];
+    let mut take = |len: usize| {
+        let (front, rest) = std::mem::take(&mut decoded).split_at_mut(len);
+        decoded = rest;
+        front
     };
-    let mut parts: Vec<_> = batch.chunks(width).map(part).collect();
+    let mut part = |examples| {
+        let stored = columns.next().unwrap_or_default();
+        let column = |stored: &bank::Column<'_, T>| Column {
+            activations: take(rows),
+            multipliers: take(multiplier_rows),
+            is_visited: stored.is_visited(),
+        };
+        let columns = stored.iter().map(column).collect();
+        Part { examples, stored, columns, sums: Vec::new(), tally: Tally::default() }
+    };
+    let mut parts: Vec<_> = batch.chunks(width).map(&mut part).collect();
 
-    let plan = Plan::new(net, data, method.coupling.multipliers, factor);
+    for_each(&mut parts, |part| {
+        plan.decode(part);
+        Ok(())
+    })?;
     for_each(&mut parts, |part| plan.at(net).begin(method.start, metric, part))?;
     let every_step = method.parameter.timing == Timing::EveryStep;
     for sweep in 0..exact.steps {
@@ -141,7 +170,19 @@ impl<'a, T: Scalar> Plan<'a, T> {
         Scene { net, plan: self }
     }
 
-    /// The rows of z_t in a column of the bank.
+    /// Takes the part's examples out of the bank.
+    fn decode(&self, part: &mut Part<'_, '_, T>) {
+        for (column, stored) in part.columns.iter_mut().zip(&*part.stored) {
+            for t in 1..self.offsets.len() {
+                stored.activation(t, &mut column.activations[self.rows(t)]);
+                if self.multipliers.is_some() {
+                    stored.multiplier(t, &mut column.multipliers[self.rows(t)]);
+                }
+            }
+        }
+    }
+
+    /// The rows of z_t in a column.
     fn rows(&self, t: usize) -> Range<usize> {
         self.offsets[t - 1]..self.offsets[t]
     }
@@ -216,7 +257,7 @@ impl<T: Scalar> Scene<'_, T> {
                     let rows = self.plan.rows(t + 1);
                     for (column, z) in columns.iter_mut().zip(z.chunks_exact(rows.len())) {
                         let own = &mut column.activations[rows.clone()];
-                        if *column.visited == 0 || start == Start::Anchored {
+                        if !column.is_visited || start == Start::Anchored {
                             own.copy_from_slice(z);
                         } else {
                             let mut blended = z.to_vec();
@@ -327,7 +368,7 @@ impl<T: Scalar> Scene<'_, T> {
         Ok(())
     }
 
-    /// The multipliers follow, and the columns know that they were visited.
+    /// The multipliers follow, and all goes back into the bank.
     fn end(&self, update: u64, steps: usize, part: &mut Part<'_, '_, T>) -> Result<()> {
         for (examples, columns) in part.examples.chunks(CHUNK).zip(part.columns.chunks_mut(CHUNK)) {
             for t in (1..self.net.depth()).filter(|&t| self.has_multiplier(t)) {
@@ -343,10 +384,15 @@ impl<T: Scalar> Scene<'_, T> {
                     }
                 }
             }
-            for column in columns {
-                *column.visited = update;
-                *column.steps += steps as u64;
+        }
+        for (column, stored) in part.columns.iter().zip(&mut *part.stored) {
+            for t in 1..self.net.depth() {
+                stored.set_activation(t, &column.activations[self.plan.rows(t)])?;
+                if self.has_multiplier(t) {
+                    stored.set_multiplier(t, &column.multipliers[self.plan.rows(t)])?;
+                }
             }
+            stored.count(stored.steps() + steps as u64, update);
         }
         Ok(())
     }

@@ -1,89 +1,59 @@
 //! The activation bank: one stored, trainable activation for every hidden layer of every example.
 
-use nalgebra::DMatrixView;
+use std::marker::PhantomData;
+
+use nalgebra::DMatrix;
 
 use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
+mod column;
+mod crc;
+mod file;
+mod layout;
+mod storage;
+
+pub(crate) use column::Column;
+pub use file::BankFile;
+pub(crate) use file::{Plan, Sole};
+pub(crate) use layout::Layout;
+pub use storage::Storage;
+
 /// The stored activations z_t^i of all hidden layers t and examples i.
 ///
-/// One buffer of (Σ_t d_t) × N entries: a column is an example's whole state, its rows are grouped by layer. The
-/// bank is keyed by the index of the example in its data set, so it survives shuffling and mini-batches; it
-/// remembers which data set it belongs to.
+/// One record for each example: its activations layer after layer, and beside them what the activation optimizer remembers and
+/// the multipliers, in the format of [`Storage`]. The bank is keyed by the index of the example in its data set, so it survives
+/// shuffling and mini-batches; it remembers which data set it belongs to. What is read from it is decoded, and a copy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivationBank<T> {
-    /// First row of every hidden layer, and the number of rows at the end.
-    offsets: Vec<usize>,
-    slots: usize,
-    /// Whose memory `state` is.
-    rule: String,
+    layout: Layout,
     examples: usize,
     data_key: u64,
-    activations: Vec<T>,
-    /// What the activation optimizer remembers: `slots · rows` for each example.
-    state: Vec<T>,
-    /// λ_t^i, as the activations; empty until a method keeps multipliers.
-    multipliers: Vec<T>,
-    steps: Vec<u64>,
-    visited: Vec<u64>,
-}
-
-/// One example's part of the bank, lent to a visit.
-#[derive(Debug)]
-pub(crate) struct Column<'a, T> {
-    pub(crate) activations: &'a mut [T],
-    pub(crate) state: &'a mut [T],
-    /// Activation steps that this column has taken; 0 for one that was never visited.
-    pub(crate) steps: &'a mut u64,
-    /// Empty when the method keeps none.
-    pub(crate) multipliers: &'a mut [T],
-    /// The parameter update that the last visit led to; 0 for none.
-    pub(crate) visited: &'a mut u64,
+    /// The records, one after the other.
+    data: Vec<u8>,
+    scalar: PhantomData<T>,
 }
 
 impl<T: Scalar> ActivationBank<T> {
-    /// A bank of zeros for hidden layers of the given `widths`, with `slots` state entries an activation for the optimizer
-    /// `rule`.
+    /// A bank of zeros.
     ///
     /// # Errors
     /// [`Error::BankTooLarge`] before anything is allocated, [`Error::OutOfMemory`].
-    pub(crate) fn new(
-        widths: &[usize],
-        (slots, rule): (usize, String),
-        examples: usize,
-        data_key: u64,
-        limit: usize,
-    ) -> Result<Self> {
-        let mut offsets = vec![0];
-        offsets.extend(widths.iter().scan(0usize, |row, width| {
-            *row = row.saturating_add(*width);
-            Some(*row)
-        }));
-        let rows = offsets[widths.len()];
-        let all_rows = (rows as u128) * (1 + slots as u128);
-        let bytes = (all_rows * size_of::<T>() as u128 + 2 * size_of::<u64>() as u128) * examples as u128;
+    pub(crate) fn new(layout: Layout, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
+        let bytes = layout.bytes(examples);
         if bytes > limit as u128 {
-            let rows = usize::try_from(all_rows).unwrap_or(usize::MAX);
+            let rows = usize::try_from(layout.numbers()).unwrap_or(usize::MAX);
             return Err(Error::BankTooLarge { bytes, rows, examples, limit: limit as u128 });
         }
-        let zeros = |len: usize| filled("the activation bank", len, T::zero());
-        Ok(Self {
-            activations: zeros(rows * examples)?,
-            state: zeros(rows * slots * examples)?,
-            multipliers: Vec::new(),
-            steps: vec![0; examples],
-            visited: vec![0; examples],
-            offsets,
-            slots,
-            rule,
-            examples,
-            data_key,
-        })
+        let data = filled("the activation bank", bytes as usize, 0)?;
+        Ok(Self { layout, examples, data_key, data, scalar: PhantomData })
     }
 
-    /// Whether this bank was made for that data set and that memory.
-    pub(crate) fn fits(&self, slots: usize, rule: &str, examples: usize, data_key: u64) -> bool {
-        (self.slots, &*self.rule, self.examples, self.data_key) == (slots, rule, examples, data_key)
+    /// Whether this bank was made for that data set and that memory; it may keep multipliers or not.
+    pub(crate) fn fits(&self, layout: &Layout, examples: usize, data_key: u64) -> bool {
+        let own = &self.layout;
+        let is_of = (self.examples, self.data_key) == (examples, data_key);
+        is_of && (*own == *layout || own.with_multipliers() == layout.with_multipliers())
     }
 
     /// Makes room for a multiplier beside every activation, zero at first; those that are there stay.
@@ -91,13 +61,13 @@ impl<T: Scalar> ActivationBank<T> {
     /// # Errors
     /// [`Error::BankTooLarge`], [`Error::OutOfMemory`]; nothing has changed then.
     pub(crate) fn keep_multipliers(&mut self, limit: usize) -> Result<()> {
-        if self.multipliers.is_empty() {
-            let bytes = (self.bytes() + size_of_val(&self.activations[..])) as u128;
-            if bytes > limit as u128 {
-                let rows = self.rows() * (2 + self.slots);
-                return Err(Error::BankTooLarge { bytes, rows, examples: self.examples, limit: limit as u128 });
+        if !self.layout.multipliers {
+            let mut wide = Self::new(self.layout.with_multipliers(), self.examples, self.data_key, limit)?;
+            let records = self.data.chunks_exact(self.layout.record());
+            for (to, from) in wide.data.chunks_exact_mut(wide.layout.record()).zip(records) {
+                to[..from.len()].copy_from_slice(from);
             }
-            self.multipliers = filled("the multipliers", self.activations.len(), T::zero())?;
+            *self = wide;
         }
         Ok(())
     }
@@ -109,87 +79,86 @@ impl<T: Scalar> ActivationBank<T> {
 
     /// Number of hidden layers.
     pub fn layers(&self) -> usize {
-        self.offsets.len() - 1
+        self.layout.layers()
     }
 
     /// Rows: the widths of all hidden layers together.
     pub fn rows(&self) -> usize {
-        self.offsets[self.layers()]
+        self.layout.rows()
     }
 
-    /// Bytes of activations, multipliers, optimizer state and counts.
+    /// The format of its numbers.
+    pub fn storage(&self) -> Storage {
+        self.layout.storage
+    }
+
+    /// Bytes of activations, multipliers and optimizer state, and of two counts for every example.
     pub fn bytes(&self) -> usize {
-        let values = [&self.activations[..], &self.state[..], &self.multipliers[..]];
-        let counts = [&self.steps[..], &self.visited[..]];
-        values.map(size_of_val).into_iter().sum::<usize>() + counts.map(size_of_val).into_iter().sum::<usize>()
+        self.data.len()
     }
 
-    /// z_t for all examples, `d_t × N`, for t = 1 ..= layers; a view with row stride 1, not a copy.
+    /// z_t for all examples, `d_t × N`, for t = 1 ..= layers.
     ///
     /// # Panics
     /// When `t` is 0 or larger than [`layers`](Self::layers).
-    pub fn layer(&self, t: usize) -> DMatrixView<'_, T> {
-        self.view(&self.activations, t)
+    pub fn layer(&self, t: usize) -> DMatrix<T> {
+        self.gather(t, Layout::activation)
     }
 
     /// λ_t for all examples, `d_t × N`, for t = 1 ..= layers; none unless a method keeps multipliers.
     ///
     /// # Panics
     /// As [`layer`](Self::layer).
-    pub fn multipliers(&self, t: usize) -> Option<DMatrixView<'_, T>> {
-        (!self.multipliers.is_empty()).then(|| self.view(&self.multipliers, t))
+    pub fn multipliers(&self, t: usize) -> Option<DMatrix<T>> {
+        self.layout.multipliers.then(|| self.gather(t, Layout::multiplier))
     }
 
-    fn view<'a>(&'a self, values: &'a [T], t: usize) -> DMatrixView<'a, T> {
+    fn gather(&self, t: usize, part: fn(&Layout, usize) -> std::ops::Range<usize>) -> DMatrix<T> {
         assert!((1..=self.layers()).contains(&t), "hidden layers are 1..={}, found {t}", self.layers());
-        let rows = self.offsets[t] - self.offsets[t - 1];
-        DMatrixView::from_slice_with_strides_generic(
-            &values[self.offsets[t - 1]..],
-            nalgebra::Dyn(rows),
-            nalgebra::Dyn(self.examples),
-            nalgebra::Const::<1>,
-            nalgebra::Dyn(self.rows()),
-        )
+        let (rows, bytes) = (self.layout.height(t), part(&self.layout, t));
+        let mut all = DMatrix::zeros(rows, self.examples);
+        for (out, record) in all.as_mut_slice().chunks_exact_mut(rows).zip(self.records()) {
+            self.layout.storage.decode(&record[bytes.clone()], out);
+        }
+        all
     }
 
     /// The whole stored state of one example, layer after layer.
     ///
     /// # Panics
     /// When there is no such example.
-    pub fn example(&self, index: usize) -> &[T] {
-        &self.activations[index * self.rows()..(index + 1) * self.rows()]
+    pub fn example(&self, index: usize) -> Vec<T> {
+        assert!(index < self.examples, "examples are 0..{}, found {index}", self.examples);
+        let len = self.layout.record();
+        let record = &self.data[index * len..][..len];
+        let mut all = vec![T::zero(); self.rows()];
+        let mut rest = &mut all[..];
+        for t in 1..=self.layers() {
+            let (own, above) = rest.split_at_mut(self.layout.height(t));
+            self.layout.storage.decode(&record[self.layout.activation(t)], own);
+            rest = above;
+        }
+        all
     }
 
     /// How many activation steps each example has taken; 0 for one that was never visited.
-    pub fn steps(&self) -> &[u64] {
-        &self.steps
+    pub fn steps(&self) -> Vec<u64> {
+        self.records().map(|record| column::count(record, 0)).collect()
     }
 
     /// The parameter update ([`DecoupledNetwork::updates`](crate::DecoupledNetwork::updates)) that each example's last visit
     /// led to; 0 for one that was never visited.
-    pub fn visited_at(&self) -> &[u64] {
-        &self.visited
+    pub fn visited_at(&self) -> Vec<u64> {
+        self.records().map(|record| column::count(record, 1)).collect()
     }
 
     /// Every example's column, to be dealt out to the batches of an epoch.
     pub(crate) fn columns_mut(&mut self) -> impl Iterator<Item = Column<'_, T>> {
-        let (rows, state_rows) = (self.rows(), self.rows() * self.slots);
-        let multiplier_rows = if self.multipliers.is_empty() { 0 } else { rows };
-        let (mut activations, mut state) = (&mut self.activations[..], &mut self.state[..]);
-        let mut multipliers = &mut self.multipliers[..];
-        self.steps.iter_mut().zip(&mut self.visited).map(move |(steps, visited)| Column {
-            activations: front(&mut activations, rows),
-            state: front(&mut state, state_rows),
-            steps,
-            multipliers: front(&mut multipliers, multiplier_rows),
-            visited,
-        })
+        let layout = &self.layout;
+        self.data.chunks_exact_mut(layout.record()).map(|record| Column::new(layout, record))
     }
-}
 
-/// The first `len` entries of `slice`, which keeps the rest.
-fn front<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-    let (front, rest) = std::mem::take(slice).split_at_mut(len);
-    *slice = rest;
-    front
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.data.chunks_exact(self.layout.record())
+    }
 }

@@ -159,6 +159,12 @@ pub enum Error {
         /// The limit in bytes.
         limit: u128,
     },
+    /// The bank's file is open in another network, of this process or another.
+    #[error("{path}: another network has the activation bank in this file open", path = .path.display())]
+    BankInUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system has not that much memory left.
     #[error("no memory for {what}: {bytes} bytes")]
     OutOfMemory {
@@ -238,7 +244,7 @@ pub enum Error {
         /// Why not, and what to use instead.
         why: &'static str,
     },
-    /// A file could not be read.
+    /// A file could not be read or written.
     #[error("{path}: {source}", path = .path.display())]
     Io {
         /// The file.

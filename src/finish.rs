@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bank::Column;
+use crate::fit::Share;
 use crate::parallel::{for_each, guarded};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
@@ -40,7 +41,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_data(data)?;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
-            let features = forward(self, Vec::new(), data)?;
+            let mut features = vec![T::zero(); self.layers[self.depth() - 1].input_dim() * data.len()];
+            forward(self, Vec::new(), data.inputs().as_slice(), &mut features)?;
             refit(self, data, &features)
         })
     }
@@ -57,16 +59,33 @@ pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
     }
 }
 
-/// Sets the bank, which is that of these data, to the forward pass, and refits the last layer to it.
+/// Sets the bank, which is that of these data, to the forward pass, block after block, and refits the last layer to it.
 ///
 /// # Errors
-/// [`Error::Panicked`](crate::Error::Panicked); the parameters are as they were then.
-pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Refit> {
-    let mut bank = net.bank.take();
-    let columns = bank.iter_mut().flat_map(|bank| bank.columns_mut()).collect();
-    let features = forward(net, columns, data);
-    net.bank = bank;
-    refit(net, data, &features?)
+/// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for what the bank's format
+/// cannot hold, and those of the bank's file; the parameters are as they were then.
+pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, blocks: &[Share]) -> Result<Refit> {
+    let (mut bank, mut file) = (net.bank.take(), net.file.0.take());
+    let (below, above) = (data.input_dim(), net.layers[net.depth() - 1].input_dim());
+    let mut features = vec![T::zero(); above * data.len()];
+    let mut visit = |share: &Share, columns: Vec<Column<'_, T>>| {
+        let last = share.first + share.examples.len();
+        let inputs = &data.inputs().as_slice()[share.first * below..last * below];
+        forward(net, columns, inputs, &mut features[share.first * above..last * above])
+    };
+    let outcome = match &mut file {
+        Some(file) => {
+            let order: Vec<usize> = blocks.iter().map(|share| share.block).collect();
+            file.visit(&order, |place, bank| visit(&blocks[place], bank.columns_mut().collect()))
+        }
+        None => {
+            let mut columns = bank.iter_mut().flat_map(|bank| bank.columns_mut());
+            blocks.iter().try_for_each(|share| visit(share, columns.by_ref().take(share.examples.len()).collect()))
+        }
+    };
+    (net.bank, net.file.0) = (bank, file);
+    outcome?;
+    refit(net, data, &features)
 }
 
 fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: &[T]) -> Result<Refit> {
@@ -84,31 +103,32 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     Ok(Refit { before, after })
 }
 
-/// The input of the last layer for all examples, `d × N`; the columns of a bank, if there are any, take all hidden activations on
+/// The input of the last layer for these inputs, `d × n`; the columns of a bank, if there are any, take all hidden activations on
 /// the way.
-fn forward<T: Scalar>(net: &DecoupledNetwork<T>, mut columns: Vec<Column<'_, T>>, data: &Dataset<T>) -> Result<Vec<T>> {
+fn forward<T: Scalar>(
+    net: &DecoupledNetwork<T>,
+    mut columns: Vec<Column<'_, T>>,
+    inputs: &[T],
+    features: &mut [T],
+) -> Result<()> {
     let top = net.depth() - 1;
-    let mut features = vec![T::zero(); net.layers[top].input_dim() * data.len()];
     let mut columns = columns.chunks_mut(CHUNK);
-    let inputs = data.inputs().as_slice().chunks(CHUNK * data.input_dim());
+    let inputs = inputs.chunks(CHUNK * net.input_dim());
     let jobs = inputs.zip(features.chunks_mut(CHUNK * net.layers[top].input_dim()));
     let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
     for_each(&mut jobs, |(x, out, columns)| {
         let mut z = x.to_vec();
-        let mut rows = 0;
         for (t, (layer, params)) in net.layers[..top].iter().zip(&net.params).enumerate() {
             z = evaluate(&**layer, params, &z, t)?;
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
-                column.activations[rows..rows + width].copy_from_slice(z);
-                *column.visited = net.updates;
+                column.set_activation(t + 1, z)?;
+                column.visited_at(net.updates);
             }
-            rows += width;
         }
         out.copy_from_slice(&z);
         Ok(())
-    })?;
-    Ok(features)
+    })
 }
 
 /// f(z; θ), `output × n`.

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::bank::{ActivationBank, Column};
+use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
 use crate::method::Method;
+use crate::network::check_shape;
 use crate::parameter_step::Trained;
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
@@ -25,13 +26,14 @@ pub struct FitConfig<'a, T: Scalar> {
     epochs: usize,
     batch_size: Option<usize>,
     seed: u64,
+    block: Option<usize>,
     validation: Option<&'a Dataset<T>>,
     metric: Option<Metric<T>>,
 }
 
 impl<T: Scalar> Default for FitConfig<'_, T> {
     fn default() -> Self {
-        Self { method: None, epochs: 10, batch_size: Some(128), seed: 0, validation: None, metric: None }
+        Self { method: None, epochs: 10, batch_size: Some(128), seed: 0, block: None, validation: None, metric: None }
     }
 }
 
@@ -68,6 +70,18 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// Seeds the order of the examples, which is shuffled anew in every epoch.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Shuffles by blocks of so many consecutive examples (the last block takes what is left): an epoch takes the blocks in an
+    /// order of their own, and the examples of each in another. A batch never mixes blocks: the last of a block takes what is
+    /// left of it, and a full batch is a block.
+    ///
+    /// Data that are sorted by class make bad blocks: shuffle such data once, before.
+    ///
+    /// Without it all examples are one block, or those of the [bank's file](crate::NetworkBuilder::bank_file) are taken.
+    pub fn shuffle_blocks(mut self, examples: usize) -> Self {
+        self.block = Some(examples);
         self
     }
 
@@ -176,12 +190,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// [`Scaler`](crate::data::Scaler) brings others there.
     ///
     /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
-    /// bank, and so does an activation optimizer with another memory or, if it has one, other settings.
+    /// bank, and so does an activation optimizer with another memory or, if it has one, other settings; a bank in a file is not
+    /// replaced, and refuses them.
     ///
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
-    /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`]. In training: [`Error::Panicked`] and
-    /// [`Error::Diverged`]; the parameters are then those that the epoch started with, the optimizers (after a divergence the
+    /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`]; for a bank in a file
+    /// [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`]. In training: [`Error::Panicked`], [`Error::Diverged`], and
+    /// [`Error::Io`] or [`Error::Format`] where the bank's file can no longer be written or read; the parameters are then those that the epoch started with, the optimizers (after a divergence the
     /// bank as well) start anew, and the network can be used and trained on. An epoch that went well stands even if its
     /// validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
@@ -214,25 +230,37 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some(size) = config.batch_size {
             error::require(size > 0, "batch size", "at least 1", size as f64)?;
         }
+        if let Some(found) = config.block {
+            error::require(found > 0, "examples in a block", "at least 1", found as f64)?;
+            let what = "examples in a block (shuffle_blocks), as the bank's file has them";
+            self.bank_file.as_ref().map_or(Ok(()), |&(_, expected)| check_shape(what, expected, found))?;
+        }
         self.check_data(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
 
-    /// Keeps the bank of this data set, or makes one; what one optimizer remembers is nonsense to another.
+    /// Keeps the bank of this data set, or opens or makes one; what one optimizer remembers is nonsense to another.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
         let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
         let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
-        let own = self.bank.take_if(|bank| bank.fits(slots, &rule, examples, key));
+        let widths = self.layers[1..].iter().map(|layer| layer.input_dim());
+        let layout = Layout::new::<T>(widths, (slots, rule), keeps, self.storage);
         let limit = self.bank_limit;
+        if let Some((path, block)) = &self.bank_file {
+            let plan = Plan { layout, examples, data_key: key, block: *block };
+            match &mut self.file.0 {
+                Some(file) => file.check(&plan)?,
+                none => *none = Some(BankFile::open(path, &plan, limit)?),
+            }
+            return Ok(());
+        }
+        let own = self.bank.take_if(|bank| bank.fits(&layout, examples, key));
         let mut bank = match own {
             Some(bank) => bank,
-            None => {
-                let widths: Vec<usize> = self.layers[1..].iter().map(|l| l.input_dim()).collect();
-                ActivationBank::new(&widths, (slots, rule), examples, key, limit)?
-            }
+            None => ActivationBank::new(layout, examples, key, limit)?,
         };
         let room = if keeps { bank.keep_multipliers(limit) } else { Ok(()) };
         self.bank = Some(bank);
@@ -275,7 +303,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 }
             }
             if method.is_some_and(|method| method.coupling.finish) {
-                report.refit = Some(finish::finish(self, data)?);
+                let blocks = natural_order(data.len(), self.block(config));
+                let refit = finish::finish(self, data, &blocks);
+                report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
             }
             Ok(report)
         })
@@ -293,17 +323,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let epoch = self.epochs + 1;
         visitor.begin_epoch(factor);
         let before = self.params.clone();
-        let mut order: Vec<usize> = (0..data.len()).collect();
-        shuffle(&mut order, &mut stream(config.seed, Purpose::Shuffle, epoch, 0));
+        let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
         let size = config.batch_size.unwrap_or(data.len()).min(data.len());
 
-        let mut bank = self.bank.take();
+        let (mut bank, mut file) = (self.bank.take(), self.file.0.take());
         let dealt = match rule {
-            Rule::Decoupled(_) => bank.as_mut(),
-            Rule::Backprop => None,
+            Rule::Decoupled(_) => (bank.as_mut(), file.as_mut()),
+            Rule::Backprop => (None, None),
         };
         let outcome = self.visit_all(visitor, &order, size, dealt);
-        self.bank = bank;
+        (self.bank, self.file.0) = (bank, file);
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
             false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
@@ -332,17 +361,50 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn visit_all(
         &mut self,
         visitor: &mut Visitor<'_, T>,
-        order: &[usize],
+        order: &[Share],
         size: usize,
-        bank: Option<&mut ActivationBank<T>>,
+        (bank, file): (Option<&mut ActivationBank<T>>, Option<&mut BankFile<T>>),
     ) -> Result<Tally> {
-        let mut columns: Vec<Column<'_, T>> = bank.map_or_else(Vec::new, |bank| deal(bank, order));
-        let mut columns = columns.chunks_mut(size);
         let mut tally = Tally::default();
-        for batch in order.chunks(size) {
-            tally.add(&visitor.visit(self, batch, columns.next().unwrap_or_default())?);
+        if let Some(file) = file {
+            let blocks: Vec<usize> = order.iter().map(|share| share.block).collect();
+            file.visit(&blocks, |place, bank| {
+                let share = &order[place];
+                let mut columns = deal(bank, share.examples.iter().map(|example| example - share.first));
+                self.visit_share(visitor, share, size, &mut columns, &mut tally)
+            })?;
+            return Ok(tally);
+        }
+        let examples = order.iter().flat_map(|share| share.examples.iter().copied());
+        let mut columns = bank.map_or_else(Vec::new, |bank| deal(bank, examples));
+        let mut columns = &mut columns[..];
+        for share in order {
+            let count = share.examples.len().min(columns.len());
+            let (own, rest) = std::mem::take(&mut columns).split_at_mut(count);
+            self.visit_share(visitor, share, size, own, &mut tally)?;
+            columns = rest;
         }
         Ok(tally)
+    }
+
+    fn visit_share(
+        &mut self,
+        visitor: &mut Visitor<'_, T>,
+        share: &Share,
+        size: usize,
+        columns: &mut [Column<'_, T>],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let mut columns = columns.chunks_mut(size);
+        for batch in share.examples.chunks(size) {
+            tally.add(&visitor.visit(self, batch, columns.next().unwrap_or_default())?);
+        }
+        Ok(())
+    }
+
+    /// Examples in a block of an epoch's order.
+    fn block(&self, config: &FitConfig<'_, T>) -> Option<usize> {
+        config.block.or(self.bank_file.as_ref().map(|&(_, examples)| examples))
     }
 
     /// Leaves the network usable after an error: the parameters that the epoch started with, and neither optimizers nor,
@@ -353,10 +415,17 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // The update that did not come about counts: columns may have been stored for it.
         self.updates += 1;
         self.optimizers_since = self.updates;
+        self.forget(error, rule, epoch)
+    }
+
+    /// Gives up the bank after a divergence, and says in which epoch it was.
+    fn forget(&mut self, error: Error, rule: Rule<'_, T>, epoch: usize) -> Error {
         match error {
             Error::Diverged { layer, quantity, .. } => {
                 if let Rule::Decoupled(_) = rule {
                     self.bank = None;
+                    // A file that cannot be written now has to be before it is used again.
+                    self.file.0.as_mut().map_or(Ok(()), BankFile::forget).unwrap_or_default();
                 }
                 Error::Diverged { layer, epoch, quantity }
             }
@@ -365,8 +434,35 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 }
 
-/// The bank's columns in the order in which an epoch visits them.
-fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: &[usize]) -> Vec<Column<'b, T>> {
+/// A block's share of an epoch.
+#[derive(Debug)]
+pub(crate) struct Share {
+    /// Its number, and the first of its examples.
+    pub(crate) block: usize,
+    pub(crate) first: usize,
+    /// Its examples as they are visited.
+    pub(crate) examples: Vec<usize>,
+}
+
+/// All examples as they come, in blocks of so many.
+fn natural_order(examples: usize, block: Option<usize>) -> Vec<Share> {
+    let len = block.unwrap_or(examples).min(examples);
+    let share = |first| Share { block: first / len, first, examples: (first..examples.min(first + len)).collect() };
+    (0..examples).step_by(len).map(share).collect()
+}
+
+/// The blocks in an order of their own, and the examples of each in another.
+fn shuffled_order(examples: usize, block: Option<usize>, seed: u64, epoch: usize) -> Vec<Share> {
+    let mut order = natural_order(examples, block);
+    for share in &mut order {
+        shuffle(&mut share.examples, &mut stream(seed, Purpose::Shuffle, epoch, share.block));
+    }
+    shuffle(&mut order, &mut stream(seed, Purpose::Blocks, epoch, 0));
+    order
+}
+
+/// The columns of these examples, each counted from the bank's first.
+fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: impl Iterator<Item = usize>) -> Vec<Column<'b, T>> {
     let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
-    order.iter().filter_map(|&example| columns[example].take()).collect()
+    order.filter_map(|example| columns[example].take()).collect()
 }

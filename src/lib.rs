@@ -78,7 +78,8 @@
 //!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
 //! * Not a cure for depth by itself: beyond some six hidden layers the default falls behind, and warns that its signal fades.
 //!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`] is for deep networks.
-//! * Not free of memory: the bank takes the hidden widths times the number of examples.
+//! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`] halves the
+//!   bytes, and a bank that is still too large can [lie in a file](BankFile).
 //!
 //! # Features
 //!
@@ -116,7 +117,7 @@ mod visit;
 mod warning;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
-pub use bank::ActivationBank;
+pub use bank::{ActivationBank, BankFile, Storage};
 pub use block::{Block, Reads};
 pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;

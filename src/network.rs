@@ -1,10 +1,11 @@
 //! The network: layers, their parameters, and the bank.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use crate::bank::ActivationBank;
+use crate::bank::{ActivationBank, BankFile, Sole, Storage};
 use crate::energy::{Hidden, Objective};
 use crate::method::Method;
 use crate::parallel::{Pool, for_each, guarded};
@@ -18,7 +19,8 @@ pub use builder::NetworkBuilder;
 /// activation for every hidden layer of every training example.
 ///
 /// Built by [`builder`](Self::builder), trained by [`fit`](Self::fit) or, for comparison, by
-/// [`fit_backprop`](Self::fit_backprop). A clone is independent: train one copy each way and you have twins.
+/// [`fit_backprop`](Self::fit_backprop). A clone is independent: train one copy each way and you have twins. A bank in a file
+/// stays with the network that opened it: a clone has none, and cannot open that file while the network is there.
 #[derive(Clone, Debug)]
 pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) layers: Vec<Arc<dyn Layer<T>>>,
@@ -29,6 +31,10 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) method: Method<T>,
     pub(crate) bank: Option<ActivationBank<T>>,
     pub(crate) bank_limit: usize,
+    pub(crate) storage: Storage,
+    /// Where the bank lies unless in memory, and the examples in a block of it.
+    pub(crate) bank_file: Option<(PathBuf, usize)>,
+    pub(crate) file: Sole<BankFile<T>>,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
     /// How many of them the optimizers no longer know of.
@@ -100,9 +106,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// The stored activations; none before the first [`fit`](Self::fit).
+    /// The stored activations; none before the first [`fit`](Self::fit), and none where they lie in a
+    /// [file](Self::bank_file).
     pub fn bank(&self) -> Option<&ActivationBank<T>> {
         self.bank.as_ref()
+    }
+
+    /// The file with the stored activations; none before the first [`fit`](Self::fit), and none unless the network was built
+    /// with one.
+    pub fn bank_file(&self) -> Option<&BankFile<T>> {
+        self.file.0.as_ref()
     }
 
     /// Parameter updates taken so far, by either road, those of an epoch that failed included; a column of the bank has the age by which this exceeds its

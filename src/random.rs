@@ -10,6 +10,7 @@ pub(crate) enum Purpose {
     Probe = 4,
     Synthetic = 5,
     Code = 6,
+    Blocks = 7,
 }
 
 /// The ChaCha12 stream of `(seed, purpose, epoch, layer)`: nothing to save, and the same at any thread count.

@@ -257,24 +257,18 @@ impl<T: Scalar> Lane<T> {
         if let Some(multipliers) = method.coupling.multipliers {
             let depth = self.block.layers();
             for (i, column) in columns.iter().enumerate() {
-                let mut kept = &*column.multipliers;
-                for t in hidden.clone() {
-                    let kept = take(&mut kept, self.block.stored(t).rows());
-                    if multipliers.reaches(t, depth) {
-                        part(self.block.multiplier_mut(t), examples, i).copy_from_slice(kept);
-                    }
+                for t in hidden.clone().filter(|&t| multipliers.reaches(t, depth)) {
+                    column.multiplier(t, part(self.block.multiplier_mut(t), examples, i));
                 }
             }
         }
         if method.start != Start::Anchored {
-            for (i, column) in columns.iter().enumerate().filter(|(_, column)| *column.visited > 0) {
-                self.memory.steps[i] = *column.steps;
-                let (mut z, mut state) = (&*column.activations, &*column.state);
+            for (i, column) in columns.iter().enumerate().filter(|(_, column)| column.is_visited()) {
+                self.memory.steps[i] = column.steps();
                 for t in hidden.clone() {
                     let own = part(self.block.stored_mut(t), examples, i);
-                    method.start.blend(take(&mut z, own.len()), own);
-                    let own = part(&mut self.memory.state[t - 1], examples, i);
-                    own.copy_from_slice(take(&mut state, own.len()));
+                    column.beside_activation(t, own, |last, own| method.start.blend(last, own));
+                    column.state(t, part(&mut self.memory.state[t - 1], examples, i));
                 }
             }
         }
@@ -350,23 +344,19 @@ impl<T: Scalar> Lane<T> {
         let examples = columns.len();
         let anchored = method.start == Start::Anchored;
         for (i, column) in columns.iter_mut().enumerate() {
-            let (mut z, mut state) = (&mut *column.activations, &mut *column.state);
-            let mut multiplier = &mut *column.multipliers;
             for t in 1..self.block.layers() {
-                put(&mut z, self.block.stored(t).column(i));
+                column.set_activation(t, self.block.stored(t).column(i))?;
                 if !anchored {
-                    put(&mut state, part(&mut self.memory.state[t - 1], examples, i));
+                    column.set_state(t, part(&mut self.memory.state[t - 1], examples, i))?;
                 }
-                if let Some(multipliers) = method.coupling.multipliers {
-                    let own = front(&mut multiplier, self.block.stored(t).rows());
-                    if multipliers.reaches(t, self.block.layers()) {
-                        own.copy_from_slice(part(&mut self.multipliers[t - 1], examples, i));
-                    }
+                if let Some(multipliers) = method.coupling.multipliers
+                    && multipliers.reaches(t, self.block.layers())
+                {
+                    column.set_multiplier(t, part(&mut self.multipliers[t - 1], examples, i))?;
                 }
             }
             let steps = self.memory.steps[i];
-            *column.steps = if anchored { *column.steps + steps } else { steps };
-            *column.visited = update;
+            column.count(if anchored { column.steps() + steps } else { steps }, update);
         }
         Ok(())
     }
@@ -413,23 +403,4 @@ fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[usize]) 
 fn part<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
     let len = whole.len() / parts;
     &mut whole[i * len..(i + 1) * len]
-}
-
-/// The first `len` entries of `from`, which moves on.
-fn take<'a, T>(from: &mut &'a [T], len: usize) -> &'a [T] {
-    let (front, rest) = from.split_at(len);
-    *from = rest;
-    front
-}
-
-/// The first `len` entries of `to`, which moves on.
-fn front<'a, T>(to: &mut &'a mut [T], len: usize) -> &'a mut [T] {
-    let (front, rest) = std::mem::take(to).split_at_mut(len);
-    *to = rest;
-    front
-}
-
-/// Copies `from` to the front of `to`, which moves on.
-fn put<T: Copy>(to: &mut &mut [T], from: &[T]) {
-    front(to, from.len()).copy_from_slice(from);
 }

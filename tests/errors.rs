@@ -149,6 +149,7 @@ fn settings_of_the_network_outside_their_domain_are_refused() {
             Error::LayerIndex { what: "layer_optimizer", first: 0, count: 2, found } if *found == t
         );
     }
+    refused!(builder::<f64>().bank_file("bank", 0).build(), Error::HyperParameter { found: 0.0, .. });
     refused!(builder::<f64>().threads(0).build(), Error::HyperParameter { name: "threads", .. });
     refused!(builder::<f64>().threads(usize::MAX).build(), Error::HyperParameter { name: "threads", .. });
 }
@@ -247,6 +248,7 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
     let mut bad = vec![
         config().epochs(0),
         config().batch_size(0),
+        config().shuffle_blocks(0),
         config().method(Method::default().activation_steps(0)),
         config().method(Method::default().timing(Timing::EveryStep).activation_steps(0)),
         config().method(Method::default().timing(zero_steps)),
@@ -479,6 +481,9 @@ fn samples() -> Vec<Error> {
     }
     let file = std::env::temp_dir().join(format!("decoupled-errors-{}.idx", std::process::id()));
     std::fs::write(&file, b"not an index file").unwrap();
+    let bank = std::env::temp_dir().join(format!("decoupled-errors-{}.bank", std::process::id()));
+    let mut holder = builder::<f64>().bank_file(&bank, 5).build().unwrap();
+    holder.fit(&regression(5, 3, 2), &FitConfig::new().epochs(1)).unwrap();
     let samples = vec![
         error(DecoupledNetwork::<f64>::builder(3).build()),
         error(Examples::from_row_slice(&[1.0; 5], 2, 3)),
@@ -502,6 +507,7 @@ fn samples() -> Vec<Error> {
             ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default())),
         )))),
         error(fit(builder().bank_limit(10))),
+        error(fit(builder().bank_file(&bank, 5))),
         error(DecoupledNetwork::<f64>::builder(1).dense(1 << 55, Activation::Identity).build()),
         error(fit(builder().optimizer(Sgd::new(1e200)))),
         error(fit(builder().output_loss(Panicking))),
@@ -511,6 +517,7 @@ fn samples() -> Vec<Error> {
         error(data::read_idx_labels(&file)),
     ];
     std::fs::remove_file(&file).unwrap();
+    std::fs::remove_file(&bank).unwrap();
     samples
 }
 

@@ -18,7 +18,7 @@ const ROWS: [(&[&str], bool); 9] = [
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 36] = [
+const ROOT: [(&str, &str); 38] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -28,6 +28,8 @@ const ROOT: [(&str, &str); 36] = [
     ("Loss", "loss"),
     ("Optimizer", "optimizer"),
     ("ActivationBank", "bank"),
+    ("BankFile", "bank"),
+    ("Storage", "bank"),
     ("Dataset", "data"),
     ("Metric", "metric"),
     ("Block", "block"),

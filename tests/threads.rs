@@ -107,8 +107,8 @@ fn train<T: Scalar>(
     let bank = net.bank();
     Trace {
         params: (0..net.depth()).flat_map(|t| bits(net.params(t))).collect(),
-        bank: bank.map_or_else(Vec::new, |bank| (0..EXAMPLES).flat_map(|i| bits(bank.example(i))).collect()),
-        steps: bank.map_or_else(Vec::new, |bank| bank.steps().to_vec()),
+        bank: bank.map_or_else(Vec::new, |bank| (0..EXAMPLES).flat_map(|i| bits(&bank.example(i))).collect()),
+        steps: bank.map_or_else(Vec::new, |bank| bank.steps()),
         history: history(&reports),
         outputs: bits(outputs.as_slice()),
     }

@@ -1,5 +1,7 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::bank::{Sole, Storage};
 use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
 use crate::loss::SquaredError;
@@ -14,7 +16,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
-/// threads as the machine has, a bank of at most 8 GiB.
+/// threads as the machine has, a bank of at most 8 GiB that rounds nothing.
 #[derive(Clone, Debug)]
 pub struct NetworkBuilder<T: Scalar> {
     input_dim: usize,
@@ -30,6 +32,8 @@ pub struct NetworkBuilder<T: Scalar> {
     seed: u64,
     threads: usize,
     bank_limit: usize,
+    storage: Storage,
+    bank_file: Option<(PathBuf, usize)>,
 }
 
 impl<T: Scalar> NetworkBuilder<T> {
@@ -48,6 +52,8 @@ impl<T: Scalar> NetworkBuilder<T> {
             seed: 0,
             threads: available(),
             bank_limit: 8 << 30,
+            storage: Storage::Full,
+            bank_file: None,
         }
     }
 
@@ -151,9 +157,31 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// The most bytes that the activation bank may take.
+    /// The most bytes of memory that the activation bank may take; of one in a file, three blocks.
     pub fn bank_limit(mut self, bytes: usize) -> Self {
         self.bank_limit = bytes;
+        self
+    }
+
+    /// The format in which the bank keeps its numbers; the arithmetic stays in `T`.
+    pub fn bank_storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Keeps the bank in this file instead of memory, in blocks of so many consecutive examples, three of which are in memory
+    /// at a time. Every fit goes by these [blocks](crate::FitConfig::shuffle_blocks), with the same result, bit for bit, as with
+    /// a bank in memory. [`BankFile`](crate::BankFile) says what the file is safe from.
+    ///
+    /// The first fit makes the file, where it is not there (beside it for a moment one whose name ends in `.new`), or goes on
+    /// with the bank in it. That must be of the same network shape, scalar, storage, data and activation optimizer, with
+    /// multipliers where the method keeps them; for other data give another file. Space on the disk is taken as blocks are
+    /// first written, up to twice the size of the bank.
+    ///
+    /// A method that ends with a finish ([`mac`](crate::Method::mac)) takes the highest hidden activation of all examples into
+    /// memory for it, whatever the bank is in.
+    pub fn bank_file(mut self, path: impl Into<PathBuf>, block_examples: usize) -> Self {
+        self.bank_file = Some((path.into(), block_examples));
         self
     }
 
@@ -192,6 +220,9 @@ impl<T: Scalar> NetworkBuilder<T> {
             error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
         error::require_positive::<T>("penalty", self.penalty)?;
+        if let Some((_, examples)) = self.bank_file {
+            error::require(examples > 0, "examples in a block of the bank's file", "at least 1", examples as f64)?;
+        }
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
         guarded("validate of the optimizer", 0, || self.optimizer.validate())??;
@@ -222,6 +253,9 @@ impl<T: Scalar> NetworkBuilder<T> {
             method: self.method,
             bank: None,
             bank_limit: self.bank_limit,
+            storage: self.storage,
+            bank_file: self.bank_file,
+            file: Sole(None),
             updates: 0,
             optimizers_since: 0,
             epochs: 0,

@@ -1,0 +1,94 @@
+use std::ops::Range;
+
+use super::Storage;
+use crate::Scalar;
+
+/// Bytes of the two counts before an example's numbers.
+const COUNTS: usize = 16;
+
+/// Where what is kept of an example lies in its record: two counts of 8 bytes (activation steps, last update), then numbers:
+/// activations, the optimizer's state and multipliers, each layer after layer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    /// First row of every hidden layer, and the number of rows at the end.
+    offsets: Vec<usize>,
+    /// State entries for an activation.
+    pub(super) slots: usize,
+    /// Whose memory the state is.
+    pub(super) rule: String,
+    pub(super) multipliers: bool,
+    pub(super) storage: Storage,
+    /// Bytes of one number, and of the network's own.
+    pub(super) width: usize,
+    pub(super) scalar: usize,
+}
+
+impl Layout {
+    /// For hidden layers of the given `widths`, and an activation optimizer `rule` with `slots` state entries an activation.
+    pub(crate) fn new<T: Scalar>(
+        widths: impl Iterator<Item = usize>,
+        (slots, rule): (usize, String),
+        multipliers: bool,
+        storage: Storage,
+    ) -> Self {
+        let mut offsets = vec![0];
+        offsets.extend(widths.scan(0usize, |row, width| {
+            *row = row.saturating_add(width);
+            Some(*row)
+        }));
+        Self { offsets, slots, rule, multipliers, storage, width: storage.width::<T>(), scalar: size_of::<T>() }
+    }
+
+    /// The same with multipliers.
+    pub(super) fn with_multipliers(&self) -> Self {
+        Self { multipliers: true, ..self.clone() }
+    }
+
+    /// Hidden layers.
+    pub(super) fn layers(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The widths of all hidden layers together.
+    pub(super) fn rows(&self) -> usize {
+        self.offsets[self.layers()]
+    }
+
+    /// Numbers kept of an example.
+    pub(super) fn numbers(&self) -> u128 {
+        self.rows() as u128 * (1 + self.slots as u128 + u128::from(self.multipliers))
+    }
+
+    /// Bytes of so many records.
+    pub(super) fn bytes(&self, examples: usize) -> u128 {
+        (COUNTS as u128 + self.numbers() * self.width as u128) * examples as u128
+    }
+
+    /// Bytes of one record, of a bank that exists.
+    pub(super) fn record(&self) -> usize {
+        self.bytes(1) as usize
+    }
+
+    /// Rows of hidden layer t = 1 ..= layers.
+    pub(super) fn height(&self, t: usize) -> usize {
+        self.offsets[t] - self.offsets[t - 1]
+    }
+
+    pub(super) fn activation(&self, t: usize) -> Range<usize> {
+        self.span(0, 1, t)
+    }
+
+    pub(super) fn state(&self, t: usize) -> Range<usize> {
+        self.span(1, self.slots, t)
+    }
+
+    pub(super) fn multiplier(&self, t: usize) -> Range<usize> {
+        self.span(1 + self.slots, usize::from(self.multipliers), t)
+    }
+
+    /// The bytes of layer t in a part with `each` numbers an activation, behind `before` of them.
+    fn span(&self, before: usize, each: usize, t: usize) -> Range<usize> {
+        let at = |row: usize| COUNTS + (before * self.rows() + each * row) * self.width;
+        at(self.offsets[t - 1])..at(self.offsets[t])
+    }
+}
