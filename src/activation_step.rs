@@ -11,6 +11,7 @@ mod gauss_newton;
 mod memory;
 mod sweeps;
 
+pub(crate) use curvature::PowerIteration;
 pub use curvature::curvature;
 pub use error_steps::ErrorSteps;
 pub use exact::Exact;
@@ -64,7 +65,7 @@ impl<T: Scalar> ActivationStep<T> {
     pub fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let mut memory = Memory::default();
         memory.reset(block, self.slots());
-        let (rate, _) = self.rate(objective, block)?;
+        let (rate, _) = self.rate(objective, block, &mut PowerIteration::default())?;
         (0..self.steps(block.layers())).try_for_each(|_| self.step(objective, block, &mut memory, rate))
     }
 
@@ -102,9 +103,14 @@ impl<T: Scalar> ActivationStep<T> {
     }
 
     /// The rate at a block's present activations, and λmax if the step asks for it.
-    pub(crate) fn rate(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<(T, Option<f64>)> {
+    pub(crate) fn rate(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        iteration: &mut PowerIteration<T>,
+    ) -> Result<(T, Option<f64>)> {
         match self {
-            Self::Sweeps(step) => step.rate(objective, block),
+            Self::Sweeps(step) => step.rate(objective, block, iteration),
             Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => Ok((T::one(), None)),
         }
     }

@@ -397,7 +397,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<()> {
         let mut columns = columns.chunks_mut(size);
         for batch in share.examples.chunks(size) {
-            tally.add(&visitor.visit(self, batch, columns.next().unwrap_or_default())?);
+            visitor.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
         }
         Ok(())
     }

@@ -86,6 +86,8 @@
 //! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
 //! * `csv`: [`data`] reads tables.
 
+#![forbid(unsafe_code)]
+
 mod activation_step;
 mod alternation;
 pub mod backprop;

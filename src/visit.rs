@@ -1,6 +1,6 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
-use crate::activation_step::{ActivationStep, Memory};
+use crate::activation_step::{ActivationStep, Memory, PowerIteration};
 use crate::alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
@@ -30,6 +30,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Nothing seen yet of so many examples.
+    fn begin(&mut self, examples: usize) {
+        let residuals = std::mem::take(&mut self.residuals);
+        *self = Self { examples, residuals, ..Self::default() };
+        self.residuals.clear();
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.examples += other.examples;
         self.energy += other.energy;
@@ -58,6 +65,9 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     /// The factor on the activation optimizer's rate, and the λmax it comes from.
     rate: T,
     curvature: Option<f64>,
+    /// The examples that estimate it, and its scratch.
+    sample: Option<Block<T>>,
+    iteration: PowerIteration<T>,
     /// The factor on the penalties.
     factor: T,
 }
@@ -96,6 +106,8 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             visits: 0,
             rate: T::one(),
             curvature: None,
+            sample: None,
+            iteration: PowerIteration::default(),
             factor: T::one(),
         }
     }
@@ -126,12 +138,13 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         if let Rule::Decoupled(method) = self.rule
             && self.visits.is_multiple_of(CURVATURE_EVERY)
         {
-            let sample = evenly(self.data.len(), batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE));
-            let mut block = Block::new(&net.layers, sample.len());
-            fill(&mut block, self.data, &sample);
+            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.data.len());
+            let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
+            block.resize(examples);
+            fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
             let objective = net.objective().with_factor(self.factor);
-            objective.anchor(&mut block)?;
-            (self.rate, self.curvature) = method.activation.rate(&objective, &mut block)?;
+            objective.anchor(block)?;
+            (self.rate, self.curvature) = method.activation.rate(&objective, block, &mut self.iteration)?;
         }
         self.visits += 1;
         Ok(())
@@ -151,7 +164,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         (batch.div_ceil(width), width)
     }
 
-    /// Visits the examples of a batch and moves activations and parameters.
+    /// Visits the examples of a batch and moves activations and parameters; `tally` gains what it saw.
     ///
     /// # Errors
     /// [`Error::Panicked`], or [`Error::Diverged`] before anything that is not finite reaches parameters or bank.
@@ -160,11 +173,14 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         net: &mut DecoupledNetwork<T>,
         batch: &[usize],
         columns: &mut [Column<'_, T>],
-    ) -> Result<Tally> {
+        tally: &mut Tally,
+    ) -> Result<()> {
         if let Rule::Decoupled(method) = self.rule
             && let ActivationStep::Exact(exact) = method.activation
         {
-            return alternation::visit(net, (method, exact), (self.data, self.metric), self.factor, batch, columns);
+            let data = (self.data, self.metric);
+            tally.add(&alternation::visit(net, (method, exact), data, self.factor, batch, columns)?);
+            return Ok(());
         }
         self.follow_curvature(net, batch.len())?;
         let (lanes, width) = self.cut(net, batch.len());
@@ -199,9 +215,8 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                 }
             }
         }
-        let mut tally = Tally::default();
         lanes.iter().for_each(|lane| tally.add(&lane.tally));
-        Ok(tally)
+        Ok(())
     }
 }
 
@@ -225,8 +240,8 @@ impl<T: Scalar> Lane<T> {
     /// Takes the examples' inputs and targets.
     fn load(&mut self, data: &Dataset<T>, examples: &[usize]) {
         self.block.resize(examples.len());
-        fill(&mut self.block, data, examples);
-        self.tally = Tally { examples: examples.len(), ..Tally::default() };
+        fill(&mut self.block, data, examples.iter().copied());
+        self.tally.begin(examples.len());
     }
 
     fn backprop(
@@ -377,23 +392,18 @@ impl<T: Scalar> Lane<T> {
         self.tally.energy = objective.energy(&mut self.block)?.to_f64();
         let block = &self.block;
         let hidden = 1..block.layers();
-        self.tally.residuals =
-            hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored))).collect();
+        self.tally.residuals.clear();
+        let residuals = hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored)));
+        self.tally.residuals.extend(residuals);
         Ok(())
     }
 }
 
-/// At most `count` of `total` indices, evenly spread.
-fn evenly(total: usize, count: usize) -> Vec<usize> {
-    let count = count.min(total);
-    (0..count).map(|i| i * total / count).collect()
-}
-
 /// Writes the inputs and targets of the first of these examples, as many as the block has room for.
-fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[usize]) {
+fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: impl Iterator<Item = usize> + Clone) {
     for (t, source) in [(0, data.inputs()), (block.layers(), data.targets())] {
         let columns = block.stored_mut(t).chunks_exact_mut(source.rows());
-        for (column, &example) in columns.zip(examples) {
+        for (column, example) in columns.zip(examples.clone()) {
             column.copy_from_slice(source.column(example));
         }
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Memory, curvature};
+use super::{Memory, PowerIteration};
 use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
@@ -66,7 +66,7 @@ impl<T: Scalar> Sweeps<T> {
         self
     }
 
-    /// Keeps the rate at or below fraction/λmax, with λmax the present [`curvature`]. Plain descent is stable for fractions
+    /// Keeps the rate at or below fraction/λmax, with λmax the present [`curvature`](super::curvature). Plain descent is stable for fractions
     /// below 2; with another rule, of learning rate η, the product η · rate is what should stay there.
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
@@ -74,9 +74,14 @@ impl<T: Scalar> Sweeps<T> {
     }
 
     /// The factor on the optimizer's learning rate at a block's present activations, and λmax if it was asked for.
-    pub(crate) fn rate(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<(T, Option<f64>)> {
+    pub(crate) fn rate(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        iteration: &mut PowerIteration<T>,
+    ) -> Result<(T, Option<f64>)> {
         let Some(fraction) = self.stable.filter(|_| block.layers() > 1) else { return Ok((T::of(self.rate), None)) };
-        let largest = curvature(objective, block, 8)?;
+        let largest = iteration.run(objective, block, 8)?;
         Ok((T::of((fraction / largest).min(self.rate)), Some(largest)))
     }
 

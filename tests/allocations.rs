@@ -1,0 +1,90 @@
+//! Training allocates nothing of its own once it is warm: an epoch of ten times as many visits asks for no more memory.
+
+#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use decoupled::data::Examples;
+use decoupled::layer::Activation;
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::nalgebra::DMatrix;
+use decoupled::optimizer::{Adam, Sgd};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method};
+
+/// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
+struct Counting;
+
+static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+
+const PACKING_ALIGNMENT: usize = 32;
+
+fn count(layout: Layout) {
+    if layout.align() < PACKING_ALIGNMENT {
+        REQUESTS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// Every request is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(layout);
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Requests in each epoch but the first, with so many visits an epoch; no method for backpropagation.
+fn requests(method: Option<&Method<f32>>, visits: usize) -> Vec<usize> {
+    const BATCH: usize = 40;
+    let inputs = DMatrix::from_fn(20, visits * BATCH, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
+    let labels: Vec<usize> = (0..visits * BATCH).map(|example| example % 3).collect();
+    let data = Dataset::classification(Examples::from_column_matrix(inputs).unwrap(), &labels, 3).unwrap();
+    let builder = DecoupledNetwork::builder(20).dense(16, Activation::Tanh).dense(12, Activation::Relu);
+    let builder = builder.dense(3, Activation::Identity).output_loss(SoftmaxCrossEntropy::new());
+    let mut network = builder.optimizer(Adam::new(1e-3)).threads(2).build().unwrap();
+    let mut counts = Vec::with_capacity(8);
+    let mut observe = |_: &_| {
+        counts.push(REQUESTS.load(Ordering::Relaxed));
+        ControlFlow::Continue(())
+    };
+    let config = FitConfig::new().epochs(5).batch_size(BATCH);
+    match method {
+        Some(method) => network.fit_observed(&data, &config.method(method.clone()), &mut observe),
+        None => network.fit_backprop_observed(&data, &config, &mut observe),
+    }
+    .unwrap();
+    counts.windows(2).map(|ends| ends[1] - ends[0]).collect()
+}
+
+#[test]
+fn a_warm_visit_asks_for_no_memory() {
+    let methods = [
+        ("backpropagation", None),
+        ("default", Some(Method::default())),
+        ("joint", Some(Method::joint(0.1))),
+        ("momentum", Some(Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)))),
+        ("incremental", Some(Method::incremental(3, 0.1))),
+        ("error_based", Some(Method::error_based(3, 0.05))),
+        ("local_targets", Some(Method::local_targets(3))),
+        ("alm", Some(Method::alm(0.7))),
+    ];
+    for (name, method) in methods {
+        let (few, many) = (requests(method.as_ref(), 5), requests(method.as_ref(), 50));
+        // Threads of the pool and the harness may ask for something at any time: the least of the epochs.
+        let least = |counts: &[usize]| counts.iter().min().copied().unwrap();
+        assert!(least(&few) < 100, "{name}: {few:?} requests in epochs of 5 visits");
+        // The bank's columns are handed out anew in every epoch: a list that is collected grows by doubling.
+        assert!(least(&many) <= least(&few) + 5, "{name}: {few:?} requests with 5 visits, {many:?} with 50");
+    }
+}
