@@ -5,6 +5,9 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 mod sealed {
+    #[cfg(feature = "faer")]
+    pub trait Sealed: crate::linalg::ByFaer {}
+    #[cfg(not(feature = "faer"))]
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}

@@ -1,4 +1,4 @@
-use super::{Strided, StridedMut, axpy, gemm};
+use super::{Onto, Strided, StridedMut, axpy, gemm};
 
 /// Columns that are worked on one by one between two products.
 const BLOCK: usize = 64;
@@ -31,7 +31,7 @@ impl Cholesky {
                 let below = Strided { data: &left[first..], rows, cols: first, row_stride: 1, col_stride: size };
                 let beside = Strided { rows: cols, ..below }.transpose();
                 let out = StridedMut { data: &mut right[first..], rows, cols, col_stride: size };
-                gemm(-1.0, below, beside, 1.0, out);
+                gemm(below, beside, out, Onto::Subtract);
             }
             for j in 0..cols {
                 let (done, column) = right.split_at_mut(j * size);
@@ -65,7 +65,7 @@ impl Cholesky {
             if first > 0 {
                 let done = Strided { data: done, rows, cols: first, row_stride: 1, col_stride: rows };
                 let beside = Strided { data: &self.factor[first..], rows: first, cols, row_stride: n, col_stride: 1 };
-                gemm(-1.0, done, beside, 1.0, StridedMut { data: block, rows, cols, col_stride: rows });
+                gemm(done, beside, StridedMut { data: block, rows, cols, col_stride: rows }, Onto::Subtract);
             }
             for j in 0..cols {
                 let (done, column) = block.split_at_mut(j * rows);
@@ -87,7 +87,7 @@ impl Cholesky {
                 let done = Strided { data: done, rows, cols: below, row_stride: 1, col_stride: rows };
                 let data = &self.factor[first * n + first + cols..];
                 let factor = Strided { data, rows: below, cols, row_stride: 1, col_stride: n };
-                gemm(-1.0, done, factor, 1.0, StridedMut { data: block, rows, cols, col_stride: rows });
+                gemm(done, factor, StridedMut { data: block, rows, cols, col_stride: rows }, Onto::Subtract);
             }
             for j in (0..cols).rev() {
                 let (column, done) = block[j * rows..].split_at_mut(rows);
