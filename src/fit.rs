@@ -196,10 +196,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::Shape`] and
     /// [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`]; for a bank in a file
-    /// [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`]. In training: [`Error::Panicked`], [`Error::Diverged`], and
-    /// [`Error::Io`] or [`Error::Format`] where the bank's file can no longer be written or read; the parameters are then those that the epoch started with, the optimizers (after a divergence the
-    /// bank as well) start anew, and the network can be used and trained on. An epoch that went well stands even if its
-    /// validation fails.
+    /// [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`].
+    ///
+    /// In training: [`Error::Panicked`], [`Error::Diverged`], and [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`]
+    /// where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
+    /// optimizers (after a divergence the bank as well) start anew, and the network can be used and trained on. An epoch that
+    /// went well stands even if its validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, |_| ControlFlow::Continue(()))
     }

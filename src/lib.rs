@@ -61,6 +61,7 @@
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
+//! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
 //! # Promises
@@ -68,6 +69,7 @@
 //! * The same seed gives the same bits, at any number of threads, for parameters, bank and reports.
 //! * Bad input is a typed [`enum@Error`] before anything changes; a layer of yours that panics or goes to NaN ends the fit
 //!   with an error, and the network stays usable.
+//! * A bank in a [file](BankFile) gives the bits of one in memory, and a process that is killed leaves every block of it whole.
 //! * Columns are examples, everywhere inside; constructors that take rows say so.
 //!
 //! # What it is not

@@ -1,27 +1,29 @@
-//! CRC-32 as in gzip and PNG: reflected polynomial 0xedb88320, eight bytes at a time.
+//! CRC-32 as in gzip and PNG: reflected polynomial 0xedb88320, sixteen bytes at a time.
 
+/// Bytes at a time.
+const STRIDE: usize = 16;
 /// `TABLES[i][b]`: what byte b does to the sum when i zero bytes follow it.
-const TABLES: [[u32; 256]; 8] = tables();
+const TABLES: [[u32; 256]; STRIDE] = tables();
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
+const fn tables() -> [[u32; 256]; STRIDE] {
+    let mut tables = [[0; 256]; STRIDE];
     let mut b = 0;
     while b < 256 {
         let mut sum = b as u32;
         let mut bit = 0;
         while bit < 8 {
-            sum = sum >> 1 ^ 0xedb8_8320 * (sum & 1);
+            sum = (sum >> 1) ^ (0xedb8_8320 * (sum & 1));
             bit += 1;
         }
         tables[0][b] = sum;
         b += 1;
     }
     let mut i = 1;
-    while i < 8 {
+    while i < STRIDE {
         let mut b = 0;
         while b < 256 {
             let last: u32 = tables[i - 1][b];
-            tables[i][b] = last >> 8 ^ tables[0][(last & 0xff) as usize];
+            tables[i][b] = (last >> 8) ^ tables[0][(last & 0xff) as usize];
             b += 1;
         }
         i += 1;
@@ -39,14 +41,18 @@ impl Crc {
     }
 
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        let (eights, rest) = bytes.as_chunks::<8>();
-        let byte = |word: u32, i: usize| (word >> (8 * i) & 0xff) as usize;
-        for &[a, b, c, d, e, f, g, h] in eights {
-            let (low, high) = (self.0 ^ u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-            let half = |word: u32, first: usize| (0..4).fold(0, |sum, i| sum ^ TABLES[first - i][byte(word, i)]);
-            self.0 = half(low, 7) ^ half(high, 3);
+        let (strides, rest) = bytes.as_chunks::<STRIDE>();
+        for stride in strides {
+            let mut sum = 0;
+            for (i, &word) in stride.as_chunks::<4>().0.iter().enumerate() {
+                let word = u32::from_le_bytes(word) ^ if i == 0 { self.0 } else { 0 };
+                for j in 0..4 {
+                    sum ^= TABLES[STRIDE - 1 - 4 * i - j][((word >> (8 * j)) & 0xff) as usize];
+                }
+            }
+            self.0 = sum;
         }
-        rest.iter().for_each(|&b| self.0 = self.0 >> 8 ^ TABLES[0][byte(self.0 ^ u32::from(b), 0)]);
+        rest.iter().for_each(|&byte| self.0 = (self.0 >> 8) ^ TABLES[0][usize::from(self.0 as u8 ^ byte)]);
     }
 
     pub(super) fn sum(self) -> u32 {
@@ -60,8 +66,8 @@ mod tests {
 
     /// The remainder of the polynomial division, bit by bit.
     fn by_definition(bytes: &[u8]) -> u32 {
-        let bits = bytes.iter().flat_map(|byte| (0..8).map(move |i| u32::from(byte >> i & 1)));
-        !bits.fold(!0, |sum, bit| if sum & 1 != bit { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 })
+        let bits = bytes.iter().flat_map(|byte| (0..8).map(move |i| u32::from((byte >> i) & 1)));
+        !bits.fold(!0, |sum, bit| if sum & 1 != bit { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
     }
 
     #[test]

@@ -3,8 +3,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::crc::Crc;
@@ -37,7 +37,9 @@ use crate::{Error, Result, Scalar};
 #[derive(Debug)]
 pub struct BankFile<T> {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Arc<File>,
+    /// Held by whoever moves the file's position.
+    turn: Mutex<()>,
     plan: Plan,
     /// Which slot of each block holds its newest version, and that version's number.
     newest: Vec<(usize, u64)>,
@@ -102,11 +104,12 @@ impl Plan {
             ("fingerprint of the data", self.data_key),
             ("examples in a block", self.block as u64),
             ("state entries of the activation optimizer", layout.slots as u64),
-            ("multipliers (1: kept)", u64::from(layout.multipliers)),
             ("hidden layers", layout.layers() as u64),
         ];
         numbers.extend((1..=layout.layers()).map(|t| ("width of a hidden layer", layout.height(t) as u64)));
         numbers.push(("bytes of the activation optimizer's name", layout.rule.len() as u64));
+        // Last, so that what else differs is named first: a file with multipliers serves a method without.
+        numbers.push(("multipliers (1: kept)", u64::from(layout.multipliers)));
         numbers
     }
 
@@ -215,8 +218,7 @@ impl<T: Scalar> BankFile<T> {
             return Err(format(path, "its length", &format!("{expected} bytes"), &length.to_string()));
         }
         let newest = vec![(0, 0); plan.blocks()];
-        let mut own =
-            Self { path: path.to_owned(), file: Mutex::new(file), plan, newest, stale: false, scalar: PhantomData };
+        let mut own = Self::new(path, file, plan, newest);
         own.find_newest()?;
         Ok(own)
     }
@@ -302,8 +304,12 @@ impl<T: Scalar> BankFile<T> {
             return Err(failed(error));
         }
         let newest = vec![(1, 2); plan.blocks()];
-        let file = Mutex::new(file);
-        Ok(Self { path: path.to_owned(), file, plan: plan.clone(), newest, stale: false, scalar: PhantomData })
+        Ok(Self::new(path, file, plan.clone(), newest))
+    }
+
+    fn new(path: &Path, file: File, plan: Plan, newest: Vec<(usize, u64)>) -> Self {
+        let (path, file, turn) = (path.to_owned(), Arc::new(file), Mutex::new(()));
+        Self { path, file, turn, plan, newest, stale: false, scalar: PhantomData }
     }
 
     /// Fails unless this open file is of that plan.
@@ -396,7 +402,8 @@ impl<T: Scalar> BankFile<T> {
         self.end()
     }
 
-    /// Reads ahead into as many buffers as there are, then writes each block that comes back and reads another into its place.
+    /// Reads and writes blocks beside the visits, and sends them on to the disk beside both: flushing waits for the disk, which
+    /// neither reading nor writing has to.
     fn serve(
         &mut self,
         order: &[usize],
@@ -404,24 +411,43 @@ impl<T: Scalar> BankFile<T> {
         ready: &Sender<ActivationBank<T>>,
         visited: &Receiver<ActivationBank<T>>,
     ) -> Result<()> {
+        let (flush, flushes) = sync_channel(0);
+        let file = Arc::clone(&self.file);
+        let flushing = thread::Builder::new().name("decoupled-flush".to_owned());
+        let flushing = flushing.spawn(move || flushes.iter().try_for_each(|()| file.sync_data()));
+        let flushing = flushing.map_err(|error| io_at(&self.path, error))?;
+        let outcome = self.turn_over(order, buffers, (ready, visited), &flush);
+        drop(flush);
+        let flushed = flushing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        outcome.and(flushed.map_err(|error| io_at(&self.path, error)))
+    }
+
+    /// Reads ahead into as many buffers as there are, then writes each block that comes back and reads another into its place.
+    fn turn_over(
+        &mut self,
+        order: &[usize],
+        buffers: Vec<ActivationBank<T>>,
+        (ready, visited): (&Sender<ActivationBank<T>>, &Receiver<ActivationBank<T>>),
+        flush: &SyncSender<()>,
+    ) -> Result<()> {
         let mut next = order.iter();
         for (mut block, &k) in buffers.into_iter().zip(&mut next) {
             self.read(k, &mut block)?;
             // Nobody takes it after an error of the visits, and then none comes back.
             let _ = ready.send(block);
         }
-        let mut unsynced = 0;
+        let mut unflushed = 0;
         for &k in order {
-            let Ok(mut block) = visited.recv() else { return Ok(()) };
+            let Ok(mut block) = visited.recv() else { break };
             self.write(k, &block)?;
-            unsynced += block.data.len();
+            unflushed += block.data.len();
+            // Not while it is at it: then it is asked again after the next block.
+            if unflushed >= FLUSH && flush.try_send(()).is_ok() {
+                unflushed = 0;
+            }
             if let Some(&k) = next.next() {
                 self.read(k, &mut block)?;
                 let _ = ready.send(block);
-            }
-            if unsynced >= FLUSH {
-                self.sync()?;
-                unsynced = 0;
             }
         }
         Ok(())
@@ -492,7 +518,7 @@ impl<T: Scalar> BankFile<T> {
     }
 
     fn sync(&self) -> Result<()> {
-        self.with(|file| file.sync_data())
+        self.file.sync_data().map_err(|error| io_at(&self.path, error))
     }
 
     fn read_bytes(&self, at: u64, bytes: &mut [u8]) -> Result<()> {
@@ -505,8 +531,8 @@ impl<T: Scalar> BankFile<T> {
 
     /// The file's position is shared: one at a time.
     fn with(&self, work: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&file).map_err(|error| io_at(&self.path, error))
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&self.file).map_err(|error| io_at(&self.path, error))
     }
 }
 

@@ -92,7 +92,7 @@ fn to_bf16(x: f64) -> u16 {
     let exact = f64::from(nearest) == x;
     let below = nearest.to_bits() - u32::from(f64::from(nearest).abs() > x.abs());
     let bits = below | u32::from(!exact);
-    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     // Rounding could carry a NaN's payload into its sign.
     if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { (rounded >> 16) as u16 }
 }
@@ -125,7 +125,7 @@ mod tests {
                 std::cmp::Ordering::Equal => above - above % 2,
             },
         };
-        index as u16 | u16::from(x.is_sign_negative()) << 15
+        index as u16 | (u16::from(x.is_sign_negative()) << 15)
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// The format in which the bank keeps its numbers; the arithmetic stays in `T`.
+    /// The format in which the bank keeps its numbers; the arithmetic stays in `T`. A visit decodes what a thread works on; exact
+    /// activation steps hold a whole batch decoded.
     pub fn bank_storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
