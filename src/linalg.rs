@@ -1,7 +1,7 @@
 //! The products and reductions, and the only file that picks a kernel.
 //!
 //! Every product goes to matrixmultiply through nalgebra's `gemm` on strided views, or with the feature `faer` to faer where that
-//! is faster: a few percent for large products, up to three times for batches of up to 16 and for few outputs. nalgebra's own
+//! is faster: up to three times for batches of up to 16 and for few outputs. nalgebra's own
 //! transposed products never reach a blocked kernel, and its `gemm` reads out of bounds when a view has a
 //! row stride other than 1 and a dimension of at most 5 (dimforge/nalgebra issue 1616), so such thin products
 //! are spelled out here.
