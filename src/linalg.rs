@@ -6,8 +6,12 @@
 //! are spelled out here.
 
 mod cholesky;
+pub(crate) mod functions;
+mod simd;
 
 pub(crate) use cholesky::Cholesky;
+pub(crate) use functions::Precision;
+pub(crate) use simd::dispatch;
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: crate::linalg::Precision {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }
