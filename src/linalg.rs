@@ -9,10 +9,14 @@
 #[cfg(feature = "faer")]
 mod by_faer;
 mod cholesky;
+pub(crate) mod functions;
+mod simd;
 
 #[cfg(feature = "faer")]
 pub use by_faer::ByFaer;
 pub(crate) use cholesky::Cholesky;
+pub(crate) use functions::Precision;
+pub(crate) use simd::dispatch;
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 

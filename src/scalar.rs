@@ -6,9 +6,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 mod sealed {
     #[cfg(feature = "faer")]
-    pub trait Sealed: crate::linalg::ByFaer {}
+    pub trait Sealed: crate::linalg::Precision + crate::linalg::ByFaer {}
     #[cfg(not(feature = "faer"))]
-    pub trait Sealed {}
+    pub trait Sealed: crate::linalg::Precision {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }

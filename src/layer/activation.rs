@@ -1,4 +1,8 @@
 use super::{Layer, Proximal};
+use crate::linalg::{
+    dispatch,
+    functions::{gelu, sigmoid, silu, softplus, tanh},
+};
 use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
@@ -130,24 +134,24 @@ impl Activation {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn relu<T: Scalar>(x: T) -> (T, T) {
     // Written so that a NaN goes through.
     if x <= T::zero() { (T::zero(), T::zero()) } else { (x, T::one()) }
 }
 
-#[inline]
+#[inline(always)]
 fn leaky<T: Scalar>(x: T, slope: T) -> (T, T) {
     if x > T::zero() { (x, T::one()) } else { (slope * x, slope) }
 }
 
-#[inline]
+#[inline(always)]
 fn hard_tanh<T: Scalar>(x: T) -> (T, T) {
     let inside = x > -T::one() && x <= T::one();
     (x.clamp(-T::one(), T::one()), if inside { T::one() } else { T::zero() })
 }
 
-#[inline]
+#[inline(always)]
 fn step<T: Scalar>(x: T, low: T) -> T {
     if x >= T::zero() {
         T::one()
@@ -164,65 +168,21 @@ pub(super) fn half_steps<T: Scalar>(bits: u32) -> T {
 }
 
 /// The cell that x lies in, its lower end at cell / half; cells −(half + ½) ..= half − ½ have a level of their own.
-#[inline]
+#[inline(always)]
 pub(super) fn cell<T: Scalar>(x: T, half: T) -> T {
     let last = half + T::of(0.5);
     (x * half).floor().clamp(-last, last - T::one())
 }
 
 /// The level of a cell.
-#[inline]
+#[inline(always)]
 pub(super) fn level<T: Scalar>(cell: T, half: T) -> T {
     (cell + T::of(0.5)) / half
 }
 
-#[inline]
+#[inline(always)]
 fn quantize<T: Scalar>(x: T, half: T) -> T {
     level(cell(x, half), half)
-}
-
-#[inline]
-pub(super) fn tanh<T: Scalar>(x: T) -> (T, T) {
-    // 1 − tanh² would lose every digit in the tails; with q = e^(−2|x|) it is 4q / (1 + q)².
-    let q = (-(x.abs() + x.abs())).exp();
-    let reciprocal = T::one() / (T::one() + q);
-    (x.tanh(), T::of(4.0) * q * reciprocal * reciprocal)
-}
-
-#[inline]
-pub(super) fn sigmoid<T: Scalar>(x: T) -> (T, T) {
-    let q = (-x.abs()).exp();
-    let reciprocal = T::one() / (T::one() + q);
-    let value = if x > T::zero() { reciprocal } else { q * reciprocal };
-    (value, q * reciprocal * reciprocal)
-}
-
-#[inline]
-pub(super) fn softplus<T: Scalar>(x: T) -> (T, T) {
-    let q = (-x.abs()).exp();
-    let value = x.max(T::zero()) + q.ln_1p();
-    let reciprocal = T::one() / (T::one() + q);
-    (value, if x > T::zero() { reciprocal } else { q * reciprocal })
-}
-
-#[inline]
-pub(super) fn silu<T: Scalar>(x: T) -> (T, T) {
-    let (s, ds) = sigmoid(x);
-    (x * s, s + x * ds)
-}
-
-#[inline]
-fn gelu<T: Scalar>(x: T) -> (T, T) {
-    let x = x.to_f64();
-    let (distribution, density) = gaussian(x);
-    (T::of(x * distribution), T::of(distribution + x * density))
-}
-
-/// Distribution function and density of N(0, 1).
-#[inline]
-pub(super) fn gaussian(x: f64) -> (f64, f64) {
-    use std::f64::consts::{FRAC_1_SQRT_2, PI};
-    (0.5 * libm::erfc(-x * FRAC_1_SQRT_2), (-0.5 * x * x).exp() / (2.0 * PI).sqrt())
 }
 
 /// An [`Activation`] applied to each of `dim` rows: ẑ = σ(z). No parameters.
@@ -285,6 +245,18 @@ impl Elementwise {
     }
 }
 
+/// g = c · slope(x), entry by entry.
+fn pull_back<T: Scalar>(g: &mut [T], c: &[T], x: &[T], slope: impl Fn(T) -> T) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for ((g, &c), &x) in g.iter_mut().zip(c).zip(x) {
+                *g = c * slope(x);
+            }
+        },
+    );
+}
+
 impl<T: Scalar> Layer<T> for Elementwise {
     fn input_dim(&self) -> usize {
         self.dim
@@ -323,16 +295,20 @@ impl<T: Scalar> Layer<T> for Elementwise {
     }
 
     fn forward(&self, _params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
-        let pairs = output.as_mut_slice().iter_mut().zip(input.as_slice());
+        let (x, y) = (input.as_slice(), output.as_mut_slice());
         with_function!(self.activation, f => {
             if self.activation.keeps_derivative() {
-                for ((y, &x), d) in pairs.zip(cache) {
-                    (*y, *d) = f(x);
-                }
+                dispatch(#[inline(always)] || {
+                    for ((y, &x), d) in y.iter_mut().zip(x).zip(cache) {
+                        (*y, *d) = f(x);
+                    }
+                });
             } else {
-                for (y, &x) in pairs {
-                    *y = f(x).0;
-                }
+                dispatch(#[inline(always)] || {
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = f(x).0;
+                    }
+                });
             }
         });
     }
@@ -345,20 +321,26 @@ impl<T: Scalar> Layer<T> for Elementwise {
         mut grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
-        let pairs = grad.as_mut_slice().iter_mut().zip(cotangent.as_slice());
+        let (g, c, x) = (grad.as_mut_slice(), cotangent.as_slice(), input.as_slice());
         if self.straight_through {
             let slope = if self.activation == Activation::Step { T::of(0.5) } else { T::one() };
-            for ((g, &c), &x) in pairs.zip(input.as_slice()) {
-                *g = if x.abs() <= T::one() { slope * c } else { T::zero() };
-            }
+            pull_back(
+                g,
+                c,
+                x,
+                #[inline(always)]
+                |x: T| if x.abs() <= T::one() { slope } else { T::zero() },
+            );
         } else if self.activation.keeps_derivative() {
-            for ((g, &c), &d) in pairs.zip(cache.iter()) {
-                *g = c * d;
-            }
+            pull_back(
+                g,
+                c,
+                cache,
+                #[inline(always)]
+                |d| d,
+            );
         } else {
-            with_function!(self.activation, f => for ((g, &c), &x) in pairs.zip(input.as_slice()) {
-                *g = c * f(x).1;
-            });
+            with_function!(self.activation, f => pull_back(g, c, x, #[inline(always)] |x| f(x).1));
         }
     }
 

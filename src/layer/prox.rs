@@ -1,6 +1,7 @@
 use super::Activation;
-use super::activation::{cell, gaussian, half_steps, level, sigmoid, silu, softplus, tanh};
+use super::activation::{cell, half_steps, level};
 use crate::Scalar;
+use crate::linalg::functions::{gaussian, sigmoid, silu, softplus, tanh};
 
 /// Runs `$body` with `$f: (target, near) -> u` bound to the operator, one copy per function, so that the choice and what
 /// depends on the weight alone stay outside of the loops in it.
