@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::crc::Crc;
 use super::{ActivationBank, Layout};
@@ -577,10 +578,19 @@ impl Seal {
 }
 
 fn lock(path: &Path, file: &File) -> Result<()> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => Error::BankInUse { path: path.to_owned() },
-        TryLockError::Error(error) => io_at(path, error),
-    })
+    // A process that this one is starting shares its open files for an instant, and with them a lock that was just released.
+    let mut patience = 20;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if patience > 0 => {
+                patience -= 1;
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => return Err(Error::BankInUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(io_at(path, error)),
+        }
+    }
 }
 
 fn read_at(mut file: &File, at: u64, bytes: &mut [u8]) -> io::Result<()> {
