@@ -245,16 +245,30 @@ impl Elementwise {
     }
 }
 
-/// g = c · slope(x), entry by entry.
-fn pull_back<T: Scalar>(g: &mut [T], c: &[T], x: &[T], slope: impl Fn(T) -> T) {
-    dispatch(
-        #[inline(always)]
-        || {
-            for ((g, &c), &x) in g.iter_mut().zip(c).zip(x) {
-                *g = c * slope(x);
-            }
-        },
-    );
+// Slices that are arguments are known not to overlap, those that a closure captures are not.
+
+/// y = f(x) without the derivative.
+#[inline(always)]
+fn values<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> (T, T)) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = f(x).0;
+    }
+}
+
+/// (y, d) = f(x).
+#[inline(always)]
+fn values_and_derivatives<T: Scalar>(x: &[T], y: &mut [T], d: &mut [T], f: impl Fn(T) -> (T, T)) {
+    for ((y, &x), d) in y.iter_mut().zip(x).zip(d) {
+        (*y, *d) = f(x);
+    }
+}
+
+/// g = c · slope(x).
+#[inline(always)]
+fn scaled<T: Scalar>(c: &[T], x: &[T], g: &mut [T], slope: impl Fn(T) -> T) {
+    for ((g, &c), &x) in g.iter_mut().zip(c).zip(x) {
+        *g = c * slope(x);
+    }
 }
 
 impl<T: Scalar> Layer<T> for Elementwise {
@@ -298,17 +312,9 @@ impl<T: Scalar> Layer<T> for Elementwise {
         let (x, y) = (input.as_slice(), output.as_mut_slice());
         with_function!(self.activation, f => {
             if self.activation.keeps_derivative() {
-                dispatch(#[inline(always)] || {
-                    for ((y, &x), d) in y.iter_mut().zip(x).zip(cache) {
-                        (*y, *d) = f(x);
-                    }
-                });
+                dispatch(#[inline(always)] || values_and_derivatives(x, y, cache, f));
             } else {
-                dispatch(#[inline(always)] || {
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = f(x).0;
-                    }
-                });
+                dispatch(#[inline(always)] || values(x, y, f));
             }
         });
     }
@@ -321,26 +327,21 @@ impl<T: Scalar> Layer<T> for Elementwise {
         mut grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
-        let (g, c, x) = (grad.as_mut_slice(), cotangent.as_slice(), input.as_slice());
+        let (c, x, g) = (cotangent.as_slice(), input.as_slice(), grad.as_mut_slice());
         if self.straight_through {
             let slope = if self.activation == Activation::Step { T::of(0.5) } else { T::one() };
-            pull_back(
-                g,
-                c,
-                x,
+            let window = |x: T| if x.abs() <= T::one() { slope } else { T::zero() };
+            dispatch(
                 #[inline(always)]
-                |x: T| if x.abs() <= T::one() { slope } else { T::zero() },
+                || scaled(c, x, g, window),
             );
         } else if self.activation.keeps_derivative() {
-            pull_back(
-                g,
-                c,
-                cache,
+            dispatch(
                 #[inline(always)]
-                |d| d,
+                || scaled(c, cache, g, |d| d),
             );
         } else {
-            with_function!(self.activation, f => pull_back(g, c, x, #[inline(always)] |x| f(x).1));
+            with_function!(self.activation, f => dispatch(#[inline(always)] || scaled(c, x, g, |x| f(x).1)));
         }
     }
 

@@ -221,10 +221,9 @@ pub(crate) fn tanh<T: Scalar>(x: T) -> (T, T) {
 pub(crate) fn sigmoid<T: Scalar>(x: T) -> (T, T) {
     let root = Root::new(T::of(-0.5) * x.size(), nothing()).value;
     let q = root * root;
-    let reciprocal = T::one() / (T::one() + q);
-    let value = if x > T::zero() { reciprocal } else { q * reciprocal };
-    let slope = root * reciprocal;
-    (value, slope * slope)
+    let right = T::one() / (T::one() + q);
+    let (left, slope) = (q * right, root * right);
+    (if x > T::zero() { right } else { left }, slope * slope)
 }
 
 /// log(1 + eˣ) and its derivative.
@@ -236,8 +235,9 @@ pub(crate) fn softplus<T: Scalar>(x: T) -> (T, T) {
     let reciprocal = T::one() / (one * two);
     let y = (q + q) * (one * reciprocal);
     let log = y * polynomial(T::LOG, y * y);
-    let far = two * reciprocal;
-    if x > T::zero() { (x + log, far) } else { (log, q * far) }
+    let (right, left) = (two * reciprocal, q * (two * reciprocal));
+    let positive = x > T::zero();
+    (log + if positive { x } else { T::zero() }, if positive { right } else { left })
 }
 
 /// x/(1 + e⁻ˣ) and its derivative.
@@ -270,12 +270,12 @@ fn density_at_zero<T: Scalar>() -> T {
 #[inline(always)]
 pub(crate) fn gelu<T: Scalar>(x: T) -> (T, T) {
     let (t, root, mills) = tail(x);
+    // Both sides, then a choice between the two numbers; a choice of what to compute would be a branch.
+    let (value_left, value_right) = (-(t * mills) * root * root, x * (T::one() - mills * root * root));
     let slope = (mills - t * density_at_zero()) * root * root;
-    if x < T::zero() {
-        (-(t * mills) * root * root, slope)
-    } else {
-        (x * (T::one() - mills * root * root), T::one() - slope)
-    }
+    let slope_right = T::one() - slope;
+    let left = x < T::zero();
+    (if left { value_left } else { value_right }, if left { slope } else { slope_right })
 }
 
 /// Distribution function and density of N(0, 1).
@@ -283,8 +283,8 @@ pub(crate) fn gelu<T: Scalar>(x: T) -> (T, T) {
 pub(crate) fn gaussian<T: Scalar>(x: T) -> (T, T) {
     let (_, root, mills) = tail(x);
     let below = mills * root * root;
-    let distribution = if x < T::zero() { below } else { T::one() - below };
-    (distribution, density_at_zero::<T>() * root * root)
+    let above = T::one() - below;
+    (if x < T::zero() { below } else { above }, density_at_zero::<T>() * root * root)
 }
 
 #[cfg(test)]
