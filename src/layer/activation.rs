@@ -8,8 +8,9 @@ use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///
 /// At a kink the derivative is the one from the left: ReLU'(0) = 0. Functions that are constant but for jumps have the
-/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. All are accurate, and neither overflow
-/// nor give a NaN, for any finite x.
+/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. Values and derivatives are exact to
+/// 10⁻⁶ in `f32` and 10⁻¹⁴ in `f64`, in the tails too (where terms cancel, as in the derivatives of GELU and SiLU near their
+/// zeros, relative to the terms), and neither overflow nor give a NaN, for any finite x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
