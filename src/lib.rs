@@ -86,6 +86,8 @@
 //! # Features
 //!
 //! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
+//! * `simd` (default): element-wise passes by the processor's widest vectors, AVX-512 or AVX2, picked at run time; without it,
+//!   by those of the compilation target, and the same bits.
 //! * `csv`: [`data`] reads tables.
 
 #![forbid(unsafe_code)]

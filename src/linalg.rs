@@ -16,7 +16,7 @@ mod simd;
 pub use by_faer::ByFaer;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use functions::Precision;
-pub(crate) use simd::dispatch;
+pub(crate) use simd::{dispatch, dispatch_from};
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
@@ -178,27 +178,39 @@ fn thin<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: StridedMut<'_, T>, o
 
 /// y ← y + α·x.
 pub(crate) fn axpy<T: Scalar>(alpha: T, x: &[T], y: &mut [T]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y += alpha * x;
-    }
+    dispatch_from(
+        y.len(),
+        #[inline(always)]
+        || {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y += alpha * x;
+            }
+        },
+    );
 }
 
 /// How many partial sums a reduction keeps, so that it vectorises; part of the result's bits.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Σᵢ f(aᵢ, bᵢ), in a fixed order.
 #[inline]
 pub(crate) fn sum_zip<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
     assert_eq!(a.len(), b.len(), "lengths of a reduction");
-    let mut lanes = [S::zero(); LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: S = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| f(a, b)).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += f(a, b);
-        }
-    }
-    lanes.into_iter().sum::<S>() + tail
+    dispatch_from(
+        a.len(),
+        #[inline(always)]
+        || {
+            let mut lanes = [S::zero(); LANES];
+            let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+            let tail: S = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(&a, &b)| f(a, b)).sum();
+            for (a, b) in a_chunks.zip(b_chunks) {
+                for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+                    *lane += f(a, b);
+                }
+            }
+            lanes.into_iter().sum::<S>() + tail
+        },
+    )
 }
 
 /// ‖a‖².

@@ -8,8 +8,9 @@ use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///
 /// At a kink the derivative is the one from the left: ReLU'(0) = 0. Functions that are constant but for jumps have the
-/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. All are accurate, and neither overflow
-/// nor give a NaN, for any finite x.
+/// derivative 0 everywhere; [`Elementwise::straight_through`] puts another in its place. Values and derivatives are exact to
+/// 10⁻⁶ in `f32` and 10⁻¹⁴ in `f64`, in the tails too (where terms cancel, as in the derivatives of GELU and SiLU near their
+/// zeros, relative to the terms), and neither overflow nor give a NaN, for any finite x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Activation {
@@ -245,16 +246,30 @@ impl Elementwise {
     }
 }
 
-/// g = c · slope(x), entry by entry.
-fn pull_back<T: Scalar>(g: &mut [T], c: &[T], x: &[T], slope: impl Fn(T) -> T) {
-    dispatch(
-        #[inline(always)]
-        || {
-            for ((g, &c), &x) in g.iter_mut().zip(c).zip(x) {
-                *g = c * slope(x);
-            }
-        },
-    );
+// Slices that are arguments are known not to overlap, those that a closure captures are not.
+
+/// y = f(x) without the derivative.
+#[inline(always)]
+fn values<T: Scalar>(x: &[T], y: &mut [T], f: impl Fn(T) -> (T, T)) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = f(x).0;
+    }
+}
+
+/// (y, d) = f(x).
+#[inline(always)]
+fn values_and_derivatives<T: Scalar>(x: &[T], y: &mut [T], d: &mut [T], f: impl Fn(T) -> (T, T)) {
+    for ((y, &x), d) in y.iter_mut().zip(x).zip(d) {
+        (*y, *d) = f(x);
+    }
+}
+
+/// g = c · slope(x).
+#[inline(always)]
+fn scaled<T: Scalar>(c: &[T], x: &[T], g: &mut [T], slope: impl Fn(T) -> T) {
+    for ((g, &c), &x) in g.iter_mut().zip(c).zip(x) {
+        *g = c * slope(x);
+    }
 }
 
 impl<T: Scalar> Layer<T> for Elementwise {
@@ -298,17 +313,9 @@ impl<T: Scalar> Layer<T> for Elementwise {
         let (x, y) = (input.as_slice(), output.as_mut_slice());
         with_function!(self.activation, f => {
             if self.activation.keeps_derivative() {
-                dispatch(#[inline(always)] || {
-                    for ((y, &x), d) in y.iter_mut().zip(x).zip(cache) {
-                        (*y, *d) = f(x);
-                    }
-                });
+                dispatch(#[inline(always)] || values_and_derivatives(x, y, cache, f));
             } else {
-                dispatch(#[inline(always)] || {
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = f(x).0;
-                    }
-                });
+                dispatch(#[inline(always)] || values(x, y, f));
             }
         });
     }
@@ -321,26 +328,21 @@ impl<T: Scalar> Layer<T> for Elementwise {
         mut grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
-        let (g, c, x) = (grad.as_mut_slice(), cotangent.as_slice(), input.as_slice());
+        let (c, x, g) = (cotangent.as_slice(), input.as_slice(), grad.as_mut_slice());
         if self.straight_through {
             let slope = if self.activation == Activation::Step { T::of(0.5) } else { T::one() };
-            pull_back(
-                g,
-                c,
-                x,
+            let window = |x: T| if x.abs() <= T::one() { slope } else { T::zero() };
+            dispatch(
                 #[inline(always)]
-                |x: T| if x.abs() <= T::one() { slope } else { T::zero() },
+                || scaled(c, x, g, window),
             );
         } else if self.activation.keeps_derivative() {
-            pull_back(
-                g,
-                c,
-                cache,
+            dispatch(
                 #[inline(always)]
-                |d| d,
+                || scaled(c, cache, g, |d| d),
             );
         } else {
-            with_function!(self.activation, f => pull_back(g, c, x, #[inline(always)] |x| f(x).1));
+            with_function!(self.activation, f => dispatch(#[inline(always)] || scaled(c, x, g, |x| f(x).1)));
         }
     }
 

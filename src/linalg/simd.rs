@@ -13,3 +13,12 @@ pub(crate) fn dispatch<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(not(feature = "simd"))]
     work()
 }
+
+/// From which length on a cheap pass gains more than the call costs.
+const LONG: usize = 64;
+
+/// [`dispatch`] for a cheap pass over `len` entries, if they are many.
+#[inline(always)]
+pub(crate) fn dispatch_from<R>(len: usize, work: impl FnOnce() -> R) -> R {
+    if len < LONG { work() } else { dispatch(work) }
+}

@@ -1,5 +1,9 @@
 use super::Loss;
-use crate::linalg::sum_zip;
+use crate::linalg::{
+    dispatch,
+    functions::{sigmoid, softplus},
+    sum_zip,
+};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Cross-entropy of independent yes-or-no outputs: probabilities z against logits ẑ.
@@ -16,21 +20,35 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BinaryCrossEntropy;
 
+/// g = σ(p) − z, or the same through σ(−p) where σ(p) is near 1 and the difference would cancel.
+#[inline(always)]
+fn differences<T: Scalar>(z: &[T], p: &[T], g: &mut [T]) {
+    for (g, (&z, &p)) in g.iter_mut().zip(z.iter().zip(p)) {
+        let small = sigmoid(-p.abs()).0;
+        let (left, right) = (small - z, (T::one() - z) - small);
+        *g = if p < T::zero() { left } else { right };
+    }
+}
+
 impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
     fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
-        sum_zip(target.as_slice(), prediction.as_slice(), |z, p| {
-            let positive = if p < T::zero() { T::zero() } else { p };
-            positive - z * p + (-p.abs()).exp().ln_1p()
-        })
+        sum_zip(
+            target.as_slice(),
+            prediction.as_slice(),
+            #[inline(always)]
+            |z, p| {
+                let positive = if p < T::zero() { T::zero() } else { p };
+                positive - z * p + softplus(-p.abs()).0
+            },
+        )
     }
 
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
-        let pairs = target.as_slice().iter().zip(prediction.as_slice());
-        for (g, (&z, &p)) in grad.as_mut_slice().iter_mut().zip(pairs) {
-            // σ(p) − z, or the same through σ(−p) where σ(p) is near 1 and the difference would cancel.
-            let small = T::one() / (T::one() + p.abs().exp());
-            *g = if p < T::zero() { small - z } else { (T::one() - z) - small };
-        }
+        let (z, p, g) = (target.as_slice(), prediction.as_slice(), grad.as_mut_slice());
+        dispatch(
+            #[inline(always)]
+            || differences(z, p, g),
+        );
     }
 
     fn target_gradient(&self, _target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {

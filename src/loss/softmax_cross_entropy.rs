@@ -1,6 +1,6 @@
 use super::Loss;
 use crate::error::require;
-use crate::linalg::sum_zip;
+use crate::linalg::{LANES, dispatch, functions::exp_to_one, sum_zip};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Cross-entropy between a column of class probabilities z and the softmax of a column of logits ẑ.
@@ -49,34 +49,57 @@ impl SoftmaxCrossEntropy {
     }
 }
 
-/// max ẑ and log Σ exp(ẑ − max ẑ).
-fn log_sum_exp<T: Scalar>(logits: &[T]) -> (T, T) {
-    let max = maximum(logits);
-    (max, sum_zip(logits, logits, |p, _| (p - max).exp()).ln())
+/// out = exp(ẑ − max ẑ), the maximum that of each column.
+fn exponentials<T: Scalar>(logits: MatRef<'_, T>, out: &mut [T]) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for (out, logits) in out.chunks_exact_mut(logits.rows().max(1)).zip(logits.columns()) {
+                let max = maximum(logits);
+                out.iter_mut().zip(logits).for_each(|(o, &p)| *o = p - max);
+            }
+            // All columns in one loop: a column of a few classes would not fill a vector.
+            out.iter_mut().for_each(|o| *o = exp_to_one(*o));
+        },
+    );
 }
 
+/// max ẑ and log Σ exp(ẑ − max ẑ) of each column.
+fn log_sums<T: Scalar>(logits: MatRef<'_, T>) -> impl Iterator<Item = (T, T)> {
+    let mut terms = vec![T::zero(); logits.as_slice().len()];
+    exponentials(logits, &mut terms);
+    (0..logits.cols()).zip(logits.columns()).map(move |(column, logits)| {
+        let terms = &terms[column * logits.len()..][..logits.len()];
+        (maximum(logits), sum_zip(terms, terms, |e, _| e).ln())
+    })
+}
+
+#[inline(always)]
 fn maximum<T: Scalar>(logits: &[T]) -> T {
-    logits.iter().copied().reduce(|a, b| if b > a { b } else { a }).unwrap_or_else(T::zero)
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    let Some(&first) = logits.first() else { return T::zero() };
+    let mut lanes = [first; LANES];
+    let chunks = logits.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().fold(first, |a, &b| larger(a, b));
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &b)| *lane = larger(*lane, b));
+    }
+    lanes.into_iter().fold(rest, larger)
 }
 
 impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
     fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
         let smooth = self.smoothing(target.rows());
-        let columns = target.columns().zip(prediction.columns());
-        let terms = columns.map(|(z, logits)| {
-            let (max, log_sum) = log_sum_exp(logits);
-            sum_zip(z, logits, |z, p| smooth(z) * (log_sum - (p - max)))
-        });
+        let columns = target.columns().zip(prediction.columns()).zip(log_sums(prediction));
+        let terms =
+            columns.map(|((z, logits), (max, log_sum))| sum_zip(z, logits, |z, p| smooth(z) * (log_sum - (p - max))));
         terms.sum()
     }
 
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
         let smooth = self.smoothing(target.rows());
-        for (grad, (z, logits)) in grad.columns_mut().zip(target.columns().zip(prediction.columns())) {
-            let max = maximum(logits);
-            for (g, &p) in grad.iter_mut().zip(logits) {
-                *g = (p - max).exp();
-            }
+        exponentials(prediction, grad.as_mut_slice());
+        for (grad, z) in grad.columns_mut().zip(target.columns()) {
             let mass = sum_zip(z, z, |z, _| smooth(z));
             let factor = mass / sum_zip(grad, grad, |e, _| e);
             for (g, &z) in grad.iter_mut().zip(z) {
@@ -94,12 +117,8 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
     ) {
         // (diag p − ppᵀ)·d = p ⊙ (d − pᵀd), times the mass of the target.
         let smooth = self.smoothing(target.rows());
-        let columns = target.columns().zip(prediction.columns().zip(direction.columns()));
-        for (out, (z, (logits, direction))) in out.columns_mut().zip(columns) {
-            let max = maximum(logits);
-            for (o, &logit) in out.iter_mut().zip(logits) {
-                *o = (logit - max).exp();
-            }
+        exponentials(prediction, out.as_mut_slice());
+        for (out, (z, direction)) in out.columns_mut().zip(target.columns().zip(direction.columns())) {
             let (total, mass) = (sum_zip(out, out, |e, _| e), sum_zip(z, z, |z, _| smooth(z)));
             let mean = sum_zip(out, direction, |e, d| e * d) / total;
             for (o, &d) in out.iter_mut().zip(direction) {
@@ -110,8 +129,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
 
     fn target_gradient(&self, _target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
         let keep = T::of(1.0 - self.label_smoothing);
-        for (grad, logits) in grad.columns_mut().zip(prediction.columns()) {
-            let (max, log_sum) = log_sum_exp(logits);
+        for ((grad, logits), (max, log_sum)) in grad.columns_mut().zip(prediction.columns()).zip(log_sums(prediction)) {
             for (g, &p) in grad.iter_mut().zip(logits) {
                 *g = keep * (log_sum - (p - max));
             }

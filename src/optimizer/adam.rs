@@ -1,5 +1,6 @@
 use super::{Optimizer, Step};
 use crate::error::{require, require_positive};
+use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
 /// Steps scaled by running moments of the gradient.
@@ -57,16 +58,39 @@ impl Adam {
     ) {
         let (first, second) = state.split_at_mut(params.len());
         let number = step.number as f64;
-        let [b1, b2] = [self.beta1, self.beta2].map(T::of);
-        let [a1, a2] = [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta));
-        let rate = T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate;
-        let unbias = T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt());
-        let keep = T::one() - T::of(self.learning_rate * decay) * step.rate;
-        let epsilon = T::of(self.epsilon);
-        for ((p, &g), (m, v)) in params.iter_mut().zip(grad.iter()).zip(first.iter_mut().zip(second)) {
-            *m = b1 * *m + a1 * g;
-            *v = b2 * *v + a2 * (g * g);
-            *p = keep * *p - rate * *m / (v.sqrt() * unbias + epsilon);
+        let pass = Pass {
+            keep: [self.beta1, self.beta2].map(T::of),
+            take: [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta)),
+            rate: T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate,
+            unbias: T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt()),
+            shrink: T::one() - T::of(self.learning_rate * decay) * step.rate,
+            epsilon: T::of(self.epsilon),
+        };
+        dispatch(
+            #[inline(always)]
+            || pass.over(params, grad, first, second),
+        );
+    }
+}
+
+/// The constants of one step.
+struct Pass<T> {
+    keep: [T; 2],
+    take: [T; 2],
+    rate: T,
+    unbias: T,
+    shrink: T,
+    epsilon: T,
+}
+
+impl<T: Scalar> Pass<T> {
+    #[inline(always)]
+    fn over(self, params: &mut [T], grad: &[T], first: &mut [T], second: &mut [T]) {
+        let Self { keep: [b1, b2], take: [a1, a2], rate, unbias, shrink, epsilon } = self;
+        for ((p, &g), (m, v)) in params.iter_mut().zip(grad).zip(first.iter_mut().zip(second)) {
+            let (mean, square) = (b1 * *m + a1 * g, b2 * *v + a2 * (g * g));
+            *p = shrink * *p - rate * mean / (square.sqrt() * unbias + epsilon);
+            (*m, *v) = (mean, square);
         }
     }
 }

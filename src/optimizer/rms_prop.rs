@@ -1,5 +1,6 @@
 use super::{Optimizer, Step};
 use crate::error::{require, require_positive};
+use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
 /// Steps divided by a running root mean square of the gradient.
@@ -51,10 +52,15 @@ impl<T: Scalar> Optimizer<T> for RmsProp {
         let rate = T::of(self.learning_rate) * step.rate;
         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));
         let epsilon = T::of(self.epsilon);
-        for ((p, &g), v) in params.iter_mut().zip(grad.iter()).zip(state) {
-            *v = keep * *v + take * (g * g);
-            *p -= rate * g / (v.sqrt() + epsilon);
-        }
+        dispatch(
+            #[inline(always)]
+            || {
+                for ((p, &g), v) in params.iter_mut().zip(grad.iter()).zip(state) {
+                    *v = keep * *v + take * (g * g);
+                    *p -= rate * g / (v.sqrt() + epsilon);
+                }
+            },
+        );
     }
 
     fn validate(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 use super::{Optimizer, Step};
 use crate::error::{require, require_positive};
+use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
 /// Gradient descent, plain or with momentum.
@@ -52,22 +53,27 @@ impl<T: Scalar> Optimizer<T> for Sgd {
     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = T::of(self.learning_rate) * step.rate;
         let momentum = T::of(self.momentum);
-        let entries = params.iter_mut().zip(grad.iter());
-        if self.momentum == 0.0 {
-            for (p, &g) in entries {
-                *p -= rate * g;
-            }
-        } else if self.nesterov {
-            for ((p, &g), v) in entries.zip(state) {
-                *v = momentum * *v + g;
-                *p -= rate * (g + momentum * *v);
-            }
-        } else {
-            for ((p, &g), v) in entries.zip(state) {
-                *v = momentum * *v + g;
-                *p -= rate * *v;
-            }
-        }
+        dispatch(
+            #[inline(always)]
+            || {
+                let entries = params.iter_mut().zip(grad.iter());
+                if self.momentum == 0.0 {
+                    for (p, &g) in entries {
+                        *p -= rate * g;
+                    }
+                } else if self.nesterov {
+                    for ((p, &g), v) in entries.zip(state) {
+                        *v = momentum * *v + g;
+                        *p -= rate * (g + momentum * *v);
+                    }
+                } else {
+                    for ((p, &g), v) in entries.zip(state) {
+                        *v = momentum * *v + g;
+                        *p -= rate * *v;
+                    }
+                }
+            },
+        );
     }
 
     fn validate(&self) -> Result<()> {
