@@ -30,9 +30,9 @@ def backpropagation(job):
 
     def epoch():
         for batch in torch.randperm(len(pixels)).split(128):
-            x = pixels[batch]
+            x = pixels.index_select(0, batch)
             optimizer.zero_grad()
-            loss(model(x), x if onto_itself else targets[batch]).backward()
+            loss(model(x), x if onto_itself else targets.index_select(0, batch)).backward()
             optimizer.step()
 
     @torch.no_grad()
