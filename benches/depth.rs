@@ -65,7 +65,9 @@ fn median(times: &[Duration]) -> Duration {
 }
 
 fn main() {
-    println!("microseconds of one update, and how many times faster the tick is than backpropagation at the same threads\n");
+    println!(
+        "microseconds of one update, and how many times faster the tick is than backpropagation at the same threads\n"
+    );
     println!("batch layers |      tick 1       BP 1 ratio |      tick 2       BP 2 ratio | 2 threads: tick    BP");
     for batch in BATCHES {
         let mut rows = Vec::new();

@@ -49,5 +49,5 @@ pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
         block.chain(t);
     }
     // Every cotangent is at hand now, and no layer's parameters wait for another's.
-    block.pull_back_to_parameters((layers, params), 0..layers.len(), Reads::Forward, grads, (|_| false, None))
+    block.pull_back_to_parameters(layers, params, 0..layers.len(), Reads::Forward, grads, (|_| false, None))
 }

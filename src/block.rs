@@ -476,7 +476,8 @@ impl<T: Scalar> Block<T> {
     /// cotangent_{t+1} ← `write` of z_{t+1} before, unless it is there already.
     pub(crate) fn pull_back_to_parameters<G: AsMut<[T]> + Send>(
         &mut self,
-        (layers, params): (&[Arc<dyn Layer<T>>], &[Vec<T>]),
+        layers: &[Arc<dyn Layer<T>>],
+        params: &[Vec<T>],
         span: Range<usize>,
         reads: Reads,
         grads: &mut [G],

@@ -145,7 +145,7 @@ impl<T: Scalar> Objective<'_, T> {
     pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, mut grad: &mut [T]) -> Result<()> {
         let grads = std::slice::from_mut(&mut grad);
         let write = &self.cotangents();
-        block.pull_back_to_parameters((self.layers, self.params), t..t + 1, reads, grads, (|_| false, Some(write)))
+        block.pull_back_to_parameters(self.layers, self.params, t..t + 1, reads, grads, (|_| false, Some(write)))
     }
 
     /// ∂L/∂θ_t for all layers at once, but for those that `skip` names.
@@ -157,7 +157,7 @@ impl<T: Scalar> Objective<'_, T> {
         skip: impl Fn(usize) -> bool + Sync,
     ) -> Result<()> {
         let (all, write) = (0..self.layers.len(), &self.cotangents());
-        block.pull_back_to_parameters((self.layers, self.params), all, reads, grads, (skip, Some(write)))
+        block.pull_back_to_parameters(self.layers, self.params, all, reads, grads, (skip, Some(write)))
     }
 
     /// c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
