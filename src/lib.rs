@@ -89,6 +89,7 @@
 //! * `simd` (default): element-wise passes by the processor's widest vectors, AVX-512 or AVX2, picked at run time; without it,
 //!   by those of the compilation target, and the same bits.
 //! * `csv`: [`data`] reads tables.
+//! * `faer`: products of small batches and few outputs by faer's kernels.
 
 #![forbid(unsafe_code)]
 

@@ -72,7 +72,7 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     factor: T,
 }
 
-/// A fixed share of a batch, worked on by one thread from end to end.
+/// A fixed share of a batch, worked on by itself from end to end; its layers may be worked on side by side.
 #[derive(Debug)]
 struct Lane<T> {
     block: Block<T>,

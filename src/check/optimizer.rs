@@ -14,6 +14,7 @@ const STEPS: u64 = 2000;
 /// * A step is finite, and gives the same bits each time, also when gradient and state are zero.
 /// * It takes no more state than its [`slots`](Optimizer::slots).
 /// * At rate 0 it leaves the parameters as they are.
+/// * If it is [elementwise](Optimizer::is_elementwise), two halves updated apart are the whole, bit for bit.
 /// * On ½‖θ‖² every parameter comes closer to zero than it began, within 2000 steps at rate 1, 10⁻³ or 10⁻⁶.
 ///
 /// # Errors
@@ -30,6 +31,7 @@ pub fn optimizer<T: Scalar>(optimizer: &dyn Optimizer<T>) -> Result<()> {
         repeatable(subject, optimizer, &start, &gradients)?;
         repeatable(subject, optimizer, &start, &[vec![T::zero(); len]])?;
         still(subject, optimizer, &start, &gradients)?;
+        divides(subject, optimizer, &start, &gradients)?;
         descends(subject, optimizer, &start)?;
     }
     Ok(())
@@ -84,6 +86,27 @@ fn still<T: Scalar>(subject: &Subject, optimizer: &dyn Optimizer<T>, start: &[T]
     subject.same("parameters after steps at rate 0", start, &run.params)
 }
 
+fn divides<T: Scalar>(
+    subject: &Subject,
+    optimizer: &dyn Optimizer<T>,
+    start: &[T],
+    gradients: &[Vec<T>],
+) -> Result<()> {
+    if !guard("is_elementwise", || optimizer.is_elementwise())? {
+        return Ok(());
+    }
+    let (left, right) = start.split_at(start.len() / 2);
+    let [mut whole, mut left, mut right] = [start, left, right].map(|part| Run::new(optimizer, part));
+    for grad in gradients {
+        let (of_left, of_right) = grad.split_at(left.params.len());
+        whole.step(1.0, grad.clone())?;
+        left.step(1.0, of_left.to_vec())?;
+        right.step(1.0, of_right.to_vec())?;
+    }
+    let parts = [left.params, right.params].concat();
+    subject.same("parameters of an elementwise rule, updated in two parts", &whole.params, &parts)
+}
+
 fn descends<T: Scalar>(subject: &Subject, optimizer: &dyn Optimizer<T>, start: &[T]) -> Result<()> {
     let mut stuck = 0;
     for rate in [1.0, 1e-3, 1e-6] {
@@ -123,6 +146,7 @@ mod tests {
         DividesByGradient,
         Drifts,
         Invalid,
+        LooksAtTheNorm,
     }
 
     static DRIFT: AtomicU64 = AtomicU64::new(0);
@@ -131,10 +155,18 @@ mod tests {
         fn slots(&self) -> usize {
             usize::from(*self != Self::TooFewSlots)
         }
+        fn is_elementwise(&self) -> bool {
+            true
+        }
         fn update(&self, step: Step<f64>, params: &mut [f64], grad: &mut [f64], state: &mut [f64]) {
             let rate = 0.1 * if *self == Self::IgnoresRate { 1.0 } else { step.rate };
             let rate = if *self == Self::HugeRate { 1e4 * rate } else { rate };
             let len = params.len();
+            let rate = if *self == Self::LooksAtTheNorm {
+                rate / (1.0 + grad.iter().map(|g| g * g).sum::<f64>())
+            } else {
+                rate
+            };
             for i in 0..len {
                 state[i] = 0.5 * state[i] + grad[i];
                 match self {
@@ -165,6 +197,7 @@ mod tests {
             (Custom::IgnoresRate, "rate 0"),
             (Custom::DividesByGradient, "parameters after a step, entry 0, must be finite"),
             (Custom::Drifts, "parameters after the same steps"),
+            (Custom::LooksAtTheNorm, "updated in two parts"),
         ];
         for (faulty, rule) in faults {
             match optimizer(&faulty) {
