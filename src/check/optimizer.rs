@@ -31,8 +31,8 @@ pub fn optimizer<T: Scalar>(optimizer: &dyn Optimizer<T>) -> Result<()> {
         repeatable(subject, optimizer, &start, &gradients)?;
         repeatable(subject, optimizer, &start, &[vec![T::zero(); len]])?;
         still(subject, optimizer, &start, &gradients)?;
-        divides(subject, optimizer, &start, &gradients)?;
         descends(subject, optimizer, &start)?;
+        divides(subject, optimizer, &start, &gradients)?;
     }
     Ok(())
 }
