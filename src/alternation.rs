@@ -242,7 +242,8 @@ impl<T: Scalar> Scene<'_, T> {
         let outputs = self.net.output_dim();
         let hidden = top - 1;
         let Part { examples, columns, tally, .. } = part;
-        *tally = Tally { examples: examples.len(), residuals: vec![(0.0, 0.0); hidden], ..Tally::default() };
+        let count = examples.len();
+        *tally = Tally { examples: count, looked_at: count, residuals: vec![(0.0, 0.0); hidden], ..Tally::default() };
         for (examples, columns) in examples.chunks(CHUNK).zip(columns.chunks_mut(CHUNK)) {
             let target = self.stored(top, examples, columns);
             let target = MatRef::new(&target, outputs, examples.len());

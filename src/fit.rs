@@ -107,7 +107,8 @@ pub struct EpochReport {
     /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
     /// before the last of them. For backpropagation the forward loss.
     pub energy: f64,
-    /// Mean forward loss over the visits, each before its parameter step.
+    /// Mean forward loss over the visits, each before its parameter step. Visits that start at persisted activations and whose
+    /// parameter step reads them need no forward pass: of these every eighth, and all first ones.
     pub train_loss: f64,
     /// Mean score of the same forward passes.
     pub train_score: Option<f64>,
@@ -342,14 +343,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tally = tally.map_err(|error| self.recover(error, rule, before.clone(), epoch))?;
 
         self.epochs = epoch;
-        let n = tally.examples as f64;
+        let (n, looked_at) = (tally.examples as f64, tally.looked_at as f64);
         let norm =
             |(now, before): (&Vec<T>, &Vec<T>)| linalg::sum_zip(now, before, |a, b| (a - b) * (a - b)).to_f64().sqrt();
         Ok(EpochReport {
             epoch,
             energy: tally.energy / n,
-            train_loss: tally.forward_loss / n,
-            train_score: visitor.scores().then_some(tally.score / n),
+            train_loss: tally.forward_loss / looked_at,
+            train_score: visitor.scores().then_some(tally.score / looked_at),
             validation: None,
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
             curvature: visitor.curvature(),

@@ -23,6 +23,8 @@ pub(crate) enum Rule<'a, T> {
 pub(crate) struct Tally {
     pub(crate) examples: usize,
     pub(crate) energy: f64,
+    /// Those that had a forward pass, which forward loss and score are of.
+    pub(crate) looked_at: usize,
     pub(crate) forward_loss: f64,
     pub(crate) score: f64,
     /// Σ‖z_t − ẑ_t‖² and Σ‖z_t‖² for t = 1 .. T.
@@ -40,6 +42,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.examples += other.examples;
         self.energy += other.energy;
+        self.looked_at += other.looked_at;
         self.forward_loss += other.forward_loss;
         self.score += other.score;
         self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
@@ -88,6 +91,9 @@ const LANE: usize = 64;
 const SMALL_LANE: usize = 16;
 /// Every lane holds a gradient of all parameters, so there are not more than this.
 const MAX_LANES: usize = 16;
+/// Visits that need no forward pass take one every so often all the same, for the report: it is the one thing in them whose layers
+/// wait for one another.
+const LOOK_EVERY: usize = 8;
 /// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
 /// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;
@@ -146,7 +152,6 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             objective.anchor(block)?;
             (self.rate, self.curvature) = method.activation.rate(&objective, block, &mut self.iteration)?;
         }
-        self.visits += 1;
         Ok(())
     }
 
@@ -183,6 +188,8 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             return Ok(());
         }
         self.follow_curvature(net, batch.len())?;
+        let look = self.visits.is_multiple_of(LOOK_EVERY);
+        self.visits += 1;
         let (lanes, width) = self.cut(net, batch.len());
         let (data, metric, rate, factor) = (self.data, self.metric, self.rate, self.factor);
         let (lanes, found) = (&mut self.lanes[..lanes], &mut self.found[..lanes]);
@@ -204,7 +211,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         let objective = net.objective().with_factor(factor);
                         if round == 0 {
                             lane.load(data, examples);
-                            lane.begin(&objective, method, metric, columns)?;
+                            lane.begin(&objective, method, (metric, look), columns)?;
                         } else {
                             lane.block.parameters_moved();
                         }
@@ -256,16 +263,19 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// The forward pass, and the activations where the method starts them.
+    /// The activations where the method starts them, from the forward pass unless nobody reads it.
     fn begin(
         &mut self,
         objective: &Objective<'_, T>,
         method: &Method<T>,
-        metric: Option<&Metric<T>>,
+        (metric, look): (Option<&Metric<T>>, bool),
         columns: &[Column<'_, T>],
     ) -> Result<()> {
-        objective.anchor(&mut self.block)?;
-        self.look(objective, metric)?;
+        let reads = method.start != Start::Persisted || method.parameter.reads == Reads::Forward;
+        if look || reads || !columns.iter().all(Column::is_visited) {
+            objective.anchor(&mut self.block)?;
+            self.look(objective, metric)?;
+        }
         self.memory.reset(&self.block, method.activation.slots());
         let hidden = 1..self.block.layers();
         let examples = columns.len();
@@ -379,6 +389,7 @@ impl<T: Scalar> Lane<T> {
     /// Forward loss and score, at the forward pass.
     fn look(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
         let (top, block) = (self.block.layers(), &self.block);
+        self.tally.looked_at = block.examples();
         self.tally.forward_loss = objective.forward_loss(block)?.to_f64();
         if let Some(metric) = metric {
             let outputs = block.prediction(top - 1, Reads::Forward);

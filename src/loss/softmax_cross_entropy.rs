@@ -66,11 +66,15 @@ fn exponentials<T: Scalar>(logits: MatRef<'_, T>, out: &mut [T]) {
 
 /// max ẑ and log Σ exp(ẑ − max ẑ) of each column.
 fn log_sums<T: Scalar>(logits: MatRef<'_, T>) -> impl Iterator<Item = (T, T)> {
-    let mut terms = vec![T::zero(); logits.as_slice().len()];
-    exponentials(logits, &mut terms);
-    (0..logits.cols()).zip(logits.columns()).map(move |(column, logits)| {
-        let terms = &terms[column * logits.len()..][..logits.len()];
-        (maximum(logits), sum_zip(terms, terms, |e, _| e).ln())
+    logits.columns().map(|logits| {
+        let max = maximum(logits);
+        let sum = sum_zip(
+            logits,
+            logits,
+            #[inline(always)]
+            |p, _| exp_to_one(p - max),
+        );
+        (max, sum.ln())
     })
 }
 

@@ -309,12 +309,17 @@ def train(w, size, orders):
     for order in orders:
         before = [t.copy() for t in theta]
         energies = losses = scores = 0.0
+        looked_at = 0
         miss, length = np.zeros(3), np.zeros(3)
-        for batch in (order[i : i + size] for i in range(0, n, size)):
+        for visit, batch in enumerate(order[i : i + size] for i in range(0, n, size)):
             a = forward(w, theta, x[batch])
             loss = w["output"](y[batch], a[4])[0]
-            losses += loss
-            scores += score(w, y[batch], a[4])
+            # Where nothing else needs a forward pass, the report looks at every eighth visit and at all first ones.
+            spared = decoupled and w["persisted"] and w["reads"] == "stored" and np.all(bank_steps[batch] > 0)
+            if visit % 8 == 0 or not spared:
+                losses += loss
+                scores += score(w, y[batch], a[4])
+                looked_at += len(batch)
             if not decoupled:
                 energies += loss
                 step_theta(backprop(w, theta, a, y[batch]), len(batch))
@@ -373,8 +378,8 @@ def train(w, size, orders):
 
         out = forward(w, theta, x)[4]
         report["energy"].append(energies / n)
-        report["loss"].append(losses / n)
-        report["score"].append(scores / n)
+        report["loss"].append(losses / looked_at)
+        report["score"].append(scores / looked_at)
         report["residuals"] += list(np.sqrt(miss / length)) if decoupled else []
         report["updates"] += [np.linalg.norm(now - old) for now, old in zip(theta, before)]
         report["held_loss"].append(w["output"](y, out)[0] / n)
