@@ -68,7 +68,7 @@ mod predictive_coding;
 /// | `--preset incremental --activation-steps 4 --activation-rate 0.1` | 97.23 | 3.5 | 0.977, −0.217, 0.747 |
 /// | `--preset predictive_coding --activation-steps 3 --activation-rate 0.1 --local-steps 2` | 94.01 | 2.1 | −0.080, 0.989, 1 |
 ///
-/// On the digits (`quickstart -- --seeds 5`) the default has 98.22, backpropagation 98.16, at 1.5 times its time.
+/// On the digits (`quickstart -- --seeds 5`) the default has 98.27, backpropagation 98.16, at 1.4 times its time.
 ///
 /// Three things decide. *Reads*: a parameter step that reads the relaxed activation, which already holds something of the
 /// label, trains on what it will not have when it predicts. *Step size*: above 2/λmax the steps overshoot, and λmax grows from 8
