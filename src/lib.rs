@@ -86,10 +86,9 @@
 //! # Features
 //!
 //! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
-//! * `simd` (default): element-wise passes by the processor's widest vectors, AVX-512 or AVX2, picked at run time; without it,
-//!   by those of the compilation target, and the same bits.
+//! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
+//!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
-//! * `faer`: products of small batches and few outputs by faer's kernels.
 
 #![forbid(unsafe_code)]
 

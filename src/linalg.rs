@@ -1,21 +1,20 @@
 //! The products and reductions, and the only file that picks a kernel.
 //!
-//! Every product goes to matrixmultiply through nalgebra's `gemm` on strided views, or with the feature `faer` to faer where that
-//! is faster: up to three times for batches of up to 16 and for few outputs. nalgebra's own
-//! transposed products never reach a blocked kernel, and its `gemm` reads out of bounds when a view has a
-//! row stride other than 1 and a dimension of at most 5 (dimforge/nalgebra issue 1616), so such thin products
-//! are spelled out here.
+//! A product goes to our own kernel in `product` where that is faster, and else to matrixmultiply through nalgebra's `gemm` on
+//! strided views; to the latter always without the feature `simd`. nalgebra's own transposed products never reach a blocked
+//! kernel, and its `gemm` reads out of bounds when a view has a row stride other than 1 and a dimension of at most 5
+//! (dimforge/nalgebra issue 1616), so such thin products are spelled out here.
 
-#[cfg(feature = "faer")]
-mod by_faer;
 mod cholesky;
 pub(crate) mod functions;
+#[cfg(feature = "simd")]
+mod product;
 mod simd;
 
-#[cfg(feature = "faer")]
-pub use by_faer::ByFaer;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use functions::Precision;
+#[cfg(feature = "simd")]
+pub use product::Vectors;
 pub(crate) use simd::{dispatch, dispatch_from};
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
@@ -135,6 +134,17 @@ enum Onto {
 }
 
 impl Onto {
+    /// What becomes of one entry of C.
+    #[cfg(feature = "simd")]
+    #[inline(always)]
+    fn put<T: Scalar>(self, c: &mut T, value: T) {
+        match self {
+            Self::Replace => *c = value,
+            Self::Add => *c += value,
+            Self::Subtract => *c -= value,
+        }
+    }
+
     /// The sign of A·B.
     fn sign<T: Scalar>(self) -> T {
         if self == Self::Subtract { -T::one() } else { T::one() }
@@ -145,9 +155,9 @@ impl Onto {
 fn gemm<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: StridedMut<'_, T>, onto: Onto) {
     assert_eq!(a.cols, b.rows, "inner dimensions of a product");
     assert_eq!((a.rows, b.cols), (c.rows, c.cols), "shape of a product");
-    #[cfg(feature = "faer")]
-    if by_faer::is_faster(&a, &b) {
-        return T::gemm_by_faer(a, b, c, onto);
+    #[cfg(feature = "simd")]
+    if product::is_faster(&a, &b) {
+        return product::Product { a, b, c, onto }.run();
     }
     if a.rows.min(a.cols).min(b.cols) <= THIN {
         return thin(a, b, c, onto);
@@ -235,9 +245,9 @@ mod tests {
     fn products_equal_the_definition_for_thin_and_wide_shapes() {
         let mut rng = stream(1, Purpose::Probe, 0, 0);
         let mut draw = |n: usize| (0..n).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
-        for m in [1, 2, 5, 6, 9, 33] {
-            for k in [1, 4, 5, 6, 17] {
-                for n in [1, 3, 5, 6, 20] {
+        for m in [1, 2, 5, 6, 9, 33, 130] {
+            for k in [1, 4, 5, 6, 17, 600] {
+                for n in [1, 3, 5, 6, 20, 40] {
                     let (a, b) = (draw(m * k), draw(k * n));
                     let transpose = |x: &[f64], rows: usize, cols: usize| {
                         (0..rows * cols).map(|e| x[(e / cols) + (e % cols) * rows]).collect::<Vec<_>>()
@@ -249,11 +259,16 @@ mod tests {
                             expected[i + j * m] = (0..k).map(|l| a[i + l * m] * b[l + j * k]).sum();
                         }
                     }
-                    let mut found = [vec![f64::NAN; m * n], vec![f64::NAN; m * n], vec![f64::NAN; m * n]];
-                    let [plain, tn, nt] = &mut found;
+                    let mut found = [f64::NAN, f64::NAN, f64::NAN, 0.0, 0.0].map(|fill| vec![fill; m * n]);
+                    let [plain, tn, nt, added, added_nt] = &mut found;
                     matmul(MatRef::new(&a, m, k), MatRef::new(&b, k, n), MatMut::new(plain, m, n));
                     matmul_tn(MatRef::new(&at, k, m), MatRef::new(&b, k, n), MatMut::new(tn, m, n));
                     matmul_nt(MatRef::new(&a, m, k), MatRef::new(&bt, n, k), MatMut::new(nt, m, n));
+                    for _ in 0..2 {
+                        add_matmul(MatRef::new(&a, m, k), MatRef::new(&b, k, n), MatMut::new(added, m, n));
+                        add_matmul_nt(MatRef::new(&a, m, k), MatRef::new(&bt, n, k), MatMut::new(added_nt, m, n));
+                    }
+                    added.iter_mut().chain(added_nt).for_each(|c| *c /= 2.0);
                     for c in found {
                         for (c, e) in c.iter().zip(&expected) {
                             assert!((c - e).abs() < 1e-13, "{m}×{k}·{k}×{n}: {c} instead of {e}");

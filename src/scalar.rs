@@ -5,9 +5,9 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 mod sealed {
-    #[cfg(feature = "faer")]
-    pub trait Sealed: crate::linalg::Precision + crate::linalg::ByFaer {}
-    #[cfg(not(feature = "faer"))]
+    #[cfg(feature = "simd")]
+    pub trait Sealed: crate::linalg::Precision + crate::linalg::Vectors {}
+    #[cfg(not(feature = "simd"))]
     pub trait Sealed: crate::linalg::Precision {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}

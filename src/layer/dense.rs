@@ -110,14 +110,12 @@ impl<T: Scalar> Layer<T> for Dense {
     }
 
     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, _cache: &mut [T]) {
-        matmul(self.weights(params), input, output.reborrow());
+        let (weights, bias) = (self.weights(params), &params[self.weights_len()..]);
         if self.bias.is_some() {
-            let bias = &params[self.weights_len()..];
-            for column in output.columns_mut() {
-                for (y, &b) in column.iter_mut().zip(bias) {
-                    *y += b;
-                }
-            }
+            output.columns_mut().for_each(|column| column.copy_from_slice(bias));
+            add_matmul(weights, input, output);
+        } else {
+            matmul(weights, input, output);
         }
     }
 
