@@ -1,7 +1,7 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
 use crate::activation_step::{ActivationStep, Memory, PowerIteration};
-use crate::alternation;
+use crate::alternation::Alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
@@ -33,7 +33,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing seen yet of so many examples.
-    fn begin(&mut self, examples: usize) {
+    pub(crate) fn begin(&mut self, examples: usize) {
         let residuals = std::mem::take(&mut self.residuals);
         *self = Self { examples, residuals, ..Self::default() };
         self.residuals.clear();
@@ -71,6 +71,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     /// The examples that estimate it, and its scratch.
     sample: Option<Block<T>>,
     iteration: PowerIteration<T>,
+    /// What block coordinate descent keeps between visits.
+    alternation: Alternation<T>,
     /// The factor on the penalties.
     factor: T,
 }
@@ -114,6 +116,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             curvature: None,
             sample: None,
             iteration: PowerIteration::default(),
+            alternation: Alternation::default(),
             factor: T::one(),
         }
     }
@@ -184,8 +187,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             && let ActivationStep::Exact(exact) = method.activation
         {
             let data = (self.data, self.metric);
-            tally.add(&alternation::visit(net, (method, exact), data, self.factor, batch, columns)?);
-            return Ok(());
+            return self.alternation.visit(net, (method, exact), data, self.factor, (batch, columns), tally);
         }
         self.follow_curvature(net, batch.len())?;
         let look = self.visits.is_multiple_of(LOOK_EVERY);
