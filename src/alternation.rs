@@ -12,7 +12,7 @@ use crate::method::Method;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
 use crate::start::Start;
-use crate::visit::Tally;
+use crate::visit::{LOOK_EVERY, Tally};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Result, Scalar, linalg};
 
 /// Columns that are worked on at a time: few for a small batch, so that every thread has some.
@@ -122,8 +122,8 @@ impl<T: Scalar> Alternation<T> {
         let mut batch = Batch { examples, columns, width };
         self.tallies.resize_with(examples.len().div_ceil(width), Tally::default);
 
-        self.for_columns(&mut batch, |_, work| {
-            setting.at(net).begin(method.start, (metric, true), work)
+        self.for_columns(&mut batch, |i, work| {
+            setting.at(net).begin(method.start, (metric, i.is_multiple_of(LOOK_EVERY)), work)
         })?;
         let every_step = method.parameter.timing == Timing::EveryStep;
         for sweep in 0..exact.steps {

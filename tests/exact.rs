@@ -562,7 +562,11 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
                 }
                 let loss = 0.5 * (&twin.z[depth] - twin.predict(depth - 1, &forward)).norm_squared();
                 let n = EXAMPLES as f64;
-                close(&[epoch.train_loss, epoch.energy], &[loss / n, twin.energy() / n], 1e-9);
+                close(&[epoch.energy], &[twin.energy() / n], 1e-9);
+                // Where no forward pass is needed, the loss is that of some of the examples.
+                if start != Start::Persisted || epoch.epoch == 1 {
+                    close(&[epoch.train_loss], &[loss / n], 1e-9);
+                }
 
                 (0..2).for_each(|_| twin.sweep((timing == every_step).then_some(rule), proximal));
                 if let Timing::AfterRelaxation { local_steps } = timing {
