@@ -24,7 +24,7 @@ const WIDE: usize = 1024;
 const MAX_PARTS: usize = 16;
 
 /// What visits leave to the next: buffers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Alternation<T> {
     buffers: Spare<Buffers<T>>,
     /// One for all columns that are worked on at a time.
@@ -33,18 +33,8 @@ pub(crate) struct Alternation<T> {
     sums: Sums<T>,
     /// One for each part of a batch.
     gradients: Vec<Vec<T>>,
-}
-
-impl<T: Scalar> Default for Alternation<T> {
-    fn default() -> Self {
-        Self {
-            buffers: Spare::default(),
-            tallies: Vec::new(),
-            shared: Shared::default(),
-            sums: Sums::default(),
-            gradients: Vec::new(),
-        }
-    }
+    /// Scratch of a layer's closed forms.
+    work: Vec<f64>,
 }
 
 /// What a thread writes to while it works on some columns.
@@ -66,7 +56,6 @@ struct Sums<T> {
     /// Over a part of the batch, and over all of it where no visit remembers the last.
     part: Vec<T>,
     whole: Vec<T>,
-    work: Vec<f64>,
 }
 
 /// What stays the same for a whole visit.
@@ -135,8 +124,8 @@ impl<T: Scalar> Alternation<T> {
                 if t > 0 {
                     let scene = setting.at(net);
                     let mut shared = std::mem::take(&mut self.shared);
-                    let (layer, weights) = (&*net.layers[t], (scene.penalty(t), scene.penalty(t + 1)));
-                    guarded("prepare", t, || shared.prepare(&exact, layer, &net.params[t], weights))?
+                    let (layer, weights) = (scene.layer(t), (scene.penalty(t), scene.penalty(t + 1)));
+                    guarded("prepare", t, || shared.prepare(&exact, layer, weights, &mut self.work))?
                         .map_err(|error| error.at_layer(t))?;
                     self.for_columns(&mut batch, |_, work| scene.minimise(t, &shared, sweep == 0, work))?;
                     self.shared = shared;
@@ -215,7 +204,7 @@ impl<T: Scalar> Alternation<T> {
             linalg::axpy(T::one(), &self.sums.part, &mut moments);
         }
         let penalty = scene.penalty(t + 1);
-        regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.sums.work))?;
+        regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work))?;
         *(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole }) = moments;
         Ok(())
     }
@@ -260,6 +249,11 @@ impl<T: Scalar> Scene<'_, T> {
     /// μ_t for t = 1 ..= T, the output's 1.
     fn penalty(&self, t: usize) -> T {
         self.net.objective().with_factor(self.setting.factor).loss(t).1
+    }
+
+    /// A layer, and its parameters.
+    fn layer(&self, t: usize) -> (&dyn Layer<T>, &[T]) {
+        (&*self.net.layers[t], &self.net.params[t])
     }
 
     /// out ← z_t of these examples, `d_t × n`, for t = 0 ..= T.
@@ -307,12 +301,12 @@ impl<T: Scalar> Scene<'_, T> {
 
     /// out ← f(z; θ_t), `d_{t+1} × n`, and cache ← what the layer keeps for its gradients.
     fn evaluate(&self, t: usize, z: &[T], out: &mut Vec<T>, cache: &mut Vec<T>) -> Result<()> {
-        let layer = &self.net.layers[t];
+        let (layer, params) = self.layer(t);
         let input = MatRef::new(z, layer.input_dim(), z.len() / layer.input_dim());
         out.resize(layer.output_dim() * input.cols(), T::zero());
         guarded("forward", t, || {
             cache.resize(layer.cache_len(input.cols()), T::zero());
-            layer.forward(&self.net.params[t], input, MatMut::new(out, layer.output_dim(), input.cols()), cache);
+            layer.forward(params, input, MatMut::new(out, layer.output_dim(), input.cols()), cache);
         })
     }
 
@@ -366,7 +360,7 @@ impl<T: Scalar> Scene<'_, T> {
     fn minimise(&self, t: usize, shared: &Shared<T>, look: bool, work: Work<'_, '_, T>) -> Result<()> {
         let Work { examples, columns, buffers, tally } = work;
         let Buffers { input, output: z, target, cache, other } = buffers;
-        let (layer, n) = (&*self.net.layers[t], examples.len());
+        let ((layer, params), n) = (self.layer(t), examples.len());
         self.stored(t - 1, examples, columns, input);
         self.evaluate(t - 1, input, z, cache)?;
         self.stored(t, examples, columns, input);
@@ -378,7 +372,7 @@ impl<T: Scalar> Scene<'_, T> {
         self.target(t, (examples, columns), target, other);
         guarded("solve", t, || {
             let target = MatMut::new(target, layer.output_dim(), n);
-            shared.minimise(layer, &self.net.params[t], MatRef::new(old, layer.input_dim(), n), target, z);
+            shared.minimise(layer, params, MatRef::new(old, layer.input_dim(), n), target, z);
         })?;
         if !linalg::all_finite(z) {
             return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
@@ -423,7 +417,7 @@ impl<T: Scalar> Scene<'_, T> {
         sums: &mut Sums<T>,
         buffers: &Spare<Buffers<T>>,
     ) -> Result<()> {
-        let (layer, params) = (&self.net.layers[t], &self.net.params[t]);
+        let (layer, params) = self.layer(t);
         let (inputs, wanted_rows, n) = (layer.input_dim(), regression.pre_activation_dim(), examples.len());
         let Sums { input, wanted, part, .. } = sums;
         input.resize(inputs * n, T::zero());
@@ -459,7 +453,7 @@ impl<T: Scalar> Scene<'_, T> {
         buffers: &mut Buffers<T>,
         gradient: &mut [T],
     ) -> Result<()> {
-        let (layer, params, n) = (&self.net.layers[t], &self.net.params[t], examples.len());
+        let ((layer, params), n) = (self.layer(t), examples.len());
         let Buffers { input, output: cotangent, target, cache, other } = buffers;
         self.stored(t, examples, columns, input);
         self.target(t, (examples, columns), target, other);

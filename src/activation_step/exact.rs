@@ -40,11 +40,12 @@ impl Exact {
 
     /// One sweep over the hidden layers of a block.
     pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
-        let mut shared = Shared::default();
+        let (mut shared, mut work) = (Shared::default(), Vec::new());
         for t in (1..block.layers()).rev() {
             let (layer, params) = (&*objective.layers[t], &objective.params[t][..]);
             let weights = (objective.loss(t).1, objective.loss(t + 1).1);
-            guarded("prepare", t, || shared.prepare(self, layer, params, weights))?.map_err(|e| e.at_layer(t))?;
+            guarded("prepare", t, || shared.prepare(self, (layer, params), weights, &mut work))?
+                .map_err(|e| e.at_layer(t))?;
             block.evaluate(objective.layers, objective.params, t - 1, Reads::Stored)?;
             let mut z = block.prediction(t - 1, Reads::Stored).as_slice().to_vec();
             let mut target = block.stored(t + 1).as_slice().to_vec();
@@ -65,8 +66,6 @@ impl Exact {
 #[derive(Debug, Default)]
 pub(crate) struct Shared<T> {
     prepared: Vec<T>,
-    /// Scratch of a layer that prepares.
-    work: Vec<f64>,
     /// The weight on the point that z is to stay near, in units of the weight of the term above.
     weight: T,
     /// How much of that point is the present z; the rest is the prediction.
@@ -75,23 +74,23 @@ pub(crate) struct Shared<T> {
 
 impl<T: Scalar> Shared<T> {
     /// For the minimum over the input of `layer`, whose own term has the weight `above` and that of its input's prediction the
-    /// weight `below`.
+    /// weight `below`; with scratch.
     ///
     /// # Errors
     /// As [`Proximal::prepare`](crate::layer::Proximal::prepare).
     pub(crate) fn prepare(
         &mut self,
         exact: &Exact,
-        layer: &dyn Layer<T>,
-        params: &[T],
+        (layer, params): (&dyn Layer<T>, &[T]),
         (below, above): (T, T),
+        work: &mut Vec<f64>,
     ) -> Result<()> {
         let proximal = exact.stays(layer);
         self.weight = (below + proximal) / above;
         self.stay = proximal / (below + proximal);
         let Some(layer) = layer.proximal() else { return Ok(()) };
         self.prepared.resize(layer.prepared_len(), T::zero());
-        layer.prepare(params, self.weight, &mut self.prepared, &mut self.work)
+        layer.prepare(params, self.weight, &mut self.prepared, work)
     }
 
     /// z is the prediction before, and the minimum after; `old` is the present activation, and `target` serves as scratch.
