@@ -1,407 +1,500 @@
 //! Block coordinate descent on the bank itself: one layer at a time, over all examples of a batch.
 //!
 //! The other methods move all layers of a few examples; here the parts of a batch meet after every layer, because each block's
-//! minimum wants what all of them share (a factor of WᵀW) or sums over all of them (Gram matrices).
-
-use std::ops::Range;
+//! minimum wants what all of them share (a factor of WᵀW) or sums over all of them (Gram matrices). What is worked on is taken
+//! from the bank a few columns at a time and put back at once, so that no batch is held twice.
 
 use crate::activation_step::{Exact, Shared};
-use crate::bank;
+use crate::bank::Column;
 use crate::coupling::Multipliers;
+use crate::layer::Regression;
 use crate::method::Method;
-use crate::parallel::{for_each, guarded};
-use crate::parameter_step::{Solver, Timing};
+use crate::parallel::{Chunks, Spare, for_row, guarded};
+use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
 use crate::start::Start;
-use crate::visit::Tally;
-use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar, linalg};
+use crate::visit::{LOOK_EVERY, Tally};
+use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Result, Scalar, linalg};
 
-/// Columns that are worked on at a time.
-const CHUNK: usize = 256;
-/// Every part holds sums of its own, so there are not more than this.
+/// Columns that are worked on at a time: few for a small batch, so that every thread has some.
+const FEWEST: usize = 64;
+const MOST: usize = 512;
+/// Columns whose moments are taken at a time.
+const WIDE: usize = 1024;
+/// A sum over a batch is taken in so many parts at most: a long one in single precision loses digits.
 const MAX_PARTS: usize = 16;
 
-/// One example's activations and multipliers, decoded for the visit.
-#[derive(Debug)]
-struct Column<'v, T> {
-    activations: &'v mut [T],
-    /// Empty when the method keeps none.
-    multipliers: &'v mut [T],
-    is_visited: bool,
+/// What visits leave to the next: buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Alternation<T> {
+    buffers: Spare<Buffers<T>>,
+    /// One for all columns that are worked on at a time.
+    tallies: Vec<Tally>,
+    shared: Shared<T>,
+    sums: Sums<T>,
+    /// One for each part of a batch.
+    gradients: Vec<Vec<T>>,
+    /// Scratch of a layer's closed forms.
+    work: Vec<f64>,
 }
 
-/// A fixed share of a batch, worked on by one thread from end to end.
-#[derive(Debug)]
-struct Part<'v, 'b, T> {
-    examples: &'v [usize],
-    stored: &'v mut [bank::Column<'b, T>],
-    columns: Vec<Column<'v, T>>,
-    /// Moments or gradient of the layer at hand.
-    sums: Vec<T>,
-    tally: Tally,
+/// What a thread writes to while it works on some columns.
+#[derive(Debug, Default)]
+struct Buffers<T> {
+    input: Vec<T>,
+    output: Vec<T>,
+    target: Vec<T>,
+    cache: Vec<T>,
+    /// A gradient, or a column.
+    other: Vec<T>,
+}
+
+/// The moments of a layer on their way to the regression.
+#[derive(Debug, Default)]
+struct Sums<T> {
+    input: Vec<T>,
+    wanted: Vec<T>,
+    /// Over a part of the batch, and over all of it where no visit remembers the last.
+    part: Vec<T>,
+    whole: Vec<T>,
 }
 
 /// What stays the same for a whole visit.
-#[derive(Debug)]
-struct Plan<'a, T: Scalar> {
+#[derive(Clone, Copy, Debug)]
+struct Setting<'a, T: Scalar> {
     data: &'a Dataset<T>,
-    /// First row of every hidden activation in a column of the bank.
-    offsets: Vec<usize>,
-    /// μ_t for t = 1 ..= T at index t − 1, the output's 1.
-    penalties: Vec<T>,
     multipliers: Option<Multipliers>,
+    /// The factor on the penalties.
+    factor: T,
 }
 
-/// What every part reads while it works on a layer.
+/// What all columns read while a layer is worked on.
 #[derive(Clone, Copy, Debug)]
 struct Scene<'a, T: Scalar> {
     net: &'a DecoupledNetwork<T>,
-    plan: &'a Plan<'a, T>,
+    setting: Setting<'a, T>,
 }
 
-/// Visits a batch: all blocks, as often as the method says.
-///
-/// # Errors
-/// [`Error::Diverged`] (epoch 0), [`Error::NotPositiveDefinite`], [`Error::Panicked`]; some blocks may have moved then.
-pub(crate) fn visit<T: Scalar>(
-    net: &mut DecoupledNetwork<T>,
-    (method, exact): (&Method<T>, Exact),
-    (data, metric): (&Dataset<T>, Option<&Metric<T>>),
-    factor: T,
-    batch: &[usize],
-    columns: &mut [bank::Column<'_, T>],
-) -> Result<Tally> {
-    let depth = net.depth();
-    let plan = Plan::new(net, data, method.coupling.multipliers, factor);
-    let rows = plan.offsets[depth - 1];
-    let multiplier_rows = if plan.multipliers.is_some() { rows } else { 0 };
-    let width = batch.len().div_ceil(MAX_PARTS).max(CHUNK);
-    let mut columns = columns.chunks_mut(width);
-    let mut decoded = vec![T::zero(); (rows + multiplier_rows) * batch.len()];
-    let mut decoded = &mut decoded[..];
-    let mut take = |len: usize| {
-        let (front, rest) = std::mem::take(&mut decoded).split_at_mut(len);
-        decoded = rest;
-        front
-    };
-    let mut part = |examples| {
-        let stored = columns.next().unwrap_or_default();
-        let column = |stored: &bank::Column<'_, T>| Column {
-            activations: take(rows),
-            multipliers: take(multiplier_rows),
-            is_visited: stored.is_visited(),
-        };
-        let columns = stored.iter().map(column).collect();
-        Part { examples, stored, columns, sums: Vec::new(), tally: Tally::default() }
-    };
-    let mut parts: Vec<_> = batch.chunks(width).map(&mut part).collect();
-
-    for_each(&mut parts, |part| {
-        plan.decode(part);
-        Ok(())
-    })?;
-    for_each(&mut parts, |part| plan.at(net).begin(method.start, metric, part))?;
-    let every_step = method.parameter.timing == Timing::EveryStep;
-    for sweep in 0..exact.steps {
-        net.updates += u64::from(every_step);
-        for t in (0..depth).rev() {
-            if every_step {
-                move_parameters(net, &plan, method, t, &mut parts)?;
-            }
-            if t > 0 {
-                let scene = plan.at(net);
-                let shared = scene.prepare(t, exact)?;
-                for_each(&mut parts, |part| scene.minimise(t, &shared, sweep == 0, part))?;
-            }
-        }
-    }
-    if let Timing::AfterRelaxation { local_steps } = method.parameter.timing {
-        for step in 0..local_steps {
-            net.updates += 1;
-            // A regression is done at once.
-            let goes_on = |t: &usize| step == 0 || method.parameter.solver_of(*t) == Solver::Optimizer;
-            (0..depth).rev().filter(goes_on).try_for_each(|t| move_parameters(net, &plan, method, t, &mut parts))?;
-        }
-    }
-    for_each(&mut parts, |part| plan.at(net).end(net.updates, exact.steps, part))?;
-    let mut tally = Tally::default();
-    parts.iter().for_each(|part| tally.add(&part.tally));
-    Ok(tally)
+/// A batch, and how many of its columns are worked on at a time.
+#[derive(Debug)]
+struct Batch<'v, 'b, T> {
+    examples: &'v [usize],
+    columns: &'v mut [Column<'b, T>],
+    width: usize,
 }
 
-/// One step of θ_t from the stored z_t and z_{t+1}.
-fn move_parameters<T: Scalar>(
-    net: &mut DecoupledNetwork<T>,
-    plan: &Plan<'_, T>,
-    method: &Method<T>,
-    t: usize,
-    parts: &mut [Part<'_, '_, T>],
-) -> Result<()> {
-    if net.params[t].is_empty() {
-        return Ok(());
-    }
-    let solver = method.parameter.solver_of(t);
-    for_each(parts, |part| plan.at(net).look(t, solver, part))?;
-    let trained = &mut net.trained[t];
-    match solver {
-        Solver::Ridge(ridge) => {
-            trained.remember(t, ridge, parts.iter().map(|part| &part.sums))?;
-            trained.regress(t, ridge, (&*net.layers[t], plan.penalties[t]), &mut net.params[t])
-        }
-        Solver::Optimizer => {
-            let examples = parts.iter().map(|part| part.examples.len()).sum();
-            let Some((first, others)) = parts.split_first_mut() else { return Ok(()) };
-            let other = |part: usize| others.get(part).map(|part| &part.sums[..]);
-            let number = net.updates - net.optimizers_since;
-            trained.descend(t, &mut net.params[t], (&mut first.sums, other), (examples, number))
-        }
-    }
+/// Some columns in work.
+#[derive(Debug)]
+struct Work<'w, 'b, T> {
+    examples: &'w [usize],
+    columns: &'w mut [Column<'b, T>],
+    buffers: &'w mut Buffers<T>,
+    tally: &'w mut Tally,
 }
 
-impl<'a, T: Scalar> Plan<'a, T> {
-    fn new(net: &DecoupledNetwork<T>, data: &'a Dataset<T>, multipliers: Option<Multipliers>, factor: T) -> Self {
-        let mut offsets = vec![0];
-        for layer in &net.layers[1..] {
-            offsets.push(offsets[offsets.len() - 1] + layer.input_dim());
-        }
-        Self { data, offsets, penalties: net.objective().with_factor(factor).penalties(), multipliers }
-    }
+impl<T: Scalar> Alternation<T> {
+    /// Visits a batch: all blocks, as often as the method says; `tally` gains what it saw.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] (epoch 0), [`Error::NotPositiveDefinite`], [`Error::Panicked`]; some blocks may have moved then.
+    pub(crate) fn visit(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        (method, exact): (&Method<T>, Exact),
+        (data, metric): (&Dataset<T>, Option<&Metric<T>>),
+        factor: T,
+        (examples, columns): (&[usize], &mut [Column<'_, T>]),
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let depth = net.depth();
+        let setting = Setting { data, multipliers: method.coupling.multipliers, factor };
+        let width = examples.len().div_ceil(MAX_PARTS).clamp(FEWEST, MOST);
+        let mut batch = Batch { examples, columns, width };
+        self.tallies.resize_with(examples.len().div_ceil(width), Tally::default);
 
-    fn at<'n>(&'n self, net: &'n DecoupledNetwork<T>) -> Scene<'n, T> {
-        Scene { net, plan: self }
-    }
-
-    /// Takes the part's examples out of the bank.
-    fn decode(&self, part: &mut Part<'_, '_, T>) {
-        for (column, stored) in part.columns.iter_mut().zip(&*part.stored) {
-            for t in 1..self.offsets.len() {
-                stored.activation(t, &mut column.activations[self.rows(t)]);
-                if self.multipliers.is_some() {
-                    stored.multiplier(t, &mut column.multipliers[self.rows(t)]);
+        self.for_columns(&mut batch, |i, work| {
+            setting.at(net).begin(method.start, (metric, i.is_multiple_of(LOOK_EVERY)), work)
+        })?;
+        let every_step = method.parameter.timing == Timing::EveryStep;
+        for sweep in 0..exact.steps {
+            net.updates += u64::from(every_step);
+            for t in (0..depth).rev() {
+                if every_step {
+                    self.move_parameters(net, setting, method, t, &mut batch)?;
+                }
+                if t > 0 {
+                    let scene = setting.at(net);
+                    let mut shared = std::mem::take(&mut self.shared);
+                    let (layer, weights) = (scene.layer(t), (scene.penalty(t), scene.penalty(t + 1)));
+                    guarded("prepare", t, || shared.prepare(&exact, layer, weights, &mut self.work))?
+                        .map_err(|error| error.at_layer(t))?;
+                    self.for_columns(&mut batch, |_, work| scene.minimise(t, &shared, sweep == 0, work))?;
+                    self.shared = shared;
                 }
             }
         }
+        if let Timing::AfterRelaxation { local_steps } = method.parameter.timing {
+            for step in 0..local_steps {
+                net.updates += 1;
+                // A regression is done at once.
+                let goes_on = |t: &usize| step == 0 || method.parameter.solver_of(*t) == Solver::Optimizer;
+                (0..depth)
+                    .rev()
+                    .filter(goes_on)
+                    .try_for_each(|t| self.move_parameters(net, setting, method, t, &mut batch))?;
+            }
+        }
+        self.for_columns(&mut batch, |_, work| setting.at(net).end(net.updates, exact.steps, work))?;
+        self.tallies.iter().for_each(|own| tally.add(own));
+        Ok(())
     }
 
-    /// The rows of z_t in a column.
-    fn rows(&self, t: usize) -> Range<usize> {
-        self.offsets[t - 1]..self.offsets[t]
+    /// Calls `f` with all columns of a batch, so many at a time, and their number among those.
+    fn for_columns(
+        &mut self,
+        batch: &mut Batch<'_, '_, T>,
+        f: impl Fn(usize, Work<'_, '_, T>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let &mut Batch { examples, ref mut columns, width } = batch;
+        let row = (Chunks { slice: examples, width }, Chunks { slice: &mut **columns, width });
+        for_row((row, &mut self.tallies[..]), |i, ((examples, columns), tally)| {
+            self.buffers.lend(|buffers| f(i, Work { examples, columns, buffers, tally }))
+        })
+    }
+
+    /// One step of θ_t from the stored z_t and z_{t+1}.
+    fn move_parameters(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        setting: Setting<'_, T>,
+        method: &Method<T>,
+        t: usize,
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        if net.params[t].is_empty() {
+            return Ok(());
+        }
+        match method.parameter.solver_of(t) {
+            Solver::Ridge(ridge) => self.regress(net, setting, ridge, t, batch),
+            Solver::Optimizer => self.descend(net, setting, t, batch),
+        }
+    }
+
+    fn regress(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        setting: Setting<'_, T>,
+        ridge: Ridge,
+        t: usize,
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        let layer = net.layers[t].clone();
+        let Some(regression) = layer.regression() else { return Ok(()) };
+        let remembers = ridge.memory > 0.0;
+        let mut moments = std::mem::take(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole });
+        let len = regression.moments_len();
+        fade(&mut moments, ridge, len);
+        let scene = setting.at(net);
+        let width = batch.examples.len().div_ceil(MAX_PARTS).max(WIDE);
+        for (examples, columns) in batch.examples.chunks(width).zip(batch.columns.chunks(width)) {
+            self.sums.part.clear();
+            self.sums.part.resize(len, T::zero());
+            for (examples, columns) in examples.chunks(WIDE).zip(columns.chunks(WIDE)) {
+                scene.add_moments(t, regression, (examples, columns), &mut self.sums, &self.buffers)?;
+            }
+            linalg::axpy(T::one(), &self.sums.part, &mut moments);
+        }
+        let penalty = scene.penalty(t + 1);
+        regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work))?;
+        *(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole }) = moments;
+        Ok(())
+    }
+
+    fn descend(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        setting: Setting<'_, T>,
+        t: usize,
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        let examples = batch.examples;
+        let width = examples.len().div_ceil(MAX_PARTS).max(batch.width);
+        self.gradients.resize_with(examples.len().div_ceil(width), Vec::new);
+        let scene = setting.at(net);
+        let row = (Chunks { slice: examples, width }, Chunks { slice: &*batch.columns, width });
+        for_row((row, &mut self.gradients[..]), |_, ((examples, columns), gradient)| {
+            gradient.clear();
+            gradient.resize(net.params[t].len(), T::zero());
+            self.buffers.lend(|buffers| {
+                let mut chunks = examples.chunks(batch.width).zip(columns.chunks(batch.width));
+                chunks.try_for_each(|(examples, columns)| scene.add_gradient(t, (examples, columns), buffers, gradient))
+            })
+        })?;
+        let Some((first, others)) = self.gradients.split_first_mut() else { return Ok(()) };
+        let other = |part: usize| others.get(part).map(|part| &part[..]);
+        let number = net.updates - net.optimizers_since;
+        net.trained[t].descend(t, &mut net.params[t], (first, other), (examples.len(), number))
+    }
+}
+
+impl<'a, T: Scalar> Setting<'a, T> {
+    fn at<'n>(self, net: &'n DecoupledNetwork<T>) -> Scene<'n, T>
+    where
+        'a: 'n,
+    {
+        Scene { net, setting: self }
     }
 }
 
 impl<T: Scalar> Scene<'_, T> {
-    /// z_t of these examples, `d_t × n`, for t = 0 ..= T.
-    fn stored(&self, t: usize, examples: &[usize], columns: &[Column<'_, T>]) -> Vec<T> {
-        if t > 0 && t < self.net.depth() {
-            let rows = self.plan.rows(t);
-            let columns = columns.iter().map(|column| &column.activations[rows.clone()]);
-            return concat(columns, examples.len() * rows.len());
-        }
-        let source = if t == 0 { self.plan.data.inputs() } else { self.plan.data.targets() };
-        concat(examples.iter().map(|&example| source.column(example)), examples.len() * source.rows())
+    /// μ_t for t = 1 ..= T, the output's 1.
+    fn penalty(&self, t: usize) -> T {
+        self.net.objective().with_factor(self.setting.factor).loss(t).1
     }
 
-    /// out ← out + sign · λ_t/μ_t, where there are multipliers.
-    fn shift(&self, t: usize, sign: T, columns: &[Column<'_, T>], out: &mut [T]) {
+    /// A layer, and its parameters.
+    fn layer(&self, t: usize) -> (&dyn Layer<T>, &[T]) {
+        (&*self.net.layers[t], &self.net.params[t])
+    }
+
+    /// out ← z_t of these examples, `d_t × n`, for t = 0 ..= T.
+    fn stored(&self, t: usize, examples: &[usize], columns: &[Column<'_, T>], out: &mut Vec<T>) {
+        let depth = self.net.depth();
+        let rows = if t == depth { self.net.output_dim() } else { self.net.layers[t].input_dim() };
+        out.resize(rows * examples.len(), T::zero());
+        let outs = out.chunks_exact_mut(rows);
+        if t > 0 && t < depth {
+            columns.iter().zip(outs).for_each(|(column, out)| column.activation(t, out));
+        } else {
+            let source = if t == 0 { self.setting.data.inputs() } else { self.setting.data.targets() };
+            examples.iter().zip(outs).for_each(|(&example, out)| out.copy_from_slice(source.column(example)));
+        }
+    }
+
+    /// out ← out + sign · λ_t/μ_t, where there are multipliers; `column` is scratch.
+    fn shift(&self, t: usize, sign: T, columns: &[Column<'_, T>], out: &mut [T], column: &mut Vec<T>) {
         if self.has_multiplier(t) {
-            let (rows, scale) = (self.plan.rows(t), sign / self.plan.penalties[t - 1]);
-            for (column, out) in columns.iter().zip(out.chunks_exact_mut(rows.len())) {
-                linalg::axpy(scale, &column.multipliers[rows.clone()], out);
+            let (rows, scale) = (out.len() / columns.len(), sign / self.penalty(t));
+            column.resize(rows, T::zero());
+            for (from, out) in columns.iter().zip(out.chunks_exact_mut(rows)) {
+                from.multiplier(t, column);
+                linalg::axpy(scale, column, out);
             }
         }
     }
 
     fn has_multiplier(&self, t: usize) -> bool {
         let hidden = t > 0 && t < self.net.depth();
-        self.plan.multipliers.is_some_and(|multipliers| hidden && multipliers.reaches(t, self.net.depth()))
+        self.setting.multipliers.is_some_and(|multipliers| hidden && multipliers.reaches(t, self.net.depth()))
     }
 
-    /// What layer t is asked to give: z_{t+1}, with the multiplier that pulls at it.
-    fn target(&self, t: usize, examples: &[usize], columns: &[Column<'_, T>]) -> Vec<T> {
-        let mut target = self.stored(t + 1, examples, columns);
-        self.shift(t + 1, T::one(), columns, &mut target);
-        target
+    /// out ← what layer t is asked to give: z_{t+1}, with the multiplier that pulls at it.
+    fn target(
+        &self,
+        t: usize,
+        (examples, columns): (&[usize], &[Column<'_, T>]),
+        out: &mut Vec<T>,
+        column: &mut Vec<T>,
+    ) {
+        self.stored(t + 1, examples, columns, out);
+        self.shift(t + 1, T::one(), columns, out, column);
     }
 
-    /// f(z; θ_t), `d_{t+1} × n`, and what the layer keeps for its gradients.
-    fn evaluate(&self, t: usize, z: &[T]) -> Result<(Vec<T>, Vec<T>)> {
-        let layer = &self.net.layers[t];
-        let examples = z.len() / layer.input_dim();
-        let mut out = vec![T::zero(); layer.output_dim() * examples];
-        let mut cache = vec![T::zero(); layer.cache_len(examples)];
-        let input = MatRef::new(z, layer.input_dim(), examples);
+    /// out ← f(z; θ_t), `d_{t+1} × n`, and cache ← what the layer keeps for its gradients.
+    fn evaluate(&self, t: usize, z: &[T], out: &mut Vec<T>, cache: &mut Vec<T>) -> Result<()> {
+        let (layer, params) = self.layer(t);
+        let input = MatRef::new(z, layer.input_dim(), z.len() / layer.input_dim());
+        out.resize(layer.output_dim() * input.cols(), T::zero());
         guarded("forward", t, || {
-            let out = MatMut::new(&mut out, layer.output_dim(), examples);
-            layer.forward(&self.net.params[t], input, out, &mut cache);
-        })?;
-        Ok((out, cache))
+            cache.resize(layer.cache_len(input.cols()), T::zero());
+            layer.forward(params, input, MatMut::new(out, layer.output_dim(), input.cols()), cache);
+        })
     }
 
-    /// Starts a part where the method says, and takes stock: forward loss, score, the output's term of the energy.
-    fn begin(&self, start: Start, metric: Option<&Metric<T>>, part: &mut Part<'_, '_, T>) -> Result<()> {
-        let top = self.net.depth();
-        let outputs = self.net.output_dim();
-        let hidden = top - 1;
-        let Part { examples, columns, tally, .. } = part;
-        let count = examples.len();
-        *tally = Tally { examples: count, looked_at: count, residuals: vec![(0.0, 0.0); hidden], ..Tally::default() };
-        for (examples, columns) in examples.chunks(CHUNK).zip(columns.chunks_mut(CHUNK)) {
-            let target = self.stored(top, examples, columns);
-            let target = MatRef::new(&target, outputs, examples.len());
-            let value = |out: &[T]| {
-                let out = MatRef::new(out, outputs, examples.len());
-                guarded("the loss", top, || self.net.output_loss.value(target, out).to_f64())
-            };
-            let mut z = self.stored(0, examples, columns);
+    /// Starts columns where the method says, and takes stock: the output's term of the energy and, if a forward pass is wanted
+    /// by `look` or by the start, forward loss and score.
+    fn begin(&self, start: Start, (metric, look): (Option<&Metric<T>>, bool), work: Work<'_, '_, T>) -> Result<()> {
+        let Work { examples, columns, buffers, tally } = work;
+        let Buffers { input, output, target, cache, other } = buffers;
+        let (top, outputs, n) = (self.net.depth(), self.net.output_dim(), examples.len());
+        tally.begin(n);
+        tally.residuals.resize(top - 1, (0.0, 0.0));
+        self.stored(top, examples, columns, target);
+        let target = MatRef::new(target, outputs, n);
+        let value = |out: &[T]| {
+            let out = MatRef::new(out, outputs, n);
+            guarded("the loss", top, || self.net.output_loss.value(target, out).to_f64())
+        };
+        if look || start != Start::Persisted || !columns.iter().all(Column::is_visited) {
+            self.stored(0, examples, columns, input);
             for t in 0..top {
-                z = self.evaluate(t, &z)?.0;
+                self.evaluate(t, input, output, cache)?;
+                std::mem::swap(input, output);
                 if t + 1 < top {
-                    let rows = self.plan.rows(t + 1);
-                    for (column, z) in columns.iter_mut().zip(z.chunks_exact(rows.len())) {
-                        let own = &mut column.activations[rows.clone()];
-                        if !column.is_visited || start == Start::Anchored {
-                            own.copy_from_slice(z);
-                        } else {
-                            let mut blended = z.to_vec();
-                            start.blend(own, &mut blended);
-                            own.copy_from_slice(&blended);
+                    for (column, z) in columns.iter_mut().zip(input.chunks_exact(self.net.layers[t].output_dim())) {
+                        if !column.is_visited() {
+                            column.set_activation(t + 1, z)?;
+                        } else if start != Start::Persisted {
+                            other.clear();
+                            other.extend_from_slice(z);
+                            column.beside_activation(t + 1, other, |last, z| start.blend(last, z));
+                            column.set_activation(t + 1, other)?;
                         }
                     }
                 }
             }
-            tally.forward_loss += value(&z)?;
+            tally.looked_at = n;
+            tally.forward_loss = value(input)?;
             if let Some(metric) = metric {
-                tally.score += metric.sum(top, target, MatRef::new(&z, outputs, examples.len()))?;
+                tally.score = metric.sum(top, target, MatRef::new(input, outputs, n))?;
             }
-            // The other terms of the energy are at hand where their activations are about to move.
-            tally.energy += value(&self.evaluate(top - 1, &self.stored(top - 1, examples, columns))?.0)?;
         }
+        // The other terms of the energy are at hand where their activations are about to move.
+        self.stored(top - 1, examples, columns, input);
+        self.evaluate(top - 1, input, output, cache)?;
+        tally.energy = value(output)?;
         Ok(())
-    }
-
-    fn prepare(&self, t: usize, exact: Exact) -> Result<Shared<T>> {
-        let (layer, weights) = (&*self.net.layers[t], (self.plan.penalties[t - 1], self.plan.penalties[t]));
-        let shared = guarded("prepare", t, || exact.prepare(layer, &self.net.params[t], weights))?;
-        shared.map_err(|error| error.at_layer(t))
     }
 
     /// z_t ← the minimum of its block. With `look` its term is measured before: in the first sweep all below is still as the
     /// visit found it.
-    fn minimise(&self, t: usize, shared: &Shared<T>, look: bool, part: &mut Part<'_, '_, T>) -> Result<()> {
-        let layer = &*self.net.layers[t];
-        let rows = self.plan.rows(t);
-        for (examples, columns) in part.examples.chunks(CHUNK).zip(part.columns.chunks_mut(CHUNK)) {
-            let n = examples.len();
-            let (mut z, _) = self.evaluate(t - 1, &self.stored(t - 1, examples, columns))?;
-            let (old, target) = (self.stored(t, examples, columns), self.target(t, examples, columns));
-            if look {
-                self.measure(t, &old, &z, columns, &mut part.tally);
-            }
-            self.shift(t, -T::one(), columns, &mut z);
-            guarded("solve", t, || {
-                let (old, target) = (MatRef::new(&old, rows.len(), n), MatRef::new(&target, layer.output_dim(), n));
-                shared.minimise(layer, &self.net.params[t], old, target, &mut z);
-            })?;
-            if !linalg::all_finite(&z) {
-                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
-            }
-            for (column, z) in columns.iter_mut().zip(z.chunks_exact(rows.len())) {
-                column.activations[rows.clone()].copy_from_slice(z);
-            }
+    fn minimise(&self, t: usize, shared: &Shared<T>, look: bool, work: Work<'_, '_, T>) -> Result<()> {
+        let Work { examples, columns, buffers, tally } = work;
+        let Buffers { input, output: z, target, cache, other } = buffers;
+        let ((layer, params), n) = (self.layer(t), examples.len());
+        self.stored(t - 1, examples, columns, input);
+        self.evaluate(t - 1, input, z, cache)?;
+        self.stored(t, examples, columns, input);
+        let old = &input[..];
+        if look {
+            self.measure(t, old, z, columns, other, tally);
         }
-        Ok(())
+        self.shift(t, -T::one(), columns, z, other);
+        self.target(t, (examples, columns), target, other);
+        guarded("solve", t, || {
+            let target = MatMut::new(target, layer.output_dim(), n);
+            shared.minimise(layer, params, MatRef::new(old, layer.input_dim(), n), target, z);
+        })?;
+        if !linalg::all_finite(z) {
+            return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
+        }
+        let mut columns = columns.iter_mut().zip(z.chunks_exact(layer.input_dim()));
+        columns.try_for_each(|(column, z)| column.set_activation(t, z))
     }
 
     /// Adds the term of z_t, from its prediction.
-    fn measure(&self, t: usize, z: &[T], prediction: &[T], columns: &[Column<'_, T>], tally: &mut Tally) {
+    fn measure(
+        &self,
+        t: usize,
+        z: &[T],
+        prediction: &[T],
+        columns: &[Column<'_, T>],
+        multiplier: &mut Vec<T>,
+        tally: &mut Tally,
+    ) {
         let squares = linalg::sum_zip(z, prediction, |z, p| (z - p) * (z - p)).to_f64();
-        tally.energy += 0.5 * self.plan.penalties[t - 1].to_f64() * squares;
+        tally.energy += 0.5 * self.penalty(t).to_f64() * squares;
         let (residual, size) = &mut tally.residuals[t - 1];
         *residual += squares;
         *size += linalg::norm_squared(z).to_f64();
         if self.has_multiplier(t) {
-            let rows = self.plan.rows(t);
-            let examples = z.chunks_exact(rows.len()).zip(prediction.chunks_exact(rows.len()));
+            let rows = z.len() / columns.len();
+            multiplier.resize(rows, T::zero());
+            let examples = z.chunks_exact(rows).zip(prediction.chunks_exact(rows));
             for (column, (z, prediction)) in columns.iter().zip(examples) {
-                let multiplier = &column.multipliers[rows.clone()];
+                column.multiplier(t, multiplier);
                 let along = |values| linalg::sum_zip(multiplier, values, |m, v| m * v).to_f64();
                 tally.energy += along(z) - along(prediction);
             }
         }
     }
 
-    /// What a part says about θ_t.
-    fn look(&self, t: usize, solver: Solver, part: &mut Part<'_, '_, T>) -> Result<()> {
-        let (layer, params) = (&self.net.layers[t], &self.net.params[t]);
-        let (inputs, outputs) = (layer.input_dim(), layer.output_dim());
-        let Part { examples, columns, sums, .. } = part;
-        let regression = layer.regression();
-        let len = match (solver, regression) {
-            (Solver::Ridge(_), Some(layer)) => layer.moments_len(),
-            _ => params.len(),
-        };
-        sums.clear();
-        sums.resize(len, T::zero());
-        for (examples, columns) in examples.chunks(CHUNK).zip(columns.chunks(CHUNK)) {
-            let n = examples.len();
-            let (z, target) = (self.stored(t, examples, columns), self.target(t, examples, columns));
-            let (input, target) = (MatRef::new(&z, inputs, n), MatRef::new(&target, outputs, n));
-            match (solver, regression) {
-                (Solver::Ridge(_), Some(layer)) => guarded("the regression", t, || {
-                    let rows = layer.pre_activation_dim();
-                    let mut wanted = vec![T::zero(); rows * n];
-                    layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
-                    layer.accumulate(input, MatRef::new(&wanted, rows, n), sums);
-                    Ok(())
-                })??,
-                _ => {
-                    let (mut cotangent, mut cache) = self.evaluate(t, &z)?;
-                    let pairs = cotangent.iter_mut().zip(target.as_slice());
-                    pairs.for_each(|(c, &target)| *c = self.plan.penalties[t] * (*c - target));
-                    let mut own = vec![T::zero(); params.len()];
-                    guarded("param_gradient", t, || {
-                        let cotangent = MatRef::new(&cotangent, outputs, n);
-                        layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
-                    })?;
-                    linalg::axpy(T::one(), &own, sums);
-                }
-            }
-        }
+    /// Adds the moments of these examples for the regression of layer t to those of the part.
+    fn add_moments(
+        &self,
+        t: usize,
+        regression: &dyn Regression<T>,
+        (examples, columns): (&[usize], &[Column<'_, T>]),
+        sums: &mut Sums<T>,
+        buffers: &Spare<Buffers<T>>,
+    ) -> Result<()> {
+        let (layer, params) = self.layer(t);
+        let (inputs, wanted_rows, n) = (layer.input_dim(), regression.pre_activation_dim(), examples.len());
+        let Sums { input, wanted, part, .. } = sums;
+        input.resize(inputs * n, T::zero());
+        wanted.resize(wanted_rows * n, T::zero());
+        let row = (Chunks { slice: examples, width: FEWEST }, Chunks { slice: columns, width: FEWEST });
+        let out = (
+            Chunks { slice: &mut input[..], width: FEWEST * inputs },
+            Chunks { slice: &mut wanted[..], width: FEWEST * wanted_rows },
+        );
+        for_row((row, out), |_, ((examples, columns), (input, wanted))| {
+            buffers.lend(|buffers| {
+                let Buffers { input: z, target, other, .. } = buffers;
+                let n = examples.len();
+                self.stored(t, examples, columns, z);
+                input.copy_from_slice(z);
+                self.target(t, (examples, columns), target, other);
+                let target = MatRef::new(target, layer.output_dim(), n);
+                let out = MatMut::new(wanted, wanted_rows, n);
+                guarded("the regression", t, || {
+                    regression.pre_activation(params, MatRef::new(input, inputs, n), target, out)
+                })?
+            })
+        })?;
+        let (input, wanted) = (MatRef::new(input, inputs, n), MatRef::new(wanted, wanted_rows, n));
+        guarded("the regression", t, || regression.accumulate(input, wanted, part))
+    }
+
+    /// gradient ← gradient + μ_{t+1} Σ (∂f/∂θ)ᵀ (f(z_t; θ_t) − target) over these examples.
+    fn add_gradient(
+        &self,
+        t: usize,
+        (examples, columns): (&[usize], &[Column<'_, T>]),
+        buffers: &mut Buffers<T>,
+        gradient: &mut [T],
+    ) -> Result<()> {
+        let ((layer, params), n) = (self.layer(t), examples.len());
+        let Buffers { input, output: cotangent, target, cache, other } = buffers;
+        self.stored(t, examples, columns, input);
+        self.target(t, (examples, columns), target, other);
+        self.evaluate(t, input, cotangent, cache)?;
+        let penalty = self.penalty(t + 1);
+        cotangent.iter_mut().zip(&*target).for_each(|(c, &target)| *c = penalty * (*c - target));
+        other.resize(params.len(), T::zero());
+        guarded("param_gradient", t, || {
+            let input = MatRef::new(input, layer.input_dim(), n);
+            layer.param_gradient(params, input, MatRef::new(cotangent, layer.output_dim(), n), other, cache);
+        })?;
+        linalg::axpy(T::one(), other, gradient);
         Ok(())
     }
 
-    /// The multipliers follow, and all goes back into the bank.
-    fn end(&self, update: u64, steps: usize, part: &mut Part<'_, '_, T>) -> Result<()> {
-        for (examples, columns) in part.examples.chunks(CHUNK).zip(part.columns.chunks_mut(CHUNK)) {
-            for t in (1..self.net.depth()).filter(|&t| self.has_multiplier(t)) {
-                let Some(multipliers) = self.plan.multipliers else { continue };
-                let (prediction, _) = self.evaluate(t - 1, &self.stored(t - 1, examples, columns))?;
-                let rows = self.plan.rows(t);
-                for (column, prediction) in columns.iter_mut().zip(prediction.chunks_exact(rows.len())) {
-                    let old = column.multipliers[rows.clone()].to_vec();
-                    let (z, out) = (&column.activations[rows.clone()], &mut column.multipliers[rows.clone()]);
-                    multipliers.ascend(self.plan.penalties[t - 1], &old, z, prediction, out);
-                    if !linalg::all_finite(out) {
-                        return Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" });
-                    }
+    /// The multipliers follow, and the visit is counted.
+    fn end(&self, update: u64, steps: usize, work: Work<'_, '_, T>) -> Result<()> {
+        let Work { examples, columns, buffers, .. } = work;
+        let Buffers { input, output: prediction, target, cache, other } = buffers;
+        for t in (1..self.net.depth()).filter(|&t| self.has_multiplier(t)) {
+            let Some(multipliers) = self.setting.multipliers else { continue };
+            self.stored(t - 1, examples, columns, input);
+            self.evaluate(t - 1, input, prediction, cache)?;
+            let rows = self.net.layers[t].input_dim();
+            for buffer in [&mut *input, target, other] {
+                buffer.resize(rows, T::zero());
+            }
+            let (z, old, new) = (&mut *input, &mut *target, &mut *other);
+            for (column, prediction) in columns.iter_mut().zip(prediction.chunks_exact(rows)) {
+                column.activation(t, z);
+                column.multiplier(t, old);
+                multipliers.ascend(self.penalty(t), old, z, prediction, new);
+                if !linalg::all_finite(new) {
+                    return Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" });
                 }
+                column.set_multiplier(t, new)?;
             }
         }
-        for (column, stored) in part.columns.iter().zip(&mut *part.stored) {
-            for t in 1..self.net.depth() {
-                stored.set_activation(t, &column.activations[self.plan.rows(t)])?;
-                if self.has_multiplier(t) {
-                    stored.set_multiplier(t, &column.multipliers[self.plan.rows(t)])?;
-                }
-            }
-            stored.count(stored.steps() + steps as u64, update);
+        for column in columns {
+            column.count(column.steps() + steps as u64, update);
         }
         Ok(())
     }
-}
-
-/// All columns, one after the other; `len` entries.
-fn concat<'c, T: Scalar>(columns: impl Iterator<Item = &'c [T]>, len: usize) -> Vec<T> {
-    let mut all = Vec::with_capacity(len);
-    columns.for_each(|column| all.extend_from_slice(column));
-    all
 }

@@ -200,11 +200,6 @@ impl<T: Scalar> Objective<'_, T> {
         Self { factor, ..self }
     }
 
-    /// The weights of the terms at t = 1 ..= T, from the lowest layer up: μ_t, and 1 at the output.
-    pub(crate) fn penalties(&self) -> Vec<T> {
-        (1..=self.layers.len()).map(|t| self.loss(t).1).collect()
-    }
-
     /// L_h and μ_t, or L_y and 1.
     pub(crate) fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
         match self.hidden.get(t - 1) {

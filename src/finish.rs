@@ -169,7 +169,7 @@ impl<T: Scalar> Last<'_, T> {
                 layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
                 layer.accumulate(input, MatRef::new(&wanted, rows, n), &mut moments);
             }
-            match layer.solve(&moments, T::zero(), T::zero(), params) {
+            match layer.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new()) {
                 Err(Error::NotPositiveDefinite { .. }) => Ok(()),
                 other => other,
             }

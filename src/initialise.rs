@@ -238,7 +238,7 @@ fn fit<T: Scalar>(
     let weight = |share: f64| T::of(share * unit.max(f64::MIN_POSITIVE));
     guarded("regression", t, || {
         layer.accumulate(input, MatRef::new(wanted, layer.pre_activation_dim(), input.cols()), &mut moments);
-        layer.solve(&moments, weight(ridge), weight(proximal), params)
+        layer.solve(&moments, weight(ridge), weight(proximal), params, &mut Vec::new())
     })?
     .map_err(|error| error.at_layer(t))?;
     if linalg::all_finite(params) {

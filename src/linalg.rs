@@ -11,14 +11,15 @@ pub(crate) mod functions;
 mod product;
 mod simd;
 
-pub(crate) use cholesky::Cholesky;
+pub(crate) use cholesky::{Cholesky, bands};
 pub(crate) use functions::Precision;
 #[cfg(feature = "simd")]
-pub use product::Vectors;
+pub(crate) use product::Vectors;
 pub(crate) use simd::{dispatch, dispatch_from};
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
+use crate::parallel::{Chunks, for_row};
 use crate::{MatMut, MatRef, Scalar};
 
 /// nalgebra falls back to column-by-column kernels up to this dimension.
@@ -100,25 +101,49 @@ pub(crate) fn add_matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMu
     gemm(Strided::plain(a), Strided::plain(b), StridedMut::plain(c), Onto::Add);
 }
 
-/// C += A·Bᵀ, with A `m × k`, B `n × k`, C `m × n`.
+/// C −= A·B, with A `m × k`, B `k × n`, C `m × n`.
+pub(crate) fn subtract_matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    gemm(Strided::plain(a), Strided::plain(b), StridedMut::plain(c), Onto::Subtract);
+}
+
+/// Columns of a sum over examples that are computed at a time.
+const WIDE_PANEL: usize = 384;
+
+/// C += A·Bᵀ, with A `m × k`, B `n × k`, C `m × n`; panels of it on threads of their own.
 pub(crate) fn add_matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
-    gemm(Strided::plain(a), Strided::transposed(b), StridedMut::plain(c), Onto::Add);
+    let (m, n) = (c.rows(), c.cols());
+    assert_eq!((a.rows(), b.rows()), (m, n), "shape of a product");
+    for_panels(c.into_mut_slice(), m, WIDE_PANEL, |first, data| {
+        let cols = data.len() / m;
+        let beside = Strided { rows: cols, ..Strided::plain(b).without_rows_above(first) };
+        gemm(Strided::plain(a), beside.transpose(), StridedMut { data, rows: m, cols, col_stride: m }, Onto::Add);
+    });
 }
 
 /// Columns of a symmetric matrix that are computed at a time.
 const PANEL: usize = 128;
 
-/// C += A·Aᵀ on and below the diagonal, with A `m × k`, C `m × m`; some entries above it change as well.
-pub(crate) fn add_gram<T: Scalar>(a: MatRef<'_, T>, mut c: MatMut<'_, T>) {
+/// C += A·Aᵀ on and below the diagonal, with A `m × k`, C `m × m`; some entries above it change as well. Panels of it on
+/// threads of their own.
+pub(crate) fn add_gram<T: Scalar>(a: MatRef<'_, T>, c: MatMut<'_, T>) {
     let m = a.rows();
     assert_eq!((m, m), (c.rows(), c.cols()), "shape of a product");
-    for first in (0..m).step_by(PANEL) {
-        let cols = PANEL.min(m - first);
+    for_panels(c.into_mut_slice(), m, PANEL, |first, data| {
+        let cols = data.len() / m;
         let panel = Strided::plain(a).without_rows_above(first);
-        let out = &mut c.as_mut_slice()[first * m + first..];
-        let out = StridedMut { data: out, rows: m - first, cols, col_stride: m };
+        let out = StridedMut { data: &mut data[first..], rows: m - first, cols, col_stride: m };
         gemm(panel, Strided { rows: cols, ..panel }.transpose(), out, Onto::Add);
-    }
+    });
+}
+
+/// Calls `f`, perhaps at the same time, with so many columns of a matrix with so many rows, and the first one's number.
+fn for_panels<T: Scalar>(matrix: &mut [T], rows: usize, cols: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let panels = Chunks { slice: matrix, width: rows * cols };
+    let done = for_row(panels, |i, panel| {
+        f(i * cols, panel);
+        Ok(())
+    });
+    debug_assert!(done.is_ok(), "nothing here fails");
 }
 
 fn assign<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: MatMut<'_, T>) {

@@ -1,6 +1,7 @@
 //! The only file that knows threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Result};
 
@@ -155,6 +156,21 @@ fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + 
     return rayon::join(a, b);
     #[cfg(not(feature = "parallel"))]
     (a(), b())
+}
+
+/// Things that threads borrow for a while: as many as were ever borrowed at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Spare<S>(Mutex<Vec<S>>);
+
+impl<S: Default> Spare<S> {
+    /// Calls `f` with one of them, in whatever state it was left.
+    pub(crate) fn lend<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
+        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = idle().pop().unwrap_or_default();
+        let result = f(&mut own);
+        idle().push(own);
+        result
+    }
 }
 
 /// Calls a user's code and turns a panic into [`Error::Panicked`].

@@ -99,7 +99,7 @@ pub(crate) struct Trained<T> {
     /// Piece after piece, in each slot after slot.
     state: Vec<T>,
     /// The moments that a regression remembers; empty before the first.
-    moments: Vec<T>,
+    pub(crate) moments: Vec<T>,
 }
 
 impl<T: Scalar> Trained<T> {
@@ -182,9 +182,10 @@ pub(crate) fn follow<T: Scalar>(
             trained.descend(t, params, (first, other), (examples, number))
         }
         Solver::Ridge(ridge) => {
+            fade(&mut trained.moments, ridge, first.len());
             let blocks = others.iter().map(|found| &found[t]);
-            trained.remember(t, ridge, std::iter::once(&*first).chain(blocks))?;
-            trained.regress(t, ridge, (&*layers[t], penalty(t)), params)
+            std::iter::once(&*first).chain(blocks).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
+            regress(t, ridge, (&*layers[t], penalty(t)), params, (&trained.moments, &mut Vec::new()))
         }
     })
 }
@@ -233,37 +234,27 @@ impl<T: Scalar> Trained<T> {
             finite(params, t, "a parameter")
         })
     }
+}
 
-    /// moments ← memory · moments + Σ parts.
-    pub(crate) fn remember<'a>(
-        &mut self,
-        t: usize,
-        ridge: Ridge,
-        parts: impl Iterator<Item = &'a Vec<T>> + Clone,
-    ) -> Result<()>
-    where
-        T: 'a,
-    {
-        let len = parts.clone().next().map_or(0, Vec::len);
-        self.moments.resize(len, T::zero());
-        let memory = T::of(ridge.memory);
-        self.moments.iter_mut().for_each(|m| *m *= memory);
-        parts.for_each(|part| linalg::axpy(T::one(), part, &mut self.moments));
-        finite(&self.moments, t, "the moments of the stored input")
-    }
+/// What the moments of a visit are added to: memory · moments, of so many entries.
+pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) {
+    moments.resize(len, T::zero());
+    let memory = T::of(ridge.memory);
+    moments.iter_mut().for_each(|m| *m *= memory);
+}
 
-    /// To the minimum that the moments tell of, for a layer whose term weighs `penalty`.
-    pub(crate) fn regress(
-        &self,
-        t: usize,
-        ridge: Ridge,
-        (layer, penalty): (&dyn Layer<T>, T),
-        params: &mut [T],
-    ) -> Result<()> {
-        if let Some(regression) = layer.regression().filter(|_| !params.is_empty()) {
-            let step = || ridge.step(regression, &self.moments, penalty, params);
-            guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
-        }
-        finite(params, t, "a parameter")
+/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`; with scratch.
+pub(crate) fn regress<T: Scalar>(
+    t: usize,
+    ridge: Ridge,
+    (layer, penalty): (&dyn Layer<T>, T),
+    params: &mut [T],
+    (moments, work): (&[T], &mut Vec<f64>),
+) -> Result<()> {
+    finite(moments, t, "the moments of the stored input")?;
+    if let Some(regression) = layer.regression().filter(|_| !params.is_empty()) {
+        let step = || ridge.step(regression, moments, penalty, params, work);
+        guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
     }
+    finite(params, t, "a parameter")
 }

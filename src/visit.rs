@@ -1,7 +1,7 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
 use crate::activation_step::{ActivationStep, Memory, PowerIteration};
-use crate::alternation;
+use crate::alternation::Alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
 use crate::energy::{Objective, residual};
@@ -33,7 +33,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Nothing seen yet of so many examples.
-    fn begin(&mut self, examples: usize) {
+    pub(crate) fn begin(&mut self, examples: usize) {
         let residuals = std::mem::take(&mut self.residuals);
         *self = Self { examples, residuals, ..Self::default() };
         self.residuals.clear();
@@ -71,6 +71,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     /// The examples that estimate it, and its scratch.
     sample: Option<Block<T>>,
     iteration: PowerIteration<T>,
+    /// What block coordinate descent keeps between visits.
+    alternation: Alternation<T>,
     /// The factor on the penalties.
     factor: T,
 }
@@ -93,7 +95,7 @@ const SMALL_LANE: usize = 16;
 const MAX_LANES: usize = 16;
 /// Visits that need no forward pass take one every so often all the same, for the report: it is the one thing in them whose layers
 /// wait for one another.
-const LOOK_EVERY: usize = 8;
+pub(crate) const LOOK_EVERY: usize = 8;
 /// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
 /// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;
@@ -114,6 +116,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             curvature: None,
             sample: None,
             iteration: PowerIteration::default(),
+            alternation: Alternation::default(),
             factor: T::one(),
         }
     }
@@ -184,8 +187,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             && let ActivationStep::Exact(exact) = method.activation
         {
             let data = (self.data, self.metric);
-            tally.add(&alternation::visit(net, (method, exact), data, self.factor, batch, columns)?);
-            return Ok(());
+            return self.alternation.visit(net, (method, exact), data, self.factor, (batch, columns), tally);
         }
         self.follow_curvature(net, batch.len())?;
         let look = self.visits.is_multiple_of(LOOK_EVERY);

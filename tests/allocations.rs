@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method};
+use decoupled::{ActivationStep, Dataset, DecoupledNetwork, FitConfig, Method};
 
 /// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
 struct Counting;
@@ -50,8 +50,15 @@ fn requests(method: Option<&Method<f32>>, visits: usize) -> Vec<usize> {
     let inputs = DMatrix::from_fn(20, visits * BATCH, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
     let labels: Vec<usize> = (0..visits * BATCH).map(|example| example % 3).collect();
     let data = Dataset::classification(Examples::from_column_matrix(inputs).unwrap(), &labels, 3).unwrap();
-    let builder = DecoupledNetwork::builder(20).dense(16, Activation::Tanh).dense(12, Activation::Relu);
-    let builder = builder.dense(3, Activation::Identity).output_loss(SoftmaxCrossEntropy::new());
+    let closed = matches!(method.map(Method::activation_step), Some(ActivationStep::Exact(_)));
+    let builder = DecoupledNetwork::builder(20);
+    // Closed forms want maps and activation functions as units of their own.
+    let builder = if closed { builder.store_pre_activations() } else { builder };
+    let builder = builder.dense(16, Activation::Tanh).dense(12, Activation::Relu).dense(3, Activation::Identity);
+    let builder = match closed {
+        true => builder.output_loss(SquaredError),
+        false => builder.output_loss(SoftmaxCrossEntropy::new()),
+    };
     let mut network = builder.optimizer(Adam::new(1e-3)).threads(2).build().unwrap();
     let mut counts = Vec::with_capacity(8);
     let mut observe = |_: &_| {
@@ -78,6 +85,8 @@ fn a_warm_visit_asks_for_no_memory() {
         ("error_based", Some(Method::error_based(3, 0.05))),
         ("local_targets", Some(Method::local_targets(3))),
         ("alm", Some(Method::alm(0.7))),
+        ("bcd", Some(Method::bcd(5.0))),
+        ("admm", Some(Method::admm(1.0))),
     ];
     for (name, method) in methods {
         let (few, many) = (requests(method.as_ref(), 5), requests(method.as_ref(), 50));

@@ -85,12 +85,16 @@ fn the_input_that_best_explains_an_output_of_a_dense_layer_is_the_minimum_of_the
                         + 0.5 * weight * (&z - &near).norm_squared()
                 };
                 let expected = minimum(near.as_slice(), value);
-                let prepared = Proximal::<f64>::prepare(&layer, &params, weight).unwrap();
+                let mut prepared = vec![f64::NAN; Proximal::<f64>::prepared_len(&layer)];
+                // Scratch may hold anything.
+                let mut work = vec![f64::NAN; 1000];
+                Proximal::prepare(&layer, &params, weight, &mut prepared, &mut work).unwrap();
                 // Beside other examples.
                 let mut z = Matrix::from_columns(&[near.column(0), random(&mut rng, inputs, 1).column(0)]);
-                let targets = Matrix::from_columns(&[target.column(0), random(&mut rng, outputs, 1).column(0)]);
+                let mut targets = Matrix::from_columns(&[target.column(0), random(&mut rng, outputs, 1).column(0)]);
                 let out = MatMut::new(z.as_mut_slice(), inputs, 2);
-                Proximal::solve(&layer, &params, &prepared, weight, view(&targets), out);
+                let targets = MatMut::new(targets.as_mut_slice(), outputs, 2);
+                Proximal::solve(&layer, &params, &prepared, weight, targets, out);
                 close(z.column(0).as_slice(), &expected, 1e-8);
             }
         }
@@ -121,7 +125,7 @@ fn regression_finds_the_minimum_of_the_penalised_squares() {
                     Regression::accumulate(&layer, view(&take(&z)), view(&take(&u)), &mut moments);
                 }
                 let mut found = old.clone();
-                Regression::solve(&layer, &moments, ridge, proximal, &mut found).unwrap();
+                Regression::solve(&layer, &moments, ridge, proximal, &mut found, &mut vec![f64::NAN; 1000]).unwrap();
                 close(&found, &minimum(&old, value), 1e-8);
                 // What a trust region measures.
                 let change = Regression::change(&layer, &moments, &old, &found);
@@ -144,7 +148,7 @@ fn too_few_examples_without_a_penalty_have_no_single_answer() {
     let (z, u) = (random(&mut rng, 4, 2), random(&mut rng, 2, 2));
     Regression::accumulate(&layer, view(&z), view(&u), &mut moments);
     let mut params = vec![0.25; layer.param_len()];
-    let refused = Regression::solve(&layer, &moments, 0.0, 0.0, &mut params);
+    let refused = Regression::solve(&layer, &moments, 0.0, 0.0, &mut params, &mut Vec::new());
     assert!(matches!(refused, Err(Error::NotPositiveDefinite { size: 5, .. })), "{refused:?}");
     assert!(params.iter().all(|p| *p == 0.25));
 }
@@ -558,7 +562,11 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
                 }
                 let loss = 0.5 * (&twin.z[depth] - twin.predict(depth - 1, &forward)).norm_squared();
                 let n = EXAMPLES as f64;
-                close(&[epoch.train_loss, epoch.energy], &[loss / n, twin.energy() / n], 1e-9);
+                close(&[epoch.energy], &[twin.energy() / n], 1e-9);
+                // Where no forward pass is needed, the loss is that of some of the examples.
+                if start != Start::Persisted || epoch.epoch == 1 {
+                    close(&[epoch.train_loss], &[loss / n], 1e-9);
+                }
 
                 (0..2).for_each(|_| twin.sweep((timing == every_step).then_some(rule), proximal));
                 if let Timing::AfterRelaxation { local_steps } = timing {

@@ -38,29 +38,14 @@ impl Exact {
         if layer.param_len() == 0 { T::of(self.proximal) } else { T::zero() }
     }
 
-    /// What all examples share of the minimum over the input of `layer`, whose own term has the weight `above` and that of its
-    /// input's prediction the weight `below`.
-    ///
-    /// # Errors
-    /// As [`Proximal::prepare`](crate::layer::Proximal::prepare).
-    pub(crate) fn prepare<T: Scalar>(
-        &self,
-        layer: &dyn Layer<T>,
-        params: &[T],
-        (below, above): (T, T),
-    ) -> Result<Shared<T>> {
-        let proximal = self.stays(layer);
-        let weight = (below + proximal) / above;
-        let prepared = layer.proximal().map_or(Ok(Vec::new()), |layer| layer.prepare(params, weight))?;
-        Ok(Shared { prepared, weight, stay: proximal / (below + proximal) })
-    }
-
     /// One sweep over the hidden layers of a block.
     pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+        let (mut shared, mut work) = (Shared::default(), Vec::new());
         for t in (1..block.layers()).rev() {
             let (layer, params) = (&*objective.layers[t], &objective.params[t][..]);
             let weights = (objective.loss(t).1, objective.loss(t + 1).1);
-            let shared = guarded("prepare", t, || self.prepare(layer, params, weights))?.map_err(|e| e.at_layer(t))?;
+            guarded("prepare", t, || shared.prepare(self, (layer, params), weights, &mut work))?
+                .map_err(|e| e.at_layer(t))?;
             block.evaluate(objective.layers, objective.params, t - 1, Reads::Stored)?;
             let mut z = block.prediction(t - 1, Reads::Stored).as_slice().to_vec();
             let mut target = block.stored(t + 1).as_slice().to_vec();
@@ -69,7 +54,7 @@ impl Exact {
                     linalg::axpy(T::one() / weight, multiplier.as_slice(), values);
                 }
             }
-            let target = MatRef::new(&target, block.stored(t + 1).rows(), block.examples());
+            let target = MatMut::new(&mut target, block.stored(t + 1).rows(), block.examples());
             guarded("solve", t, || shared.minimise(layer, params, block.stored(t), target, &mut z))?;
             block.stored_mut(t).copy_from_slice(&z);
         }
@@ -78,7 +63,7 @@ impl Exact {
 }
 
 /// What all examples share of a block's minimum.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Shared<T> {
     prepared: Vec<T>,
     /// The weight on the point that z is to stay near, in units of the weight of the term above.
@@ -88,13 +73,33 @@ pub(crate) struct Shared<T> {
 }
 
 impl<T: Scalar> Shared<T> {
-    /// z is the prediction before, and the minimum after; `old` is the present activation.
+    /// For the minimum over the input of `layer`, whose own term has the weight `above` and that of its input's prediction the
+    /// weight `below`; with scratch.
+    ///
+    /// # Errors
+    /// As [`Proximal::prepare`](crate::layer::Proximal::prepare).
+    pub(crate) fn prepare(
+        &mut self,
+        exact: &Exact,
+        (layer, params): (&dyn Layer<T>, &[T]),
+        (below, above): (T, T),
+        work: &mut Vec<f64>,
+    ) -> Result<()> {
+        let proximal = exact.stays(layer);
+        self.weight = (below + proximal) / above;
+        self.stay = proximal / (below + proximal);
+        let Some(layer) = layer.proximal() else { return Ok(()) };
+        self.prepared.resize(layer.prepared_len(), T::zero());
+        layer.prepare(params, self.weight, &mut self.prepared, work)
+    }
+
+    /// z is the prediction before, and the minimum after; `old` is the present activation, and `target` serves as scratch.
     pub(crate) fn minimise(
         &self,
         layer: &dyn Layer<T>,
         params: &[T],
         old: MatRef<'_, T>,
-        target: MatRef<'_, T>,
+        target: MatMut<'_, T>,
         z: &mut [T],
     ) {
         if self.stay > T::zero() {

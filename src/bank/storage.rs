@@ -1,7 +1,8 @@
 use crate::Scalar;
 
 /// In which format the bank keeps its numbers: activations, multipliers and the activation optimizer's state. The arithmetic
-/// is in the network's scalar whatever it is: a visit takes its examples out of the bank and puts them back rounded.
+/// is in the network's scalar whatever it is: a visit takes its examples out of the bank and puts them back rounded;
+/// [`Exact`](crate::Exact) does so layer by layer.
 ///
 /// Rounding is to the nearest number, ties to even. A number that is finite and would no longer be so in this format is
 /// [`Error::Diverged`](crate::Error::Diverged).

@@ -352,12 +352,8 @@ impl<T: Scalar> Layer<T> for Elementwise {
 }
 
 impl<T: Scalar> Proximal<T> for Elementwise {
-    fn prepare(&self, _params: &[T], _weight: T) -> Result<Vec<T>> {
-        Ok(Vec::new())
-    }
-
-    fn solve(&self, _params: &[T], _prepared: &[T], weight: T, target: MatRef<'_, T>, mut z: MatMut<'_, T>) {
-        self.activation.prox_all(target.as_slice(), z.as_mut_slice(), weight);
+    fn solve(&self, _params: &[T], _prepared: &[T], weight: T, target: MatMut<'_, T>, mut z: MatMut<'_, T>) {
+        self.activation.prox_all(target.as_ref().as_slice(), z.as_mut_slice(), weight);
     }
 }
 

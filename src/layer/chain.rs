@@ -233,10 +233,12 @@ impl<T: Scalar> Regression<T> for Chain<T> {
             outputs.push(output);
         }
         let mut wanted = target.as_slice().to_vec();
+        let mut work = Vec::new();
         for (layer, mut near) in self.layers.iter().skip(1).zip(outputs).rev() {
             let Some(proximal) = layer.proximal() else { continue };
-            let prepared = proximal.prepare(&[], T::of(KEEP))?;
-            let target = MatRef::new(&wanted, layer.output_dim(), examples);
+            let mut prepared = vec![T::zero(); proximal.prepared_len()];
+            proximal.prepare(&[], T::of(KEEP), &mut prepared, &mut work)?;
+            let target = MatMut::new(&mut wanted, layer.output_dim(), examples);
             let z = MatMut::new(&mut near, layer.input_dim(), examples);
             proximal.solve(&[], &prepared, T::of(KEEP), target, z);
             wanted = near;
@@ -251,8 +253,8 @@ impl<T: Scalar> Regression<T> for Chain<T> {
         }
     }
 
-    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T]) -> Result<()> {
-        self.affine().map_or(Ok(()), |affine| affine.solve(moments, ridge, proximal, params))
+    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T], work: &mut Vec<f64>) -> Result<()> {
+        self.affine().map_or(Ok(()), |affine| affine.solve(moments, ridge, proximal, params, work))
     }
 
     fn change(&self, moments: &[T], before: &[T], after: &[T]) -> Change {

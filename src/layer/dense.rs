@@ -5,7 +5,8 @@ use crate::{
     Error, MatMut, MatRef, Result, Scalar,
     error::require,
     linalg::{
-        Cholesky, add_gram, add_matmul, add_matmul_nt, axpy, matmul, matmul_nt, matmul_tn, norm_squared, sum_zip,
+        Cholesky, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn, norm_squared,
+        subtract_matmul, sum_zip,
     },
 };
 
@@ -224,10 +225,11 @@ impl<T: Scalar> Regression<T> for Dense {
         pre_activation.columns().for_each(|u| axpy(T::one(), u, bias));
     }
 
-    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T]) -> Result<()> {
+    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T], work: &mut Vec<f64>) -> Result<()> {
         let Moments { gram, inputs, count, cross } = self.moments(moments);
-        let (m, size) = (self.input, self.input + usize::from(self.bias.is_some()));
-        let mut normal = vec![0.0; size * size];
+        let (m, p, size) = (self.input, self.output, self.input + usize::from(self.bias.is_some()));
+        work.resize(size * (size + p), 0.0);
+        let (normal, solution) = work.split_at_mut(size * size);
         for (j, column) in normal.chunks_exact_mut(size).enumerate() {
             if j == m {
                 column[m] = (count[0] + proximal).to_f64();
@@ -243,10 +245,19 @@ impl<T: Scalar> Regression<T> for Dense {
         }
         // The moments have been rounded in T: a pivot below that is noise.
         let factor = factor::<T>(normal, size, "the parameters", "the ridge or the proximal weight of the parameters")?;
-        let sums = cross.iter().zip(&*params).map(|(&c, &old)| c.to_f64() + proximal.to_f64() * old.to_f64());
-        let mut solution: Vec<f64> = sums.collect();
-        factor.solve_right(&mut solution, self.output);
-        params.iter_mut().zip(solution).for_each(|(p, s)| *p = T::of(s));
+        for (first, rows, band) in bands(solution, size) {
+            for (j, band) in band.chunks_exact_mut(rows).enumerate() {
+                for ((s, &c), &old) in band.iter_mut().zip(&cross[j * p + first..]).zip(&params[j * p + first..]) {
+                    *s = c.to_f64() + proximal.to_f64() * old.to_f64();
+                }
+            }
+        }
+        factor.solve_right(solution)?;
+        for (first, rows, band) in bands(solution, size) {
+            for (j, band) in band.chunks_exact(rows).enumerate() {
+                params[j * p + first..].iter_mut().zip(band).for_each(|(p, &s)| *p = T::of(s));
+            }
+        }
         Ok(())
     }
 
@@ -283,38 +294,57 @@ impl<T: Scalar> Regression<T> for Dense {
 /// z = near + K·(target − W·near − b) with K = Wᵀ(W·Wᵀ + weight·I)⁻¹ = (Wᵀ·W + weight·I)⁻¹Wᵀ, `input × output`; of the
 /// two matrices to be inverted, the smaller.
 impl<T: Scalar> Proximal<T> for Dense {
-    fn prepare(&self, params: &[T], weight: T) -> Result<Vec<T>> {
-        let (m, p) = (self.input, self.output);
-        let w: Vec<f64> = params[..self.weights_len()].iter().map(|w| w.to_f64()).collect();
-        let transposed: Vec<f64> = (0..m * p).map(|e| w[e / m + (e % m) * p]).collect();
-        let size = m.min(p);
-        let mut normal = vec![0.0; size * size];
-        let smaller = if m < p { MatRef::new(&transposed, m, p) } else { MatRef::new(&w, p, m) };
-        add_gram(smaller, MatMut::new(&mut normal, size, size));
-        normal.iter_mut().step_by(size + 1).for_each(|d| *d += weight.to_f64());
-        let factor = factor::<f64>(normal, size, "the stored input", "the penalty of the activations below it")?;
-        if m < p {
-            // Kᵀ = W·(Wᵀ·W + weight·I)⁻¹, `output × input`.
-            let mut k = w;
-            factor.solve_right(&mut k, p);
-            return Ok((0..m * p).map(|e| T::of(k[e / m + (e % m) * p])).collect());
-        }
-        let mut k = transposed;
-        factor.solve_right(&mut k, m);
-        Ok(k.into_iter().map(T::of).collect())
+    fn prepared_len(&self) -> usize {
+        self.weights_len()
     }
 
-    fn solve(&self, params: &[T], prepared: &[T], _weight: T, target: MatRef<'_, T>, mut z: MatMut<'_, T>) {
-        let mut residual = vec![T::zero(); target.as_slice().len()];
-        self.forward(params, z.as_ref(), MatMut::new(&mut residual, self.output, target.cols()), &mut []);
-        residual.iter_mut().zip(target.as_slice()).for_each(|(r, &t)| *r = t - *r);
-        let residual = MatRef::new(&residual, self.output, target.cols());
-        add_matmul(MatRef::new(prepared, self.input, self.output), residual, z.reborrow());
+    fn prepare(&self, params: &[T], weight: T, prepared: &mut [T], work: &mut Vec<f64>) -> Result<()> {
+        let (m, p) = (self.input, self.output);
+        let (size, others) = (m.min(p), m.max(p));
+        work.resize(size * (size + others), 0.0);
+        let (normal, own) = work.split_at_mut(size * size);
+        // W, or Wᵀ if that has fewer rows: entry (i, j) of a `size × others` matrix, here and in K.
+        let entry = |i: usize, j: usize| if m < p { j + i * p } else { i + j * p };
+        for (j, column) in own.chunks_exact_mut(size).enumerate() {
+            column.iter_mut().enumerate().for_each(|(i, w)| *w = params[entry(i, j)].to_f64());
+        }
+        normal.fill(0.0);
+        add_gram(MatRef::new(own, size, others), MatMut::new(normal, size, size));
+        normal.iter_mut().step_by(size + 1).for_each(|d| *d += weight.to_f64());
+        let factor = factor::<f64>(normal, size, "the stored input", "the penalty of the activations below it")?;
+        for (first, rows, band) in bands(own, size) {
+            for (j, band) in band.chunks_exact_mut(rows).enumerate() {
+                band.iter_mut().enumerate().for_each(|(i, w)| *w = params[entry(j, first + i)].to_f64());
+            }
+        }
+        factor.solve_right(own)?;
+        for (first, rows, band) in bands(own, size) {
+            for (j, band) in band.chunks_exact(rows).enumerate() {
+                for (i, &k) in (first..).zip(band) {
+                    prepared[if m < p { j + i * m } else { i + j * m }] = T::of(k);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn solve(&self, params: &[T], prepared: &[T], _weight: T, mut target: MatMut<'_, T>, mut z: MatMut<'_, T>) {
+        if self.bias.is_some() {
+            let bias = &params[self.weights_len()..];
+            target.columns_mut().for_each(|target| axpy(-T::one(), bias, target));
+        }
+        subtract_matmul(self.weights(params), z.as_ref(), target.reborrow());
+        add_matmul(MatRef::new(prepared, self.input, self.output), target.as_ref(), z.reborrow());
     }
 }
 
 /// The factor of a matrix whose entries were computed in the precision of T.
-fn factor<T: Scalar>(matrix: Vec<f64>, size: usize, what: &'static str, raise: &'static str) -> Result<Cholesky> {
+fn factor<'a, T: Scalar>(
+    matrix: &'a mut [f64],
+    size: usize,
+    what: &'static str,
+    raise: &'static str,
+) -> Result<Cholesky<'a>> {
     let refused = |row| Error::NotPositiveDefinite { what, layer: 0, row, size, raise };
     Cholesky::new(matrix, size, T::default_epsilon().to_f64()).map_err(refused)
 }

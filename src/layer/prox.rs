@@ -1,6 +1,7 @@
 use super::Activation;
 use super::activation::{cell, half_steps, level};
 use crate::Scalar;
+use crate::linalg::dispatch;
 use crate::linalg::functions::{gaussian, sigmoid, silu, softplus, tanh};
 
 /// Runs `$body` with `$f: (target, near) -> u` bound to the operator, one copy per function, so that the choice and what
@@ -9,8 +10,7 @@ macro_rules! with_operator {
     ($activation:expr, $weight:expr, $f:ident => $body:expr) => {
         match $activation {
             Activation::Identity => {
-                let pull = Pull::new(T::one(), $weight);
-                let $f = |target, near| pull.at(target, near);
+                let $f = straight($weight);
                 $body
             }
             Activation::Relu => {
@@ -105,9 +105,17 @@ impl Activation {
 
     /// [`prox`](Self::prox) of each pair of entries, written over `near`. As long as the shorter of the two.
     pub fn prox_all<T: Scalar>(self, target: &[T], near: &mut [T], weight: T) {
-        with_operator!(self, weight, f => for (u, &target) in near.iter_mut().zip(target) {
-            *u = f(target, *u);
-        });
+        with_operator!(self, weight, f => dispatch(#[inline(always)] || each(target, near, f)));
+    }
+}
+
+// Slices that are arguments are known not to overlap, those that a closure captures are not.
+
+/// u ← f(target, u), pair by pair.
+#[inline(always)]
+fn each<T: Scalar>(target: &[T], u: &mut [T], f: impl Fn(T, T) -> T) {
+    for (u, &target) in u.iter_mut().zip(target) {
+        *u = f(target, *u);
     }
 }
 
@@ -124,10 +132,17 @@ impl<T: Scalar> Pull<T> {
         Self { to_target: one / (slope + weight / slope), to_near: one / (one + slope * (slope / weight)) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&self, target: T, near: T) -> T {
         self.to_target * target + self.to_near * near
     }
+}
+
+/// σ(u) = u.
+fn straight<T: Scalar>(weight: T) -> impl Fn(T, T) -> T {
+    let pull = Pull::new(T::one(), weight);
+    #[inline(always)]
+    move |target, near| pull.at(target, near)
 }
 
 /// σ(u) = u above 0 and slope · u below. Where both sides have a minimum inside, the values there are
@@ -136,10 +151,12 @@ fn kinked<T: Scalar>(slope: T, weight: T) -> impl Fn(T, T) -> T {
     let (zero, one) = (T::zero(), T::one());
     let (above, below) = (Pull::new(one, weight), Pull::new(slope, weight));
     let (size_above, size_below) = ((one + weight).sqrt(), (slope * slope + weight).sqrt());
+    #[inline(always)]
     move |target, near| {
         let (high, low) = (above.at(target, near), below.at(target, near));
         let better = (target - near).abs() * size_below < (target - slope * near).abs() * size_above;
-        if high > zero && (low >= zero || better) { high } else { low.min(zero) }
+        // Without a branch, so that it vectorises.
+        if (high > zero) & ((low >= zero) | better) { high } else { low.min(zero) }
     }
 }
 
@@ -147,6 +164,7 @@ fn kinked<T: Scalar>(slope: T, weight: T) -> impl Fn(T, T) -> T {
 fn cut_off<T: Scalar>(weight: T) -> impl Fn(T, T) -> T {
     let one = T::one();
     let (pull, root) = (Pull::new(one, weight), weight.sqrt());
+    #[inline(always)]
     move |target, near| {
         let (inside, value) = (pull.at(target, near).clamp(-one, one), near.clamp(-one, one));
         let stays = near != value && !pays(target, value, inside, root * (inside - near));
@@ -158,6 +176,7 @@ fn cut_off<T: Scalar>(weight: T) -> impl Fn(T, T) -> T {
 fn jump<T: Scalar>(low: T, weight: T) -> impl Fn(T, T) -> T {
     let (zero, one) = (T::zero(), T::one());
     let root = weight.sqrt();
+    #[inline(always)]
     move |target, near| {
         let above = near >= zero;
         let (value, other) = if above { (one, low) } else { (low, one) };
@@ -172,6 +191,7 @@ fn stairs<T: Scalar>(half: T, weight: T) -> impl Fn(T, T) -> T {
     let (one, half_cell) = (T::one(), T::of(0.5) / half);
     let (pull, root) = (Pull::new(one, weight), weight.sqrt());
     let last = half + T::of(0.5);
+    #[inline(always)]
     move |target, near| {
         let own = cell(near, half);
         let value = level(own, half);
@@ -198,7 +218,7 @@ fn two_ulps<T: Scalar>(x: T) -> T {
 }
 
 /// Whether ½ (target − other)² + ½ way² < ½ (target − value)², without cancellation and without overflow of the squares.
-#[inline]
+#[inline(always)]
 fn pays<T: Scalar>(target: T, value: T, other: T, way: T) -> bool {
     let gain = (other - value) * (target - value + (target - other));
     gain.max(T::zero()).sqrt() > way.abs()

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use crate::{MatMut, MatRef, Result, Scalar};
+use crate::{MatMut, Result, Scalar};
 
 /// A layer for which the input that best explains an output is known in closed form:
 ///
@@ -19,24 +19,21 @@ use crate::{MatMut, MatRef, Result, Scalar};
 ///
 /// ```
 /// use decoupled::layer::Proximal;
-/// use decoupled::{MatMut, MatRef, Result};
+/// use decoupled::MatMut;
 ///
 /// #[derive(Debug)]
 /// struct Scale;
 ///
 /// impl Proximal<f64> for Scale {
-///     fn prepare(&self, _params: &[f64], _weight: f64) -> Result<Vec<f64>> {
-///         Ok(Vec::new())
-///     }
 ///     fn solve(
 ///         &self,
 ///         params: &[f64],
 ///         _prepared: &[f64],
 ///         weight: f64,
-///         target: MatRef<'_, f64>,
+///         target: MatMut<'_, f64>,
 ///         mut z: MatMut<'_, f64>,
 ///     ) {
-///         for (z, target) in z.columns_mut().zip(target.columns()) {
+///         for (z, target) in z.columns_mut().zip(target.as_ref().columns()) {
 ///             for ((z, target), theta) in z.iter_mut().zip(target).zip(params) {
 ///                 *z = (theta * target + weight * *z) / (theta * theta + weight);
 ///             }
@@ -45,19 +42,28 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// }
 ///
 /// // ½(6 − 2z)² + ½ · 4 · (z − 1)² is least where its derivative 8z − 16 vanishes.
-/// let mut z = [1.0];
-/// Scale.solve(&[2.0], &[], 4.0, MatRef::new(&[6.0], 1, 1), MatMut::new(&mut z, 1, 1));
+/// let (mut target, mut z) = ([6.0], [1.0]);
+/// Scale.solve(&[2.0], &[], 4.0, MatMut::new(&mut target, 1, 1), MatMut::new(&mut z, 1, 1));
 /// assert_eq!(z, [2.0]);
 /// ```
 pub trait Proximal<T: Scalar>: Debug + Send + Sync {
-    /// What all examples share, for these parameters and this weight, which is positive.
+    /// Entries of what all examples share; none unless a layer says otherwise.
+    fn prepared_len(&self) -> usize {
+        0
+    }
+
+    /// Writes what all examples share, [`prepared_len`](Self::prepared_len) entries, for these parameters and this weight,
+    /// which is positive. `work` is scratch of any length and content, which keeps its memory from call to call.
     ///
     /// # Errors
     /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite) when the weight is lost beside the parameters in the
     /// working precision, or those are not finite.
-    fn prepare(&self, params: &[T], weight: T) -> Result<Vec<T>>;
+    fn prepare(&self, _params: &[T], _weight: T, _prepared: &mut [T], _work: &mut Vec<f64>) -> Result<()> {
+        Ok(())
+    }
 
     /// z, `input_dim × n`, is `near` before and the minimiser after, for `target` (`output_dim × n`) and what
-    /// [`prepare`](Self::prepare) made for the same parameters and weight.
-    fn solve(&self, params: &[T], prepared: &[T], weight: T, target: MatRef<'_, T>, z: MatMut<'_, T>);
+    /// [`prepare`](Self::prepare) wrote for the same parameters and weight. What `target` holds after is of no meaning: it may
+    /// serve as scratch.
+    fn solve(&self, params: &[T], prepared: &[T], weight: T, target: MatMut<'_, T>, z: MatMut<'_, T>);
 }

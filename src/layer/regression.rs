@@ -55,7 +55,14 @@ use crate::{MatMut, MatRef, Result, Scalar};
 ///             }
 ///         }
 ///     }
-///     fn solve(&self, moments: &[f64], ridge: f64, proximal: f64, params: &mut [f64]) -> Result<()> {
+///     fn solve(
+///         &self,
+///         moments: &[f64],
+///         ridge: f64,
+///         proximal: f64,
+///         params: &mut [f64],
+///         _work: &mut Vec<f64>,
+///     ) -> Result<()> {
 ///         let units = || moments[1..].chunks_exact(3);
 ///         if let Some(row) = units().position(|sums| sums[1] + ridge + proximal <= 0.0) {
 ///             let (what, raise) = ("the parameters", "the ridge");
@@ -82,7 +89,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// let (z, u) = ([1.0, 1.0, 2.0, 2.0], [3.0, -1.0, 6.0, -2.0]);
 /// let mut moments = vec![0.0; scale.moments_len()];
 /// scale.accumulate(MatRef::new(&z, 2, 2), MatRef::new(&u, 2, 2), &mut moments);
-/// scale.solve(&moments, 0.0, 0.0, &mut params)?;
+/// scale.solve(&moments, 0.0, 0.0, &mut params, &mut Vec::new())?;
 /// assert_eq!(params, [3.0, -1.0]);
 /// // On the way there the outputs move by 9⟨z²⟩ + ⟨z²⟩ with ⟨z²⟩ = 2.5; at 0 they had no spread.
 /// assert_eq!(scale.change(&moments, &[0.0; 2], &params), Change { squared: 25.0, spread: 0.0 });
@@ -120,12 +127,13 @@ pub trait Regression<T: Scalar>: Debug + Send + Sync {
     /// argmin_θ  ½ Σ‖u − W·z − b‖² + (ridge/2)‖W‖² + (proximal/2)‖θ − params‖²
     /// ```
     ///
-    /// over the examples (z, u) in the moments.
+    /// over the examples (z, u) in the moments. `work` is scratch of any length and content, which keeps its memory from call
+    /// to call.
     ///
     /// # Errors
     /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite) when that has no single answer in the working
     /// precision, as with fewer examples than weights a unit and both penalties 0; `params` are as they were then.
-    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T]) -> Result<()>;
+    fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T], work: &mut Vec<f64>) -> Result<()>;
 
     /// How far the pre-activations of the examples in the moments move when `before` becomes `after`.
     fn change(&self, moments: &[T], before: &[T], after: &[T]) -> Change;

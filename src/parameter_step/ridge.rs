@@ -32,7 +32,7 @@ impl Ridge {
 
     /// One parameter step of a layer whose term in the objective has the weight `penalty`.
     ///
-    /// A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
+    /// `work` is scratch. A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
     ///
     /// # Errors
     /// As [`Regression::solve`].
@@ -42,11 +42,12 @@ impl Ridge {
         moments: &[T],
         penalty: T,
         params: &mut [T],
+        work: &mut Vec<f64>,
     ) -> Result<()> {
         let (ridge, proximal) = (T::of(self.ridge) / penalty, T::of(self.proximal) / penalty);
-        let Some(trust) = self.trust else { return layer.solve(moments, ridge, proximal, params) };
+        let Some(trust) = self.trust else { return layer.solve(moments, ridge, proximal, params, work) };
         let before = params.to_vec();
-        layer.solve(moments, ridge, proximal, params)?;
+        layer.solve(moments, ridge, proximal, params, work)?;
         let Change { squared, spread } = layer.change(moments, &before, params);
         let most = trust * trust * spread;
         // Without a spread every example looks alike, and there is nothing to measure by.
