@@ -1,4 +1,5 @@
-//! What it costs to take a batch out of the bank and to put it back, for each format, in memory and in a file.
+//! What it costs to take a batch out of the bank and to put it back, for each format, in memory and in a file, and to read a block
+//! of a file and to save it.
 //!
 //! ```text
 //! cargo bench --bench bank
@@ -62,11 +63,34 @@ fn bank(criterion: &mut Criterion) {
             bencher.iter_custom(|iterations| (0..iterations).map(|_| epoch()).sum::<Duration>() / BATCHES as u32);
         });
         drop(network);
-        if file.is_some() {
-            std::fs::remove_file(&path).expect("the bank's file");
-        }
+        // There is none where a filter leaves this one out.
+        let _ = std::fs::remove_file(&path);
     }
 }
 
-criterion_group!(benches, bank);
+/// A block of a file by itself: read and checked, and visited as well, written and on the disk.
+fn file(criterion: &mut Criterion) {
+    let data = data().take(BLOCK).expect("a block");
+    let path = std::env::temp_dir().join(format!("decoupled-bench-{}", std::process::id()));
+    let config = FitConfig::new().epochs(1).batch_size(BATCH).method(Method::joint(0.1));
+    let mut group = criterion.benchmark_group("bank file");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20);
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
+    for (name, storage) in [("full", Storage::Full), ("bf16", Storage::Bf16)] {
+        let mut network = network(storage, Some(path.clone()));
+        // The first epoch makes the file.
+        network.fit(&data, &config).expect("a stable epoch");
+        group.throughput(Throughput::Bytes(network.bank_file().expect("a file").bytes()));
+        group.bench_function(format!("save a block, {name}"), |bencher| {
+            let mut epoch = || network.fit(&data, &config).expect("a stable epoch").time();
+            bencher.iter_custom(|iterations| (0..iterations).map(|_| epoch()).sum());
+        });
+        let file = network.bank_file().expect("a file");
+        group.bench_function(format!("read a block, {name}"), |bencher| bencher.iter(|| file.block(0)));
+        drop(network);
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
+criterion_group!(benches, bank, file);
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! What one parameter update costs, for every way to train beside backpropagation's, and the three products beneath them.
+//! What one parameter update costs, for every way to train beside backpropagation's, a whole epoch of the default, and the three
+//! products beneath them.
 //!
 //! ```text
 //! cargo bench --bench update
@@ -14,16 +15,17 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_grou
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::linalg::{matmul, matmul_nt, matmul_tn};
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::DMatrix;
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatMut, MatRef, Method};
+use decoupled::{ActivationStep, Dataset, DecoupledNetwork, FitConfig, MatMut, MatRef, Method};
 
 const BATCH: usize = 128;
 /// Updates in one epoch, which is timed as a whole; as many as one estimate of the curvature serves.
 const UPDATES: usize = 100;
 const ROUNDS: usize = 15;
 
-/// A way to train a 784-256-256-10 network, warmed up by one epoch, which also fills the bank.
+/// A way to train a 784-256-256-10 network, warmed up by one epoch, which also fills the bank. Exact activation steps take squared
+/// errors, units apart and all examples at once.
 struct Way {
     name: &'static str,
     network: DecoupledNetwork<f32>,
@@ -33,27 +35,37 @@ struct Way {
 
 impl Way {
     fn new(name: &'static str, method: Option<Method<f32>>, data: &Dataset<f32>) -> Self {
-        let network = DecoupledNetwork::builder(data.input_dim())
+        let backprop = method.is_none();
+        let method = method.unwrap_or_default();
+        let (builder, config) = (DecoupledNetwork::builder(data.input_dim()), FitConfig::new().epochs(1));
+        let (builder, config) = match method.activation_step() {
+            ActivationStep::Exact(_) => {
+                (builder.store_pre_activations().output_loss(SquaredError), config.full_batch())
+            }
+            _ => (builder.output_loss(SoftmaxCrossEntropy::new()), config.batch_size(BATCH)),
+        };
+        let network = builder
             .dense(256, Activation::Relu)
             .dense(256, Activation::Relu)
             .dense(data.target_dim(), Activation::Identity)
-            .output_loss(SoftmaxCrossEntropy::new())
             .build()
             .expect("a sound description");
-        let config = FitConfig::new().epochs(1).batch_size(BATCH);
-        let backprop = method.is_none();
-        let mut way = Self { name, network, config: config.method(method.unwrap_or_default()), backprop };
+        let mut way = Self { name, network, config: config.method(method), backprop };
         way.network = way.train(data).0;
         way
     }
 
-    /// The network after one more epoch, and the time of one update in it.
+    /// The network after one more epoch, and its time.
     fn train(&self, data: &Dataset<f32>) -> (DecoupledNetwork<f32>, Duration) {
         let mut network = self.network.clone();
         let report =
             if self.backprop { network.fit_backprop(data, &self.config) } else { network.fit(data, &self.config) };
-        let time = report.expect("a stable epoch").time();
-        (network, time / UPDATES as u32)
+        (network, report.expect("a stable epoch").time())
+    }
+
+    /// One update's share of an epoch.
+    fn update(&self, data: &Dataset<f32>) -> Duration {
+        self.train(data).1 / UPDATES as u32
     }
 }
 
@@ -69,20 +81,22 @@ fn ways(data: &Dataset<f32>) -> Vec<Way> {
         ("multipliers in the bank", Some(Method::alm(0.7))),
         ("error coordinates, 4 steps", Some(Method::error_based(4, 0.1))),
         ("auxiliary coordinates, 5 steps", Some(Method::mac(5))),
+        ("block coordinate descent", Some(Method::bcd(5.0))),
+        ("exact, output multipliers", Some(Method::admm(1.0))),
     ]
     .map(|(name, method)| Way::new(name, method, data))
     .into()
 }
 
-fn data() -> Dataset<f32> {
-    let inputs = DMatrix::from_fn(784, UPDATES * BATCH, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
-    let labels: Vec<usize> = (0..UPDATES * BATCH).map(|example| example % 10).collect();
+fn data(examples: usize) -> Dataset<f32> {
+    let inputs = DMatrix::from_fn(784, examples, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
+    let labels: Vec<usize> = (0..examples).map(|example| example % 10).collect();
     let inputs = Examples::from_column_matrix(inputs).expect("examples");
     Dataset::classification(inputs, &labels, 10).expect("a label for each example")
 }
 
 fn update(criterion: &mut Criterion) {
-    let data = data();
+    let data = data(UPDATES * BATCH);
     let mut group = criterion.benchmark_group("update");
     // Every time reported stands for UPDATES of them.
     group
@@ -91,18 +105,31 @@ fn update(criterion: &mut Criterion) {
         .measurement_time(Duration::from_millis(500));
     for way in ways(&data) {
         group.bench_function(way.name, |bencher| {
+            bencher.iter_custom(|iterations| (0..iterations).map(|_| way.update(&data)).sum());
+        });
+    }
+}
+
+/// A whole epoch of 6,000 examples.
+fn epoch(criterion: &mut Criterion) {
+    let data = data(6_000);
+    let mut group = criterion.benchmark_group("epoch");
+    group.throughput(Throughput::Elements(data.len() as u64)).sampling_mode(SamplingMode::Flat);
+    for (name, method) in [("backpropagation", None), ("default", Some(Method::default()))] {
+        let way = Way::new(name, method, &data);
+        group.bench_function(name, |bencher| {
             bencher.iter_custom(|iterations| (0..iterations).map(|_| way.train(&data).1).sum());
         });
     }
 }
 
 fn ratios(_: &mut Criterion) {
-    let data = data();
+    let data = data(UPDATES * BATCH);
     let ways = ways(&data);
     let mut times = vec![Vec::with_capacity(ROUNDS); ways.len()];
     for _ in 0..ROUNDS {
         for (way, times) in ways.iter().zip(&mut times) {
-            times.push(way.train(&data).1.as_secs_f64());
+            times.push(way.update(&data).as_secs_f64());
         }
     }
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
@@ -141,6 +168,6 @@ fn products(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(3));
-    targets = products, update, ratios
+    targets = products, update, epoch, ratios
 }
 criterion_main!(benches);
