@@ -193,19 +193,32 @@ impl<T: Scalar> Alternation<T> {
         let mut moments = std::mem::take(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole });
         let len = regression.moments_len();
         fade(&mut moments, ridge, len);
-        let scene = setting.at(net);
+        let penalty = setting.at(net).penalty(t + 1);
+        let step = match self.add_moments(setting.at(net), (t, regression), batch, &mut moments) {
+            Ok(()) => regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work)),
+            Err(error) => Err(error),
+        };
+        *(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole }) = moments;
+        step
+    }
+
+    /// moments ← moments + those of the batch.
+    fn add_moments(
+        &mut self,
+        scene: Scene<'_, T>,
+        (t, regression): (usize, &dyn Regression<T>),
+        batch: &Batch<'_, '_, T>,
+        moments: &mut [T],
+    ) -> Result<()> {
         let width = batch.examples.len().div_ceil(MAX_PARTS).max(WIDE);
         for (examples, columns) in batch.examples.chunks(width).zip(batch.columns.chunks(width)) {
             self.sums.part.clear();
-            self.sums.part.resize(len, T::zero());
+            self.sums.part.resize(moments.len(), T::zero());
             for (examples, columns) in examples.chunks(WIDE).zip(columns.chunks(WIDE)) {
                 scene.add_moments(t, regression, (examples, columns), &mut self.sums, &self.buffers)?;
             }
-            linalg::axpy(T::one(), &self.sums.part, &mut moments);
+            linalg::axpy(T::one(), &self.sums.part, moments);
         }
-        let penalty = scene.penalty(t + 1);
-        regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work))?;
-        *(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole }) = moments;
         Ok(())
     }
 
