@@ -17,9 +17,9 @@ use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Res
 
 /// Columns that are worked on at a time: few for a small batch, so that every thread has some.
 const FEWEST: usize = 64;
-const MOST: usize = 512;
+const MOST: usize = 256;
 /// Columns whose moments are taken at a time.
-const WIDE: usize = 1024;
+const WIDE: usize = 512;
 /// A sum over a batch is taken in so many parts at most: a long one in single precision loses digits.
 const MAX_PARTS: usize = 16;
 

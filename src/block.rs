@@ -396,6 +396,24 @@ impl<T: Scalar> Block<T> {
         scene.evaluate(t, &mut sites[t], reads)
     }
 
+    /// Puts down what `look(t, target, prediction, multiplier)` says of z_t for all t = 1 ..= T at once, from index 0 on; every
+    /// prediction is brought up to date before.
+    pub(crate) fn look<R: Send>(
+        &mut self,
+        layers: &[Arc<dyn Layer<T>>],
+        params: &[Vec<T>],
+        out: &mut [R],
+        look: impl Fn(usize, MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>) -> Result<R> + Sync,
+    ) -> Result<()> {
+        let (scene, sites, ..) = self.apart(layers, params);
+        for_row((sites, out), |below, (site, out)| {
+            let t = below + 1;
+            scene.evaluate(below, site, Reads::Stored)?;
+            *out = look(t, scene.stored(t), scene.prediction(below, site, Reads::Stored), scene.multiplier(t))?;
+            Ok(())
+        })
+    }
+
     /// cotangent_t ← `write` of z_t.
     pub(crate) fn set_cotangent(
         &mut self,

@@ -74,10 +74,27 @@ impl<T: Scalar> Objective<'_, T> {
     /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
     pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
         block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
-        let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
+        self.compared(t, block.stored(t), block.prediction(t - 1, Reads::Stored), block.multiplier(t))
+    }
+
+    fn compared(
+        &self,
+        t: usize,
+        target: MatRef<'_, T>,
+        prediction: MatRef<'_, T>,
+        multiplier: Option<MatRef<'_, T>>,
+    ) -> Result<T> {
         let (loss, penalty) = self.loss(t);
         let value = penalty * guarded("the loss", t, || loss.value(target, prediction))?;
-        Ok(value + block.multiplier(t).map_or(T::zero(), |m| lagrangian(m, target, prediction)))
+        Ok(value + multiplier.map_or(T::zero(), |m| lagrangian(m, target, prediction)))
+    }
+
+    /// The terms of L at t = 1 ..= T with the [`residual`]s of z_t, all at once.
+    pub(crate) fn terms(&self, block: &mut Block<T>, out: &mut Vec<(T, (f64, f64))>) -> Result<()> {
+        out.resize(self.layers.len(), Default::default());
+        block.look(self.layers, self.params, out, |t, target, prediction, multiplier| {
+            Ok((self.compared(t, target, prediction, multiplier)?, residual(target, prediction)))
+        })
     }
 
     /// L of every single example, at the block's activations.

@@ -10,7 +10,7 @@ use crate::coupling::PenaltyFactor;
 use crate::finish::{self, Refit};
 use crate::method::Method;
 use crate::network::check_shape;
-use crate::parameter_step::Trained;
+use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::visit::{Rule, Tally, Visitor};
@@ -286,6 +286,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
             Rule::Backprop => None,
         };
         let warnings = Warning::no_derivative(&self.layers, method)?.into_iter().collect();
+        for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
+            if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
+                trained.make_room(params.len())?;
+            }
+        }
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let mut factor = PenaltyFactor::new();

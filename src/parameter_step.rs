@@ -94,9 +94,11 @@ impl ParameterStep {
 #[derive(Clone, Debug)]
 pub(crate) struct Trained<T> {
     optimizer: Arc<dyn Optimizer<T>>,
+    /// Entries that it remembers for each parameter.
+    slots: usize,
     /// How many parameters the optimizer moves at a time: all, unless it takes each by itself.
     piece: usize,
-    /// Piece after piece, in each slot after slot.
+    /// Piece after piece, in each slot after slot; empty until there is need for it.
     state: Vec<T>,
     /// The moments that a regression remembers; empty before the first.
     pub(crate) moments: Vec<T>,
@@ -198,15 +200,26 @@ fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Resu
 }
 
 impl<T: Scalar> Trained<T> {
-    /// For a layer of so many parameters, which has not moved yet.
+    /// For layer t, of so many parameters, which has not moved yet.
     ///
     /// # Errors
-    /// [`Error::Panicked`] when the optimizer panics, [`Error::OutOfMemory`].
+    /// [`Error::Panicked`] when the optimizer panics.
     pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
         let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
-        let state = filled("what the optimizer of a layer remembers", slots.saturating_mul(params), T::zero())?;
         let piece = if elementwise { PIECE } else { params.max(1) };
-        Ok(Self { optimizer, piece, state, moments: Vec::new() })
+        Ok(Self { optimizer, slots, piece, state: Vec::new(), moments: Vec::new() })
+    }
+
+    /// Makes room for what the optimizer remembers of so many parameters, before the first training that moves them by it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn make_room(&mut self, params: usize) -> Result<()> {
+        if self.state.is_empty() {
+            let len = self.slots.saturating_mul(params);
+            self.state = filled("what the optimizer of a layer remembers", len, T::zero())?;
+        }
+        Ok(())
     }
 
     /// One step of the optimizer along the mean over so many examples of a gradient that comes in parts: `gradient`, which is
@@ -218,11 +231,10 @@ impl<T: Scalar> Trained<T> {
         (gradient, other): (&mut [T], impl Fn(usize) -> Option<&'a [T]> + Sync),
         (examples, number): (usize, u64),
     ) -> Result<()> {
-        let Self { optimizer, piece, state, .. } = self;
+        let Self { optimizer, slots, piece, state, .. } = self;
         let share = T::one() / T::of(examples as f64);
-        let slots = state.len() / params.len().max(1);
         let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
-        for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, slots)), |i, ((params, gradient), state)| {
+        for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, *slots)), |i, ((params, gradient), state)| {
             let here = i * *piece..i * *piece + params.len();
             for block in (0..).map_while(&other) {
                 linalg::axpy(T::one(), &block[here.clone()], gradient);
@@ -238,6 +250,10 @@ impl<T: Scalar> Trained<T> {
 
 /// What the moments of a visit are added to: memory · moments, of so many entries.
 pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) {
+    if ridge.memory == 0.0 {
+        // What they were may be anything, NaN included.
+        moments.clear();
+    }
     moments.resize(len, T::zero());
     let memory = T::of(ridge.memory);
     moments.iter_mut().for_each(|m| *m *= memory);

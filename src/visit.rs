@@ -4,7 +4,7 @@ use crate::activation_step::{ActivationStep, Memory, PowerIteration};
 use crate::alternation::Alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
-use crate::energy::{Objective, residual};
+use crate::energy::Objective;
 use crate::method::Method;
 use crate::parallel::{Chunks, for_row};
 use crate::parameter_step::{self, ParameterStep, Timing};
@@ -84,6 +84,8 @@ struct Lane<T> {
     memory: Memory<T>,
     /// λ_t for t = 1 .. T as they will be after this visit.
     multipliers: Vec<Vec<T>>,
+    /// Terms of the energy and residuals for t = 1 ..= T.
+    terms: Vec<(T, (f64, f64))>,
     tally: Tally,
 }
 
@@ -165,7 +167,8 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         while self.lanes.len() < lanes {
             let block = Block::new(&net.layers, width);
             let multipliers = vec![Vec::new(); net.depth() - 1];
-            self.lanes.push(Lane { block, memory: Memory::default(), multipliers, tally: Tally::default() });
+            let (memory, terms, tally) = (Memory::default(), Vec::new(), Tally::default());
+            self.lanes.push(Lane { block, memory, multipliers, terms, tally });
             self.found.push(net.params.iter().map(|p| vec![T::zero(); p.len()]).collect());
         }
         // The last lanes may be out of work.
@@ -285,7 +288,7 @@ impl<T: Scalar> Lane<T> {
             let depth = self.block.layers();
             for (i, column) in columns.iter().enumerate() {
                 for t in hidden.clone().filter(|&t| multipliers.reaches(t, depth)) {
-                    column.multiplier(t, part(self.block.multiplier_mut(t), examples, i));
+                    column.multiplier(t, part_mut(self.block.multiplier_mut(t), examples, i));
                 }
             }
         }
@@ -293,9 +296,9 @@ impl<T: Scalar> Lane<T> {
             for (i, column) in columns.iter().enumerate().filter(|(_, column)| column.is_visited()) {
                 self.memory.steps[i] = column.steps();
                 for t in hidden.clone() {
-                    let own = part(self.block.stored_mut(t), examples, i);
+                    let own = part_mut(self.block.stored_mut(t), examples, i);
                     column.beside_activation(t, own, |last, own| method.start.blend(last, own));
-                    column.state(t, part(&mut self.memory.state[t - 1], examples, i));
+                    column.state(t, part_mut(&mut self.memory.state[t - 1], examples, i));
                 }
             }
         }
@@ -363,29 +366,30 @@ impl<T: Scalar> Lane<T> {
 
     /// Puts the activations back into the bank, after the visit that leads to this parameter update.
     fn store(&mut self, method: &Method<T>, columns: &mut [Column<'_, T>], update: u64) -> Result<()> {
-        for t in 1..self.block.layers() {
-            if !linalg::all_finite(self.block.stored(t).as_slice()) {
+        let Self { block, memory, multipliers: raised, .. } = self;
+        for t in 1..block.layers() {
+            if !linalg::all_finite(block.stored(t).as_slice()) {
                 return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" });
             }
         }
         let examples = columns.len();
         let anchored = method.start == Start::Anchored;
-        for (i, column) in columns.iter_mut().enumerate() {
-            for t in 1..self.block.layers() {
-                column.set_activation(t, self.block.stored(t).column(i))?;
+        for_row(columns, |i, column| {
+            for t in 1..block.layers() {
+                column.set_activation(t, block.stored(t).column(i))?;
                 if !anchored {
-                    column.set_state(t, part(&mut self.memory.state[t - 1], examples, i))?;
+                    column.set_state(t, part(&memory.state[t - 1], examples, i))?;
                 }
                 if let Some(multipliers) = method.coupling.multipliers
-                    && multipliers.reaches(t, self.block.layers())
+                    && multipliers.reaches(t, block.layers())
                 {
-                    column.set_multiplier(t, part(&mut self.multipliers[t - 1], examples, i))?;
+                    column.set_multiplier(t, part(&raised[t - 1], examples, i))?;
                 }
             }
-            let steps = self.memory.steps[i];
+            let steps = memory.steps[i];
             column.count(if anchored { column.steps() + steps } else { steps }, update);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Forward loss and score, at the forward pass.
@@ -402,12 +406,11 @@ impl<T: Scalar> Lane<T> {
 
     /// Energy and residuals, with every prediction from its stored input.
     fn measure(&mut self, objective: &Objective<'_, T>) -> Result<()> {
-        self.tally.energy = objective.energy(&mut self.block)?.to_f64();
-        let block = &self.block;
-        let hidden = 1..block.layers();
+        objective.terms(&mut self.block, &mut self.terms)?;
+        self.tally.energy = self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
         self.tally.residuals.clear();
-        let residuals = hidden.map(|t| residual(block.stored(t), block.prediction(t - 1, Reads::Stored)));
-        self.tally.residuals.extend(residuals);
+        let hidden = self.block.layers() - 1;
+        self.tally.residuals.extend(self.terms[..hidden].iter().map(|(_, residual)| *residual));
         Ok(())
     }
 }
@@ -423,7 +426,13 @@ fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: impl Itera
 }
 
 /// The i-th of `parts` equal parts.
-fn part<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
+fn part<T>(whole: &[T], parts: usize, i: usize) -> &[T] {
+    let len = whole.len() / parts;
+    &whole[i * len..(i + 1) * len]
+}
+
+/// The same for writing.
+fn part_mut<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
     let len = whole.len() / parts;
     &mut whole[i * len..(i + 1) * len]
 }
