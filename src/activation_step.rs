@@ -126,7 +126,7 @@ impl<T: Scalar> ActivationStep<T> {
         match self {
             Self::Sweeps(step) => step.sweep(objective, block, memory, rate),
             Self::Errors(step) => step.step(objective, block, memory),
-            Self::GaussNewton(step) => step.step(objective, block),
+            Self::GaussNewton(step) => step.step(objective, block, &mut memory.model),
             Self::Exact(step) => step.step(objective, block),
         }
     }

@@ -303,6 +303,11 @@ impl<T: Scalar> Block<T> {
         MatRef::new(&self.gradient[t], self.widths[t], self.examples)
     }
 
+    /// cotangent_t as last written, `d_t × n`.
+    pub(crate) fn cotangent(&self, t: usize) -> MatRef<'_, T> {
+        MatRef::new(&self.cotangent[t], self.widths[t], self.examples)
+    }
+
     /// ẑ_{t+1} = f(z_t or a_t; θ_t), `d_{t+1} × n`, as last evaluated.
     pub(crate) fn prediction(&self, t: usize, reads: Reads) -> MatRef<'_, T> {
         let evaluation = self.sites[t].at(reads);

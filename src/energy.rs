@@ -98,8 +98,9 @@ impl<T: Scalar> Objective<'_, T> {
     }
 
     /// L of every single example, at the block's activations.
-    pub(crate) fn energies(&self, block: &mut Block<T>) -> Result<Vec<T>> {
-        let mut energies = vec![T::zero(); block.examples()];
+    pub(crate) fn energies(&self, block: &mut Block<T>, energies: &mut Vec<T>) -> Result<()> {
+        energies.clear();
+        energies.resize(block.examples(), T::zero());
         for t in 1..=self.layers.len() {
             block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
             let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
@@ -110,7 +111,7 @@ impl<T: Scalar> Objective<'_, T> {
                 *energy += block.multiplier(t).map_or(T::zero(), |m| lagrangian(example(m, i), z, p));
             }
         }
-        Ok(energies)
+        Ok(())
     }
 
     /// L(Θ, Z), summed over the block's examples.

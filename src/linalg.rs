@@ -6,12 +6,14 @@
 //! (dimforge/nalgebra issue 1616), so such thin products are spelled out here.
 
 mod cholesky;
+mod elimination;
 pub(crate) mod functions;
 #[cfg(feature = "simd")]
 mod product;
 mod simd;
 
 pub(crate) use cholesky::{Cholesky, bands};
+pub(crate) use elimination::solve;
 pub(crate) use functions::Precision;
 #[cfg(feature = "simd")]
 pub(crate) use product::Vectors;

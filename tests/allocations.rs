@@ -84,6 +84,7 @@ fn a_warm_visit_asks_for_no_memory() {
         ("incremental", Some(Method::incremental(3, 0.1))),
         ("error_based", Some(Method::error_based(3, 0.05))),
         ("local_targets", Some(Method::local_targets(3))),
+        ("mac", Some(Method::mac(3))),
         ("alm", Some(Method::alm(0.7))),
         ("bcd", Some(Method::bcd(5.0))),
         ("admm", Some(Method::admm(1.0))),

@@ -1,10 +1,8 @@
-use nalgebra::{DMatrix, DVector};
-
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
 use crate::parallel::guarded;
-use crate::{MatMut, MatRef, Result, Scalar};
+use crate::{MatMut, MatRef, Result, Scalar, linalg};
 
 /// Gauss–Newton steps on all hidden activations of an example at once, in error coordinates ε_t = z_t − ẑ_t.
 ///
@@ -44,20 +42,25 @@ impl GaussNewton {
     }
 
     /// One step of every hidden layer.
-    pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
-        let top = block.layers();
-        let before = objective.energies(block)?;
-        let jacobians = jacobians(objective, block)?;
-        let now = errors(block);
-        let goal = minimum(objective, block, &jacobians, &now)?;
+    pub(super) fn step<T: Scalar>(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        model: &mut Model<T>,
+    ) -> Result<()> {
+        objective.energies(block, &mut model.before)?;
+        model.look(objective, block)?;
+        model.minimise(objective, block);
 
         // The largest share of the way, of 1, 1/2, 1/4, …, that does not raise the energy; every example its own.
-        let mut share = vec![T::one(); block.examples()];
+        let Model { now, goal, before, after, share, .. } = model;
+        share.clear();
+        share.resize(block.examples(), T::one());
         for halving in 0..=HALVINGS {
-            for t in 1..top {
+            for (t, (now, goal)) in (1..block.layers()).zip(now.iter().zip(&*goal)) {
                 let width = block.stored(t).rows();
-                let columns = block.stored_mut(t).chunks_exact_mut(width).zip(&share);
-                let ends = now[t - 1].chunks_exact(width).zip(goal[t - 1].chunks_exact(width));
+                let columns = block.stored_mut(t).chunks_exact_mut(width).zip(&*share);
+                let ends = now.chunks_exact(width).zip(goal.chunks_exact(width));
                 for ((z, &share), (now, goal)) in columns.zip(ends) {
                     for (z, (&now, &goal)) in z.iter_mut().zip(now.iter().zip(goal)) {
                         // A goal that overflowed must not spoil an example that stays.
@@ -66,97 +69,151 @@ impl GaussNewton {
                 }
             }
             objective.roll_out(block)?;
-            let after = objective.energies(block)?;
-            // Written so that a NaN counts as a rise.
-            let rises = |i: usize| !matches!(after[i].partial_cmp(&before[i]), Some(o) if o.is_le());
-            let rising: Vec<usize> = (0..share.len()).filter(|&i| share[i] > T::zero() && rises(i)).collect();
-            if rising.is_empty() {
+            objective.energies(block, after)?;
+            let half = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
+            let mut rising = false;
+            for (share, (after, before)) in share.iter_mut().zip(after.iter().zip(&*before)) {
+                // A NaN counts as a rise.
+                let descends = after <= before;
+                if *share > T::zero() && !descends {
+                    *share *= half;
+                    rising = true;
+                }
+            }
+            if !rising {
                 break;
             }
-            let half = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
-            rising.into_iter().for_each(|i| share[i] *= half);
         }
         Ok(())
     }
 }
 
-/// ε_t for all hidden layers, at the block's activations.
-fn errors<T: Scalar>(block: &Block<T>) -> Vec<Vec<T>> {
-    let error = |t| {
-        let pairs = block.stored(t).as_slice().iter().zip(block.prediction(t - 1, Reads::Stored).as_slice());
-        pairs.map(|(&z, &p)| z - p).collect()
-    };
-    (1..block.layers()).map(error).collect()
+/// The quadratic model of a block's energy, and the scratch of a step to its minimum.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model<T> {
+    /// P_tᵀ of every example, `d_t × d_T`, for each hidden layer.
+    pulls: Vec<Vec<T>>,
+    /// H of every example, `d_T × d_T`.
+    hessian: Vec<T>,
+    /// g of every example.
+    gradient: Vec<T>,
+    /// ε_t and ε_t' of every example, for each hidden layer.
+    now: Vec<Vec<T>>,
+    goal: Vec<Vec<T>>,
+    /// A, Σ_t P_t (ε_t + λ_t/μ_t) and I + H·A of one example.
+    spread: Vec<T>,
+    shift: Vec<T>,
+    system: Vec<T>,
+    /// What a product gives, on its way to where it belongs.
+    product: Vec<T>,
+    /// The energy of every example before and after the step, and how much of the way it goes.
+    before: Vec<T>,
+    after: Vec<T>,
+    share: Vec<T>,
 }
 
-/// The rows of P_t, at `[row][t − 1]`, each `d_t × n`: what every output pulls back to every hidden activation.
-fn jacobians<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<Vec<Vec<Vec<T>>>> {
-    let top = block.layers();
-    let mut rows = Vec::new();
-    for row in 0..block.stored(top).rows() {
-        block.set_unit_cotangent(row);
-        for t in (1..top).rev() {
-            block.pull_back(objective.layers, objective.params, t, Reads::Stored)?;
-            block.chain(t);
+impl<T: Scalar> Model<T> {
+    /// The model at the block's activations, whose predictions are up to date: P_t, H, g and ε_t.
+    fn look(&mut self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+        let Self { pulls, hessian, gradient, now, product, .. } = self;
+        let (top, examples) = (block.layers(), block.examples());
+        let outputs = block.stored(top).rows();
+        for layers in [&mut *pulls, &mut *now] {
+            layers.resize(top - 1, Vec::new());
         }
-        rows.push((1..top).map(|t| block.gradient(t).as_slice().to_vec()).collect());
+        for (t, (pulls, now)) in (1..top).zip(pulls.iter_mut().zip(now)) {
+            let (z, prediction) = (block.stored(t).as_slice(), block.prediction(t - 1, Reads::Stored).as_slice());
+            pulls.resize(z.len() * outputs, T::zero());
+            now.clear();
+            now.extend(z.iter().zip(prediction).map(|(&z, &p)| z - p));
+        }
+        let hessian = zeros(hessian, outputs * outputs * examples);
+        // Row after row of P_t, which every output pulls back to the hidden activations, and column after column of H.
+        for k in 0..outputs {
+            block.set_unit_cotangent(k);
+            for t in (1..top).rev() {
+                block.pull_back(objective.layers, objective.params, t, Reads::Stored)?;
+                block.chain(t);
+                set_columns(&mut pulls[t - 1], k, outputs, block.gradient(t));
+            }
+            let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
+            let mut column = MatMut::new(zeros(product, outputs * examples), outputs, examples);
+            let (loss, direction) = (objective.output_loss, block.cotangent(top));
+            guarded("the loss", top, || loss.hessian_product(target, prediction, direction, column.reborrow()))?;
+            set_columns(hessian, k, outputs, column.as_ref());
+        }
+        let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
+        let gradient = MatMut::new(zeros(gradient, outputs * examples), outputs, examples);
+        guarded("the loss", top, || objective.output_loss.gradient(target, prediction, gradient))
     }
-    Ok(rows)
-}
 
-/// ε_t' of every example, as [`errors`] has them.
-fn minimum<T: Scalar>(
-    objective: &Objective<'_, T>,
-    block: &Block<T>,
-    jacobians: &[Vec<Vec<T>>],
-    now: &[Vec<T>],
-) -> Result<Vec<Vec<T>>> {
-    let (top, outputs, examples) = (block.layers(), jacobians.len(), block.examples());
-    let target = block.stored(top);
-    let prediction = block.prediction(top - 1, Reads::Stored);
-    let mut gradient = vec![T::zero(); outputs * examples];
-    // Column after column of H, for all examples.
-    let mut hessian = vec![vec![T::zero(); outputs * examples]; outputs];
-    guarded("the loss", top, || {
-        objective.output_loss.gradient(target, prediction, MatMut::new(&mut gradient, outputs, examples));
-        let mut direction = vec![T::zero(); outputs * examples];
-        for (k, column) in hessian.iter_mut().enumerate() {
-            direction.chunks_exact_mut(outputs).for_each(|d| d.fill(T::zero()));
-            direction.chunks_exact_mut(outputs).for_each(|d| d[k] = T::one());
-            let direction = MatRef::new(&direction, outputs, examples);
-            let out = MatMut::new(column, outputs, examples);
-            objective.output_loss.hessian_product(target, prediction, direction, out);
-        }
-    })?;
+    /// ε_t' of every example, where the model has its minimum; v takes the place of g.
+    fn minimise(&mut self, objective: &Objective<'_, T>, block: &Block<T>) {
+        let Self { pulls, hessian, gradient, now, goal, spread, shift, system, product, .. } = self;
+        let top = block.layers();
+        let outputs = block.stored(top).rows();
+        // On the way there: ε_t + λ_t/μ_t.
+        goal.clone_from(now);
+        for i in 0..block.examples() {
+            let own = |len: usize| i * len..(i + 1) * len;
+            let (spread, shift) = (zeros(spread, outputs * outputs), zeros(shift, outputs));
+            let product = zeros(product, outputs * outputs);
+            for (t, (pulls, offset)) in (1..top).zip(pulls.iter().zip(&mut *goal)) {
+                let width = block.stored(t).rows();
+                let p = MatRef::new(&pulls[own(width * outputs)], width, outputs);
+                let reciprocal = T::one() / objective.loss(t).1;
+                let offset = &mut offset[own(width)];
+                if let Some(multiplier) = block.multiplier(t) {
+                    linalg::axpy(reciprocal, multiplier.column(i), offset);
+                }
+                linalg::matmul_tn(p, p, MatMut::new(product, outputs, outputs));
+                linalg::axpy(reciprocal, product, spread);
+                let product = &mut product[..outputs];
+                linalg::matmul_tn(p, MatRef::new(offset, width, 1), MatMut::new(product, outputs, 1));
+                linalg::axpy(T::one(), product, shift);
+            }
 
-    let mut goal: Vec<Vec<T>> = now.iter().map(|errors| vec![T::zero(); errors.len()]).collect();
-    for i in 0..examples {
-        let own = |data: &[T], rows: usize| DVector::from_column_slice(&data[i * rows..(i + 1) * rows]);
-        let mut spread = DMatrix::<T>::zeros(outputs, outputs);
-        let mut shift = DVector::<T>::zeros(outputs);
-        let mut maps = Vec::with_capacity(top - 1);
-        for t in 1..top {
-            let width = block.stored(t).rows();
-            let p = DMatrix::from_fn(outputs, width, |k, j| jacobians[k][t - 1][i * width + j]);
-            let reciprocal = T::one() / objective.loss(t).1;
-            let lambda = block.multiplier(t).map_or_else(|| DVector::zeros(width), |m| own(m.as_slice(), width));
-            shift += &p * (own(&now[t - 1], width) + &lambda * reciprocal);
-            spread += &p * p.transpose() * reciprocal;
-            maps.push((p, lambda, reciprocal));
-        }
-        let h = DMatrix::from_fn(outputs, outputs, |row, k| hessian[k][i * outputs + row]);
-        let system = DMatrix::identity(outputs, outputs) + &h * spread;
-        let right = own(&gradient, outputs) - h * shift;
-        // For a convex L_y the system is regular. If rounding or another loss says no, the example stays where it is.
-        let solution = system.lu().solve(&right);
-        for (t, (p, lambda, reciprocal)) in maps.into_iter().enumerate() {
-            let width = lambda.len();
-            let out = &mut goal[t][i * width..(i + 1) * width];
-            match &solution {
-                Some(v) => out.copy_from_slice((-(p.transpose() * v + lambda) * reciprocal).as_slice()),
-                None => out.copy_from_slice(&now[t][i * width..(i + 1) * width]),
+            // (I + H·A) v = g − H·Σ_t P_t (ε_t + λ_t/μ_t)
+            let h = MatRef::new(&hessian[own(outputs * outputs)], outputs, outputs);
+            let system = zeros(system, outputs * outputs);
+            system.iter_mut().step_by(outputs + 1).for_each(|diagonal| *diagonal = T::one());
+            linalg::add_matmul(h, MatRef::new(spread, outputs, outputs), MatMut::new(system, outputs, outputs));
+            let v = &mut gradient[own(outputs)];
+            linalg::subtract_matmul(h, MatRef::new(shift, outputs, 1), MatMut::new(v, outputs, 1));
+            // For a convex L_y the system is regular. If rounding or another loss says no, the example stays where it is.
+            let regular = linalg::solve(system, v);
+
+            // ε_t' = −(P_tᵀ v + λ_t)/μ_t
+            for (t, (pulls, (now, goal))) in (1..top).zip(pulls.iter().zip(now.iter().zip(&mut *goal))) {
+                let width = block.stored(t).rows();
+                let goal = &mut goal[own(width)];
+                if !regular {
+                    goal.copy_from_slice(&now[own(width)]);
+                    continue;
+                }
+                let p = MatRef::new(&pulls[own(width * outputs)], width, outputs);
+                linalg::matmul(p, MatRef::new(v, outputs, 1), MatMut::new(goal, width, 1));
+                if let Some(multiplier) = block.multiplier(t) {
+                    linalg::axpy(T::one(), multiplier.column(i), goal);
+                }
+                let penalty = objective.loss(t).1;
+                goal.iter_mut().for_each(|goal| *goal = -*goal / penalty);
             }
         }
     }
-    Ok(goal)
+}
+
+/// So many zeros.
+fn zeros<T: Scalar>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+    buffer.clear();
+    buffer.resize(len, T::zero());
+    buffer
+}
+
+/// Column k of every example's matrix with so many columns: the example's own column of `from`.
+fn set_columns<T: Scalar>(matrices: &mut [T], k: usize, columns: usize, from: MatRef<'_, T>) {
+    let rows = from.rows();
+    for (matrix, column) in matrices.chunks_exact_mut(rows * columns).zip(from.columns()) {
+        matrix[k * rows..(k + 1) * rows].copy_from_slice(column);
+    }
 }

@@ -1,15 +1,18 @@
+use super::gauss_newton::Model;
 use crate::block::{Block, Group};
 use crate::optimizer::Step;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
 
-/// What the activation optimizer remembers of a block's examples.
+/// What the activation optimizer remembers of a block's examples, beside the scratch of a step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory<T> {
     /// For every hidden layer, `slots · d_t` entries an example.
     pub(crate) state: Vec<Vec<T>>,
     /// Steps that each example has taken.
     pub(crate) steps: Vec<u64>,
+    /// The scratch of Gauss–Newton steps.
+    pub(super) model: Model<T>,
 }
 
 impl<T: Scalar> Memory<T> {
@@ -37,7 +40,7 @@ impl<T: Scalar> Memory<T> {
         group: &Group,
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
-        let Self { state, steps } = self;
+        let Self { state, steps, .. } = self;
         let state = &mut state[group.layers.start - 1..group.layers.end - 1];
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);
