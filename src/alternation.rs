@@ -12,7 +12,7 @@ use crate::method::Method;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
 use crate::start::Start;
-use crate::visit::{LOOK_EVERY, Tally};
+use crate::visit::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Result, Scalar, linalg};
 
 /// Columns that are worked on at a time: few for a small batch, so that every thread has some.
@@ -111,9 +111,7 @@ impl<T: Scalar> Alternation<T> {
         let mut batch = Batch { examples, columns, width };
         self.tallies.resize_with(examples.len().div_ceil(width), Tally::default);
 
-        self.for_columns(&mut batch, |i, work| {
-            setting.at(net).begin(method.start, (metric, i.is_multiple_of(LOOK_EVERY)), work)
-        })?;
+        self.for_columns(&mut batch, |work| setting.at(net).begin(method.start, metric, work))?;
         let every_step = method.parameter.timing == Timing::EveryStep;
         for sweep in 0..exact.steps {
             net.updates += u64::from(every_step);
@@ -127,7 +125,7 @@ impl<T: Scalar> Alternation<T> {
                     let (layer, weights) = (scene.layer(t), (scene.penalty(t), scene.penalty(t + 1)));
                     guarded("prepare", t, || shared.prepare(&exact, layer, weights, &mut self.work))?
                         .map_err(|error| error.at_layer(t))?;
-                    self.for_columns(&mut batch, |_, work| scene.minimise(t, &shared, sweep == 0, work))?;
+                    self.for_columns(&mut batch, |work| scene.minimise(t, &shared, sweep == 0, work))?;
                     self.shared = shared;
                 }
             }
@@ -143,21 +141,21 @@ impl<T: Scalar> Alternation<T> {
                     .try_for_each(|t| self.move_parameters(net, setting, method, t, &mut batch))?;
             }
         }
-        self.for_columns(&mut batch, |_, work| setting.at(net).end(net.updates, exact.steps, work))?;
+        self.for_columns(&mut batch, |work| setting.at(net).end(net.updates, exact.steps, work))?;
         self.tallies.iter().for_each(|own| tally.add(own));
         Ok(())
     }
 
-    /// Calls `f` with all columns of a batch, so many at a time, and their number among those.
+    /// Calls `f` with all columns of a batch, so many at a time.
     fn for_columns(
         &mut self,
         batch: &mut Batch<'_, '_, T>,
-        f: impl Fn(usize, Work<'_, '_, T>) -> Result<()> + Sync,
+        f: impl Fn(Work<'_, '_, T>) -> Result<()> + Sync,
     ) -> Result<()> {
         let &mut Batch { examples, ref mut columns, width } = batch;
         let row = (Chunks { slice: examples, width }, Chunks { slice: &mut **columns, width });
-        for_row((row, &mut self.tallies[..]), |i, ((examples, columns), tally)| {
-            self.buffers.lend(|buffers| f(i, Work { examples, columns, buffers, tally }))
+        for_row((row, &mut self.tallies[..]), |_, ((examples, columns), tally)| {
+            self.buffers.lend(|buffers| f(Work { examples, columns, buffers, tally }))
         })
     }
 
@@ -190,15 +188,21 @@ impl<T: Scalar> Alternation<T> {
         let layer = net.layers[t].clone();
         let Some(regression) = layer.regression() else { return Ok(()) };
         let remembers = ridge.memory > 0.0;
+        let len = guarded("the regression", t, || regression.moments_len())?;
         let mut moments = std::mem::take(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole });
-        let len = regression.moments_len();
         fade(&mut moments, ridge, len);
         let penalty = setting.at(net).penalty(t + 1);
         let step = match self.add_moments(setting.at(net), (t, regression), batch, &mut moments) {
             Ok(()) => regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work)),
             Err(error) => Err(error),
         };
-        *(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole }) = moments;
+        if remembers {
+            net.trained[t].moments = moments;
+        } else {
+            // What an earlier visit left there is not of the visit before.
+            net.trained[t].moments.clear();
+            self.sums.whole = moments;
+        }
         step
     }
 
@@ -323,9 +327,8 @@ impl<T: Scalar> Scene<'_, T> {
         })
     }
 
-    /// Starts columns where the method says, and takes stock: the output's term of the energy and, if a forward pass is wanted
-    /// by `look` or by the start, forward loss and score.
-    fn begin(&self, start: Start, (metric, look): (Option<&Metric<T>>, bool), work: Work<'_, '_, T>) -> Result<()> {
+    /// Starts columns where the method says, and takes stock: the forward loss and score, and the output's term of the energy.
+    fn begin(&self, start: Start, metric: Option<&Metric<T>>, work: Work<'_, '_, T>) -> Result<()> {
         let Work { examples, columns, buffers, tally } = work;
         let Buffers { input, output, target, cache, other } = buffers;
         let (top, outputs, n) = (self.net.depth(), self.net.output_dim(), examples.len());
@@ -337,29 +340,27 @@ impl<T: Scalar> Scene<'_, T> {
             let out = MatRef::new(out, outputs, n);
             guarded("the loss", top, || self.net.output_loss.value(target, out).to_f64())
         };
-        if look || start != Start::Persisted || !columns.iter().all(Column::is_visited) {
-            self.stored(0, examples, columns, input);
-            for t in 0..top {
-                self.evaluate(t, input, output, cache)?;
-                std::mem::swap(input, output);
-                if t + 1 < top {
-                    for (column, z) in columns.iter_mut().zip(input.chunks_exact(self.net.layers[t].output_dim())) {
-                        if !column.is_visited() {
-                            column.set_activation(t + 1, z)?;
-                        } else if start != Start::Persisted {
-                            other.clear();
-                            other.extend_from_slice(z);
-                            column.beside_activation(t + 1, other, |last, z| start.blend(last, z));
-                            column.set_activation(t + 1, other)?;
-                        }
+        self.stored(0, examples, columns, input);
+        for t in 0..top {
+            self.evaluate(t, input, output, cache)?;
+            std::mem::swap(input, output);
+            if t + 1 < top {
+                for (column, z) in columns.iter_mut().zip(input.chunks_exact(self.net.layers[t].output_dim())) {
+                    if !column.is_visited() {
+                        column.set_activation(t + 1, z)?;
+                    } else if start != Start::Persisted {
+                        other.clear();
+                        other.extend_from_slice(z);
+                        column.beside_activation(t + 1, other, |last, z| start.blend(last, z));
+                        column.set_activation(t + 1, other)?;
                     }
                 }
             }
-            tally.looked_at = n;
-            tally.forward_loss = value(input)?;
-            if let Some(metric) = metric {
-                tally.score = metric.sum(top, target, MatRef::new(input, outputs, n))?;
-            }
+        }
+        tally.looked_at = n;
+        tally.forward_loss = value(input)?;
+        if let Some(metric) = metric {
+            tally.score = metric.sum(top, target, MatRef::new(input, outputs, n))?;
         }
         // The other terms of the energy are at hand where their activations are about to move.
         self.stored(top - 1, examples, columns, input);
@@ -431,7 +432,8 @@ impl<T: Scalar> Scene<'_, T> {
         buffers: &Spare<Buffers<T>>,
     ) -> Result<()> {
         let (layer, params) = self.layer(t);
-        let (inputs, wanted_rows, n) = (layer.input_dim(), regression.pre_activation_dim(), examples.len());
+        let (inputs, n) = (layer.input_dim(), examples.len());
+        let wanted_rows = guarded("the regression", t, || regression.pre_activation_dim())?;
         let Sums { input, wanted, part, .. } = sums;
         input.resize(inputs * n, T::zero());
         wanted.resize(wanted_rows * n, T::zero());

@@ -108,8 +108,7 @@ pub struct EpochReport {
     /// before the last of them. For backpropagation the forward loss.
     pub energy: f64,
     /// Mean forward loss over the visits, each before its parameter step. Visits that start at persisted activations and whose
-    /// parameter step reads them need no forward pass: of these every eighth, and all first ones; with [`Exact`](crate::Exact)
-    /// about every eighth of a visit's examples instead.
+    /// parameter step reads them need no forward pass: of these every eighth, and all first ones.
     pub train_loss: f64,
     /// Mean score of the same forward passes.
     pub train_score: Option<f64>,

@@ -307,6 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn sums_over_examples_are_whole_whatever_the_number_of_panels() {
+        let (m, n, k) = (300, 800, 7);
+        let mut rng = stream(2, Purpose::Probe, 0, 0);
+        let mut draw = |n: usize| (0..n).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+        let (a, b) = (draw(m * k), draw(n * k));
+        let dot = |x: &[f64], rows: usize, i: usize, y: &[f64], cols: usize, j: usize| {
+            (0..k).map(|l| x[i + l * rows] * y[j + l * cols]).sum::<f64>()
+        };
+        let (mut product, mut gram) = (vec![1.0; m * n], vec![1.0; m * m]);
+        add_matmul_nt(MatRef::new(&a, m, k), MatRef::new(&b, n, k), MatMut::new(&mut product, m, n));
+        add_gram(MatRef::new(&a, m, k), MatMut::new(&mut gram, m, m));
+        for i in 0..m {
+            for j in 0..n {
+                assert!((product[i + j * m] - 1.0 - dot(&a, m, i, &b, n, j)).abs() < 1e-13, "({i}, {j})");
+            }
+            for j in 0..=i {
+                assert!((gram[i + j * m] - 1.0 - dot(&a, m, i, &a, m, j)).abs() < 1e-13, "({i}, {j})");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_of_no_terms_is_zero() {
+        let empty = |rows, cols| MatRef::<f64>::new(&[], rows, cols);
+        let mut c = [vec![1.0; 1600], vec![1.0; 1600], vec![1.0; 1600]];
+        let [plain, tn, nt] = &mut c;
+        matmul(empty(40, 0), empty(0, 40), MatMut::new(plain, 40, 40));
+        matmul_tn(empty(0, 40), empty(0, 40), MatMut::new(tn, 40, 40));
+        matmul_nt(empty(40, 0), empty(40, 0), MatMut::new(nt, 40, 40));
+        assert!(c.iter().flatten().all(|c| *c == 0.0));
+    }
+
+    #[test]
     fn a_single_nan_or_infinity_is_found_anywhere() {
         for n in [1, 15, 16, 40] {
             let mut a = vec![f32::MAX; n];

@@ -187,7 +187,11 @@ pub(crate) fn follow<T: Scalar>(
             fade(&mut trained.moments, ridge, first.len());
             let blocks = others.iter().map(|found| &found[t]);
             std::iter::once(&*first).chain(blocks).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
-            regress(t, ridge, (&*layers[t], penalty(t)), params, (&trained.moments, &mut Vec::new()))
+            regress(t, ridge, (&*layers[t], penalty(t)), params, (&trained.moments, &mut Vec::new()))?;
+            if ridge.memory == 0.0 {
+                trained.moments.clear();
+            }
+            Ok(())
         }
     })
 }

@@ -97,7 +97,7 @@ const SMALL_LANE: usize = 16;
 const MAX_LANES: usize = 16;
 /// Visits that need no forward pass take one every so often all the same, for the report: it is the one thing in them whose layers
 /// wait for one another.
-pub(crate) const LOOK_EVERY: usize = 8;
+const LOOK_EVERY: usize = 8;
 /// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
 /// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;

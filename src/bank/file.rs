@@ -297,7 +297,8 @@ impl<T: Scalar> BankFile<T> {
                 }
             }
             file.sync_all()?;
-            fs::rename(&draft, path)
+            fs::rename(&draft, path)?;
+            sync_folder(path)
         };
         if let Err(error) = write() {
             // Nothing is in it; that it stays would do no harm.
@@ -610,4 +611,13 @@ fn io_at(path: &Path, source: io::Error) -> Error {
 fn format(path: &Path, place: &str, expected: &str, found: &str) -> Error {
     let (place, expected, found) = (place.to_owned(), expected.to_owned(), found.to_owned());
     Error::Format { path: path.to_owned(), place, expected, found }
+}
+
+/// Makes sure that the folder remembers the file's name, where folders can be synchronised.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }

@@ -52,8 +52,8 @@ pub trait Proximal<T: Scalar>: Debug + Send + Sync {
         0
     }
 
-    /// Writes what all examples share, [`prepared_len`](Self::prepared_len) entries, for these parameters and this weight,
-    /// which is positive. `work` is scratch of any length and content, which keeps its memory from call to call.
+    /// Writes what all examples share, [`prepared_len`](Self::prepared_len) entries that may be anything before, for these
+    /// parameters and this weight, which is positive. `work` is scratch of any length and content, which keeps its memory from call to call.
     ///
     /// # Errors
     /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite) when the weight is lost beside the parameters in the

@@ -106,7 +106,7 @@ pub trait Regression<T: Scalar>: Debug + Send + Sync {
     /// (`output_dim × n`) from `input` (`input_dim × n`).
     ///
     /// For a bare affine map it is the target itself. With functions on top several may do: take one near the present one,
-    /// W·z + b, and that one when the target is what the layer gives at present.
+    /// W·z + b, and that one when the target is what the layer gives at present. What `out` holds before may be anything.
     ///
     /// # Errors
     /// As [`Proximal::prepare`](super::Proximal::prepare).

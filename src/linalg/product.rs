@@ -1,8 +1,8 @@
 //! C ← A·B, C + A·B or C − A·B, tile by tile in the processor's vector registers.
 //!
-//! A tile of C is a few vectors high and a few columns wide, and is summed where it stays, in registers. Its factors are read
-//! where they lie: of the larger one, the weights of a layer, nothing is copied, since a batch is too narrow to pay for that. Goto
-//! and van de Geijn (2008), *Anatomy of high-performance matrix multiplication*, ACM TOMS 34(3), says what the tiles are good for.
+//! A tile of C is a few vectors high and a few columns wide, and is summed where it stays, in registers. Where the larger factor is
+//! the weights of a layer it is read where it lies, since a batch is too narrow to pay for a copy. Goto and van de Geijn (2008),
+//! *Anatomy of high-performance matrix multiplication*, ACM TOMS 34(3), says what the tiles are good for.
 
 use std::array::from_fn;
 use std::cell::RefCell;
@@ -99,7 +99,7 @@ pub(super) fn is_faster<T>(a: &Strided<'_, T>, b: &Strided<'_, T>) -> bool {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     let near = |entries: usize| entries * size_of::<T>() <= NEAR;
     let often = m.min(k).min(n) > OFTEN;
-    let gains = a.row_stride > 1 || m.min(n) <= FEW || near(m * k) && near(k * n) && near(m * n);
+    let gains = k > 0 && (a.row_stride > 1 || m.min(n) <= FEW || near(m * k) && near(k * n) && near(m * n));
     gains && !often && !matches!(Arch::new(), Arch::Scalar)
 }
 
@@ -128,11 +128,11 @@ impl<T: Scalar> WithSimd for Product<'_, T> {
         T::swap_scratch(&mut scratch);
         scratch.resize(DEPTH * height, T::zero());
         // Pieces as long as each other.
-        let depth = a.cols.div_ceil(a.cols.div_ceil(DEPTH).max(1)).max(1);
+        let depth = a.cols.div_ceil(a.cols.div_ceil(DEPTH));
         // The way that copies and turns less: A, or B and C.
         let across = a.row_stride > 1 && b.row_stride == 1 && a.rows * a.cols > a.cols * b.cols + a.rows * b.cols;
         let mut tiles = Tiles { simd, a, b, c, onto, start: 0, depth };
-        while tiles.start < a.cols.max(1) {
+        while tiles.start < a.cols {
             tiles.depth = depth.min(a.cols - tiles.start);
             if across {
                 tiles.across(&mut scratch)

@@ -16,7 +16,8 @@ pub struct Ridge {
     pub ridge: f64,
     /// Weight of ½‖θ − θ_old‖².
     pub proximal: f64,
-    /// What the sums over examples keep of those of the visit before, 0 ≤ memory < 1: a mini-batch alone says too little.
+    /// What the sums over examples keep of those of the visit before, 0 ≤ memory < 1: a mini-batch alone says too little. A visit
+    /// with 0 leaves nothing to the next.
     pub memory: f64,
     /// The largest change of the layer's pre-activations, relative to their spread, root mean square over the examples.
     pub trust: Option<f64>,
