@@ -184,7 +184,7 @@ fn gemm<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: StridedMut<'_, T>, o
     assert_eq!((a.rows, b.cols), (c.rows, c.cols), "shape of a product");
     #[cfg(feature = "simd")]
     if product::is_faster(&a, &b) {
-        return product::Product { a, b, c, onto }.run();
+        return T::take(product::Product { a, b, c, onto });
     }
     if a.rows.min(a.cols).min(b.cols) <= THIN {
         return thin(a, b, c, onto);

@@ -47,6 +47,9 @@ pub trait Vectors: Copy + Default + 'static {
     fn minus<S: Simd>(simd: S, a: Self::Of<S>, b: Self::Of<S>) -> Self::Of<S>;
     /// Swaps `other` for the room that this thread has for copies, and back.
     fn swap_scratch(other: &mut Vec<Self>);
+    /// Takes a product. Compiled here and once: what is generic would be compiled again in every crate that calls it.
+    #[expect(private_interfaces, reason = "sealed with the scalars")]
+    fn take(product: Product<'_, Self>);
 }
 
 macro_rules! vectors {
@@ -81,6 +84,10 @@ macro_rules! vectors {
                 thread_local!(static SCRATCH: RefCell<Vec<$t>> = const { RefCell::new(Vec::new()) });
                 SCRATCH.with_borrow_mut(|scratch| std::mem::swap(scratch, other));
             }
+            #[expect(private_interfaces, reason = "sealed with the scalars")]
+            fn take(product: Product<'_, $t>) {
+                Arch::new().dispatch(product);
+            }
         }
     };
 }
@@ -109,12 +116,6 @@ pub(super) struct Product<'a, T> {
     pub(super) b: Strided<'a, T>,
     pub(super) c: StridedMut<'a, T>,
     pub(super) onto: Onto,
-}
-
-impl<T: Scalar> Product<'_, T> {
-    pub(super) fn run(self) {
-        Arch::new().dispatch(self);
-    }
 }
 
 impl<T: Scalar> WithSimd for Product<'_, T> {
