@@ -17,6 +17,7 @@ use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::nalgebra::DMatrix;
+use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig};
 use pulp::{Arch, Simd, WithSimd};
 
@@ -49,10 +50,11 @@ impl Net {
         builder.threads(self.threads).build().expect("a sound description")
     }
 
-    /// Inputs in [0, 1), and any labels.
+    /// Inputs in [0, 1) and labels, drawn: a pattern is soon learnt, and then gradients become too small to count as numbers do.
     fn data(&self) -> Dataset<f32> {
-        let inputs = DMatrix::from_fn(self.inputs, self.examples, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
-        let labels: Vec<usize> = (0..self.examples).map(|example| example % CLASSES).collect();
+        let mut rng = ChaCha12Rng::seed_from_u64(0);
+        let inputs = DMatrix::from_fn(self.inputs, self.examples, |_, _| rng.random::<f32>());
+        let labels: Vec<usize> = (0..self.examples).map(|_| rng.random_range(0..CLASSES)).collect();
         let inputs = Examples::from_column_matrix(inputs).expect("examples");
         Dataset::classification(inputs, &labels, CLASSES).expect("a label for each example")
     }

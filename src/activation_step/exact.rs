@@ -14,8 +14,8 @@ use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 /// for squared errors and layers that offer [`Proximal`](crate::layer::Proximal): affine maps and activation functions as units of
 /// their own. With [`Timing::EveryStep`](crate::Timing::EveryStep) each θ_t moves right before z_t; otherwise all follow once
 /// the sweeps are done. Either way the energy of a batch never rises where bare affine maps move by
-/// [`Solver::Ridge`](crate::Solver::Ridge) without memory, but for what the bank's storage rounds; and a batch may be all examples at once: only the bank holds all
-/// layers of all examples.
+/// [`Solver::Ridge`](crate::Solver::Ridge) without memory, but for what the bank's storage rounds; and a batch may be all examples
+/// at once: only the bank holds all layers of all examples.
 ///
 /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -617,7 +617,11 @@ fn format(path: &Path, place: &str, expected: &str, found: &str) -> Error {
 fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
+        match File::open(folder)?.sync_all() {
+            // Not every file system can.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
+            other => return other,
+        }
     }
     Ok(())
 }
