@@ -77,6 +77,7 @@ impl<T: Scalar> Objective<'_, T> {
         self.compared(t, block.stored(t), block.prediction(t - 1, Reads::Stored), block.multiplier(t))
     }
 
+    /// The term of z_t from its comparison.
     fn compared(
         &self,
         t: usize,

@@ -58,7 +58,9 @@ pub trait Proximal<T: Scalar>: Debug + Send + Sync {
     /// # Errors
     /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite) when the weight is lost beside the parameters in the
     /// working precision, or those are not finite.
-    fn prepare(&self, _params: &[T], _weight: T, _prepared: &mut [T], _work: &mut Vec<f64>) -> Result<()> {
+    fn prepare(&self, params: &[T], weight: T, prepared: &mut [T], work: &mut Vec<f64>) -> Result<()> {
+        let _ = (params, weight, work);
+        debug_assert!(prepared.is_empty(), "a layer whose examples share something must write it");
         Ok(())
     }
 
