@@ -1,0 +1,132 @@
+use crate::activation_step::{ActivationStep, Sweeps};
+use crate::block::Block;
+use crate::energy::Objective;
+use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg};
+
+/// How decoupled a method is at a network's present parameters; see [`decoupling`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoupling {
+    /// ⟨z − a, z* − a⟩ / ‖z* − a‖² for the hidden layers t = 1 .. T: the share of the way from the forward activation a to
+    /// the equilibrium z* that the activation steps go: 1 for a full relaxation, more or less than nothing where they
+    /// overshoot.
+    pub relaxed_fraction: Vec<f64>,
+    /// ⟨z − a, −δ/μ⟩ / ‖δ/μ‖² for t = 1 .. T, with δ_t = ∂L_y/∂a_t: the displacement in units of the one that would make
+    /// the method backpropagation, which has 1 everywhere.
+    pub backprop_fraction: Vec<f64>,
+    /// Cosine of ∂L/∂θ_t with backpropagation's gradient, for t = 0 .. T; 0 where one of the two is zero. Backpropagation by
+    /// another road has 1 everywhere.
+    pub cosine: Vec<f64>,
+    /// Products that must follow one another for one update.
+    pub sequential_products: usize,
+    /// The same for backpropagation.
+    pub backprop_sequential_products: usize,
+    /// ‖∂L/∂Z‖ at z* over ‖∂L/∂Z‖ at the forward pass: how well the equilibrium was found. The fractions of relaxation
+    /// are good to about this.
+    pub equilibrium_error: f64,
+}
+
+/// Measures a method's activation steps on all of `data` (some hundred examples will do) at the network's present
+/// parameters, from the forward pass and with Θ fixed.
+///
+/// The parameter gradients are those after the last activation step. The equilibrium is found by plain descent with an
+/// adapted step, at most [`DESCENT`] steps of it: this is dear, and meant for now and then.
+///
+/// # Errors
+/// As [`DecoupledNetwork::evaluate`] and [`DecoupledNetwork::fit`] for data or a method that do not fit.
+pub fn decoupling<T: Scalar>(
+    network: &DecoupledNetwork<T>,
+    data: &Dataset<T>,
+    method: &Method<T>,
+) -> Result<Decoupling> {
+    method.check(&network.objective())?;
+    network.check_data(data)?;
+    let objective = network.objective();
+    let depth = network.depth();
+    let mut forward = objective.block(data.len());
+    forward.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    forward.stored_mut(depth).copy_from_slice(data.targets().as_slice());
+    objective.anchor(&mut forward)?;
+
+    let mut relaxed = forward.clone();
+    method.activation_step().relax(&objective, &mut relaxed)?;
+    let mut local = gradient_buffers(network);
+    for (t, gradient) in local.iter_mut().enumerate() {
+        objective.parameter_gradient(&mut relaxed, t, method.parameter.reads, gradient)?;
+    }
+
+    let (equilibrium, equilibrium_error) = descend(&objective, forward.clone())?;
+
+    let mut chain = forward.clone();
+    let mut global = gradient_buffers(network);
+    backprop::gradients(&objective, &mut chain, &mut global)?;
+
+    let hidden = 1..depth;
+    let displacement = |block: &Block<T>, t: usize| {
+        let pairs = block.stored(t).as_slice().iter().zip(forward.stored(t).as_slice());
+        pairs.map(|(&z, &a)| z - a).collect::<Vec<T>>()
+    };
+    let relaxed_fraction = |t| {
+        let whole = displacement(&equilibrium, t);
+        share(&displacement(&relaxed, t), &whole)
+    };
+    let backprop_fraction = |t: usize| {
+        let scale = T::one() / objective.hidden[t - 1].penalty;
+        let step: Vec<T> = chain.gradient(t).as_slice().iter().map(|&delta| -delta * scale).collect();
+        share(&displacement(&relaxed, t), &step)
+    };
+    Ok(Decoupling {
+        relaxed_fraction: hidden.clone().map(relaxed_fraction).collect(),
+        backprop_fraction: hidden.map(backprop_fraction).collect(),
+        cosine: local.iter().zip(&global).map(|(a, b)| cosine(a, b)).collect(),
+        sequential_products: method.sequential_products(depth),
+        backprop_sequential_products: 2 * depth,
+        equilibrium_error,
+    })
+}
+
+/// The most steps that [`decoupling`] takes towards the equilibrium.
+pub const DESCENT: usize = 2000;
+
+/// Descends the energy in Z: the step grows while the energy falls, and is halved and taken back when it rises.
+fn descend<T: Scalar>(objective: &Objective<'_, T>, mut block: Block<T>) -> Result<(Block<T>, f64)> {
+    let size = |objective: &Objective<'_, T>, block: &mut Block<T>| {
+        (1..block.layers()).try_fold(0.0, |sum, t| {
+            objective.activation_gradient(block, t)?;
+            Ok::<_, crate::Error>(sum + linalg::norm_squared(block.gradient(t).as_slice()).to_f64())
+        })
+    };
+    let start = size(objective, &mut block)?;
+    let mut energy = objective.energy(&mut block)?;
+    let mut rate = 0.1;
+    for _ in 0..DESCENT {
+        let mut trial = block.clone();
+        ActivationStep::from(Sweeps::new(Order::Jacobi, 1, rate)).relax(objective, &mut trial)?;
+        let found = objective.energy(&mut trial)?;
+        if found <= energy {
+            (block, energy, rate) = (trial, found, rate * 1.1);
+        } else {
+            rate *= 0.5;
+        }
+    }
+    let end = size(objective, &mut block)?;
+    Ok((block, if start > 0.0 { (end / start).sqrt() } else { 0.0 }))
+}
+
+fn gradient_buffers<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<Vec<T>> {
+    network.params.iter().map(|params| vec![T::zero(); params.len()]).collect()
+}
+
+fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    linalg::sum_zip(a, b, |a, b| a.to_f64() * b.to_f64())
+}
+
+/// ⟨part, whole⟩ / ‖whole‖²; 0 where the whole is.
+fn share<T: Scalar>(part: &[T], whole: &[T]) -> f64 {
+    let size = dot(whole, whole);
+    if size > 0.0 { dot(part, whole) / size } else { 0.0 }
+}
+
+fn cosine<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
+}
