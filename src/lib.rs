@@ -119,6 +119,7 @@ mod parameter_step;
 mod random;
 mod scalar;
 mod start;
+mod tally;
 mod visit;
 mod warning;
 

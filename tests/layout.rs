@@ -14,7 +14,21 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "alternation", "finish", "fit", "initialise", "warning", "backprop", "diagnostics", "check"], true),
+    (
+        &[
+            "tally",
+            "visit",
+            "alternation",
+            "finish",
+            "fit",
+            "initialise",
+            "warning",
+            "backprop",
+            "diagnostics",
+            "check",
+        ],
+        true,
+    ),
 ];
 
 /// What the crate's root re-exports, and from where.
