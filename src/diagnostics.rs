@@ -1,10 +1,16 @@
 //! Instruments: what a method really does, and how near two trained networks are to each other.
 
 mod assignment;
+mod cost;
 mod decoupling;
+mod function;
 mod matching;
 mod path;
+mod representation;
 
+pub use cost::{Cost, Products, cost};
 pub use decoupling::{DESCENT, Decoupling, decoupling};
+pub use function::FunctionSimilarity;
 pub use matching::{Matching, matching, normalised};
 pub use path::{Path, path};
+pub use representation::{cka, procrustes};

@@ -194,8 +194,17 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn evaluate_with(&self, data: &Dataset<T>, metric: Option<&Metric<T>>) -> Result<Scores> {
         self.check_data(data)?;
         let outputs = self.predict(data.inputs())?;
+        self.scores(data, metric, (&outputs).into())
+    }
+
+    /// Forward loss and the mean of `metric` of these outputs, `d_T × N`, on a data set that has been checked.
+    pub(crate) fn scores(
+        &self,
+        data: &Dataset<T>,
+        metric: Option<&Metric<T>>,
+        outputs: MatRef<'_, T>,
+    ) -> Result<Scores> {
         let n = data.len() as f64;
-        let outputs = MatRef::new(outputs.as_slice(), self.output_dim(), data.len());
         let score = metric.map(|m| m.sum(self.depth(), data.targets(), outputs)).transpose()?;
         let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
         Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
