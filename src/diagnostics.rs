@@ -7,6 +7,7 @@ mod function;
 mod matching;
 mod path;
 mod representation;
+mod similarity;
 
 pub use cost::{Cost, Products, cost};
 pub use decoupling::{DESCENT, Decoupling, decoupling};
@@ -14,3 +15,4 @@ pub use function::FunctionSimilarity;
 pub use matching::{Matching, matching, normalised};
 pub use path::{Path, path};
 pub use representation::{cka, procrustes};
+pub use similarity::{ParameterSimilarity, Similarity, similarity, similarity_from};
