@@ -3,10 +3,11 @@
 //! start and batches; backpropagation with another order of the examples, another optimizer and another seed as controls; and an
 //! untrained network. Here you learn what "as near as" means, and where the claim fails.
 //!
-//! A method is *similar* in a sense where each of its measures lies inside the controls: its 95 % interval meets the span of
-//! theirs, or lies on the side that is more alike, and its mean is nearer to theirs than to the untrained network's. *Different*
-//! where none lies inside, and else similar *in part*. In parameter space the measures are cosine of the displacements and
-//! distance, both after matching; in performance the gap in test accuracy, agreement beyond chance, and Jensen–Shannon divergence.
+//! A method is *similar* in a sense where it is so by each of its measures: its 95 % interval meets the span of the controls', or
+//! lies on the side that is more alike, and the whole of it is more alike than the untrained network. *Different* where it is so by
+//! none, and else similar *in part*. Behind "as" stand the controls that it is as near as, each taken by itself. In parameter space
+//! the measures are the cosine of the displacements and the distance, both after matching; in performance the gap in test accuracy,
+//! the agreement beyond chance, and the Jensen–Shannon divergence.
 //!
 //! ```text
 //! MNIST_DIR=… cargo run --release --features plot --example claim

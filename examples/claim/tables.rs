@@ -52,23 +52,6 @@ pub(crate) struct Table<'a> {
     pub(crate) rows: Vec<&'a Row>,
 }
 
-/// How a method compares with the controls in one sense.
-struct Verdict {
-    inside: usize,
-    far: usize,
-    measures: usize,
-}
-
-impl Verdict {
-    fn word(&self) -> &'static str {
-        match (self.inside == self.measures, self.far == self.measures) {
-            (true, true) => "similar",
-            (false, _) if self.inside == 0 => "different",
-            _ => "in part",
-        }
-    }
-}
-
 impl Table<'_> {
     /// The names of a kind, in order.
     fn names(&self, kind: &str) -> Vec<&str> {
@@ -106,34 +89,47 @@ impl Table<'_> {
         means.iter().sum::<f64>() / means.len() as f64
     }
 
-    /// Whether the interval of a method meets the span of the controls' or lies on the side that is more alike, and whether it is
-    /// nearer to the controls' mean than to the untrained network.
-    fn against(&self, name: &str, at: &str, measure: &Measure) -> Option<(bool, bool)> {
+    /// Whether a method is as near to backpropagation as these controls are, by one measure: its interval meets the span of theirs
+    /// or lies on the side that is more alike.
+    fn inside(&self, name: &str, at: &str, measure: &Measure, controls: &[&str]) -> Option<bool> {
         let own = self.estimate(name, at, measure.key)?;
-        let controls: Vec<Estimate> =
-            self.controls().into_iter().filter_map(|name| self.estimate(name, at, measure.key)).collect();
+        let controls: Vec<Estimate> = controls.iter().filter_map(|name| self.estimate(name, at, measure.key)).collect();
         let low = controls.iter().map(Estimate::low).fold(f64::INFINITY, f64::min);
         let high = controls.iter().map(Estimate::high).fold(f64::NEG_INFINITY, f64::max);
-        let inside = match measure.side {
+        Some(match measure.side {
             Side::Higher => own.high() >= low,
             Side::Lower => own.low() <= high,
             Side::Either => own.high() >= low && own.low() <= high,
-        };
-        let untrained = self.estimate("untrained", "epochs", measure.key)?.mean;
-        let middle = controls.iter().map(|own| own.mean).sum::<f64>() / controls.len() as f64;
-        let beyond = match measure.side {
-            Side::Higher => own.mean >= middle,
-            Side::Lower => own.mean <= middle,
-            Side::Either => false,
-        };
-        Some((inside, beyond || (own.mean - middle).abs() < (own.mean - untrained).abs()))
+        })
     }
 
-    fn verdict(&self, name: &str, at: &str, sense: Sense) -> Verdict {
-        let own = MEASURES.iter().filter(|measure| measure.sense == sense);
-        let found: Vec<(bool, bool)> = own.filter_map(|measure| self.against(name, at, measure)).collect();
-        let count = |part: fn(&(bool, bool)) -> bool| found.iter().filter(|both| part(both)).count();
-        Verdict { inside: count(|both| both.0), far: count(|both| both.1), measures: found.len() }
+    /// Whether it is nearer to backpropagation than the untrained network is, the whole of its interval.
+    fn beyond_untrained(&self, name: &str, at: &str, measure: &Measure) -> Option<bool> {
+        let (own, untrained) =
+            (self.estimate(name, at, measure.key)?, self.estimate("untrained", "epochs", measure.key)?);
+        Some(match measure.side {
+            Side::Higher => own.low() > untrained.mean,
+            Side::Lower => own.high() < untrained.mean,
+            Side::Either => own.low().abs().max(own.high().abs()) < untrained.mean.abs(),
+        })
+    }
+
+    /// The word for a method in one sense, and the controls that it is as near as.
+    fn verdict(&self, name: &str, at: &str, sense: Sense) -> String {
+        let measures: Vec<&Measure> = MEASURES.iter().filter(|measure| measure.sense == sense).collect();
+        let holds = |controls: &[&str]| {
+            let inside = |measure: &&&Measure| self.inside(name, at, measure, controls).unwrap_or(false);
+            let beyond = |measure: &&&Measure| self.beyond_untrained(name, at, measure).unwrap_or(false);
+            measures.iter().filter(|measure| inside(measure) && beyond(measure)).count()
+        };
+        let controls = self.controls();
+        let near: Vec<&str> = controls.iter().copied().filter(|control| holds(&[control]) == measures.len()).collect();
+        match holds(&controls) {
+            0 => "different".to_owned(),
+            count if count < measures.len() => "in part".to_owned(),
+            _ if near.is_empty() => "similar".to_owned(),
+            _ => format!("similar, as {}", near.join(", ")),
+        }
     }
 
     /// Markdown: at equal epochs, at equal loss, and what each costs but for seconds.
@@ -171,7 +167,7 @@ impl Table<'_> {
         if cells.iter().all(|cell| cell == "–") {
             return String::new();
         }
-        let verdict = |sense| if kind == "method" { self.verdict(name, at, sense).word() } else { "" };
+        let verdict = |sense| if kind == "method" { self.verdict(name, at, sense) } else { String::new() };
         let (parameters, performance) = (verdict(Sense::Parameters), verdict(Sense::Performance));
         format!("| {name} | {} | {parameters} | {performance} |\n", cells.join(" | "))
     }
