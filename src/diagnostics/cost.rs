@@ -59,9 +59,10 @@ impl Products {
 ///
 /// Not counted: passes for the report alone (of visits that need no forward pass the first of an epoch takes one, and every eighth
 /// from there on, and so does an example's very first visit); the estimate of λmax ([`Sweeps::stable`](crate::Sweeps::stable): every
-/// hundredth visit of an epoch, from at most 32 examples); the refit at the end, and validation; all element-wise work, such as
-/// activation functions, losses and optimizers; and what it takes to read and write the bank. A signal that rounds to zero on its
-/// way down spares more products than those counted, and so do parameters that a schedule or a rule leaves where they are.
+/// hundredth visit of an epoch, from at most 32 examples); the refit at the end, validation, and what else is measured after an
+/// epoch; all element-wise work, such as activation functions, losses and optimizers; and what it takes to read and write the bank.
+/// A signal that rounds to zero on its way down spares more products than those counted, and so do parameters that a schedule or a
+/// rule leaves where they are.
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, Method, diagnostics::cost, layer::Activation};

@@ -43,7 +43,6 @@ pub struct FunctionSimilarity {
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for networks of other inputs or outputs, and as [`DecoupledNetwork::evaluate`].
-#[allow(dead_code, reason = "for the comparison of two networks that the public instruments make")]
 pub(crate) fn compare<T: Scalar>(
     a: &DecoupledNetwork<T>,
     b: &DecoupledNetwork<T>,
