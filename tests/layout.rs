@@ -14,7 +14,10 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
-    (&["visit", "alternation", "finish", "fit", "initialise", "warning", "backprop", "diagnostics", "check"], true),
+    (
+        &["visit", "alternation", "finish", "fit", "initialise", "warning", "backprop", "diagnostics", "check", "plot"],
+        true,
+    ),
 ];
 
 /// What the crate's root re-exports, and from where.
