@@ -86,10 +86,16 @@ impl Font {
     }
 }
 
-/// The text without characters that XML has no place for, and without breaks of the line.
+/// The text as it is drawn: without characters that XML has no place for, without breaks of the line, and no longer than
+/// anyone would read.
 pub(super) fn clean(text: &str) -> String {
+    const LONGEST: usize = 300;
     let allowed = |c: char| !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}'));
-    text.chars().map(|c| if allowed(c) { c } else { ' ' }).collect()
+    let mut line: String = text.chars().take(LONGEST).map(|c| if allowed(c) { c } else { ' ' }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// A drawing that goes into a string.
@@ -175,6 +181,11 @@ impl<'s> Canvas<'s> {
             return Ok(());
         }
         let face = if bold { FontStyle::Bold } else { FontStyle::Normal };
+        // A point is at half the height of an x, and shall be at half that of a digit.
+        let at = match turn {
+            FontTransform::None => (at.0, at.1 + 0.09 * size),
+            _ => (at.0 + 0.09 * size, at.1),
+        };
         // Plotters divides by 1.24 what it is given.
         let font = ("sans-serif", size * f64::from(UNITS) * 1.24, face).into_font().transform(turn);
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(side, VPos::Center));

@@ -1,14 +1,14 @@
 use nalgebra::DMatrix;
 
 use crate::network::check_finite;
-use crate::plot::canvas::{Look, Stroke};
+use crate::plot::canvas::{Look, Point, Stroke};
 use crate::plot::frame::Frame;
 use crate::plot::scale::{Kind, Scale};
 use crate::plot::{Picture, colour, drawable};
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
 
 /// Cells of the grid on which the network is asked.
-const GRID: (usize, usize) = (220, 140);
+const GRID: (usize, usize) = (440, 280);
 
 /// The class that a network of two inputs predicts, as tints of the plane, and the examples of a data set on it. A dark line
 /// parts the classes.
@@ -64,25 +64,35 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
                 begin = end;
             }
         }
-        let part = |a: (usize, usize), b: (usize, usize)| {
-            canvas.line(&[at(a.0, a.1), at(b.0, b.1)], colour::INK, Stroke::Solid, 1.0)
-        };
-        for r in 0..rows {
-            for c in 0..columns {
-                let class = regions[r][c];
-                if c > 0 && regions[r][c - 1] != class {
-                    part((c, r), (c, r + 1))?;
-                }
-                if r > 0 && regions[r - 1][c] != class {
-                    part((c, r), (c + 1, r))?;
-                }
-            }
+        let dark = |a: Point, b: Point| canvas.line(&[a, b], colour::INK, Stroke::Solid, 0.8);
+        for r in 1..rows {
+            let parted = |c: usize| regions[r - 1][c] != regions[r][c];
+            stretches(columns, parted).try_for_each(|(begin, end)| dark(at(begin, r), at(end, r)))?;
+        }
+        for c in 1..columns {
+            let parted = |r: usize| regions[r][c - 1] != regions[r][c];
+            stretches(rows, parted).try_for_each(|(begin, end)| dark(at(c, begin), at(c, end)))?;
         }
         let marked = points.iter().zip(labels);
         marked
             .into_iter()
             .try_for_each(|(&[x, y], &class)| canvas.marker(frame.point(x, y), class, colour::line(class)))
     })
+}
+
+/// Where runs of places that `holds` is true of begin and end.
+fn stretches(count: usize, holds: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, usize)> {
+    let flags: Vec<bool> = (0..count).map(holds).collect();
+    let mut begin = 0;
+    let runs: Vec<_> = flags
+        .chunk_by(|a, b| a == b)
+        .map(|run| {
+            let from = begin;
+            begin += run.len();
+            (run[0], from, begin)
+        })
+        .collect();
+    runs.into_iter().filter(|(held, ..)| *held).map(|(_, begin, end)| (begin, end))
 }
 
 /// The class at the middle of each cell, rows from above.

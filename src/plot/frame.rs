@@ -8,9 +8,8 @@ use crate::plot::colour::{GRID, INK};
 use crate::plot::scale::Scale;
 use crate::plot::{Picture, draw};
 
-/// Pixels of a line in the legend, and of the sample in it.
+/// Pixels of a line in the legend.
 const ROW: f64 = 20.0;
-const SAMPLE: f64 = 34.0;
 /// Between the picture's edge and what is nearest to it.
 const EDGE: f64 = 12.0;
 
@@ -36,15 +35,16 @@ impl Frame {
         let last = x.ticks.last().map_or(0.0, |(_, text)| Font::SMALL.width(text) / 2.0);
         let left = EDGE + 16.0 + 6.0 + numbers + 8.0;
         let right = EDGE + last.max(6.0);
-        let entry = |name: &str| SAMPLE + 8.0 + Font::SMALL.width(name);
-        let widest = entries.iter().map(|(name, _)| entry(name)).fold(0.0, f64::max);
+        let entries: Vec<_> = entries.into_iter().map(|(name, look)| (clean(&name), look)).collect();
+        let entry = |name: &str, look: &Look| width_of(look) + 8.0 + Font::SMALL.width(name);
+        let widest = entries.iter().map(|(name, look)| entry(name, look)).fold(0.0, f64::max);
         let width = (left + right + across).max(2.0 * EDGE + widest).max(640.0).ceil();
 
         let (mut at, mut rows) = (left, 1.0);
         let begin = left.min(width - EDGE - widest);
         let mut legend = Vec::new();
         for (name, look) in entries {
-            let own = entry(&name);
+            let own = entry(&name, &look);
             if at + own > width - EDGE && at > begin {
                 (at, rows) = (begin, rows + 1.0);
             }
@@ -86,7 +86,7 @@ impl Frame {
             self.axes(canvas)?;
             self.legend.iter().try_for_each(|((x, y), name, look)| {
                 sample(canvas, (*x, *y), look)?;
-                canvas.text(name, (x + SAMPLE + 8.0, *y), HPos::Left, Font::SMALL, INK)
+                canvas.text(name, (x + width_of(look) + 8.0, *y), HPos::Left, Font::SMALL, INK)
             })
         })
     }
@@ -113,10 +113,15 @@ impl Frame {
     }
 }
 
+/// Pixels of the sample in the legend.
+fn width_of(look: &Look) -> f64 {
+    if look.stroke.is_some() { 34.0 } else { 10.0 }
+}
+
 /// A piece of the line, and its marker.
 fn sample(canvas: &Canvas<'_>, (x, y): Point, look: &Look) -> Result<()> {
     if let Some(stroke) = look.stroke {
-        canvas.line(&[(x, y), (x + SAMPLE, y)], look.colour, stroke, 1.8)?;
+        canvas.line(&[(x, y), (x + width_of(look), y)], look.colour, stroke, 1.8)?;
     }
-    look.marker.map_or(Ok(()), |shape| canvas.marker((x + SAMPLE / 2.0, y), shape, look.colour))
+    look.marker.map_or(Ok(()), |shape| canvas.marker((x + width_of(look) / 2.0, y), shape, look.colour))
 }

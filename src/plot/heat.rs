@@ -43,7 +43,7 @@ impl Heat<'_> {
         let right = 24.0 + BAR + 8.0 + widest(&bar) + 10.0 + 16.0 + EDGE;
         let (top, bottom) = (EDGE + 8.0, 48.0);
         let [across, up] = self.names.map(|name| Font::AXIS.width(&clean(name)));
-        let side = (340.0 / rows.max(columns) as f64).max(if few { 34.0 } else { 3.0 });
+        let side = (340.0 / rows.max(columns) as f64).max(if few { 36.0 } else { 3.0 });
         let (mut width, mut height) = (640.0 - left - right, 420.0 - top - bottom);
         if self.written {
             (width, height) = (side * columns as f64, side * rows as f64);
@@ -120,6 +120,7 @@ fn outline(canvas: &Canvas<'_>, (left, top): Point, (right, bottom): Point) -> R
 fn shown(count: usize, cells: f64) -> impl Iterator<Item = usize> {
     let every = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|&every| every as f64 >= cells);
     let every = every.unwrap_or_else(|| cells.ceil() as usize);
-    // 1, 5, 10 reads better than 1, 6, 11.
-    (0..count).filter(move |i| every == 1 || *i == 0 && every <= 2 || (i + 1) % every == 0 || count < every && *i == 0)
+    // 1, 5, 10 reads better than 1, 6, 11; but 1, 3, 5 better than 2, 4, 6.
+    let phase = if every > 2 { 1 } else { 0 };
+    (0..count).filter(move |i| *i == 0 || (i + phase) % every == 0)
 }

@@ -58,7 +58,7 @@ impl Scale {
         self.low + place * (self.high - self.low)
     }
 
-    /// Some five numbers of the form {1, 2, 5} · 10ⁿ · k.
+    /// Some six numbers of the form {1, 2, 5} · 10ⁿ · k.
     fn steps(&mut self, kind: Kind) -> Vec<(f64, String)> {
         let size = self.low.abs().max(self.high.abs()).log10().floor() as i32;
         let power = if (-3..5).contains(&size) || matches!(kind, Kind::Whole) { 0 } else { size };
@@ -68,7 +68,7 @@ impl Scale {
         let least = if matches!(kind, Kind::Whole) { 1.0 } else { 0.0 };
         let one = 10f64.powi(power);
         let (low, high) = (self.low / one, self.high / one);
-        let step = nice((high - low) / 5.0).max(least);
+        let step = nice((high - low) / 6.0).max(least);
         let digits = (-(step * 1.0001).log10().floor()).max(0.0) as usize;
         let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
         let text = |k: i64| format!("{:.digits$}", k as f64 * step).replace('-', "−");
@@ -80,12 +80,15 @@ impl Scale {
 fn apart(least: f64, most: f64, kind: Kind) -> (f64, f64) {
     let size = least.abs().max(most.abs());
     let half = match kind {
-        Kind::Whole => 0.5,
+        Kind::Whole => (1e-12 * size).max(0.5),
         _ if size < 1e-290 => 1.0,
         _ => 0.05 * size,
     };
-    let near = if size < 1e-290 { f64::MIN_POSITIVE } else { 1e-4 * size };
-    let near = if matches!(kind, Kind::Whole) { 0.5 } else { near };
+    let near = match kind {
+        Kind::Whole => half,
+        _ if size < 1e-290 => 1.0,
+        _ => 1e-4 * size,
+    };
     if most - least > near { (least, most) } else { (least / 2.0 + most / 2.0 - half, least / 2.0 + most / 2.0 + half) }
 }
 

@@ -6,7 +6,7 @@ use crate::plot::scale::Kind;
 use crate::{EpochReport, FitReport, Result};
 
 /// Forward loss against the epoch: of the training (solid) and, where there is one, of the validation (dashed); and the energy
-/// L(Θ, Z) (dotted) where it is not the training's loss. Reports have a colour and a marker each. The axis of losses is
+/// L(Θ, Z) (dotted) where it is not the training's loss. Reports have a colour, lines a marker each. The axis of losses is
 /// logarithmic when all are positive and the largest is more than 20 times the smallest.
 ///
 /// ```
@@ -33,14 +33,16 @@ pub fn training_curves(reports: &[(&str, &FitReport)]) -> Result<Picture> {
             let point = |epoch: &EpochReport| Some((epoch.epoch as f64, value(epoch)?));
             let points: Vec<_> = report.epochs.iter().filter_map(point).collect();
             let name = if name.trim().is_empty() { what.to_owned() } else { format!("{name}, {what}") };
-            let look = Look { colour: colour::line(i), stroke: Some(stroke), marker: Some(i) };
+            let look = Look { colour: colour::line(i), stroke: Some(stroke), marker: Some(lines.len()) };
             lines.push(Line { name, look, points });
         };
         line("training", Stroke::Solid, &|epoch| Some(epoch.train_loss));
         if report.epochs.iter().any(|epoch| epoch.validation.is_some()) {
             line("validation", Stroke::Dashes(7.0, 4.0), &|epoch| Some(epoch.validation?.loss));
         }
-        let parts = |epoch: &EpochReport| (epoch.energy - epoch.train_loss).abs() > 1e-6 * epoch.train_loss.abs();
+        let parts = |epoch: &EpochReport| {
+            !epoch.energy.is_finite() || (epoch.energy - epoch.train_loss).abs() > 1e-6 * epoch.train_loss.abs()
+        };
         if report.epochs.iter().any(parts) {
             line("energy", Stroke::Dashes(1.8, 2.6), &|epoch| Some(epoch.energy));
             energies = true;
