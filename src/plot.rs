@@ -36,6 +36,7 @@ mod frame;
 mod heat;
 mod residuals;
 mod scale;
+mod text;
 mod training_curves;
 
 pub use barrier::barrier;
@@ -45,7 +46,8 @@ pub use depth_profile::depth_profile;
 pub use residuals::residuals;
 pub use training_curves::training_curves;
 
-use canvas::{Canvas, Font, UNITS};
+use canvas::{Canvas, UNITS};
+use text::Font;
 
 /// A picture, drawn.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use plotters::style::text_anchor::HPos;
 
 use crate::Result;
-use crate::plot::canvas::{Canvas, Font, Look, Point, Stroke, clean};
+use crate::plot::canvas::{Canvas, Look, Point, Stroke};
 use crate::plot::colour::{GRID, INK};
 use crate::plot::scale::Scale;
+use crate::plot::text::{Font, clean};
 use crate::plot::{Picture, draw};
 
 /// Pixels of a line in the legend.

@@ -3,9 +3,10 @@
 use plotters::style::text_anchor::HPos;
 
 use crate::Result;
-use crate::plot::canvas::{Canvas, Font, Point, Stroke, clean};
+use crate::plot::canvas::{Canvas, Point, Stroke};
 use crate::plot::colour::{self, INK};
 use crate::plot::scale::Scale;
+use crate::plot::text::{Font, clean};
 use crate::plot::{Picture, draw};
 
 const EDGE: f64 = 12.0;
