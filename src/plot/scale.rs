@@ -104,7 +104,7 @@ fn decades(low: f64, high: f64) -> Vec<(f64, String)> {
     let (first, last) = (low.floor() as i32, high.ceil() as i32);
     let plain = low >= -3.3 && high <= 4.3;
     let every = nice((high - low) / 6.0).max(1.0) as i32;
-    let times: &[u32] = if high - low < 2.2 { &[1, 2, 5] } else { &[1] };
+    let times: &[u32] = if high - low < 2.6 { &[1, 2, 5] } else { &[1] };
     let text = |times: u32, power: i32| match (plain, times) {
         (true, _) if power < 0 => format!("{}{times}", "0.".to_owned() + &"0".repeat((-power - 1) as usize)),
         (true, _) => format!("{times}{}", "0".repeat(power as usize)),
