@@ -4,7 +4,7 @@
 //! cargo bench --bench scaling
 //! ```
 //!
-//! Operations are those of the products that a method asks for by its definition, counted by `Net::operations`: neither
+//! Operations are those of the products that a method asks for by its definition, counted by `diagnostics::cost`: neither
 //! element-wise passes nor the optimizer nor the estimate of λmax, so that every share is a lower bound. Through many layers the
 //! default's signal rounds to nothing on its way down, and products with zeros are spared: its exponent of depth lies below what
 //! is counted. The peak is that of fused multiply-adds on registers, measured in the same rounds. Everything takes turns, round
@@ -14,11 +14,12 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use decoupled::data::Examples;
+use decoupled::diagnostics::cost;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::nalgebra::DMatrix;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method};
 use pulp::{Arch, Simd, WithSimd};
 
 const CLASSES: usize = 10;
@@ -58,22 +59,6 @@ impl Net {
         let inputs = Examples::from_column_matrix(inputs).expect("examples");
         Dataset::classification(inputs, &labels, CLASSES).expect("a label for each example")
     }
-
-    /// Floating-point operations of one epoch, for each of [`WAYS`]: 2·mₜ for every example and product of layer t = 0 .. T with
-    /// its mₜ weights. Backpropagation takes W·z and δ·zᵀ in every layer, and Wᵀ·δ in all but the lowest. The default takes W·z in
-    /// a forward pass and δ·zᵀ at the end, and in between T sweeps: a signal from the output comes down one layer in each, so that
-    /// the sweeps T − t and on move z_t, which takes t + 1 products Wᵀ·δ, and all but the first of them find z_t moved, which takes
-    /// t products W·z.
-    fn operations(&self) -> [f64; 2] {
-        let widths: Vec<usize> =
-            [self.inputs].into_iter().chain(vec![self.width; self.hidden]).chain([CLASSES]).collect();
-        let products = |t: usize| if t == 0 { [2, 2] } else { [2 + (t + 1) + t, 3] };
-        [0, 1].map(|way| {
-            let layers = widths.windows(2).enumerate();
-            let each: usize = layers.map(|(t, pair)| 2 * pair[0] * pair[1] * products(t)[way]).sum();
-            each as f64 * self.examples as f64
-        })
-    }
 }
 
 /// A network in training by each of [`WAYS`], with the seconds of its epochs.
@@ -87,6 +72,19 @@ struct Job {
 impl Job {
     fn new(net: Net) -> Self {
         Self { net, data: net.data(), networks: [net.build(), net.build()], seconds: Default::default() }
+    }
+
+    /// Floating-point operations of one epoch, for each of [`WAYS`]: 2·mₜ for every example and product of layer t = 0 .. T with
+    /// its mₜ weights, as many products as [`cost`] counts.
+    fn operations(&self) -> [f64; 2] {
+        let Net { inputs, hidden, width, examples, .. } = self.net;
+        let widths: Vec<usize> = [inputs].into_iter().chain(vec![width; hidden]).chain([CLASSES]).collect();
+        [Some(&Method::default()), None].map(|method| {
+            let products = cost(&self.networks[0], method, examples).products.expect("a method of products alone");
+            let layers = widths.windows(2).zip(products);
+            let each: usize = layers.map(|(pair, products)| 2 * pair[0] * pair[1] * products.total()).sum();
+            each as f64 * examples as f64
+        })
     }
 
     /// One epoch each.
@@ -171,7 +169,7 @@ fn shares() {
     println!("threads    peak  {:>16} {:>24}", WAYS[0], WAYS[1]);
     for (job, peaks) in jobs.iter().zip(&peaks) {
         let peak = peaks.iter().copied().fold(0.0, f64::max);
-        let rates = [0, 1].map(|way| job.net.operations()[way] / job.medians()[way]);
+        let rates = [0, 1].map(|way| job.operations()[way] / job.medians()[way]);
         let [own, twin] = rates.map(|rate| format!("{:8.1} {:6.1} %", rate / 1e9, 100.0 * rate / peak));
         let met = if rates[0] >= BAR * peak { "yes" } else { "no" };
         let bar = if job.net.threads == 2 { format!("   at least {:.0} %: {met}", 100.0 * BAR) } else { String::new() };
@@ -201,7 +199,7 @@ fn exponents() {
     for ((name, points, _), jobs) in series.iter().zip(&jobs) {
         for (way, by) in WAYS.iter().enumerate() {
             let seconds: Vec<f64> = jobs.iter().map(|job| job.medians()[way]).collect();
-            let operations: Vec<f64> = jobs.iter().map(|job| job.net.operations()[way]).collect();
+            let operations: Vec<f64> = jobs.iter().map(|job| job.operations()[way]).collect();
             let [measured, counted] = [&seconds, &operations].map(|values| exponent(points, values));
             let verdict = if measured <= counted + TOLERANCE { "yes" } else { "no" };
             let show = |values: Vec<String>| values.join(" ");

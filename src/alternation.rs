@@ -12,7 +12,7 @@ use crate::method::Method;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
 use crate::start::Start;
-use crate::visit::Tally;
+use crate::tally::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Result, Scalar, linalg};
 
 /// Columns that are worked on at a time: few for a small batch, so that every thread has some.
@@ -334,6 +334,7 @@ impl<T: Scalar> Scene<'_, T> {
         let (top, outputs, n) = (self.net.depth(), self.net.output_dim(), examples.len());
         tally.begin(n);
         tally.residuals.resize(top - 1, (0.0, 0.0));
+        tally.energies.resize(top, 0.0);
         self.stored(top, examples, columns, target);
         let target = MatRef::new(target, outputs, n);
         let value = |out: &[T]| {
@@ -366,6 +367,7 @@ impl<T: Scalar> Scene<'_, T> {
         self.stored(top - 1, examples, columns, input);
         self.evaluate(top - 1, input, output, cache)?;
         tally.energy = value(output)?;
+        tally.energies[top - 1] = tally.energy;
         Ok(())
     }
 
@@ -406,7 +408,7 @@ impl<T: Scalar> Scene<'_, T> {
         tally: &mut Tally,
     ) {
         let squares = linalg::sum_zip(z, prediction, |z, p| (z - p) * (z - p)).to_f64();
-        tally.energy += 0.5 * self.penalty(t).to_f64() * squares;
+        let mut term = 0.5 * self.penalty(t).to_f64() * squares;
         let (residual, size) = &mut tally.residuals[t - 1];
         *residual += squares;
         *size += linalg::norm_squared(z).to_f64();
@@ -417,9 +419,15 @@ impl<T: Scalar> Scene<'_, T> {
             for (column, (z, prediction)) in columns.iter().zip(examples) {
                 column.multiplier(t, multiplier);
                 let along = |values| linalg::sum_zip(multiplier, values, |m, v| m * v).to_f64();
-                tally.energy += along(z) - along(prediction);
+                term += along(z) - along(prediction);
             }
         }
+        tally.energy += term;
+        tally.energies[t - 1] += term;
+        let below = &self.net.layers[..t - 1];
+        let units = self.net.layers[t - 1].output_dim();
+        let first = below.iter().map(|layer| layer.output_dim()).sum();
+        tally.see_units(first, MatRef::new(prediction, units, columns.len()));
     }
 
     /// Adds the moments of these examples for the regression of layer t to those of the part.

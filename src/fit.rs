@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::PenaltyFactor;
+use crate::diagnostics::{Decoupling, decoupling};
 use crate::finish::{self, Refit};
 use crate::method::Method;
 use crate::network::check_shape;
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
-use crate::visit::{Rule, Tally, Visitor};
+use crate::tally::Tally;
+use crate::visit::{Rule, Visitor};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, Warning, error, linalg};
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
@@ -29,11 +31,22 @@ pub struct FitConfig<'a, T: Scalar> {
     block: Option<usize>,
     validation: Option<&'a Dataset<T>>,
     metric: Option<Metric<T>>,
+    /// After how many epochs each, and on how many examples.
+    decoupling: Option<(usize, usize)>,
 }
 
 impl<T: Scalar> Default for FitConfig<'_, T> {
     fn default() -> Self {
-        Self { method: None, epochs: 10, batch_size: Some(128), seed: 0, block: None, validation: None, metric: None }
+        Self {
+            method: None,
+            epochs: 10,
+            batch_size: Some(128),
+            seed: 0,
+            block: None,
+            validation: None,
+            metric: None,
+            decoupling: None,
+        }
     }
 }
 
@@ -91,6 +104,14 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
+    /// Measures after every so many epochs, counted over the life of the network, how decoupled the method is, on so many
+    /// examples that lie evenly in the training data (all, if there are fewer): see [`Decoupling`]. Dear: some thousand
+    /// evaluations of each of them. A fit by backpropagation pays no heed to it.
+    pub fn measure_decoupling(mut self, every: usize, examples: usize) -> Self {
+        self.decoupling = Some((every, examples));
+        self
+    }
+
     /// The score that the report shows, instead of accuracy for class labels and none for real targets.
     pub fn metric(mut self, metric: Metric<T>) -> Self {
         self.metric = Some(metric);
@@ -114,9 +135,17 @@ pub struct EpochReport {
     pub train_score: Option<f64>,
     /// Forward loss and score on the validation data, at the end of the epoch.
     pub validation: Option<crate::Scores>,
+    /// Its terms: that of z_t for the hidden layers t = 1 .. T, then that of the output; empty for backpropagation.
+    pub energies: Vec<f64>,
     /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
     /// backpropagation.
     pub residuals: Vec<f64>,
+    /// Units of the hidden layers t = 1 .. T that gave one and the same number for every example of the epoch, as a ReLU does that
+    /// is never above zero: where the energy was measured, for backpropagation in its forward passes.
+    pub dead_units: Vec<usize>,
+    /// Mean number of parameter updates that an example's column in the bank had missed when it was visited; none where all
+    /// visits were first ones, and for backpropagation.
+    pub staleness: Option<f64>,
     /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
     pub curvature: Option<f64>,
     /// (2/λmax) / activation rate, with that λmax: plain steps overshoot where it is below 1.
@@ -125,6 +154,9 @@ pub struct EpochReport {
     pub penalty_factor: f64,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
+    /// How decoupled the method is at the end of the epoch, where the fit was asked to
+    /// [measure it](FitConfig::measure_decoupling).
+    pub decoupling: Option<Decoupling>,
     /// Time of the epoch's training, without validation.
     pub time: Duration,
 }
@@ -238,6 +270,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let what = "examples in a block (shuffle_blocks), as the bank's file has them";
             self.bank_file.as_ref().map_or(Ok(()), |&(_, expected)| check_shape(what, expected, found))?;
         }
+        if let Some((every, examples)) = config.decoupling {
+            error::require(every > 0, "epochs between measurements of the decoupling", "at least 1", every as f64)?;
+            error::require(examples > 0, "examples to measure the decoupling on", "at least 1", examples as f64)?;
+        }
         self.check_data(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
@@ -292,10 +328,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
+        let widths: Vec<usize> = self.layers[1..].iter().map(|layer| layer.input_dim()).collect();
         let mut factor = PenaltyFactor::new();
         pool.install(|| {
             for _ in 0..config.epochs {
                 let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value)?;
+                epoch.decoupling = method.map_or(Ok(None), |method| self.measure_decoupling(method, data, config))?;
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 let flow = observe(&epoch);
                 report.epochs.push(epoch);
@@ -303,7 +341,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                     if let Some(epoch) = report.last() {
                         factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                     }
-                    Warning::look(method, &self.params, &report.epochs, &mut report.warnings);
+                    Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
                 }
                 if flow.is_break() {
                     report.stop = StopReason::Observer;
@@ -357,11 +395,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
             train_loss: tally.forward_loss / looked_at,
             train_score: visitor.scores().then_some(tally.score / looked_at),
             validation: None,
+            energies: tally.energies.iter().map(|energy| energy / n).collect(),
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
+            dead_units: tally.dead_units(self.layers[1..].iter().map(|layer| layer.input_dim())),
+            staleness: tally.staleness(),
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
             penalty_factor: factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
+            decoupling: None,
             time: begin.elapsed(),
         })
     }
@@ -408,6 +450,21 @@ impl<T: Scalar> DecoupledNetwork<T> {
             visitor.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
         }
         Ok(())
+    }
+
+    /// After the epochs that the config names.
+    fn measure_decoupling(
+        &self,
+        method: &Method<T>,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+    ) -> Result<Option<Decoupling>> {
+        let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.epochs.is_multiple_of(*every)) else {
+            return Ok(None);
+        };
+        let examples = examples.min(data.len());
+        let sample: Vec<usize> = (0..examples).map(|i| i * data.len() / examples).collect();
+        decoupling(self, &data.select(&sample)?, method).map(Some)
     }
 
     /// Examples in a block of an epoch's order.

@@ -16,6 +16,7 @@ mod proximal;
 mod regression;
 mod residual;
 mod shared;
+mod wiring;
 
 pub use activation::{Activation, Elementwise};
 pub use chain::Chain;
@@ -25,6 +26,7 @@ pub use layer_norm::LayerNorm;
 pub use proximal::Proximal;
 pub use regression::{Change, Regression};
 pub use residual::Residual;
+pub use wiring::{Tied, Wiring};
 
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
 /// network and are lent as slices, so a layer is shared freely between threads and needs no lock.
@@ -200,6 +202,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 
     /// The input by a closed form, for layers that can: [`Proximal`]. None unless said otherwise.
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        None
+    }
+
+    /// Which unit each parameter belongs to, for layers that can tell: [`Wiring`]. None unless said otherwise; two networks are
+    /// then [compared](crate::diagnostics::matching) with the units around the layer as they are numbered.
+    fn wiring(&self) -> Option<Wiring> {
         None
     }
 }

@@ -122,6 +122,7 @@ pub mod plot;
 mod random;
 mod scalar;
 mod start;
+mod tally;
 mod visit;
 mod warning;
 

@@ -93,6 +93,13 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
         }
     }
 
+    /// Turns columns of outputs, `classes × n`, into class probabilities, each column a distribution, where the loss gives outputs
+    /// that meaning. False, and nothing changed, unless said otherwise.
+    fn probabilities(&self, outputs: MatMut<'_, T>) -> bool {
+        let _ = outputs;
+        false
+    }
+
     /// Whether this is [`SquaredError`], up to nothing: least squares then fits the layer below exactly. False unless said
     /// otherwise.
     fn is_squared_error(&self) -> bool {

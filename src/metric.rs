@@ -57,6 +57,6 @@ impl<T: Scalar> Metric<T> {
 }
 
 /// Index of the first largest entry.
-fn argmax<T: Scalar>(column: &[T]) -> usize {
+pub(crate) fn argmax<T: Scalar>(column: &[T]) -> usize {
     column.iter().enumerate().fold(0, |best, (i, x)| if *x > column[best] { i } else { best })
 }

@@ -157,6 +157,27 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(outputs)
     }
 
+    /// The forward activations a_t, `d_t × n`, of the hidden layers t = 1 .. T for inputs `d_0 × n`, and at the end the outputs.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn activations<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<DMatrix<T>>> {
+        let inputs = inputs.into();
+        check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
+        check_finite("inputs", inputs)?;
+        let mut activations: Vec<DMatrix<T>> = Vec::with_capacity(self.depth());
+        for (t, layer) in self.layers.iter().enumerate() {
+            let mut outputs = DMatrix::zeros(layer.output_dim(), inputs.cols());
+            let below = activations.last().map_or(inputs, MatRef::from);
+            let chunks = below.as_slice().chunks(layer.input_dim() * CHUNK);
+            let mut chunks: Vec<_> =
+                chunks.zip(outputs.as_mut_slice().chunks_mut(layer.output_dim() * CHUNK)).collect();
+            self.pool.install(|| for_each(&mut chunks, |(x, y)| self.evaluate_layer(t, x, y)))?;
+            activations.push(outputs);
+        }
+        Ok(activations)
+    }
+
     /// Forward loss and score on a data set. The score is the accuracy for class labels; see
     /// [`evaluate_with`](Self::evaluate_with) for others.
     ///
@@ -173,11 +194,48 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn evaluate_with(&self, data: &Dataset<T>, metric: Option<&Metric<T>>) -> Result<Scores> {
         self.check_data(data)?;
         let outputs = self.predict(data.inputs())?;
+        self.scores(data, metric, (&outputs).into())
+    }
+
+    /// Forward loss and the mean of `metric` of these outputs, `d_T × N`, on a data set that has been checked.
+    pub(crate) fn scores(
+        &self,
+        data: &Dataset<T>,
+        metric: Option<&Metric<T>>,
+        outputs: MatRef<'_, T>,
+    ) -> Result<Scores> {
         let n = data.len() as f64;
-        let outputs = MatRef::new(outputs.as_slice(), self.output_dim(), data.len());
         let score = metric.map(|m| m.sum(self.depth(), data.targets(), outputs)).transpose()?;
         let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
         Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
+    }
+
+    /// The widths of z_t, t = 0 ..= T.
+    pub(crate) fn widths(&self) -> Vec<usize> {
+        self.layers.iter().map(|layer| layer.input_dim()).chain([self.output_dim()]).collect()
+    }
+
+    /// The same network with other parameters, as many of every layer; without a bank, and with optimizers that know of nothing.
+    pub(crate) fn with_params(&self, params: Vec<Vec<T>>) -> Self {
+        let mut trained = self.trained.clone();
+        trained.iter_mut().for_each(Trained::forget);
+        Self {
+            layers: self.layers.clone(),
+            params,
+            trained,
+            output_loss: Arc::clone(&self.output_loss),
+            hidden: self.hidden.clone(),
+            method: self.method.clone(),
+            bank: None,
+            bank_limit: self.bank_limit,
+            storage: self.storage,
+            bank_file: self.bank_file.clone(),
+            file: Sole(None),
+            updates: self.updates,
+            optimizers_since: self.updates,
+            epochs: self.epochs,
+            pool: Arc::clone(&self.pool),
+        }
     }
 
     /// Fails unless this network could be trained on the data.
@@ -189,18 +247,24 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
         let mut input = inputs.to_vec();
-        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
-            let examples = input.len() / layer.input_dim();
-            let mut output = vec![T::zero(); layer.output_dim() * examples];
-            guarded("forward", t, || {
-                let mut cache = vec![T::zero(); layer.cache_len(examples)];
-                let input = MatRef::new(&input, layer.input_dim(), examples);
-                layer.forward(params, input, MatMut::new(&mut output, layer.output_dim(), examples), &mut cache);
-            })?;
+        for (t, layer) in self.layers.iter().enumerate() {
+            let mut output = vec![T::zero(); layer.output_dim() * (input.len() / layer.input_dim())];
+            self.evaluate_layer(t, &input, &mut output)?;
             input = output;
         }
         outputs.copy_from_slice(&input);
         Ok(())
+    }
+
+    /// output ← f(input; θ_t).
+    fn evaluate_layer(&self, t: usize, input: &[T], output: &mut [T]) -> Result<()> {
+        let layer = &self.layers[t];
+        let examples = input.len() / layer.input_dim();
+        guarded("forward", t, || {
+            let mut cache = vec![T::zero(); layer.cache_len(examples)];
+            let input = MatRef::new(input, layer.input_dim(), examples);
+            layer.forward(&self.params[t], input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
+        })
     }
 }
 

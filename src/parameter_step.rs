@@ -214,6 +214,11 @@ impl<T: Scalar> Trained<T> {
         Ok(Self { optimizer, slots, piece, state: Vec::new(), moments: Vec::new() })
     }
 
+    /// Whether a parameter may move where it has no gradient now but had one before.
+    pub(crate) fn remembers(&self) -> bool {
+        self.slots > 0
+    }
+
     /// Makes room for what the optimizer remembers of so many parameters, before the first training that moves them by it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::method::Method;
 use crate::parallel::{Chunks, for_row};
 use crate::parameter_step::{self, ParameterStep, Timing};
 use crate::start::Start;
+use crate::tally::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
 
 /// By which road the parameters get their gradients.
@@ -16,41 +17,6 @@ use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, 
 pub(crate) enum Rule<'a, T> {
     Decoupled(&'a Method<T>),
     Backprop,
-}
-
-/// What visits saw, summed over their examples.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) examples: usize,
-    pub(crate) energy: f64,
-    /// Those that had a forward pass, which forward loss and score are of.
-    pub(crate) looked_at: usize,
-    pub(crate) forward_loss: f64,
-    pub(crate) score: f64,
-    /// Σ‖z_t − ẑ_t‖² and Σ‖z_t‖² for t = 1 .. T.
-    pub(crate) residuals: Vec<(f64, f64)>,
-}
-
-impl Tally {
-    /// Nothing seen yet of so many examples.
-    pub(crate) fn begin(&mut self, examples: usize) {
-        let residuals = std::mem::take(&mut self.residuals);
-        *self = Self { examples, residuals, ..Self::default() };
-        self.residuals.clear();
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.examples += other.examples;
-        self.energy += other.energy;
-        self.looked_at += other.looked_at;
-        self.forward_loss += other.forward_loss;
-        self.score += other.score;
-        self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
-        for (sum, term) in self.residuals.iter_mut().zip(&other.residuals) {
-            sum.0 += term.0;
-            sum.1 += term.1;
-        }
-    }
 }
 
 /// Visits batches, cut into lanes. How a batch is cut depends on its size alone, and sums over lanes are taken in their
@@ -186,6 +152,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         columns: &mut [Column<'_, T>],
         tally: &mut Tally,
     ) -> Result<()> {
+        tally.count_updates_since(net.updates, columns);
         if let Rule::Decoupled(method) = self.rule
             && let ActivationStep::Exact(exact) = method.activation
         {
@@ -265,6 +232,7 @@ impl<T: Scalar> Lane<T> {
         backprop::gradients(objective, &mut self.block, found)?;
         self.look(objective, metric)?;
         self.tally.energy = self.tally.forward_loss;
+        self.see_units(Reads::Forward);
         Ok(())
     }
 
@@ -407,11 +375,25 @@ impl<T: Scalar> Lane<T> {
     /// Energy and residuals, with every prediction from its stored input.
     fn measure(&mut self, objective: &Objective<'_, T>) -> Result<()> {
         objective.terms(&mut self.block, &mut self.terms)?;
-        self.tally.energy = self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
-        self.tally.residuals.clear();
+        let Tally { energy, energies, residuals, .. } = &mut self.tally;
+        *energy = self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
+        energies.clear();
+        energies.extend(self.terms.iter().map(|(term, _)| term.to_f64()));
+        residuals.clear();
         let hidden = self.block.layers() - 1;
-        self.tally.residuals.extend(self.terms[..hidden].iter().map(|(_, residual)| *residual));
+        residuals.extend(self.terms[..hidden].iter().map(|(_, residual)| *residual));
+        self.see_units(Reads::Stored);
         Ok(())
+    }
+
+    /// What the hidden units gave.
+    fn see_units(&mut self, reads: Reads) {
+        let mut first = 0;
+        for t in 0..self.block.layers() - 1 {
+            let outputs = self.block.prediction(t, reads);
+            self.tally.see_units(first, outputs);
+            first += outputs.rows();
+        }
     }
 }
 

@@ -45,6 +45,26 @@ pub enum Warning {
         /// How many hidden layers, from the input.
         layers: usize,
     },
+    /// Half the units of a hidden layer or more are dead: they gave one and the same number for every example of the epoch, and no
+    /// signal passes through them.
+    DeadUnits {
+        /// The epoch in which it was noticed.
+        epoch: usize,
+        /// The layer that has most, of t = 1 .. T.
+        layer: usize,
+        /// How many of its units are dead.
+        dead: usize,
+    },
+    /// A layer's gradient points away from backpropagation's, as [measured](crate::FitConfig::measure_decoupling): what it learns
+    /// is not what would lower the forward loss.
+    TurnsAway {
+        /// The epoch in which it was noticed.
+        epoch: usize,
+        /// The layer whose cosine is the lowest, counted from 0 at the input.
+        layer: usize,
+        /// The cosine.
+        cosine: f64,
+    },
     /// Gradients are asked for where there are none: these layers hold something that is constant but for jumps
     /// ([`Layer::has_derivative`]), and no gradient goes through a jump.
     NoDerivative {
@@ -81,7 +101,7 @@ impl Warning {
     /// Adds what the history gives reason to after its last epoch, each kind once.
     pub(crate) fn look<T: Scalar>(
         method: &Method<T>,
-        params: &[Vec<T>],
+        (params, widths): (&[Vec<T>], &[usize]),
         history: &[EpochReport],
         found: &mut Vec<Self>,
     ) {
@@ -98,6 +118,8 @@ impl Warning {
             Self::faded(params, history)
                 .filter(|&layers| layers > unreached && arrived && !jumps)
                 .map(|layers| Self::SignalFades { layers }),
+            Self::dead(widths, history),
+            Self::turned(history),
         ];
         for warning in new.into_iter().flatten() {
             if !found.iter().any(|old| discriminant(old) == discriminant(&warning)) {
@@ -116,6 +138,22 @@ impl Warning {
             energy: (now.energy, best.energy),
             train_loss: (now.train_loss, best.train_loss),
         })
+    }
+
+    fn dead(widths: &[usize], history: &[EpochReport]) -> Option<Self> {
+        let now = history.last()?;
+        let layers = now.dead_units.iter().zip(widths).enumerate();
+        let (at, (&dead, _)) = layers
+            .filter(|(_, (dead, width))| 2 * **dead >= **width)
+            .max_by(|(i, a), (j, b)| (a.0 * b.1).cmp(&(b.0 * a.1)).then(j.cmp(i)))?;
+        Some(Self::DeadUnits { epoch: now.epoch, layer: at + 1, dead })
+    }
+
+    fn turned(history: &[EpochReport]) -> Option<Self> {
+        let now = history.last()?;
+        let cosines = now.decoupling.as_ref()?.cosine.iter().copied().enumerate();
+        let (layer, cosine) = cosines.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        (cosine < 0.0).then_some(Self::TurnsAway { epoch: now.epoch, layer, cosine })
     }
 
     fn overshoot<T: Scalar>(method: &Method<T>, history: &[EpochReport]) -> Option<Self> {
@@ -166,6 +204,16 @@ impl fmt::Display for Warning {
                 "the signal fades on its way down to the lowest {layers} hidden layers: begin with \
                  DecoupledNetwork::start_from_bank and train by Method::local_targets, or take a shallower network"
             ),
+            Self::DeadUnits { epoch, layer, dead } => write!(
+                f,
+                "epoch {epoch}: {dead} units of hidden layer {layer} gave the same for every example: lower the learning rate, or \
+                 take LeakyRelu, Gelu or normalised activations"
+            ),
+            Self::TurnsAway { epoch, layer, cosine } => write!(
+                f,
+                "epoch {epoch}: the gradient of layer {layer} points away from backpropagation's (cosine {cosine:.3}): lower the \
+                 activation rate, take fewer local parameter steps, or let the parameter step read the forward activations"
+            ),
             Self::NoDerivative { layers } => write!(
                 f,
                 "layers {layers:?} are constant but for jumps, and no gradient goes through a jump: parameters that it would reach by \
@@ -190,11 +238,15 @@ mod tests {
             train_loss,
             train_score: None,
             validation: None,
+            energies: Vec::new(),
             residuals: Vec::new(),
+            dead_units: Vec::new(),
+            staleness: None,
             curvature: None,
             stability_margin: None,
             penalty_factor: 1.0,
             update_norms: Vec::new(),
+            decoupling: None,
             time: Duration::ZERO,
         };
         ends.iter().map(report).collect()
@@ -226,7 +278,7 @@ mod tests {
     fn a_negative_lagrangian_is_no_overshoot() {
         let mut found = Vec::new();
         let params = vec![vec![0.0]; 2];
-        Warning::look(&Method::<f64>::admm(0.1), &params, &history(&[(0.5, 0.4), (-1e-4, 0.3)]), &mut found);
+        Warning::look(&Method::<f64>::admm(0.1), (&params, &[]), &history(&[(0.5, 0.4), (-1e-4, 0.3)]), &mut found);
         assert_eq!(found, []);
     }
 
@@ -256,7 +308,7 @@ mod tests {
         let params = vec![vec![0.0]; 4];
         for epochs in 1..=5 {
             let mut found = Vec::new();
-            Warning::look(&Method::<f64>::joint(0.1), &params, &vec![dark.clone(); epochs], &mut found);
+            Warning::look(&Method::<f64>::joint(0.1), (&params, &[]), &vec![dark.clone(); epochs], &mut found);
             assert_eq!(found == [Warning::SignalFades { layers: 1 }], epochs >= 4, "{found:?} after {epochs} epochs");
         }
     }
@@ -267,7 +319,7 @@ mod tests {
         let params = vec![vec![0.0]; 4];
         let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
         for epochs in 1..=2 {
-            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), &params, &past[..epochs], &mut found);
+            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), (&params, &[]), &past[..epochs], &mut found);
         }
         assert_eq!(found, [Warning::Overshoot { epoch: 1, energy: 2.0 }, Warning::OutOfReach { layers: 2 }]);
     }

@@ -15,7 +15,19 @@ const ROWS: [(&[&str], bool); 9] = [
     (&["method"], false),
     (&["network"], true),
     (
-        &["visit", "alternation", "finish", "fit", "initialise", "warning", "backprop", "diagnostics", "check", "plot"],
+        &[
+            "tally",
+            "visit",
+            "alternation",
+            "finish",
+            "fit",
+            "initialise",
+            "warning",
+            "backprop",
+            "diagnostics",
+            "check",
+            "plot",
+        ],
         true,
     ),
 ];

@@ -255,3 +255,23 @@ fn the_binary_cross_entropy_gradient_does_not_cancel_where_the_prediction_is_sur
         }
     }
 }
+
+#[test]
+fn the_softmax_says_what_the_probabilities_are_and_nobody_else_does() {
+    for loss in all() {
+        let logits = [0.5, -1.0, 2.0, 1000.0, 0.0, -1000.0, -3.0, -3.0, -3.0];
+        let mut found = logits;
+        let means = loss.probabilities(MatMut::new(&mut found, 3, 3));
+        assert_eq!(means, format!("{loss:?}").starts_with("SoftmaxCrossEntropy"), "{loss:?}");
+        if !means {
+            assert_eq!(found, logits, "{loss:?}");
+            continue;
+        }
+        let sum = 0.5f64.exp() + (-1f64).exp() + 2f64.exp();
+        let third = 1.0 / 3.0;
+        let expected = [0.5f64.exp() / sum, (-1f64).exp() / sum, 2f64.exp() / sum, 1.0, 0.0, 0.0, third, third, third];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-15, "{found} instead of {expected}");
+        }
+    }
+}

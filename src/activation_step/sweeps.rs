@@ -138,7 +138,7 @@ impl<T: Scalar> Sweeps<T> {
             Order::Jacobi => together(1..top, 1),
             Order::RedBlack => {
                 together(1..top, 2)?;
-                together(1..top.saturating_sub(1), 2)
+                together(1..(top - 1).max(1), 2)
             }
             Order::ReverseGaussSeidel => (1..top).rev().try_for_each(|t| together(t..t + 1, 1)),
         }

@@ -25,9 +25,14 @@ impl<'a, T: Scalar> Column<'a, T> {
         count(self.record, 0)
     }
 
+    /// The parameter update that the last visit led to; 0 before the first.
+    pub(crate) fn last_visit(&self) -> u64 {
+        count(self.record, 1)
+    }
+
     /// Whether there was a visit.
     pub(crate) fn is_visited(&self) -> bool {
-        count(self.record, 1) > 0
+        self.last_visit() > 0
     }
 
     /// Notes the steps taken so far, and the parameter update that the last visit led to.

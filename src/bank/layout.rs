@@ -60,7 +60,7 @@ impl Layout {
     }
 
     /// Bytes of so many records.
-    pub(super) fn bytes(&self, examples: usize) -> u128 {
+    pub(crate) fn bytes(&self, examples: usize) -> u128 {
         (COUNTS as u128 + self.numbers() * self.width as u128) * examples as u128
     }
 

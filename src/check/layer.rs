@@ -3,10 +3,12 @@ use super::{
     difference::{Outcome, compare},
     gaussian, guard, rounding,
 };
+use rand::rngs::ChaCha12Rng;
+
 use crate::{
     Error, Layer, MatMut, MatRef, Result, Scalar,
     linalg::norm_squared,
-    random::{Purpose, stream},
+    random::{Purpose, shuffle, stream},
 };
 
 /// Points that are tried before the differences count as hopeless.
@@ -22,7 +24,9 @@ const POINTS: usize = 6;
 /// * Of a layer that is [straight-through](Layer::is_straight_through) or has [no derivative](Layer::has_derivative) they are
 ///   linear in the cotangent instead: differences say nothing there, or, over a fine staircase, the slope of its flight.
 ///
-/// What a layer may offer beyond that, [`Layer::regression`] and [`Layer::proximal`], is not called: it needs tests of its own.
+/// * Renumbered units give renumbered outputs, if it tells its [`wiring`](Layer::wiring), and scales go through if it says so.
+///
+/// What else a layer may offer, [`Layer::regression`] and [`Layer::proximal`], is not called: it needs tests of its own.
 ///
 /// # Errors
 /// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the layer panics, [`Error::ZeroWidth`], or
@@ -65,6 +69,7 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
         if point == 0 {
             trial.pure_and_overwriting(&input, &cotangents)?;
             trial.independent_columns(&input, &cotangents[0])?;
+            trial.wired(&input, &mut stream(seed, Purpose::Probe, point, 1))?;
         }
         if layer.is_straight_through() || !layer.has_derivative() {
             return trial.linear(&input, &cotangents);
@@ -199,6 +204,51 @@ impl<T: Scalar> Trial<'_, T> {
         }
         let what = "param_gradient of a batch, against the sum over its examples";
         self.subject.close(what, &sum, &by_params, rounding(&by_params))
+    }
+
+    /// The output for renumbered and rescaled units, against the renumbered and rescaled output.
+    fn wired(&self, input: &[T], rng: &mut ChaCha12Rng) -> Result<()> {
+        let Some(wiring) = guard("wiring", || self.layer.wiring())? else { return Ok(()) };
+        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
+        let subject = self.subject;
+        let expected = wiring.param_len(outputs, inputs);
+        if expected != self.params.len() || wiring.is_unit_by_unit() && inputs != outputs {
+            let what = "the wiring tells of all parameters, and has an input for each output if it is unit by unit";
+            return Err(subject.breach(what, expected as f64, self.params.len() as f64));
+        }
+        let mut draw = |len: usize| {
+            let (mut order, mut factors): (Vec<usize>, Vec<T>) = ((0..len).collect(), vec![T::one(); len]);
+            shuffle(&mut order, rng);
+            gaussian::<T>(len, rng).iter().zip(&mut factors).for_each(|(g, f)| *f += T::of(0.5) * g.abs());
+            (order, factors)
+        };
+        let above = draw(outputs);
+        let below = if wiring.is_unit_by_unit() { above.clone() } else { draw(inputs) };
+        let output = self.forward(&self.params, input)?.output;
+        let tolerance = T::of(8.0).to_f64() * rounding(&output);
+
+        let renumbered = |values: &[T], order: &[usize]| {
+            let columns = values.chunks_exact(order.len());
+            columns.flat_map(|column| order.iter().map(|&i| column[i])).collect::<Vec<T>>()
+        };
+        let params = wiring.renumber(&self.params, &above.0, &below.0);
+        let found = self.forward(&params, &renumbered(input, &below.0))?.output;
+        subject.close("output of renumbered units", &renumbered(&output, &above.0), &found, tolerance)?;
+
+        let rescaled = |values: &[T], factors: &[T]| {
+            values.iter().zip(factors.iter().cycle()).map(|(&v, &f)| v * f).collect::<Vec<T>>()
+        };
+        let ones = |factors: &[T], scales: bool| if scales { factors.to_vec() } else { vec![T::one(); factors.len()] };
+        let mut above = ones(&above.1, wiring.scales_out());
+        let below = ones(&below.1, wiring.scales_in());
+        if wiring.is_unit_by_unit() {
+            above.clone_from(&below);
+        }
+        let mut params = self.params.clone();
+        wiring.rescale(&mut params, &above, &below);
+        let found = self.forward(&params, &rescaled(input, &below))?.output;
+        let largest = above.iter().fold(T::one(), |most, &f| most.max(f)).to_f64();
+        subject.close("output of rescaled units", &rescaled(&output, &above), &found, largest * tolerance)
     }
 
     /// The gradients of a sum of two cotangents, one of them doubled, against those of each.

@@ -24,6 +24,7 @@ const DEPTH: f64 = 1e3;
 /// * Value and gradients give the same bits each time, and gradients overwrite what they write.
 /// * Both gradients agree with differences.
 /// * If it [serves between layers](Loss::serves_hidden), it does not fall without bound along random rays of targets.
+/// * [`probabilities`](Loss::probabilities) gives columns that are not negative and sum to 1, or changes nothing and says so.
 ///
 /// Predictions are draws from N(0, 1). So are the targets, unless [`check_targets`](Loss::check_targets) refuses them: then
 /// columns of positive numbers that sum to 1, which also serve a loss for targets between 0 and 1. For anything else
@@ -105,6 +106,7 @@ fn at<T: Scalar>(loss: &dyn Loss<T>, z: MatRef<'_, T>, p: MatRef<'_, T>, rng: &m
 
     let by_prediction = gradient(subject, "gradient", p, |grad| loss.gradient(z, p, grad))?;
     let by_target = gradient(subject, "target_gradient", z, |grad| loss.target_gradient(z, p, grad))?;
+    probabilities(subject, loss, p)?;
     if loss.serves_hidden() {
         bounded_below(subject, z, rng, |z| value(z, p))?;
     }
@@ -143,6 +145,19 @@ fn gradient<T: Scalar>(
     subject.finite(&format!("{what} into a buffer full of NaN"), &grad)?;
     subject.same(&format!("{what} into a buffer full of sevens"), &grad, &over(7.0)?)?;
     Ok(grad)
+}
+
+fn probabilities<T: Scalar>(subject: &Subject, loss: &dyn Loss<T>, p: MatRef<'_, T>) -> Result<()> {
+    let mut found = p.as_slice().to_vec();
+    if !guard("probabilities", || loss.probabilities(MatMut::new(&mut found, p.rows(), p.cols())))? {
+        return subject.same("outputs, where they are no probabilities", p.as_slice(), &found);
+    }
+    if let Some(negative) = found.iter().map(|p| p.to_f64()).find(|p| !(0.0..).contains(p)) {
+        return Err(subject.breach("a probability is not negative", 0.0, negative));
+    }
+    let sums: Vec<T> = found.chunks_exact(p.rows()).map(|column| column.iter().copied().sum()).collect();
+    let tolerance = 1e2 * T::default_epsilon().to_f64();
+    subject.close("sum of a column of probabilities", &vec![T::one(); sums.len()], &sums, tolerance)
 }
 
 fn bounded_below<T: Scalar>(
@@ -185,6 +200,9 @@ mod tests {
         Absolute,
         Invalid,
         RefusesAll,
+        NoShares,
+        NegativeShares,
+        SecretShares,
     }
 
     impl Loss<f64> for Custom {
@@ -216,6 +234,15 @@ mod tests {
             if *self == Self::TargetGradient {
                 grad.as_mut_slice()[0] += 1e-4;
             }
+        }
+        fn probabilities(&self, mut outputs: MatMut<'_, f64>) -> bool {
+            match self {
+                Self::NoShares => {}
+                Self::NegativeShares => outputs.columns_mut().for_each(|p| (p[0], p[1], p[2]) = (2.0, -1.0, 0.0)),
+                Self::SecretShares => outputs.as_mut_slice().fill(0.0),
+                _ => return false,
+            }
+            *self != Self::SecretShares
         }
         fn validate(&self) -> Result<()> {
             crate::error::require(*self != Self::Invalid, "a setting", "valid", 0.0)
@@ -251,6 +278,9 @@ mod tests {
             (Custom::TargetGradient, "target_gradient along entry 0"),
             (Custom::Adds, "gradient into a buffer full of NaN"),
             (Custom::Nan, "value, entry 0, must be finite"),
+            (Custom::NoShares, "probabilit"),
+            (Custom::NegativeShares, "a probability is not negative"),
+            (Custom::SecretShares, "no probabilities"),
         ];
         for (faulty, rule) in faults {
             match loss(&faulty, 3) {

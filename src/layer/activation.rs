@@ -1,4 +1,4 @@
-use super::{Layer, Proximal};
+use super::{Layer, Proximal, Wiring};
 use crate::linalg::{
     dispatch,
     functions::{gelu, sigmoid, silu, softplus, tanh},
@@ -348,6 +348,12 @@ impl<T: Scalar> Layer<T> for Elementwise {
 
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
         Some(self)
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        let wiring = Wiring::unit_by_unit([]);
+        let scales = matches!(self.activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_));
+        Some(if scales { wiring.scales() } else { wiring })
     }
 }
 

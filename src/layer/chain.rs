@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Change, Layer, Regression};
+use super::{Change, Layer, Regression, Wiring};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -195,6 +195,11 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         let (first, above) = self.layers.split_first()?;
         first.regression()?;
         above.iter().all(|layer| layer.param_len() == 0 && layer.proximal().is_some()).then_some(self)
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        let (first, above) = self.layers.split_first()?;
+        above.iter().try_fold(first.wiring()?, |below, layer| Wiring::chain(below, layer.wiring()?))
     }
 }
 

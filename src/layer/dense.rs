@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::{Change, Init, Layer, Proximal, Regression};
+use super::{Change, Init, Layer, Proximal, Regression, Tied, Wiring};
 use crate::{
     Error, MatMut, MatRef, Result, Scalar,
     error::require,
@@ -155,6 +155,11 @@ impl<T: Scalar> Layer<T> for Dense {
 
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
         Some(self)
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        let bias = self.bias.map(|_| Tied::Outputs);
+        Some(Wiring::new([Tied::Weights].into_iter().chain(bias).collect::<Vec<_>>()).scales())
     }
 }
 

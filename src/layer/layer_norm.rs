@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::Layer;
+use super::{Layer, Tied, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar, error::require, linalg::sum_zip};
 
 /// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
@@ -132,6 +132,10 @@ impl<T: Scalar> Layer<T> for LayerNorm {
                 *b += c;
             }
         }
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        Some(Wiring::unit_by_unit([Tied::Outputs, Tied::Outputs]))
     }
 }
 

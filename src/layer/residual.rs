@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::Layer;
+use super::{Layer, Wiring};
 use crate::{Error, MatMut, MatRef, Result, Scalar, linalg::axpy};
 
 /// A map with its input added to its output,
@@ -105,6 +105,10 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         cache: &mut [T],
     ) {
         self.inner.param_gradient(params, input, cotangent, grad, cache);
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        self.inner.wiring().map(Wiring::residual)
     }
 }
 

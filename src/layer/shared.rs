@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Proximal, Regression};
+use super::{Layer, Proximal, Regression, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -71,5 +71,9 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
 
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
         (**self).proximal()
+    }
+
+    fn wiring(&self) -> Option<Wiring> {
+        (**self).wiring()
     }
 }

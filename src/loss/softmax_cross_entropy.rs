@@ -140,6 +140,16 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
         }
     }
 
+    fn probabilities(&self, mut outputs: MatMut<'_, T>) -> bool {
+        for column in outputs.columns_mut() {
+            let max = maximum(column);
+            column.iter_mut().for_each(|p| *p = exp_to_one(*p - max));
+            let total = sum_zip(column, column, |e, _| e);
+            column.iter_mut().for_each(|p| *p /= total);
+        }
+        true
+    }
+
     fn validate(&self) -> Result<()> {
         let share = self.label_smoothing;
         require((0.0..1.0).contains(&share), "SoftmaxCrossEntropy::label_smoothing", "in [0, 1)", share)

@@ -3,8 +3,9 @@ use crate::plot::heat::Heat;
 use crate::plot::scale::Scale;
 use crate::{Error, Result, error};
 
-/// How alike the layers of two networks are, such as by centred kernel alignment: `values[i][j]` in 0 ..= 1 is of layer i + 1 of
-/// `a` and layer j + 1 of `b`. Rows go up from the lowest layer. Up to 12 × 12 values are written into their cells.
+/// How alike the layers of two networks are, such as by centred kernel alignment: `values[i][j]` is of layer i + 1 of `a` and
+/// layer j + 1 of `b`. Rows go up from the lowest layer. Up to 12 × 12 values are written into their cells. Colours go from 0 to
+/// 1; what a debiased estimate has below 0 has the colour of 0.
 ///
 /// ```
 /// let alike = [vec![0.98, 0.61], vec![0.55, 0.93]];
@@ -15,7 +16,7 @@ use crate::{Error, Result, error};
 ///
 /// # Errors
 /// [`Error::Empty`] without values, [`Error::Shape`] for rows of unequal lengths, [`Error::NotFinite`] (`row` is i, `example`
-/// j), [`Error::HyperParameter`] for a value that is outside 0 ..= 1 by more than 1e-6.
+/// j), [`Error::HyperParameter`] for a value that is outside −1 ..= 1 by more than 1e-6.
 pub fn cka(a: &str, b: &str, values: &[Vec<f64>]) -> Result<Picture> {
     let columns = values.first().map_or(0, Vec::len);
     for (row, own) in values.iter().enumerate() {
@@ -27,14 +28,14 @@ pub fn cka(a: &str, b: &str, values: &[Vec<f64>]) -> Result<Picture> {
             if !value.is_finite() {
                 return Err(Error::NotFinite { what, example, row, value });
             }
-            error::require((-1e-6..=1.0 + 1e-6).contains(&value), what, "in 0 ..= 1", value)?;
+            error::require(value.abs() <= 1.0 + 1e-6, what, "in -1 ..= 1", value)?;
         }
     }
     if columns == 0 {
         return Err(Error::Empty { what: "the matrix of similarities" });
     }
     let count = |layers: usize| (1..=layers).map(|layer| layer.to_string()).collect();
-    let rows = values.iter().map(|row| row.iter().map(|value| Some(value.clamp(0.0, 1.0))).collect()).collect();
+    let rows = values.iter().map(|row| row.iter().map(|value| Some(*value)).collect()).collect();
     let names = [format!("layer of {b}"), format!("layer of {a}")];
     let names = [&*names[0], &*names[1]];
     let numbers = [count(columns), count(values.len())];

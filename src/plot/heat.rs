@@ -66,13 +66,7 @@ impl Heat<'_> {
                     canvas.cell(at(x, y + dy), (right + more.0, below + more.1), colour)?;
                     if let Some(value) = value.filter(|_| few) {
                         let middle = at(x + dx / 2.0, y + dy / 2.0);
-                        canvas.text(
-                            &format!("{value:.2}"),
-                            middle,
-                            HPos::Center,
-                            Font::SMALL,
-                            colour::ink_on(colour),
-                        )?;
+                        canvas.text(&written(value), middle, HPos::Center, Font::SMALL, colour::ink_on(colour))?;
                     }
                 }
             }
@@ -115,6 +109,12 @@ impl Heat<'_> {
 fn outline(canvas: &Canvas<'_>, (left, top): Point, (right, bottom): Point) -> Result<()> {
     let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
     canvas.line(&corners, INK, Stroke::Solid, 1.0)
+}
+
+/// Two decimals, and no sign of a zero.
+fn written(value: f64) -> String {
+    let text = format!("{value:.2}").replace('-', "−");
+    if text == "−0.00" { "0.00".to_owned() } else { text }
 }
 
 /// Which of so many cells have their number written, when one takes the room of `cells`.

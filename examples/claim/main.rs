@@ -1,0 +1,151 @@
+//! The claim under test: does a network that is trained decoupled settle where backpropagation would, in its parameters and in what
+//! it computes, and is it immune to what backpropagation suffers from? Every method beside backpropagation on the same network,
+//! start and batches; backpropagation with another order of the examples, another optimizer and another seed as controls; and an
+//! untrained network. Here you learn what "as near as" means, and where the claim fails.
+//!
+//! A method is *similar* in a sense where each of its measures lies inside the controls: its 95 % interval meets the span of
+//! theirs, or lies on the side that is more alike, and its mean is nearer to theirs than to the untrained network's. *Different*
+//! where none lies inside, and else similar *in part*. In parameter space the measures are cosine of the displacements and
+//! distance, both after matching; in performance the gap in test accuracy, agreement beyond chance, and Jensen–Shannon divergence.
+//!
+//! ```text
+//! MNIST_DIR=… cargo run --release --features plot --example claim
+//! cargo run --release --example claim -- --quick
+//! ```
+//!
+//! What is measured is written to `results.jsonl` in the folder that `--out` names, one JSON object a line; a run that was cut
+//! off goes on where it stopped. Pictures come with the feature `plot`. Without `MNIST_DIR` the parts on MNIST are skipped.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use decoupled::layer::Activation;
+use decoupled::{Dataset, Result, data};
+
+#[path = "../common/options.rs"]
+mod options;
+#[cfg(feature = "plot")]
+mod pictures;
+mod rows;
+mod statistics;
+mod study;
+mod tables;
+
+use options::{Options, refuse};
+use rows::{Log, Row};
+use study::Task;
+use tables::Table;
+
+const USAGE: &str = "\
+--quick       only the digits, through two hidden layers, 3 seeds: a few minutes; ends in a line of four numbers: the gap in test
+              accuracy of the default to backpropagation and the largest among the controls, both as absolute values of means over
+              the seeds, and the cosines of the displacements after matching, of the default and the mean of the controls
+--seeds N     networks of each kind (5; quick: 3)
+--out FOLDER  where results.jsonl is read and written (target/claim)
+--figures FOLDER  where pictures go (the same)";
+
+/// The training and the test part.
+type Parts = (Dataset<f32>, Dataset<f32>);
+
+fn main() {
+    let mut options = Options::from_command_line(USAGE);
+    let quick = options.flag("quick");
+    let seeds = options.count("seeds", if quick { 3 } else { 5 }) as u64;
+    let out: PathBuf = options.value("out", PathBuf::from("target/claim"));
+    let figures: PathBuf = options.value("figures", out.clone());
+    options.finish();
+    let mut log = Log::open(&out).unwrap_or_else(|error| give_up(&out, &error));
+    fs::create_dir_all(&figures).unwrap_or_else(|error| give_up(&figures, &error));
+    run(quick, seeds, (&mut log, &out), &figures).unwrap_or_else(|error| options::fail(&error));
+}
+
+fn give_up(path: &Path, error: &io::Error) -> ! {
+    refuse(format!("{}: {error}", path.display()))
+}
+
+fn tasks(quick: bool) -> Vec<Task> {
+    let task = |name, mnist: bool, hidden: &[usize], activation, epochs| Task {
+        name,
+        mnist,
+        widths: [if mnist { 784 } else { 64 }].into_iter().chain(hidden.iter().copied()).chain([10]).collect(),
+        activation,
+        epochs,
+        batch: if mnist { 128 } else { 32 },
+        rate: 1e-3,
+        examples: None,
+    };
+    let two = [256, 256];
+    if quick {
+        return vec![task("digits, ReLU", false, &[64, 64], Activation::Relu, 10)];
+    }
+    let deep = [100; 9];
+    vec![
+        task("digits, ReLU", false, &two, Activation::Relu, 20),
+        task("digits, tanh", false, &two, Activation::Tanh, 20),
+        task("MNIST, ReLU", true, &two, Activation::Relu, 5),
+        task("MNIST, tanh", true, &two, Activation::Tanh, 5),
+        Task { examples: Some(20_000), ..task("MNIST, ten layers of tanh", true, &deep, Activation::Tanh, 5) },
+    ]
+}
+
+fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -> Result<()> {
+    let digits = data::digits::<f32>()?;
+    let mnist: Option<Parts> = match (quick, std::env::var_os("MNIST_DIR")) {
+        (false, Some(folder)) => Some(data::mnist(folder)?),
+        _ => None,
+    };
+    let mut pages = String::new();
+    for task in tasks(quick) {
+        if task.mnist && mnist.is_none() {
+            println!("\nskipped: {}, because MNIST_DIR does not name a folder with its four unpacked files", task.name);
+            continue;
+        }
+        let parts = |seed: u64| -> Result<Parts> {
+            match &mnist {
+                Some((train, test)) if task.mnist => {
+                    Ok((train.take(task.examples.unwrap_or(train.len()))?, test.clone()))
+                }
+                _ => digits.stratified_split(0.8, seed),
+            }
+        };
+        for seed in 0..seeds {
+            if !log.has(&task.unit(seed)) {
+                let (train, test) = parts(seed)?;
+                let rows = task.measure(seed, (&train, &test))?;
+                log.add(&task.unit(seed), rows).unwrap_or_else(|error| give_up(out, &error));
+                eprintln!("seed {seed} measured");
+            }
+        }
+        let units: Vec<String> = (0..seeds).map(|seed| task.unit(seed)).collect();
+        let rows: Vec<&Row> = units.iter().flat_map(|unit| log.of(unit)).collect();
+        let table = Table { rows };
+        let text = format!("\n### {}\n{}", task.unit(0).trim_end_matches(", seed 0"), table.markdown());
+        println!("{text}\n{}", table.times());
+        pages += &text;
+        draw(&task, &table, &parts(0)?, figures)?;
+        if quick {
+            let own = |key: &str| table.estimate("default", "epochs", key).map_or(f64::NAN, |own| own.mean);
+            println!(
+                "\nperformance_gap={:.4} control_gap={:.4} parameter_similarity={:.4} control_similarity={:.4}",
+                own("gap").abs(),
+                table.control_gap("epochs"),
+                own("matched_cosine"),
+                table.control_mean("epochs", "matched_cosine")
+            );
+        }
+    }
+    // The guide shows this file.
+    let file = figures.join("study.md");
+    fs::write(&file, pages).unwrap_or_else(|error| give_up(&file, &error));
+    Ok(())
+}
+
+#[cfg(feature = "plot")]
+fn draw(task: &Task, table: &Table<'_>, parts: &Parts, folder: &Path) -> Result<()> {
+    pictures::draw(task, table, parts, folder)
+}
+
+#[cfg(not(feature = "plot"))]
+fn draw(_: &Task, _: &Table<'_>, _: &Parts, _: &Path) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Means with their intervals.
+
+use std::fmt::{self, Display, Formatter};
+
+/// A mean with its 95 % interval, by Student's t.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Estimate {
+    pub(crate) mean: f64,
+    /// Half the interval; infinite for a single value.
+    pub(crate) half: f64,
+}
+
+/// The 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom.
+const QUANTILES: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+
+impl Estimate {
+    /// Of some values; none without any.
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let Some(freedom) = n.checked_sub(1) else { return None };
+        let half = match freedom {
+            0 => f64::INFINITY,
+            _ => {
+                let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / freedom as f64;
+                QUANTILES.get(freedom - 1).copied().unwrap_or(1.96) * (variance / n as f64).sqrt()
+            }
+        };
+        Some(Self { mean, half })
+    }
+
+    pub(crate) fn low(&self) -> f64 {
+        self.mean - self.half
+    }
+
+    pub(crate) fn high(&self) -> f64 {
+        self.mean + self.half
+    }
+}
+
+impl Display for Estimate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(3);
+        match self.half.is_finite() {
+            true => write!(f, "{:.digits$} ± {:.digits$}", self.mean, self.half),
+            false => write!(f, "{:.digits$}", self.mean),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the rows say: means with intervals over the seeds, and the verdicts.
+
+use crate::rows::{Row, number, word};
+use crate::statistics::Estimate;
+
+/// A measure of similarity.
+struct Measure {
+    key: &'static str,
+    title: &'static str,
+    digits: usize,
+    side: Side,
+    sense: Sense,
+}
+
+/// Which way is more alike.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Higher,
+    Lower,
+    /// As far from 0 as the controls, either way.
+    Either,
+}
+
+/// Which of the two readings of "similar" it belongs to.
+#[derive(Clone, Copy, PartialEq)]
+enum Sense {
+    Parameters,
+    Performance,
+    /// Shown, and in no verdict.
+    Shown,
+}
+
+const fn measure(key: &'static str, title: &'static str, digits: usize, side: Side, sense: Sense) -> Measure {
+    Measure { key, title, digits, side, sense }
+}
+
+const MEASURES: [Measure; 10] = [
+    measure("accuracy", "accuracy", 4, Side::Higher, Sense::Shown),
+    measure("gap", "gap to BP", 4, Side::Either, Sense::Performance),
+    measure("beyond_chance", "agreement", 3, Side::Higher, Sense::Performance),
+    measure("jensen_shannon", "JS, nats", 4, Side::Lower, Sense::Performance),
+    measure("matched_cosine", "cosine", 3, Side::Higher, Sense::Parameters),
+    measure("matched_distance", "distance", 3, Side::Lower, Sense::Parameters),
+    measure("cosine", "raw cosine", 3, Side::Higher, Sense::Shown),
+    measure("matched_barrier", "barrier", 3, Side::Lower, Sense::Shown),
+    measure("barrier", "raw barrier", 3, Side::Lower, Sense::Shown),
+    measure("cka", "CKA", 3, Side::Higher, Sense::Shown),
+];
+
+/// All rows of a task, of all its seeds.
+pub(crate) struct Table<'a> {
+    pub(crate) rows: Vec<&'a Row>,
+}
+
+/// How a method compares with the controls in one sense.
+struct Verdict {
+    inside: usize,
+    far: usize,
+    measures: usize,
+}
+
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match (self.inside == self.measures, self.far == self.measures) {
+            (true, true) => "similar",
+            (false, _) if self.inside == 0 => "different",
+            _ => "in part",
+        }
+    }
+}
+
+impl Table<'_> {
+    /// The names of a kind, in order.
+    fn names(&self, kind: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for row in self.rows.iter().filter(|row| word(row, "kind") == kind) {
+            if !names.contains(&word(row, "name")) {
+                names.push(word(row, "name"));
+            }
+        }
+        names
+    }
+
+    /// A measure over the seeds.
+    pub(crate) fn estimate(&self, name: &str, at: &str, key: &str) -> Option<Estimate> {
+        let own = self.rows.iter().filter(|row| word(row, "name") == name && word(row, "at") == at);
+        let values: Vec<f64> = own.filter_map(|row| number(row, key)).collect();
+        Estimate::of(&values)
+    }
+
+    /// The controls by backpropagation.
+    fn controls(&self) -> Vec<&str> {
+        self.names("control").into_iter().filter(|name| !name.starts_with("default")).collect()
+    }
+
+    /// The largest mean of the absolute value among the controls by backpropagation.
+    pub(crate) fn control_gap(&self, at: &str) -> f64 {
+        let gaps = self.controls().into_iter().filter_map(|name| self.estimate(name, at, "gap"));
+        gaps.map(|gap| gap.mean.abs()).fold(0.0, f64::max)
+    }
+
+    /// The mean of a measure over the controls by backpropagation.
+    pub(crate) fn control_mean(&self, at: &str, key: &str) -> f64 {
+        let means: Vec<f64> =
+            self.controls().into_iter().filter_map(|name| self.estimate(name, at, key)).map(|own| own.mean).collect();
+        means.iter().sum::<f64>() / means.len() as f64
+    }
+
+    /// Whether the interval of a method meets the span of the controls' or lies on the side that is more alike, and whether it is
+    /// nearer to the controls' mean than to the untrained network.
+    fn against(&self, name: &str, at: &str, measure: &Measure) -> Option<(bool, bool)> {
+        let own = self.estimate(name, at, measure.key)?;
+        let controls: Vec<Estimate> =
+            self.controls().into_iter().filter_map(|name| self.estimate(name, at, measure.key)).collect();
+        let low = controls.iter().map(Estimate::low).fold(f64::INFINITY, f64::min);
+        let high = controls.iter().map(Estimate::high).fold(f64::NEG_INFINITY, f64::max);
+        let inside = match measure.side {
+            Side::Higher => own.high() >= low,
+            Side::Lower => own.low() <= high,
+            Side::Either => own.high() >= low && own.low() <= high,
+        };
+        let untrained = self.estimate("untrained", "epochs", measure.key)?.mean;
+        let middle = controls.iter().map(|own| own.mean).sum::<f64>() / controls.len() as f64;
+        let beyond = match measure.side {
+            Side::Higher => own.mean >= middle,
+            Side::Lower => own.mean <= middle,
+            Side::Either => false,
+        };
+        Some((inside, beyond || (own.mean - middle).abs() < (own.mean - untrained).abs()))
+    }
+
+    fn verdict(&self, name: &str, at: &str, sense: Sense) -> Verdict {
+        let own = MEASURES.iter().filter(|measure| measure.sense == sense);
+        let found: Vec<(bool, bool)> = own.filter_map(|measure| self.against(name, at, measure)).collect();
+        let count = |part: fn(&(bool, bool)) -> bool| found.iter().filter(|both| part(both)).count();
+        Verdict { inside: count(|both| both.0), far: count(|both| both.1), measures: found.len() }
+    }
+
+    /// Markdown: at equal epochs, at equal loss, and what each costs but for seconds.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        for (at, title) in [("epochs", "At equal epochs"), ("loss", "At equal training loss")] {
+            let titles: Vec<&str> = MEASURES.iter().map(|measure| measure.title).collect();
+            text += &format!("\n{title}:\n\n| against BP | {} | parameters | performance |\n", titles.join(" | "));
+            text += &format!("|---|{}---|---|\n", "---|".repeat(MEASURES.len()));
+            for kind in ["control", "method", "untrained"] {
+                self.names(kind).into_iter().for_each(|name| text += &self.line(kind, name, at));
+            }
+        }
+        text += "\n| cost of one update | products in a row | MFLOP an example | bank, MB |\n|---|---|---|---|\n";
+        for name in self.names("method") {
+            let mean = |key: &str| self.estimate(name, "epochs", key).map(|own| own.mean);
+            let show =
+                |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |value| format!("{value:.digits$}"));
+            let operations = show(mean("operations").map(|operations| operations / 1e6), 2);
+            let bytes = show(mean("bank_bytes").map(|bytes| bytes / 1e6), 1);
+            text += &format!("| {name} | {} | {operations} | {bytes} |\n", show(mean("products"), 0));
+        }
+        text
+    }
+
+    fn line(&self, kind: &str, name: &str, at: &str) -> String {
+        if let Some(row) = self.rows.iter().find(|row| word(row, "name") == name && row.contains_key("failed")) {
+            return format!("| {name} |{} {} | |\n", " |".repeat(MEASURES.len()), word(row, "failed"));
+        }
+        let cell = |measure: &Measure| match self.estimate(name, at, measure.key) {
+            Some(own) => format!("{own:.*}", measure.digits),
+            None => "–".to_owned(),
+        };
+        let cells: Vec<String> = MEASURES.iter().map(cell).collect();
+        if cells.iter().all(|cell| cell == "–") {
+            return String::new();
+        }
+        let verdict = |sense| if kind == "method" { self.verdict(name, at, sense).word() } else { "" };
+        let (parameters, performance) = (verdict(Sense::Parameters), verdict(Sense::Performance));
+        format!("| {name} | {} | {parameters} | {performance} |\n", cells.join(" | "))
+    }
+
+    /// Seconds of training in units of backpropagation's, which no two runs have alike.
+    pub(crate) fn times(&self) -> String {
+        let time = |name: &&str| {
+            let mean = |key: &str| self.estimate(name, "epochs", key).map(|own| own.mean);
+            let ratio = mean("seconds").zip(mean("bp_seconds")).map(|(own, bp)| own / bp)?;
+            Some(format!("{name} {ratio:.2}"))
+        };
+        let times: Vec<String> = self.names("method").iter().filter_map(time).collect();
+        format!("time in units of backpropagation's: {}", times.join(", "))
+    }
+}

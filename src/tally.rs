@@ -1,0 +1,102 @@
+//! What visits saw, for the report of an epoch.
+
+use crate::bank::Column;
+use crate::{MatRef, Scalar, linalg};
+
+/// Sums over the examples of visits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) examples: usize,
+    pub(crate) energy: f64,
+    /// Its terms for t = 1 ..= T; none for backpropagation.
+    pub(crate) energies: Vec<f64>,
+    /// Those that had a forward pass, which forward loss and score are of.
+    pub(crate) looked_at: usize,
+    pub(crate) forward_loss: f64,
+    pub(crate) score: f64,
+    /// Σ‖z_t − ẑ_t‖² and Σ‖z_t‖² for t = 1 .. T.
+    pub(crate) residuals: Vec<(f64, f64)>,
+    /// The least and the largest output of every hidden unit, layer after layer.
+    low: Vec<f64>,
+    high: Vec<f64>,
+    /// Columns that had been visited before, and the parameter updates since then.
+    revisited: usize,
+    updates_since: f64,
+}
+
+impl Tally {
+    /// Nothing seen yet of so many examples.
+    pub(crate) fn begin(&mut self, examples: usize) {
+        let Self { mut energies, mut residuals, mut low, mut high, .. } = std::mem::take(self);
+        energies.clear();
+        residuals.clear();
+        low.clear();
+        high.clear();
+        *self = Self { examples, energies, residuals, low, high, ..Self::default() };
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.examples += other.examples;
+        self.energy += other.energy;
+        self.looked_at += other.looked_at;
+        self.forward_loss += other.forward_loss;
+        self.score += other.score;
+        self.energies.resize(other.energies.len().max(self.energies.len()), 0.0);
+        self.energies.iter_mut().zip(&other.energies).for_each(|(sum, term)| *sum += term);
+        self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
+        for (sum, term) in self.residuals.iter_mut().zip(&other.residuals) {
+            sum.0 += term.0;
+            sum.1 += term.1;
+        }
+        self.make_room(other.low.len());
+        self.low.iter_mut().zip(&other.low).for_each(|(low, &other)| *low = low.min(other));
+        self.high.iter_mut().zip(&other.high).for_each(|(high, &other)| *high = high.max(other));
+        self.revisited += other.revisited;
+        self.updates_since += other.updates_since;
+    }
+
+    /// What the hidden units from number `first` on gave, `units × n`.
+    pub(crate) fn see_units<T: Scalar>(&mut self, first: usize, outputs: MatRef<'_, T>) {
+        let end = first + outputs.rows();
+        self.make_room(end);
+        let (low, high) = (&mut self.low[first..end], &mut self.high[first..end]);
+        linalg::dispatch(
+            #[inline(always)]
+            || {
+                for column in outputs.columns() {
+                    for ((low, high), x) in low.iter_mut().zip(&mut *high).zip(column) {
+                        let x = x.to_f64();
+                        *low = if x < *low { x } else { *low };
+                        *high = if x > *high { x } else { *high };
+                    }
+                }
+            },
+        );
+    }
+
+    /// How many units of each hidden layer, of these widths, gave one and the same number for every example.
+    pub(crate) fn dead_units(&self, widths: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut units = self.low.iter().zip(&self.high);
+        widths.map(|width| units.by_ref().take(width).filter(|(low, high)| low == high).count()).collect()
+    }
+
+    /// Notes how many parameter updates each column has missed since its last visit.
+    pub(crate) fn count_updates_since<T: Scalar>(&mut self, updates: u64, columns: &[Column<'_, T>]) {
+        for at in columns.iter().map(Column::last_visit).filter(|&at| at > 0) {
+            self.revisited += 1;
+            self.updates_since += updates.saturating_sub(at) as f64;
+        }
+    }
+
+    /// The mean of these over the columns that had been visited before.
+    pub(crate) fn staleness(&self) -> Option<f64> {
+        (self.revisited > 0).then(|| self.updates_since / self.revisited as f64)
+    }
+
+    fn make_room(&mut self, units: usize) {
+        if self.low.len() < units {
+            self.low.resize(units, f64::INFINITY);
+            self.high.resize(units, f64::NEG_INFINITY);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Which unit is which: against permutations and scales that were planted by hand.
+
+use decoupled::diagnostics::{Matching, Path, matching, normalised, path};
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual, Tied, Wiring};
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, NetworkBuilder, Result, check, data,
+};
+
+type Net = DecoupledNetwork<f64>;
+
+fn shuffled(len: usize, rng: &mut impl Rng) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..len).collect();
+    (1..len).rev().for_each(|last| order.swap(last, rng.random_range(0..=last)));
+    order
+}
+
+/// Every parameter off its start, biases too.
+fn perturbed(builder: NetworkBuilder<f64>) -> Net {
+    let mut net = builder.build().unwrap();
+    let mut rng = ChaCha12Rng::seed_from_u64(9);
+    for t in 0..net.depth() {
+        let params: Vec<f64> = net.params(t).iter().map(|p| p + rng.random_range(-0.3..0.3)).collect();
+        net.set_params(t, &params).unwrap();
+    }
+    net
+}
+
+fn dense(activation: Activation) -> NetworkBuilder<f64> {
+    let builder = DecoupledNetwork::builder(5).dense(9, activation).dense(7, activation).dense(8, activation);
+    builder.dense(3, Activation::Identity).output_loss(SoftmaxCrossEntropy::new())
+}
+
+/// The network with unit `orders[t][i]` in the place of unit i of a_t, and each unit multiplied by its factor: by hand, for dense
+/// layers.
+fn planted(net: &Net, orders: &[Vec<usize>], factors: &[Vec<f64>]) -> Net {
+    let mut copy = net.clone();
+    for t in 0..net.depth() {
+        let (rows, columns) = (&orders[t + 1], &orders[t]);
+        let (outputs, inputs) = (rows.len(), columns.len());
+        let from = net.params(t);
+        let mut params = Vec::new();
+        for &k in columns {
+            params.extend(rows.iter().map(|&i| from[k * outputs + i] * factors[t + 1][i] / factors[t][k]));
+        }
+        params.extend(rows.iter().map(|&i| from[outputs * inputs + i] * factors[t + 1][i]));
+        copy.set_params(t, &params).unwrap();
+    }
+    copy
+}
+
+fn widths(net: &Net) -> Vec<usize> {
+    let hidden = net.activations(&decoupled::nalgebra::DMatrix::zeros(net.input_dim(), 1)).unwrap();
+    [net.input_dim()].into_iter().chain(hidden.iter().map(|a| a.nrows())).collect()
+}
+
+/// An order for every layer, but for input and output.
+fn orders(net: &Net, seed: u64) -> Vec<Vec<usize>> {
+    let (widths, mut rng) = (widths(net), ChaCha12Rng::seed_from_u64(seed));
+    let last = widths.len() - 1;
+    let order = |(t, &width): (usize, &usize)| match t == 0 || t == last {
+        true => (0..width).collect(),
+        false => shuffled(width, &mut rng),
+    };
+    widths.iter().enumerate().map(order).collect()
+}
+
+fn ones(orders: &[Vec<usize>]) -> Vec<Vec<f64>> {
+    orders.iter().map(|order| vec![1.0; order.len()]).collect()
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(i, &unit)| inverse[unit] = i);
+    inverse
+}
+
+fn params(net: &Net) -> Vec<f64> {
+    (0..net.depth()).flat_map(|t| net.params(t).to_vec()).collect()
+}
+
+fn assert_same_function(a: &Net, b: &Net) {
+    let inputs = decoupled::nalgebra::DMatrix::from_fn(a.input_dim(), 20, |i, j| ((3 * i + 7 * j) as f64).sin());
+    let difference = a.predict(&inputs).unwrap() - b.predict(&inputs).unwrap();
+    assert!(difference.amax() < 1e-12, "{}", difference.amax());
+}
+
+#[test]
+fn a_planted_permutation_is_found_exactly() -> Result<()> {
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let net = perturbed(dense(activation));
+        for seed in 0..20 {
+            let orders = orders(&net, seed);
+            let copy = planted(&net, &orders, &ones(&orders));
+            assert_same_function(&net, &copy);
+            let found = matching(&net, &copy)?;
+            let expected: Vec<_> = orders[1..net.depth()].iter().map(|order| inverse(order)).collect();
+            assert_eq!(found.units, expected);
+            assert_eq!(params(&found.renumber(&copy)?), params(&net));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn it_is_found_through_noise_of_a_fifth_of_the_weights() -> Result<()> {
+    let net = perturbed(dense(Activation::Tanh));
+    let mut rng = ChaCha12Rng::seed_from_u64(3);
+    let orders = orders(&net, 5);
+    let mut copy = planted(&net, &orders, &ones(&orders));
+    for t in 0..net.depth() {
+        let size = (params(&net).iter().map(|p| p * p).sum::<f64>() / net.param_count() as f64).sqrt();
+        let noisy: Vec<f64> = copy.params(t).iter().map(|p| p + size * rng.random_range(-0.34..0.34)).collect();
+        copy.set_params(t, &noisy)?;
+    }
+    let expected: Vec<_> = orders[1..net.depth()].iter().map(|order| inverse(order)).collect();
+    assert_eq!(matching(&net, &copy)?.units, expected);
+    Ok(())
+}
+
+/// What goes unit by unit shares its numbering: a permutation of one is a permutation of all.
+#[test]
+fn units_that_go_through_layers_one_by_one_move_together() -> Result<()> {
+    let builder = DecoupledNetwork::builder(5)
+        .layer(Chain::new().then(Dense::new(5, 9)).then(LayerNorm::new(9)))
+        .layer(Elementwise::new(9, Activation::Tanh))
+        .layer(Residual::new(Chain::new().then(Elementwise::new(9, Activation::Relu)).then(Dense::new(9, 9))))
+        .layer(Chain::new().then(LayerNorm::new(9)).then(Dense::new(9, 3)));
+    let net = perturbed(builder);
+    let order = shuffled(9, &mut ChaCha12Rng::seed_from_u64(1));
+    let copy = Matching { units: vec![order.clone(); 3] }.renumber(&net)?;
+    assert_same_function(&net, &copy);
+    assert_ne!(params(&net), params(&copy));
+    let found = matching(&net, &copy)?;
+    assert_eq!(found.units, vec![inverse(&order); 3]);
+    assert_eq!(params(&found.renumber(&copy)?), params(&net));
+    Ok(())
+}
+
+#[test]
+fn a_network_has_no_barrier_to_its_permuted_copy_once_matched() -> Result<()> {
+    let data = data::two_moons::<f64>(200, 0.1, 0)?;
+    let builder = DecoupledNetwork::builder(2).dense(16, Activation::Relu).dense(12, Activation::Relu);
+    let mut net = builder.dense(2, Activation::Identity).output_loss(SoftmaxCrossEntropy::new()).build()?;
+    net.fit_backprop(&data, &FitConfig::new().epochs(60).batch_size(20))?;
+    let orders = orders(&net, 2);
+    let copy = planted(&net, &orders, &ones(&orders));
+    let before = path(&net, &copy, &data, 11)?;
+    let after = path(&net, &matching(&net, &copy)?.renumber(&copy)?, &data, 11)?;
+    assert!(before.barrier() > 0.1, "{before:?}");
+    assert!(after.barrier() < 1e-12, "{after:?}");
+    let ends = [net.evaluate(&data)?, copy.evaluate(&data)?];
+    assert_eq!((before.losses[0], before.losses[10]), (ends[0].loss, ends[1].loss));
+    assert_eq!((before.scores[0], before.scores[10]), (ends[0].score, ends[1].score));
+    Ok(())
+}
+
+#[test]
+fn normalised_relu_units_have_incoming_weights_of_norm_one_and_forget_their_scale() -> Result<()> {
+    let net = perturbed(dense(Activation::LeakyRelu(0.1)));
+    let normal = normalised(&net)?;
+    assert_same_function(&net, &normal);
+    let widths = widths(&net);
+    for t in 0..net.depth() - 1 {
+        for unit in 0..widths[t + 1] {
+            let squares =
+                |net: &Net| (0..widths[t]).map(|k| net.params(t)[k * widths[t + 1] + unit].powi(2)).sum::<f64>();
+            assert!((squares(&normal) - 1.0).abs() < 1e-12);
+            assert!((squares(&net) - 1.0).abs() > 1e-3);
+        }
+    }
+    let orders = orders(&net, 11);
+    let mut rng = ChaCha12Rng::seed_from_u64(12);
+    let mut factors = ones(&orders);
+    factors[1..net.depth()].iter_mut().flatten().for_each(|f| *f = rng.random_range(0.05..20.0));
+    let copy = planted(&net, &orders, &factors);
+    assert_same_function(&net, &copy);
+    let found = matching(&normal, &normalised(&copy)?)?;
+    let distance =
+        params(&normal).into_iter().zip(params(&found.renumber(&normalised(&copy)?)?)).map(|(a, b)| (a - b).abs());
+    assert!(distance.fold(0.0, f64::max) < 1e-12);
+    Ok(())
+}
+
+#[test]
+fn units_that_cannot_be_scaled_keep_their_scale() -> Result<()> {
+    let net = perturbed(dense(Activation::Tanh));
+    assert_eq!(params(&normalised(&net)?), params(&net));
+    // A ReLU apart from its map passes a scale on; a layer normalisation above it does not.
+    let builder = DecoupledNetwork::builder(3)
+        .layer(Dense::new(3, 4))
+        .layer(Elementwise::new(4, Activation::Relu))
+        .layer(Dense::new(4, 5))
+        .layer(Chain::new().then(LayerNorm::new(5)).then(Dense::new(5, 2)));
+    let net = perturbed(builder);
+    let normal = normalised(&net)?;
+    assert_same_function(&net, &normal);
+    assert_ne!(net.params(0), normal.params(0));
+    assert_eq!(net.params(3), normal.params(3));
+    Ok(())
+}
+
+/// The affine map, which says something of its wiring.
+#[derive(Debug)]
+struct Says(Dense, Option<Wiring>);
+
+impl Layer<f64> for Says {
+    fn input_dim(&self) -> usize {
+        self.0.input_dim()
+    }
+    fn output_dim(&self) -> usize {
+        self.0.output_dim()
+    }
+    fn param_len(&self) -> usize {
+        self.0.param_len()
+    }
+    fn init_params(&self, params: &mut [f64], rng: &mut dyn Rng) {
+        Layer::init_params(&self.0, params, rng);
+    }
+    fn forward(&self, params: &[f64], input: MatRef<'_, f64>, output: MatMut<'_, f64>, cache: &mut [f64]) {
+        self.0.forward(params, input, output, cache);
+    }
+    fn input_gradient(
+        &self,
+        params: &[f64],
+        input: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        grad: MatMut<'_, f64>,
+        cache: &mut [f64],
+    ) {
+        self.0.input_gradient(params, input, cotangent, grad, cache);
+    }
+    fn param_gradient(
+        &self,
+        params: &[f64],
+        input: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        grad: &mut [f64],
+        cache: &mut [f64],
+    ) {
+        self.0.param_gradient(params, input, cotangent, grad, cache);
+    }
+    fn wiring(&self) -> Option<Wiring> {
+        self.1.clone()
+    }
+}
+
+#[test]
+fn a_layer_that_lies_about_its_wiring_is_caught() {
+    let says = |wiring| check::layer(&Says(Dense::new(4, 4), Some(wiring)));
+    assert!(says(Wiring::new([Tied::Weights, Tied::Outputs]).scales()).is_ok());
+    for lie in [
+        Wiring::new([Tied::Weights]),
+        Wiring::new([Tied::Weights, Tied::Inputs]),
+        Wiring::new([Tied::Outputs, Tied::Weights]),
+        Wiring::unit_by_unit([Tied::Weights, Tied::Outputs]).scales(),
+    ] {
+        assert!(matches!(says(lie.clone()), Err(Error::Contract { .. })), "{lie:?}");
+    }
+    // A chain of it with a tanh may be renumbered, and not scaled.
+    let tanh = Chain::new().then(Dense::new(4, 3)).then(Elementwise::new(3, Activation::Tanh));
+    assert!(check::layer::<f64>(&tanh).is_ok());
+    // Too short a wiring is refused where it is used, too.
+    let net = DecoupledNetwork::builder(4).layer(Says(Dense::new(4, 4), Some(Wiring::new([Tied::Weights])))).build();
+    let net = net.unwrap();
+    assert!(matches!(matching(&net, &net), Err(Error::Contract { .. })));
+    assert!(matches!(normalised(&net), Err(Error::Contract { .. })));
+}
+
+#[test]
+fn units_around_a_layer_without_a_wiring_stay_as_they_are() -> Result<()> {
+    let builder = DecoupledNetwork::builder(3)
+        .dense(6, Activation::Tanh)
+        .dense(5, Activation::Tanh)
+        .layer(Says(Dense::new(5, 4), None))
+        .dense(2, Activation::Identity);
+    let net = perturbed(builder);
+    let order = shuffled(6, &mut ChaCha12Rng::seed_from_u64(4));
+    let (still, other) = ((0..5).collect::<Vec<_>>(), (0..4).collect::<Vec<_>>());
+    let copy = Matching { units: vec![order.clone(), still.clone(), other.clone()] }.renumber(&net)?;
+    assert_same_function(&net, &copy);
+    assert_eq!(matching(&net, &copy)?.units, [inverse(&order), still, other]);
+    let swapped = Matching { units: vec![order, vec![1, 0, 2, 3, 4], (0..4).collect()] };
+    assert!(matches!(swapped.renumber(&net), Err(Error::Contract { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_numbering_that_is_none_is_refused() {
+    let net = perturbed(dense(Activation::Relu));
+    let renumber = |units: [Vec<usize>; 3]| Matching { units: units.to_vec() }.renumber(&net);
+    let own = |len: usize| (0..len).collect::<Vec<usize>>();
+    assert!(renumber([own(9), own(7), own(8)]).is_ok());
+    assert!(matches!(renumber([own(8), own(7), own(8)]), Err(Error::Shape { .. })));
+    assert!(matches!(renumber([vec![0; 9], own(7), own(8)]), Err(Error::Contract { .. })));
+    assert!(matches!(Matching { units: vec![own(9)] }.renumber(&net), Err(Error::Shape { .. })));
+}
+
+#[test]
+fn networks_of_other_layers_are_not_compared() -> Result<()> {
+    let net = dense(Activation::Relu).build()?;
+    let data: Dataset<f64> = data::two_moons(10, 0.1, 0)?;
+    let other = DecoupledNetwork::builder(5).dense(9, Activation::Relu).dense(3, Activation::Identity).build()?;
+    assert!(matches!(matching(&net, &other), Err(Error::Shape { expected: 4, found: 2, .. })));
+    assert!(matches!(path(&net, &other, &data, 3), Err(Error::Shape { .. })));
+    let moons = DecoupledNetwork::<f64>::builder(2).dense(2, Activation::Identity).build()?;
+    assert!(matches!(path(&moons, &moons, &data, 1), Err(Error::HyperParameter { .. })));
+    assert!(matches!(path(&net, &net, &data, 3), Err(Error::Shape { .. })));
+    Ok(())
+}
+
+#[test]
+fn the_barrier_is_the_most_above_the_straight_line() {
+    let barrier = |losses: &[f64]| Path { losses: losses.to_vec(), scores: vec![None; losses.len()] }.barrier();
+    assert_eq!(barrier(&[1.0, 5.0, 3.0]), 3.0);
+    assert_eq!(barrier(&[1.0, 1.5, 1.0, 4.0, 5.0]), 0.0);
+    assert_eq!(barrier(&[1.0, 3.0]), 0.0);
+    assert_eq!(barrier(&[0.0, 2.0, 0.0, 7.0, 0.0]), 7.0);
+}
