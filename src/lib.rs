@@ -89,6 +89,7 @@
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
+//! * `plot`: pictures of reports and networks, as SVG.
 
 #![forbid(unsafe_code)]
 
@@ -116,6 +117,8 @@ mod network;
 pub mod optimizer;
 mod parallel;
 mod parameter_step;
+#[cfg(feature = "plot")]
+pub mod plot;
 mod random;
 mod scalar;
 mod start;

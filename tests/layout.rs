@@ -26,6 +26,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "backprop",
             "diagnostics",
             "check",
+            "plot",
         ],
         true,
     ),
