@@ -270,6 +270,8 @@ fn axes_and_lines_have_their_names() {
     assert_says(&depth, &["what \"it\" is", "hidden layer", "tail", "1", "2", "10⁻⁶", "10⁰"]);
     let tiny = plot::depth_profile("w", &[("a", &[1e-6, 2e-6])]).unwrap();
     assert_says(&tiny, &["w (×10⁻⁶)", "1.0", "2.0"]);
+    let constant = plot::depth_profile("w", &[("a", &[1.0, 1.0 + f64::EPSILON])]).unwrap();
+    assert_says(&constant, &["0.98", "1.00", "1.02"]);
     let boundary = plot::decision_boundary(&half_plane(0.0, 0.0), &three()).unwrap();
     assert_says(&boundary, &["input 1", "input 2", "class 0", "class 1"]);
     assert_says(&boundary.titled(" Half  a\nplane ").unwrap(), &["Half a plane", "class 1"]);
