@@ -52,6 +52,8 @@
 //! # Ok::<(), decoupled::Error>(())
 //! ```
 //!
+//! The [`guide`] says all this at leisure, with the words explained, and what was measured.
+//!
 //! # What is where
 //!
 //! | you want to | look at |
@@ -62,7 +64,7 @@
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
-//! | compare with backpropagation | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
+//! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
 //! # Promises
 //!
@@ -106,6 +108,7 @@ pub mod energy;
 mod error;
 mod finish;
 mod fit;
+pub mod guide;
 mod initialise;
 pub mod layer;
 pub mod linalg;

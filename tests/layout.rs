@@ -27,6 +27,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "diagnostics",
             "check",
             "plot",
+            "guide",
         ],
         true,
     ),

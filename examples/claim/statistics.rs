@@ -18,7 +18,7 @@ impl Estimate {
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;
-        let Some(freedom) = n.checked_sub(1) else { return None };
+        let freedom = n.checked_sub(1)?;
         let half = match freedom {
             0 => f64::INFINITY,
             _ => {

@@ -34,7 +34,9 @@ const fn measure(key: &'static str, title: &'static str, digits: usize, side: Si
     Measure { key, title, digits, side, sense }
 }
 
-const MEASURES: [Measure; 10] = [
+const MEASURES: [Measure; 12] = [
+    measure("bp_loss", "BP's training loss", 3, Side::Lower, Sense::Shown),
+    measure("loss", "its training loss", 3, Side::Lower, Sense::Shown),
     measure("accuracy", "accuracy", 4, Side::Higher, Sense::Shown),
     measure("gap", "gap to BP", 4, Side::Either, Sense::Performance),
     measure("beyond_chance", "agreement", 3, Side::Higher, Sense::Performance),

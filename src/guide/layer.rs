@@ -1,0 +1,29 @@
+//! Writing a layer.
+//!
+//! A layer is an immutable description: its parameters, outputs and scratch belong to the network, and are lent to it as slices.
+//! So there is nothing to lock, to copy or to clone, and it needs no registration: implement [`Layer`](crate::Layer) and pass it to
+//! [`NetworkBuilder::layer`](crate::NetworkBuilder::layer).
+//!
+//! 1. **Say the shapes**: `input_dim`, `output_dim`, `param_len`. Columns are examples, so the input is `input_dim × n`.
+//! 2. **`forward`**: output = f(input; params). Write every entry; what was there before may be anything.
+//! 3. **`input_gradient`**: grad = (∂f/∂z)ᵀ · cotangent, column by column. Activation steps and BP ask for it.
+//! 4. **`param_gradient`**: grad = Σ over the columns of (∂f/∂θ)ᵀ · cotangent. Parameter steps ask for it.
+//! 5. **`init_params`**, if zeros are no good start.
+//! 6. **Prove it**: [`check::layer`](crate::check::layer()) compares the gradients with differences and tests every promise of the
+//!    trait.
+//!
+//! The documentation of [`Layer`](crate::Layer) has a whole layer in thirty lines, tested; the example `custom_layer` a larger one.
+//!
+//! What is dear and needed twice goes into the `cache`: ask for it in `cache_len`, fill it in `forward`, find it in the gradients.
+//!
+//! # What a layer may offer beyond that
+//!
+//! | method | what becomes possible |
+//! |---|---|
+//! | [`regression`](crate::Layer::regression) | its parameters by least squares, as in `bcd` and `admm` |
+//! | [`proximal`](crate::Layer::proximal) | its best input in closed form, as in the same |
+//! | [`has_derivative`](crate::Layer::has_derivative) | a warning where no gradient goes through |
+//! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
+//! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
+//!
+//! A method that asks for what a layer lacks is refused when the network is built, with the methods that do without.

@@ -1,0 +1,56 @@
+//! What the report of a fit says, and what to do about it.
+//!
+//! [`fit`](crate::DecoupledNetwork::fit) returns a [`FitReport`](crate::FitReport) with one [`EpochReport`](crate::EpochReport) an
+//! epoch. Read it in this order.
+//!
+//! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. This is what counts.
+//! 2. **`energy`** beside it. Anchored methods keep it below the forward loss; both fall together. If the energy falls and the loss
+//!    rises, the bank agrees with itself and not with the data: the scale cheat.
+//! 3. **`warnings`**: what follows from the numbers, in words. Each says what to do.
+//! 4. The rest, if something is wrong:
+//!
+//! | field | what it says | look twice when |
+//! |---|---|---|
+//! | [`energies`](crate::EpochReport::energies) | which layer holds the energy; its logarithm over depth is a profile | it falls by powers of ten from layer to layer: the signal fades |
+//! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is 10⁶ times smaller than another: that layer is not reached |
+//! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one stands still |
+//! | [`dead_units`](crate::EpochReport::dead_units) | units that said the same for every example | half a layer |
+//! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1 |
+//! | [`staleness`](crate::EpochReport::staleness) | parameter updates that a column missed since its last visit | kept activations and many batches: results get worse with smaller batches |
+//! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
+//! | [`decoupling`](crate::EpochReport::decoupling) | on request: share of relaxation, cosine with BP's gradient | a cosine near or below 0 |
+//!
+//! These cost nothing to speak of and are always there, but for the last, which is asked for with
+//! [`FitConfig::measure_decoupling`](crate::FitConfig::measure_decoupling):
+//!
+//! ```
+//! use decoupled::layer::Activation;
+//! use decoupled::{DecoupledNetwork, FitConfig, data};
+//!
+//! let data = data::two_moons::<f32>(200, 0.1, 0)?;
+//! let mut network = DecoupledNetwork::builder(2).dense(16, Activation::Tanh).dense(2, Activation::Identity).build()?;
+//! // After every fifth epoch, on 64 examples.
+//! let report = network.fit(&data, &FitConfig::new().epochs(10).measure_decoupling(5, 64))?;
+//! for epoch in &report.epochs {
+//!     if let Some(measured) = &epoch.decoupling {
+//!         println!("epoch {}: cosines with BP {:.3?}", epoch.epoch, measured.cosine);
+//!     }
+//! }
+//! report.warnings.iter().for_each(|warning| println!("{warning}"));
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
+//! # Two trained networks
+//!
+//! [`diagnostics::similarity`](crate::diagnostics::similarity()) compares parameters (as they are, and after [units have been
+//! matched](crate::diagnostics::matching())), what the layers hold (CKA, Procrustes), and what the networks compute (agreement beyond
+//! chance, Jensen–Shannon divergence). One rule: **no number without its controls**. Train BP with another seed, and with another
+//! order of the examples, compare these with BP as well, and read yours beside them. The [study](super::study) does that.
+//!
+//! [`diagnostics::cost`](crate::diagnostics::cost()) counts what one update takes: products that must follow one another,
+//! floating-point operations, bytes of bank.
+//!
+//! # Pictures
+//!
+//! With the feature `plot` the module `decoupled::plot` draws training curves, residuals, depth profiles, CKA, loss barriers and
+//! decision boundaries as SVG.
