@@ -95,7 +95,7 @@ fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -
         (false, Some(folder)) => Some(data::mnist(folder)?),
         _ => None,
     };
-    let mut pages = String::new();
+    let (mut pages, mut verdicts, mut sentences, mut last) = (String::new(), Vec::new(), String::new(), String::new());
     for task in tasks(quick) {
         if task.mnist && mnist.is_none() {
             println!("\nskipped: {}, because MNIST_DIR does not name a folder with its four unpacked files", task.name);
@@ -120,13 +120,15 @@ fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -
         let units: Vec<String> = (0..seeds).map(|seed| task.unit(seed)).collect();
         let rows: Vec<&Row> = units.iter().flat_map(|unit| log.of(unit)).collect();
         let table = Table { rows };
-        let text = format!("\n### {}\n{}", task.unit(0).trim_end_matches(", seed 0"), table.markdown());
+        let text = format!("\n### {}\n{}", task.heading(), table.markdown());
         println!("{text}\n{}", table.times());
         pages += &text;
+        verdicts.push((task.name, table.verdicts()));
+        sentences += &table.gap_in_words(task.name).unwrap_or_default();
         draw(&task, &table, &parts(0)?, figures)?;
         if quick {
             let own = |key: &str| table.estimate("default", "epochs", key).map_or(f64::NAN, |own| own.mean);
-            println!(
+            last = format!(
                 "\nperformance_gap={:.4} control_gap={:.4} parameter_similarity={:.4} control_similarity={:.4}",
                 own("gap").abs(),
                 table.control_gap("epochs"),
@@ -135,10 +137,30 @@ fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -
             );
         }
     }
-    // The guide shows this file.
-    let file = figures.join("study.md");
-    fs::write(&file, pages).unwrap_or_else(|error| give_up(&file, &error));
+    let verdict = format!("# Verdicts\n\n{}\n{sentences}", in_one_table(&verdicts));
+    println!("\n{verdict}{last}");
+    // The guide shows these files.
+    for (name, text) in [("study.md", pages), ("verdict.md", verdict)] {
+        let file = figures.join(name);
+        fs::write(&file, text).unwrap_or_else(|error| give_up(&file, &error));
+    }
     Ok(())
+}
+
+/// A row for each method, and a column for each task.
+fn in_one_table(verdicts: &[(&str, Vec<(String, String)>)]) -> String {
+    let tasks: Vec<&str> = verdicts.iter().map(|(task, _)| *task).collect();
+    let mut text =
+        format!("| parameters / performance | {} |\n|---|{}\n", tasks.join(" | "), "---|".repeat(tasks.len()));
+    for (method, _) in verdicts.first().map_or(&[][..], |(_, methods)| methods) {
+        let cell = |(_, methods): &(&str, Vec<(String, String)>)| {
+            let own = methods.iter().find(|(name, _)| name == method);
+            own.map_or("–".to_owned(), |(_, verdict)| verdict.clone())
+        };
+        let cells: Vec<String> = verdicts.iter().map(cell).collect();
+        text += &format!("| {method} | {} |\n", cells.join(" | "));
+    }
+    text
 }
 
 #[cfg(feature = "plot")]

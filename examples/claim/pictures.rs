@@ -43,7 +43,7 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
     }
     if !task.mnist {
         let way = Way { method: None, seeds: (0, 0), sgd: false };
-        let (default, joint) = (Method::default(), Method::joint(1.0));
+        let (default, joint) = (Method::default(), Method::joint(0.1));
         let train = |method| Ok(task.train(Way { method, ..way }, train, task.epochs)?.report);
         let (bp, own, literal) = (train(None)?, train(Some(&default))?, train(Some(&joint))?);
         save("training", plot::training_curves(&[("BP", &bp), ("default", &own), ("joint", &literal)])?)?;

@@ -1,6 +1,8 @@
 //! One unit of the study: a network trained by backpropagation, by every method, and by backpropagation in every way that a
 //! control asks for, and all of them compared with the first.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use decoupled::diagnostics::{Similarity, cost, similarity_from};
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
@@ -35,7 +37,7 @@ const COMPARED: usize = 4_000;
 pub(crate) fn methods() -> Vec<(&'static str, Method<f32>)> {
     vec![
         ("default", Method::default()),
-        ("joint", Method::joint(1.0)),
+        ("joint", Method::joint(0.1)),
         ("incremental", Method::incremental(4, 0.1)),
         ("error_based", Method::error_based(5, 0.02)),
         ("alm", Method::alm(0.7)),
@@ -77,14 +79,19 @@ pub(crate) struct Way<'a> {
 }
 
 impl Task {
-    /// What was asked for, so that rows of other settings are not taken for these.
-    pub(crate) fn unit(&self, seed: u64) -> String {
+    /// The net and how it is trained, in words.
+    pub(crate) fn heading(&self) -> String {
         let widths: Vec<String> = self.widths.iter().map(ToString::to_string).collect();
         let (net, part) = (widths.join("-"), self.examples.map_or("all".to_owned(), |count| count.to_string()));
         let Self { name, activation, epochs, batch, rate, .. } = self;
-        format!(
-            "{name}: {net} {activation:?}, {epochs} epochs of {part} in batches of {batch}, Adam {rate}, seed {seed}"
-        )
+        format!("{name}: {net} {activation:?}, {epochs} epochs of {part} in batches of {batch}, Adam {rate}")
+    }
+
+    /// What was asked for, the methods' settings included, so that rows of others are not taken for these.
+    pub(crate) fn unit(&self, seed: u64) -> String {
+        let mut settings = DefaultHasher::new();
+        format!("{:?}", methods()).hash(&mut settings);
+        format!("{}, seed {seed}, settings {:016x}", self.heading(), settings.finish())
     }
 
     pub(crate) fn network(&self, way: Way<'_>, examples: usize) -> Result<Net> {

@@ -3,6 +3,10 @@
 use crate::rows::{Row, number, word};
 use crate::statistics::Estimate;
 
+fn percent(share: Estimate) -> Estimate {
+    Estimate { mean: 100.0 * share.mean, half: 100.0 * share.half }
+}
+
 /// A measure of similarity.
 struct Measure {
     key: &'static str,
@@ -132,6 +136,38 @@ impl Table<'_> {
             _ if near.is_empty() => "similar".to_owned(),
             _ => format!("similar, as {}", near.join(", ")),
         }
+    }
+
+    /// The verdict for each method at equal epochs, in parameter space and in performance, each without the controls' names.
+    pub(crate) fn verdicts(&self) -> Vec<(String, String)> {
+        let word =
+            |name: &str, sense| self.verdict(name, "epochs", sense).split(',').next().unwrap_or_default().to_owned();
+        let failed = |name: &str| {
+            self.rows.iter().any(|row| crate::rows::word(row, "name") == name && row.contains_key("failed"))
+        };
+        let cell = |name: &str| match failed(name) {
+            true => "diverged".to_owned(),
+            false => format!("{} / {}", word(name, Sense::Parameters), word(name, Sense::Performance)),
+        };
+        self.names("method").into_iter().map(|name| (name.to_owned(), cell(name))).collect()
+    }
+
+    /// The default's gap to backpropagation beside the controls', in a sentence.
+    pub(crate) fn gap_in_words(&self, task: &str) -> Option<String> {
+        let gap = MEASURES.iter().find(|measure| measure.key == "gap")?;
+        let own = self.estimate("default", "epochs", "gap")?;
+        let controls: Vec<String> = self
+            .controls()
+            .into_iter()
+            .filter_map(|name| Some(format!("{name} {:.2}", percent(self.estimate(name, "epochs", "gap")?))))
+            .collect();
+        let inside = self.inside("default", "epochs", gap, &self.controls())?;
+        Some(format!(
+            "* {task}: the default's accuracy is {:.2} points from BP's; controls: {}. {} the controls.\n",
+            percent(own),
+            controls.join(", "),
+            if inside { "Inside" } else { "**Outside**" }
+        ))
     }
 
     /// Markdown: at equal epochs, at equal loss, and what each costs but for seconds.
