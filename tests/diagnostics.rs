@@ -67,6 +67,7 @@ fn the_relaxed_fraction_of_a_scalar_chain_is_the_geometric_one() -> Result<()> {
         let report = decoupling(&net, &data, &Method::predictive_coding(steps, rate))?;
         near(&report.relaxed_fraction, relaxed, 1e-9);
         near(&report.backprop_fraction, of_backprop, 1e-9);
+        near(&[report.curvature], curvature, 1e-9);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-use crate::activation_step::{ActivationStep, Sweeps};
+use crate::activation_step::{ActivationStep, Sweeps, curvature};
 use crate::block::Block;
 use crate::energy::Objective;
 use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg};
@@ -16,6 +16,8 @@ pub struct Decoupling {
     /// Cosine of ∂L/∂θ_t with backpropagation's gradient, for t = 0 .. T; 0 where one of the two is zero. Backpropagation by
     /// another road has 1 everywhere.
     pub cosine: Vec<f64>,
+    /// λmax of ∂²L/∂Z² at the forward pass, by [`curvature`]: plain activation steps are stable below 2/λmax.
+    pub curvature: f64,
     /// Products that must follow one another for one update.
     pub sequential_products: usize,
     /// The same for backpropagation.
@@ -54,6 +56,7 @@ pub fn decoupling<T: Scalar>(
         objective.parameter_gradient(&mut relaxed, t, method.parameter.reads, gradient)?;
     }
 
+    let largest = curvature(&objective, &mut forward.clone(), POWER_STEPS)?;
     let (equilibrium, equilibrium_error) = descend(&objective, forward.clone())?;
 
     let mut chain = forward.clone();
@@ -78,11 +81,15 @@ pub fn decoupling<T: Scalar>(
         relaxed_fraction: hidden.clone().map(relaxed_fraction).collect(),
         backprop_fraction: hidden.map(backprop_fraction).collect(),
         cosine: local.iter().zip(&global).map(|(a, b)| cosine(a, b)).collect(),
+        curvature: largest.to_f64(),
         sequential_products: method.sequential_products(depth),
         backprop_sequential_products: 2 * depth,
         equilibrium_error,
     })
 }
+
+/// Steps of the power iteration.
+const POWER_STEPS: usize = 50;
 
 /// The most steps that [`decoupling`] takes towards the equilibrium.
 pub const DESCENT: usize = 2000;

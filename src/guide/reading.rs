@@ -18,7 +18,7 @@
 //! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1 |
 //! | [`staleness`](crate::EpochReport::staleness) | parameter updates that a column missed since its last visit | kept activations and many batches: results get worse with smaller batches |
 //! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
-//! | [`decoupling`](crate::EpochReport::decoupling) | on request: share of relaxation, cosine with BP's gradient | a cosine near or below 0 |
+//! | [`decoupling`](crate::EpochReport::decoupling) | on request: share of relaxation, cosine with BP's gradient, λmax for any method | a cosine near or below 0 |
 //!
 //! These cost nothing to speak of and are always there, but for the last, which is asked for with
 //! [`FitConfig::measure_decoupling`](crate::FitConfig::measure_decoupling):
