@@ -21,8 +21,8 @@ pub struct FunctionSimilarity {
     /// (1 − e_A)·(1 − e_B) + e_A·e_B/(C − 1)
     /// ```
     pub chance: Option<f64>,
-    /// (agreement − chance) / (1 − chance): 1 where they always agree, 0 for independent ones; 0 as well where chance is 1, when
-    /// both make no error.
+    /// (agreement − chance) / (1 − chance): 1 where they always agree, 0 for independent ones; none where chance is 1, when neither
+    /// makes an error.
     pub beyond_chance: Option<f64>,
     /// The mean Jensen–Shannon divergence of their class probabilities P and Q, in nats, between 0 and ln 2; none unless the output
     /// losses of both say what the probabilities are ([`Loss::probabilities`](crate::Loss::probabilities)):
@@ -66,7 +66,7 @@ pub(crate) fn compare<T: Scalar>(
         (Some(a), Some(b)) => Some(chance(a, b, data.target_dim())),
         _ => None,
     };
-    let beyond_chance = agreement.zip(chance).map(|(agreement, chance)| beyond(agreement, chance));
+    let beyond_chance = agreement.zip(chance).and_then(|(agreement, chance)| beyond(agreement, chance));
     let score_gap = scores[0].score.zip(scores[1].score).map(|(a, b)| a - b);
     let loss_gap = scores[0].loss - scores[1].loss;
     let [of_a, of_b] = outputs;
@@ -84,8 +84,8 @@ fn chance(a: f64, b: f64, classes: usize) -> f64 {
     a * b + if classes > 1 { both_wrong / (classes - 1) as f64 } else { 0.0 }
 }
 
-fn beyond(agreement: f64, chance: f64) -> f64 {
-    if chance < 1.0 { (agreement - chance) / (1.0 - chance) } else { 0.0 }
+fn beyond(agreement: f64, chance: f64) -> Option<f64> {
+    (chance < 1.0).then(|| (agreement - chance) / (1.0 - chance))
 }
 
 /// What the output loss makes of the outputs, if they mean probabilities.
@@ -182,7 +182,7 @@ mod tests {
         // Nobody errs: all agreement is chance.
         let right = linear(5, &says([0, 1, 2, 0, 1], 1.0), SoftmaxCrossEntropy::new());
         let found = compare(&right, &right, &data).unwrap();
-        assert_eq!((found.agreement, found.chance, found.beyond_chance), (Some(1.0), Some(1.0), Some(0.0)));
+        assert_eq!((found.agreement, found.chance, found.beyond_chance), (Some(1.0), Some(1.0), None));
     }
 
     #[test]
