@@ -6,19 +6,21 @@
 //!
 //! 1. **Say the shapes**: `input_dim`, `output_dim`, `param_len`. Columns are examples, so the input is `input_dim × n`.
 //! 2. **`forward`**: output = f(input; params). Write every entry; what was there before may be anything.
-//! 3. **`input_gradient`**: grad = (∂f/∂z)ᵀ · cotangent, column by column. Activation steps and BP ask for it.
+//! 3. **`input_gradient`**: grad = (∂f/∂z)ᵀ · cotangent, column by column. (The *cotangent* is the gradient at this layer's
+//!    output, PyTorch's `grad_output`.) Activation steps and BP ask for it.
 //! 4. **`param_gradient`**: grad = Σ over the columns of (∂f/∂θ)ᵀ · cotangent. Parameter steps ask for it.
 //! 5. **`init_params`**, if zeros are no good start.
-//! 6. **Prove it**: [`check::layer`](crate::check::layer()) compares the gradients with differences and tests every promise of the
+//! 6. **Prove it**: [`check::layer`](crate::check::layer()) compares the gradients with finite differences and tests every promise of the
 //!    trait.
 //!
 //! The documentation of [`Layer`](crate::Layer) has a whole layer in thirty lines, tested; the example `custom_layer` a larger one.
 //!
-//! What is dear and needed twice goes into the `cache`: ask for it in `cache_len`, fill it in `forward`, find it in the gradients.
+//! What is expensive and needed again goes into the `cache`: ask for room in `cache_len`, fill it in `forward`, find it in the
+//! gradients.
 //!
 //! # What a layer may offer beyond that
 //!
-//! | method | what becomes possible |
+//! | function | what becomes possible |
 //! |---|---|
 //! | [`regression`](crate::Layer::regression) | its parameters by least squares, as in `bcd` and `admm` |
 //! | [`proximal`](crate::Layer::proximal) | its best input in closed form, as in the same |
@@ -26,4 +28,5 @@
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
 //! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
 //!
-//! A method that asks for what a layer lacks is refused when the network is built, with the methods that do without.
+//! A [training method](crate::Method) that asks for what a layer lacks is an error, when the network is built with it or before a fit
+//! with it changes anything; the error lists the methods that would do.

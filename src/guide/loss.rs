@@ -5,7 +5,7 @@
 //!
 //! 1. **`value`**: L(z, ẑ), target first.
 //! 2. **`gradient`**: ∂L/∂ẑ. The output loss needs no more.
-//! 3. **`target_gradient`**: ∂L/∂z, if it should stand between layers, where the target is stored, and trained too.
+//! 3. **`target_gradient`**: ∂L/∂z. Needed only between hidden layers, where the target is itself trained.
 //! 4. **`serves_hidden`**: false where L can fall without bound as the *target* moves, as cross-entropy can. Such a loss would let
 //!    stored activations run away, and is refused between layers.
 //! 5. **`check_targets`**: refuse targets that have no meaning for it; the error names the example.
@@ -19,5 +19,6 @@
 //! # A hidden loss
 //!
 //! [`SquaredError`](crate::loss::SquaredError) is the default between layers. [`RelativeSquaredError`](crate::loss::RelativeSquaredError)
-//! does not change when activations shrink, and so takes the gain out of the scale cheat; [`Huber`](crate::loss::Huber) forgives single
+//! does not change when activations shrink, so that the [scale cheat](super::method#what-goes-wrong-and-what-is-done-about-it) does not
+//! pay; [`Huber`](crate::loss::Huber) forgives single
 //! activations that are far off.

@@ -1,6 +1,6 @@
 //! The equations, and what is known about where they lead.
 //!
-//! A circuit of T layers maps z_t to ẑ_{t+1} = f_t(z_t; θ_t). The input z_0 = x and the target z_T = y are given; between them every
+//! A network of T layers maps z_t to ẑ_{t+1} = f_t(z_t; θ_t). The input z_0 = x and the target z_T = y are given; between them every
 //! example i has a stored activation z_t^i for each hidden layer, and training minimises over parameters Θ and activations Z
 //!
 //! ```text
@@ -8,38 +8,46 @@
 //!
 //! ∂L/∂θ_t = Σ_i (∂f/∂θ_t)ᵀ c_{t+1}               the layer's own input and target suffice
 //! ∂L/∂z_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ c_{t+1}   its two neighbours suffice
-//! c_T = ∂L_y/∂ẑ_T,  c_t = μ_t ∂L_h/∂ẑ_t
+//! c_T = ∂L_y/∂ẑ_T,  c_t = μ_t ∂L_h/∂ẑ_t          the error signal at a layer's output
 //! ```
 //!
-//! They stand once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A *visit* takes a
+//! They stand once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A visit takes a
 //! batch through four parts, which are chosen apart ([`Method`](crate::Method)): where its activations
 //! [start](crate::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and what
 //! [couples](crate::Coupling) the two.
 //!
 //! # How the label comes down
 //!
-//! Start from a forward pass: all residuals are zero, the energy is the forward loss, and only the output misses. Then
+//! Write a_t for the forward activation, ε_t = z_t − ẑ_t for the residual, and δ_t for the error that BP would have at layer t. After a
+//! forward pass z_t = a_t: all hidden residuals are zero, the energy is the forward loss, and only the last layer has a gradient. Then
 //!
-//! * no layer but the top one has a gradient, and no activation but the highest. One activation step moves that one; the next moves
-//!   the one below it, and so on. **K steps at once reach K layers**; the default takes as many as there are layers;
-//! * a single sweep from the top down, one activation after the other, with steps of 1/μ, gives z_t = a_t − δ_t/μ, with δ_t the error
-//!   that BP would have there: **one sweep is BP**, to the last digit ([`backprop_by_sweep`](crate::Method::backprop_by_sweep));
-//! * to the end, at the *equilibrium*, the output's error has been shared out among the layers. In a linear chain with squared errors
-//!   ε_t = P_tᵀ S⁻¹ r / μ_t with S = I + Σ P_t P_tᵀ / μ_t: BP's error r, damped most in the directions that the network amplifies.
-//!   Hidden errors cannot explode there, Σ μ_t‖ε_t‖² ≤ ‖r‖². They can still vanish.
+//! * **K activation steps, all layers at once, reach K layers**: the first moves the highest stored activation, the next the one below
+//!   it as well, and so on. The default takes as many as there are layers. They reach the lowest, but what arrives there is of the
+//!   order of the rate to the power of the depth: hence its limit of some ten layers;
+//! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
+//!   z_t = a_t − δ_t/μ, and the parameter gradient is BP's to the last digit. It is there as a check
+//!   ([`backprop_by_sweep`](crate::Method::backprop_by_sweep)); other choices differ from BP more or less;
+//! * **to the end**, where nothing moves any more, the output's error has been shared out among all layers. For linear layers and
+//!   squared errors, with P_t the product of the weight matrices above z_t and r the output's error after a forward pass,
+//!   ε_t = P_tᵀ S⁻¹ r / μ_t, S = I + Σ P_t P_tᵀ / μ_t: BP's error, damped most in the directions that the network amplifies. Then
+//!   Σ μ_t‖ε_t‖² ≤ ‖r‖², so hidden errors cannot explode. They can still vanish.
 //!
-//! Everything in between is a choice, and [`diagnostics::decoupling`](crate::diagnostics::decoupling()) measures which one a method
-//! makes: how far it relaxes, and the cosine of its gradient with BP's, layer by layer.
+//! [`diagnostics::decoupling`](crate::diagnostics::decoupling()) measures where between these a method stands: how far it relaxes, and
+//! the cosine of its gradient with BP's, layer by layer.
 //!
 //! # What goes wrong, and what is done about it
 //!
-//! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it learns to use what it will not have when
-//!   it predicts. So parameters [read the forward activation](crate::Reads::Forward) by default, and only the target is relaxed.
-//! * **Steps too large.** A step of an activation is stable below 2/λmax of the energy's curvature, which grows during training. The
-//!   default measures λmax and keeps below it; the report has the [margin](crate::EpochReport::stability_margin).
-//! * **Scale cheat.** Shrink all activations and hidden weights, let the last layer make up for it: hidden misses shrink with the
-//!   square, and nothing is learnt. Energy and forward loss part; a [warning](crate::Warning::EnergyAndLossPart) says so.
-//! * **Diffusion.** Kept activations that take one step a visit carry the label down one layer a visit. It works, and takes many epochs.
+//! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it while learning comes to use what it will
+//!   not have when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
+//!   activation](crate::Reads::Forward). (The picture on the first page shows the general scheme.)
+//! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest second derivative of the energy in
+//!   the activations. It changes during training. The default measures it and keeps below; the report has the
+//!   [margin](crate::EpochReport::stability_margin).
+//! * **Scale cheat.** The energy can be lowered without learning: make all hidden vectors small and the last layer's weights large.
+//!   Residuals shrink, and the forward loss does not. The energy falls while the forward loss rises, and a
+//!   [warning](crate::Warning::EnergyAndLossPart) says so.
+//! * **Diffusion.** Activations that are kept and take one step a visit ([`joint`](crate::Method::joint), the objective taken literally)
+//!   carry the label down one layer a visit. It works, and takes many epochs.
 //! * **Bias.** Where residuals remain at the end, the solution is off BP's by O(1/μ). Multipliers ([`alm`](crate::Method::alm)) remove
 //!   that: at their fixed point they *are* the backpropagated errors.
 //!

@@ -1,16 +1,16 @@
 //! Which way to train, by what you want.
 //!
-//! | you want | take | what it asks for |
+//! | you want | take | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's through up to six hidden layers | [`default`](crate::Method::default) | about 1.5 × BP's time |
+//! | a network as good as BP's, through up to six hidden layers | [`default`](crate::Method::default), predictive coding that chooses its own rate | about 1.5 × BP's time |
 //! | ten to a hundred plain layers | [`local_targets`](crate::Method::local_targets) after [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) | a sweep in sequence, several parameter steps a visit |
-//! | few epochs, cheap data, time to spare for each batch | [`local_targets`](crate::Method::local_targets) | as above |
-//! | all layers at once, at any depth | [`joint`](crate::Method::joint) | many epochs |
+//! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) | as above |
+//! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
 //! | BP's solution, with activations that persist | [`alm`](crate::Method::alm) | a second bank, for multipliers |
 //! | no derivative at all | [`bcd`](crate::Method::bcd), [`admm`](crate::Method::admm) | squared errors, full batches, [pre-activations stored](crate::NetworkBuilder::store_pre_activations) |
-//! | units that jump, by gradients | [`local_targets`](crate::Method::local_targets) with [`straight_through`](crate::layer::Elementwise::straight_through) | a derivative that you choose |
-//! | predictive coding as it is published | [`predictive_coding`](crate::Method::predictive_coding), [`incremental`](crate::Method::incremental), [`error_based`](crate::Method::error_based) | a rate for the activations |
-//! | second-order steps for the activations | [`mac`](crate::Method::mac) | few outputs |
+//! | units with a jump (sign, step), by a substitute derivative | [`local_targets`](crate::Method::local_targets) with [`straight_through`](crate::layer::Elementwise::straight_through) | a derivative that you choose |
+//! | predictive coding with settings as published | [`predictive_coding`](crate::Method::predictive_coding), [`incremental`](crate::Method::incremental), [`error_based`](crate::Method::error_based) | a rate for the activations |
+//! | second-order steps for the activations | [`mac`](crate::Method::mac) | a network with few outputs |
 //! | BP, to see that the rest of your set-up is right | [`fit_backprop`](crate::DecoupledNetwork::fit_backprop) | |
 //!
 //! A method is a value with setters; nothing else has to change:
@@ -26,14 +26,15 @@
 //! # Ok::<(), decoupled::Error>(())
 //! ```
 //!
-//! # Rules that held in every run
+//! # Rules of thumb
 //!
-//! * Let the learning rate fall ([`Schedule::Cosine`](crate::optimizer::Schedule)): methods whose gradients are not quite BP's need the
-//!   quiet end. It counts parameter *updates*: epochs × batches × [`parameter_steps`](crate::Method::parameter_steps).
+//! * End with a small learning rate ([`Schedule::Cosine`](crate::optimizer::Schedule)): methods whose gradients are not quite BP's gain
+//!   by it. The schedule's length is counted in parameter updates: epochs × batches ×
+//!   [`parameter_steps`](crate::Method::parameter_steps).
 //! * Bring inputs and targets to unit size ([`Scaler`](crate::data::Scaler)): penalties and activation rates are made for that.
 //! * Change the activation rate before the number of steps, the number of steps before the penalty.
-//! * With `bcd` and `admm` take all examples in one batch, squared errors, and units stored apart.
-//! * Train the [twin](crate::DecoupledNetwork::fit_backprop) once. If BP does not learn either, it is not the method.
+//! * With `bcd` and `admm` take all examples in one batch, squared errors, and `store_pre_activations`.
+//! * Train the [twin](crate::DecoupledNetwork::fit_backprop) once. If BP fails as well, look for the fault in data or settings.
 //!
 //! The [table of `Method`](crate::Method) has accuracies and times on MNIST with the commands that print them, the
 //! [README](https://docs.rs/crate/decoupled) the main results, and the [study](super::study) intervals over seeds.

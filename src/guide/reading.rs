@@ -5,22 +5,22 @@
 //!
 //! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. This is what counts.
 //! 2. **`energy`** beside it. Anchored methods keep it below the forward loss; both fall together. If the energy falls and the loss
-//!    rises, the bank agrees with itself and not with the data: the scale cheat.
+//!    rises, that is the [scale cheat](super::method#what-goes-wrong-and-what-is-done-about-it).
 //! 3. **`warnings`**: what follows from the numbers, in words. Each says what to do.
 //! 4. The rest, if something is wrong:
 //!
 //! | field | what it says | look twice when |
 //! |---|---|---|
-//! | [`energies`](crate::EpochReport::energies) | which layer holds the energy; its logarithm over depth is a profile | it falls by powers of ten from layer to layer: the signal fades |
-//! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is 10⁶ times smaller than another: that layer is not reached |
-//! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one stands still |
-//! | [`dead_units`](crate::EpochReport::dead_units) | units that said the same for every example | half a layer |
-//! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1 |
-//! | [`staleness`](crate::EpochReport::staleness) | parameter updates that a column missed since its last visit | kept activations and many batches: results get worse with smaller batches |
+//! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | it falls by powers of ten from layer to layer: the signal fades. Start from the bank, or take fewer layers |
+//! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is a million times smaller than another: that layer is not reached. Take more activation steps |
+//! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one layer stands still, as above |
+//! | [`dead_units`](crate::EpochReport::dead_units) | units that said the same for every example | half a layer is dead. Lower the learning rate, or take `LeakyRelu` |
+//! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | for methods that follow it: λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1. Lower the activation rate |
+//! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations are kept and there are many batches. Take larger batches, or start anchored |
 //! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
-//! | [`decoupling`](crate::EpochReport::decoupling) | on request: share of relaxation, cosine with BP's gradient, λmax for any method | a cosine near or below 0 |
+//! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step has nothing to do with the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward) |
 //!
-//! These cost nothing to speak of and are always there, but for the last, which is asked for with
+//! All but the last cost nothing to speak of, and are always there. The last is asked for with
 //! [`FitConfig::measure_decoupling`](crate::FitConfig::measure_decoupling):
 //!
 //! ```

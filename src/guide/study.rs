@@ -1,34 +1,44 @@
-//! The claim, tested: does a decoupled network settle where backpropagation (BP) would?
+//! The claim, tested: is the network that comes out the one that backpropagation (BP) would give?
 //!
-//! All tables and figures here are written by one command, the same ones for the same seeds:
+//! Those who propose to train layers apart expect that the network settles at a configuration similar to that of the same network
+//! trained by BP, and that it is spared BP's difficulties. This page takes that for a question. All its tables and figures are written
+//! by one command, the same ones for the same seeds:
 //!
 //! ```text
 //! MNIST_DIR=… cargo run --release --features plot --example claim -- --figures examples/figures
 //! ```
 //!
 //! It takes the better part of an hour on two cores, goes on where it was cut off, and writes every measurement as a line of JSON;
-//! `--quick` runs a part of it in a minute. Times differ from run to run, and are printed but not written down here.
+//! `--quick` runs a part of it in a minute. Times differ from run to run: they are printed, and not written down here.
 //!
 //! # What is compared
 //!
 //! A network is trained by BP with Adam: the reference. From **the same initial parameters, with the same batches** it is trained by
 //! each method. The claim has two readings, and both are measured, on test examples that no training has seen:
 //!
-//! * **in performance**: the gap in accuracy; the *agreement*, how often the two name the same class, beyond what two independent
-//!   networks of these accuracies would (1: always, 0: by chance); the Jensen–Shannon divergence (*JS*) of their class probabilities;
-//! * **in parameter space**: the *cosine* between the ways that the two have gone from the start, and their *distance*, relative to
-//!   their size (0: the same, about 1.4: unrelated). Units may have changed places and ReLU units their scale, so they are
-//!   [normalised](crate::diagnostics::normalised) and [matched](crate::diagnostics::matching()) before; "raw" is without. Shown besides:
-//!   the loss *barrier* on the straight line between the two, and *CKA* of the hidden layers.
+//! * **in performance**: the *gap* in test accuracy; the *agreement*, how often the two name the same class, counted from what two
+//!   independent networks of these accuracies would show (0) to always (1); the Jensen–Shannon divergence of their class
+//!   probabilities (*JS*; 0 for the same, ln 2 = 0.69 for opposite certainties);
+//! * **in parameter space**: the *cosine* of the angle between the two changes of the weights since the start, and the *distance* of the
+//!   weights, relative to their size (0: the same, about 1.4: unrelated). Hidden units may have changed places and ReLU units their
+//!   scale without changing the function, so they are [normalised](crate::diagnostics::normalised) and
+//!   [matched](crate::diagnostics::matching()) before; "raw" is without.
 //!
-//! **Controls**: none of these numbers means anything by itself. So BP is compared with itself: with another order of the examples,
-//! with another optimizer (gradient descent with momentum), with another seed; and the reference with the untrained network. A method
-//! is *similar* in a sense where by each measure its interval meets the span of the controls or lies beyond it on the side that is
-//! more alike, and is more alike than the untrained network is; behind "as" stand the controls that it is as near as. *Different*
-//! where that holds by no measure, else similar *in part*. ± are 95 % intervals over seeds, by Student's t.
+//! Shown besides: the *barrier*, by how much the loss rises on the straight line between the two networks, and *CKA*, how alike the
+//! hidden layers are up to rotation (1: the same).
 //!
-//! **At equal epochs** is what a user sees. **At equal training loss** takes the noise of who is ahead out of it: of each pair the one that
-//! got further is taken from the first epoch in which it had what the other ended with, as near as whole epochs allow.
+//! **Controls.** None of these numbers means anything by itself. So BP is compared with itself as well: with another order of the
+//! examples, with another optimizer (gradient descent with momentum), with another seed; and with the untrained network. A method is
+//!
+//! * *similar* if by every measure it is as near to the reference as BP is to itself in some control, and nearer than the untrained
+//!   network. (Its 95 % interval, over the seeds by Student's t, reaches the range that the controls' intervals span, or lies on the
+//!   nearer side of it; and the whole of it is nearer than the untrained network.) After "as" stand the controls that it is as near as
+//!   when each is taken alone;
+//! * *different* if that holds by no measure, and similar *in part* if by some.
+//!
+//! **At equal epochs** is what a user sees. **At equal training loss** compares where the two runs stood at the same point: the run that
+//! got to a lower loss is taken from the first epoch at which it had the other's final loss. Whole epochs are steps, so the two losses
+//! are only about equal; the tables have both.
 //!
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/verdict.md"))]
 //!
@@ -38,8 +48,7 @@
 //!
 //! # Pictures
 //!
-//! Loss on the straight line from BP's network to another, MNIST, ReLU. Between two BP networks of different seeds lies a ridge, which
-//! matching lowers. Between BP and the default there is none:
+//! Loss on the straight line from BP's network (0) to another (1), MNIST, ReLU, before and after matching units:
 //!
 #![cfg_attr(doc, doc = "<div>")]
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/mnist-relu-barrier.svg"))]
@@ -57,13 +66,13 @@
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/mnist-ten-layers-of-tanh-cka.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!
-//! Training on the digits: the default's curve lies on BP's, and its energy below its loss; the literal objective follows behind:
+//! Training on the digits, forward loss and energy:
 //!
 #![cfg_attr(doc, doc = "<div>")]
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/digits-relu-training.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!
-//! Residuals of the literal objective on the digits: the label comes down one layer a visit:
+//! Residuals of `joint`, the objective taken literally, on the digits:
 //!
 #![cfg_attr(doc, doc = "<div>")]
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/digits-relu-residuals.svg"))]
