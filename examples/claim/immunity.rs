@@ -1,7 +1,7 @@
-//! The second half of the claim: does what is trained decoupled not suffer from what backpropagation (BP) suffers from? Each
-//! difficulty by itself, on a network where BP meets it: gradients that fade or explode on their way down, layers that wait for one
-//! another, and units without a derivative. Here you learn which of them the method takes away, which its start takes away for BP
-//! as well, and which are left.
+//! The second half of the claim: is what is trained decoupled immune to what backpropagation (BP) suffers from? Each difficulty
+//! by itself, on a network where BP meets it: gradients that fade or explode on their way down, layers that wait for one another,
+//! and units without a derivative. Here you learn which of them the method takes away, which its start takes away for BP as well,
+//! and which are left.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,16 +31,16 @@ const RATES: [f64; 3] = [3e-4, 1e-3, 3e-3];
 /// So much below the reference is still beside it.
 const MARGIN: f64 = 0.02;
 
-/// Runs what has not been measured yet, prints the tables and returns them as Markdown. The times of updates, which no two runs have
-/// alike, are printed only.
+/// Runs what has not been measured yet, prints the tables and returns them as Markdown. The times of updates are printed only: no
+/// two runs have them alike.
 pub(crate) fn run(log: &mut Log, out: &Path, mnist: &Parts, seeds: u64) -> Result<String> {
     let (train, test) = (mnist.0.take(mnist.0.len().min(EXAMPLES))?, &mnist.1);
     let chance = largest_class(test);
     let mut pages = format!(
-        "\nA way to train is *immune* where the whole 95 % interval of its test accuracy lies above {}, the share of the largest \
-         class, and the whole interval of its difference to the reference, seed by seed, above −{MARGIN}. It is *not immune* where \
-         one of the two intervals lies wholly below, or where a run diverged; else *undecided*. Accuracies are means over the seeds, \
-         {seeds} of them, after training on the first {} examples of MNIST.\n",
+        "\nA way to train is *immune* where the whole 95 % interval of its test accuracy lies above {}, the share of the \
+         largest class, and the whole interval of its difference to the reference, seed by seed, above −{MARGIN}. It is *not \
+         immune* where one of the two intervals lies wholly below, or where a run diverged; else *undecided*. Accuracies are \
+         means over the seeds, {seeds} of them, after training on the first {} examples of MNIST.\n",
         short(chance),
         train.len()
     );
@@ -127,8 +127,8 @@ impl Signal {
     fn title(&self) -> String {
         let ((steps, rate), Deep { width, .. }, epochs) = (self.net.best(), self.net, self.epochs);
         format!(
-            "{}, width {width}, {epochs} epochs of {EXAMPLES} in batches of {BATCH} (BP at the best of the rates {RATES:?}, local \
-             targets with {steps} steps at {rate})",
+            "{}, width {width}, {epochs} epochs of {EXAMPLES} in batches of {BATCH} (BP at the best of the rates {RATES:?}, \
+             local targets with {steps} steps at {rate})",
             self.name()
         )
     }
@@ -198,9 +198,9 @@ impl Signal {
         let table = &Table { rows: rows.iter().collect() };
         let names: Vec<&str> = self.ways().iter().map(|way| way.name).collect();
         let mut text = format!(
-            "\n### {}\n\nSignal: the lowest hidden layer's over the highest's after one update, as log10; of BP the gradient of the \
-             loss, of the others how far their targets lie from the forward pass, in units of what is stored there.\n\n| | Adam | test \
-             accuracy | against {FROM_BANK} | signal |\n|---|---|---|---|---|\n",
+            "\n### {}\n\nSignal: the lowest hidden layer's over the highest's after one update, as log10; of BP the gradient of \
+             the loss, of the others how far their targets lie from the forward pass, in units of what is stored there.\n\n\
+             | | Adam | test accuracy | against {FROM_BANK} | signal |\n|---|---|---|---|---|\n",
             self.title()
         );
         for name in &names {
@@ -324,7 +324,7 @@ struct Lock {
     name: &'static str,
     /// Backpropagation without one.
     counted: Option<Method<f32>>,
-    /// The default without its estimate of the largest stable step: that comes at every hundredth update, and these epochs are shorter.
+    /// The default without its estimate of the largest stable step: one in a hundred updates, and these epochs are shorter.
     timed: Option<Method<f32>>,
 }
 
@@ -344,8 +344,8 @@ impl Lock {
 /// Products that must follow one another in one update, which are the same in every run.
 fn products() -> Result<String> {
     let mut text = format!(
-        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another in one update, however many \
-         processors there are.\n\n| hidden layers | {} |\n|---{}|\n",
+        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another in one update, however \
+         many processors there are.\n\n| hidden layers | {} |\n|---{}|\n",
         DEPTHS.map(|layers| layers.to_string()).join(" | "),
         "|---".repeat(DEPTHS.len())
     );
@@ -455,8 +455,9 @@ const BCD_BEST: &str = "bcd at its least training loss";
 
 fn jumps_title() -> String {
     format!(
-        "No derivative: sign units {}, {JUMP_EPOCHS} epochs of {EXAMPLES} in batches of {BATCH}, Adam {JUMP_RATE} (local targets: \
-         {LOCAL_STEPS} steps, penalty {PENALTY}; bcd: {JUMP_EPOCHS} passes over all at once, proximal weight {PROXIMAL})",
+        "No derivative: sign units {}, {JUMP_EPOCHS} epochs of {EXAMPLES} in batches of {BATCH}, Adam {JUMP_RATE} (local \
+         targets: {LOCAL_STEPS} steps, penalty {PENALTY}; bcd: {JUMP_EPOCHS} passes over all at once, \
+         proximal weight {PROXIMAL})",
         JUMPS.map(|width| width.to_string()).join("-")
     )
 }

@@ -20,8 +20,8 @@ pub(crate) const SAMPLE: usize = 2000;
 const MEASURED: usize = 128;
 
 impl Deep {
-    /// What was found to do best for local targets: steps of each layer in a visit, and the learning rate of Adam. Sigmoid and ReLU
-    /// bear larger steps than tanh, and all bear less the deeper they are.
+    /// What was found to do best for local targets: steps of each layer in a visit, and the learning rate of Adam. Sigmoid and
+    /// ReLU bear larger steps than tanh, and all bear less the deeper they are.
     pub(crate) fn best(&self) -> (usize, f64) {
         match (self.activation, self.layers) {
             (Activation::Tanh, 50..) => (3, 1e-4),
@@ -70,8 +70,9 @@ impl Deep {
     }
 }
 
-/// The signal in every hidden layer after one update by the method, or by backpropagation without one: how far it moves the stored
-/// activations from the forward pass, in units of their size, or the gradient of the loss; root mean squares over some examples.
+/// The signal in every hidden layer after one update by the method, or by backpropagation without one: how far it moves the
+/// stored activations from the forward pass, in units of their size, or the gradient of the loss; root mean squares over some
+/// examples.
 pub(crate) fn signals(
     mut network: DecoupledNetwork<f32>,
     method: Option<&Method<f32>>,
