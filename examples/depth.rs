@@ -9,16 +9,18 @@
 //! MNIST_DIR=… cargo run --release --example depth -- --activation sigmoid --layers 30 --epochs 10
 //! ```
 
-use decoupled::layer::{Activation, Init};
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::layer::Activation;
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
-use decoupled::{BankStart, Dataset, DecoupledNetwork, FitConfig, Method, Optimizer, Result, backprop};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Optimizer, Result};
 
+#[path = "common/deep.rs"]
+mod deep;
 #[path = "common/mnist.rs"]
 mod mnist;
 #[path = "common/options.rs"]
 mod options;
 
+use deep::{Deep, SAMPLE};
 use options::{Options, refuse};
 
 const USAGE: &str = "\
@@ -39,10 +41,6 @@ training
   --threads N              (all)
   --no-baselines           without the two baselines from the weights as drawn";
 
-/// Examples that a start looks at, and a profile.
-const SAMPLE: usize = 2000;
-const PROFILED: usize = 128;
-
 fn main() {
     let mut options = Options::from_command_line(USAGE);
     let settings = Settings::take(&mut options);
@@ -59,10 +57,7 @@ enum From {
 
 #[derive(Debug)]
 struct Settings {
-    activation: Activation,
-    layers: usize,
-    width: usize,
-    gain: f64,
+    net: Deep,
     start: From,
     local_steps: usize,
     learning_rate: f64,
@@ -114,20 +109,15 @@ impl Settings {
         if preset != "best" {
             refuse(format!("--preset takes best, not {preset:?}"));
         }
-        let layers = options.count("layers", 10);
-        // Sigmoid and ReLU bear larger steps than tanh, and all bear less the deeper they are.
-        let (local_steps, learning_rate) = match (activation, layers) {
-            (Activation::Tanh, 50..) => (3, 1e-4),
-            (Activation::Tanh, _) => (3, 3e-4),
-            (_, 50..) => (5, 3e-4),
-            (_, 20..) => (5, 5e-4),
-            _ => (5, 1e-3),
-        };
-        Self {
+        let net = Deep {
             activation,
-            layers,
+            layers: options.count("layers", 10),
             width: options.count("width", 100),
             gain: options.value("gain", 1.0),
+        };
+        let (local_steps, learning_rate) = net.best();
+        Self {
+            net,
             start,
             local_steps: options.count("local-steps", local_steps),
             learning_rate: options.value("lr", learning_rate),
@@ -143,7 +133,7 @@ impl Settings {
 
     fn run(&self, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<()> {
         let train = &train.take(self.examples)?;
-        let Self { activation, layers, width, gain, start, local_steps, learning_rate, .. } = self;
+        let Self { net: Deep { activation, layers, width, gain }, start, local_steps, learning_rate, .. } = self;
         println!("{} examples, {layers} hidden layers of {width}, {activation:?}, gain {gain}", train.len());
         println!("from {start:?}: {local_steps} local steps at {learning_rate}\n");
         let method = Method::local_targets(self.local_steps);
@@ -197,11 +187,7 @@ impl Settings {
 
     /// Three learning rates for backpropagation with Adam; a very deep network wants smaller ones.
     fn rates(&self) -> [f64; 3] {
-        if self.is_very_deep() { [1e-4, 3e-4, 1e-3] } else { [3e-4, 1e-3, 3e-3] }
-    }
-
-    fn is_very_deep(&self) -> bool {
-        self.layers >= 50
+        if self.net.is_very_deep() { [1e-4, 3e-4, 1e-3] } else { [3e-4, 1e-3, 3e-3] }
     }
 
     fn network(
@@ -210,43 +196,20 @@ impl Settings {
         (train, start): (&Dataset<f32>, From),
         seed: u64,
     ) -> Result<DecoupledNetwork<f32>> {
-        let init = match self.activation {
-            Activation::Relu => Init::he_normal(),
-            _ => Init::lecun_normal(),
-        };
-        let init = init.gain(self.gain);
-        let mut network = DecoupledNetwork::builder(train.input_dim());
-        for _ in 0..self.layers {
-            network = network.dense_with(self.width, self.activation, init);
-        }
-        network = network.dense_with(train.target_dim(), Activation::Identity, init);
-        network = network.output_loss(SoftmaxCrossEntropy::new()).optimizer(optimizer).seed(seed);
+        let mut network = self.net.network(train, optimizer).seed(seed);
         if let Some(threads) = self.threads {
             network = network.threads(threads);
         }
         let mut network = network.build()?;
-        let sample = train.take(train.len().min(SAMPLE))?;
         match start {
             From::Given => {}
             From::Unit => {
+                let sample = train.take(train.len().min(SAMPLE))?;
                 // The middle of a sigmoid is four times as flat as that of tanh.
-                let variance = if self.activation == Activation::Sigmoid { 4.0 } else { 1.0 };
+                let variance = if self.net.activation == Activation::Sigmoid { 4.0 } else { 1.0 };
                 network.start_from_unit_variance(sample.inputs(), variance)?;
             }
-            From::Bank => {
-                // Where the function is nearly linear: that of tanh is half as wide as that of a sigmoid.
-                let start = match self.activation {
-                    Activation::Tanh => BankStart::new().spread(0.25),
-                    Activation::Relu => BankStart::new().centre(0.5),
-                    _ => BankStart::new(),
-                };
-                network.start_from_bank(sample.inputs(), &start)?;
-                if self.is_very_deep() {
-                    // Hidden layers that learn under an output of zeros lose the code before the output is of use. The bank ends
-                    // with the targets, so the last layer is fitted to those.
-                    network.refit_output(&sample)?;
-                }
-            }
+            From::Bank => self.net.start_from_bank(&mut network, train)?,
         }
         Ok(network)
     }
@@ -254,7 +217,7 @@ impl Settings {
     /// Trains by the run's method, or by backpropagation without one, and prints a line.
     fn fit(&self, run: &Run, (train, test): (&Dataset<f32>, &Dataset<f32>), seed: u64) -> Result<Outcome> {
         // The schedule counts parameter steps, and the method takes several in a visit.
-        let steps = run.method.as_ref().map_or(1, |method| method.parameter_steps(self.layers + 1));
+        let steps = run.method.as_ref().map_or(1, |method| method.parameter_steps(self.net.layers + 1));
         let total = self.epochs * train.len().div_ceil(self.batch) * steps;
         let schedule = Schedule::Cosine { total: total as u64, floor: 0.0 };
         let begin = std::time::Instant::now();
@@ -279,33 +242,8 @@ impl Settings {
 
     /// Where the signal lives after one update: log10 of the root mean square over examples, layer by layer from the input.
     fn profile(&self, name: &str, method: Option<&Method<f32>>, start: From, train: &Dataset<f32>) -> Result<()> {
-        let batch = train.take(train.len().min(PROFILED))?;
-        let mut network = self.network(Adam::new(self.learning_rate), (train, start), self.first_seed)?;
-        let config = FitConfig::new().epochs(1).full_batch();
-        match method {
-            Some(method) => network.fit(&batch, &config.method(method.clone()))?,
-            None => network.fit_backprop(&batch, &config)?,
-        };
-        let (objective, depth) = (network.objective(), network.depth());
-        let mut block = objective.block(batch.len());
-        block.stored_mut(0).copy_from_slice(batch.inputs().as_slice());
-        block.stored_mut(depth).copy_from_slice(batch.targets().as_slice());
-        let mut sizes = Vec::new();
-        let share = (batch.len() as f64).sqrt();
-        if let Some(method) = method {
-            objective.anchor(&mut block)?;
-            let forward: Vec<Vec<f32>> = (0..depth).map(|t| block.stored(t).as_slice().to_vec()).collect();
-            method.activation_step().relax(&objective, &mut block)?;
-            for (t, forward) in forward.iter().enumerate().skip(1) {
-                let z = block.stored(t).as_slice();
-                let moved: Vec<f32> = z.iter().zip(forward).map(|(z, a)| z - a).collect();
-                sizes.push(norm(&moved) / norm(z));
-            }
-        } else {
-            let mut gradients: Vec<_> = (0..depth).map(|t| vec![0.0; network.params(t).len()]).collect();
-            backprop::gradients(&objective, &mut block, &mut gradients)?;
-            sizes.extend((1..depth).map(|t| norm(block.gradient(t).as_slice()) / share));
-        }
+        let network = self.network(Adam::new(self.learning_rate), (train, start), self.first_seed)?;
+        let sizes = deep::signals(network, method, train)?;
         let quantity = if method.is_some() { "‖z − ẑ‖ / ‖z‖" } else { "‖∂L/∂z‖" };
         // A deep network shows about ten of its layers.
         let step = sizes.len().div_ceil(10);
@@ -318,10 +256,6 @@ impl Settings {
 
 fn line(name: &str, (accuracy, seconds): Outcome) -> String {
     format!("{name:<46} {:6.2} % in {seconds:.1} s", 100.0 * accuracy)
-}
-
-fn norm(values: &[f32]) -> f64 {
-    values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
 }
 
 fn mean(outcomes: &[Outcome]) -> Outcome {

@@ -9,6 +9,8 @@
 //! the measures are the cosine of the displacements and the distance, both after matching; in performance the gap in test accuracy,
 //! the agreement beyond chance, and the Jensen–Shannon divergence.
 //!
+//! A method is *immune* to a difficulty where it does, on a network that has it, what backpropagation does on one that has been mended.
+//!
 //! ```text
 //! MNIST_DIR=… cargo run --release --features plot --example claim
 //! cargo run --release --example claim -- --quick
@@ -23,6 +25,9 @@ use std::{fs, io};
 use decoupled::layer::Activation;
 use decoupled::{Dataset, Result, data};
 
+#[path = "../common/deep.rs"]
+mod deep;
+mod immunity;
 #[path = "../common/options.rs"]
 mod options;
 #[cfg(feature = "plot")]
@@ -41,6 +46,8 @@ const USAGE: &str = "\
 --quick       only the digits, through two hidden layers, 3 seeds: a few minutes; ends in a line of four numbers: the gap in test
               accuracy of the default to backpropagation and the largest among the controls, both as absolute values of means over
               the seeds, and the cosines of the displacements after matching, of the default and the mean of the controls
+--part NAME   study: how near each method comes to backpropagation; immunity: what backpropagation suffers from; all (all; quick:
+              study)
 --seeds N     networks of each kind (5; quick: 3)
 --out FOLDER  where results.jsonl is read and written (target/claim)
 --figures FOLDER  where pictures go (the same)";
@@ -52,12 +59,23 @@ fn main() {
     let mut options = Options::from_command_line(USAGE);
     let quick = options.flag("quick");
     let seeds = options.count("seeds", if quick { 3 } else { 5 }) as u64;
+    let part: String = options.value("part", if quick { "study" } else { "all" }.to_owned());
+    if !["study", "immunity", "all"].contains(&&*part) || (quick && part != "study") {
+        refuse(format!("--part takes one of study, immunity, all, and study with --quick, not {part:?}"));
+    }
     let out: PathBuf = options.value("out", PathBuf::from("target/claim"));
     let figures: PathBuf = options.value("figures", out.clone());
     options.finish();
     let mut log = Log::open(&out).unwrap_or_else(|error| give_up(&out, &error));
     fs::create_dir_all(&figures).unwrap_or_else(|error| give_up(&figures, &error));
-    run(quick, seeds, (&mut log, &out), &figures).unwrap_or_else(|error| options::fail(&error));
+    let mnist = if quick { Ok(None) } else { std::env::var_os("MNIST_DIR").map(data::mnist).transpose() };
+    let mnist: Option<Parts> = mnist.unwrap_or_else(|error| options::fail(&error));
+    if part != "immunity" {
+        run(quick, seeds, (&mut log, &out), (mnist.as_ref(), &figures)).unwrap_or_else(|error| options::fail(&error));
+    }
+    if part != "study" {
+        immune(seeds, (&mut log, &out), (mnist.as_ref(), &figures)).unwrap_or_else(|error| options::fail(&error));
+    }
 }
 
 fn give_up(path: &Path, error: &io::Error) -> ! {
@@ -89,12 +107,31 @@ fn tasks(quick: bool) -> Vec<Task> {
     ]
 }
 
-fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -> Result<()> {
-    let digits = data::digits::<f32>()?;
-    let mnist: Option<Parts> = match (quick, std::env::var_os("MNIST_DIR")) {
-        (false, Some(folder)) => Some(data::mnist(folder)?),
-        _ => None,
+/// What the tables of immunity say, and where they are written.
+fn immune(seeds: u64, (log, out): (&mut Log, &Path), (mnist, figures): (Option<&Parts>, &Path)) -> Result<()> {
+    let Some(mnist) = mnist else {
+        println!("\nskipped: immunity, because MNIST_DIR does not name a folder with MNIST's four unpacked files");
+        return Ok(());
     };
+    let pages = immunity::run(log, out, mnist, seeds)?;
+    write(&figures.join("immunity.md"), &pages);
+    #[cfg(feature = "plot")]
+    pictures::signals(&immunity::profiles(log), figures)?;
+    Ok(())
+}
+
+/// The guide shows these files.
+fn write(file: &Path, pages: &str) {
+    fs::write(file, pages).unwrap_or_else(|error| give_up(file, &error));
+}
+
+fn run(
+    quick: bool,
+    seeds: u64,
+    (log, out): (&mut Log, &Path),
+    (mnist, figures): (Option<&Parts>, &Path),
+) -> Result<()> {
+    let digits = data::digits::<f32>()?;
     let (mut pages, mut verdicts, mut sentences, mut last) = (String::new(), Vec::new(), String::new(), String::new());
     for task in tasks(quick) {
         if task.mnist && mnist.is_none() {
@@ -102,7 +139,7 @@ fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -
             continue;
         }
         let parts = |seed: u64| -> Result<Parts> {
-            match &mnist {
+            match mnist {
                 Some((train, test)) if task.mnist => {
                     Ok((train.take(task.examples.unwrap_or(train.len()))?, test.clone()))
                 }
@@ -139,11 +176,8 @@ fn run(quick: bool, seeds: u64, (log, out): (&mut Log, &Path), figures: &Path) -
     }
     let verdict = format!("# Verdicts\n\n{}\n{sentences}", in_one_table(&verdicts));
     println!("\n{verdict}{last}");
-    // The guide shows these files.
-    for (name, text) in [("study.md", pages), ("verdict.md", verdict)] {
-        let file = figures.join(name);
-        fs::write(&file, text).unwrap_or_else(|error| give_up(&file, &error));
-    }
+    write(&figures.join("study.md"), &pages);
+    write(&figures.join("verdict.md"), &verdict);
     Ok(())
 }
 

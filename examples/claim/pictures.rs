@@ -9,16 +9,14 @@ use decoupled::{DecoupledNetwork, FitConfig, Method, Result, data};
 use serde_json::Value;
 
 use crate::Parts;
+use crate::immunity::Profile;
 use crate::rows::{Row, word};
 use crate::study::{Task, Way};
 use crate::tables::Table;
 
 /// Draws what a task has found for its first seed.
 pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &Path) -> Result<()> {
-    let save = |what: &str, picture: Picture| {
-        let name: String = task.name.to_lowercase().chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect();
-        picture.save(folder.join(format!("{}-{what}.svg", name.replace(' ', "-"))))
-    };
+    let save = |what: &str, picture: Picture| picture.save(folder.join(file_name(task.name, what)));
     let first = |name: &str, at: &str| -> Option<&Row> {
         table.rows.iter().copied().find(|row| word(row, "name") == name && word(row, "at") == at)
     };
@@ -51,6 +49,27 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
         boundaries(folder)?;
     }
     Ok(())
+}
+
+/// A signal below this share of the highest layer's is drawn at it, and so is none.
+const LEAST: f64 = 1e-20;
+
+/// Where the signal lives in each deep network.
+pub(crate) fn signals(profiles: &[Profile], folder: &Path) -> Result<()> {
+    for (net, lines) in profiles {
+        let bounded = |values: &[f64]| values.iter().map(|value| value.max(LEAST)).collect();
+        let lines: Vec<(&str, Vec<f64>)> = lines.iter().map(|(name, values)| (&**name, bounded(values))).collect();
+        let lines: Vec<(&str, &[f64])> = lines.iter().map(|(name, values)| (*name, &values[..])).collect();
+        plot::depth_profile("signal, in units of the top layer's", &lines)?
+            .save(folder.join(file_name(net, "signal")))?;
+    }
+    Ok(())
+}
+
+fn file_name(name: &str, what: &str) -> String {
+    let name = name.to_lowercase().replace('×', "x");
+    let name: String = name.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect();
+    format!("{}-{what}.svg", name.replace(' ', "-"))
 }
 
 /// The same network on two moons, trained either way.
