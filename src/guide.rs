@@ -40,7 +40,7 @@
 //! |---|---|
 //! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others start a visit with a forward pass or go through the layers in order, and their longest chain of steps is as long as BP's, or longer |
 //! | nothing fades or explodes on its way down | none by itself. The [default](crate::Method::default) fades as BP does, from about ten layers on; choosing the stored activations first ([`start_from_bank`](crate::DecoupledNetwork::start_from_bank)) is what trains deep networks, with [`local_targets`](crate::Method::local_targets) or with BP |
-//! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly |
+//! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
 //! **What it costs.**
 //!
@@ -52,8 +52,8 @@
 //!
 //! **When to use it.**
 //!
-//! * Your layers jump: the sign of a number, a step, values rounded to a few bits. `bcd` and `admm` need no derivative; `local_targets`
-//!   takes one that you choose, and is then as good as BP with the same trick.
+//! * Your layers jump: the sign of a number, a step, values rounded to a few bits. `local_targets` takes a substitute derivative that
+//!   you choose. It is then as good as BP with the same trick on all of MNIST, and better where data are few.
 //! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: thirty layers of
 //!   sigmoids reach 94.9 % on a third of MNIST by `start_from_bank` and `local_targets`. BP from the same start reaches 93.6 % in a
 //!   quarter of the time; from ordinary initial weights it learns nothing.

@@ -7,7 +7,7 @@
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) | as above |
 //! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
 //! | BP's solution, with activations that persist | [`alm`](crate::Method::alm) | a second bank, for multipliers |
-//! | no derivative at all | [`bcd`](crate::Method::bcd), [`admm`](crate::Method::admm) | squared errors, full batches, [pre-activations stored](crate::NetworkBuilder::store_pre_activations) |
+//! | no derivative at all, for ReLU and the like | [`bcd`](crate::Method::bcd), [`admm`](crate::Method::admm) | squared errors, full batches, [pre-activations stored](crate::NetworkBuilder::store_pre_activations) |
 //! | units with a jump (sign, step), by a substitute derivative | [`local_targets`](crate::Method::local_targets) with [`straight_through`](crate::layer::Elementwise::straight_through) | a derivative that you choose |
 //! | predictive coding with settings as published | [`predictive_coding`](crate::Method::predictive_coding), [`incremental`](crate::Method::incremental), [`error_based`](crate::Method::error_based) | a rate for the activations |
 //! | second-order steps for the activations | [`mac`](crate::Method::mac) | a network with few outputs |
