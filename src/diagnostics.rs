@@ -10,6 +10,7 @@ mod representation;
 mod similarity;
 
 pub use cost::{Cost, Products, cost};
+pub(crate) use decoupling::measure;
 pub use decoupling::{DESCENT, Decoupling, decoupling};
 pub use function::FunctionSimilarity;
 pub use matching::{Matching, matching, normalised};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::PenaltyFactor;
-use crate::diagnostics::{Decoupling, decoupling};
+use crate::diagnostics::{self, Decoupling};
 use crate::finish::{self, Refit};
 use crate::method::Method;
 use crate::network::check_shape;
@@ -141,10 +141,12 @@ pub struct EpochReport {
     /// backpropagation.
     pub residuals: Vec<f64>,
     /// Units of the hidden layers t = 1 .. T that gave one and the same number for every example of the epoch, as a ReLU does that
-    /// is never above zero: where the energy was measured, for backpropagation in its forward passes.
+    /// is never above zero: where the energy was measured, for backpropagation in its forward passes. Of a single example no unit
+    /// counts.
     pub dead_units: Vec<usize>,
     /// Mean number of parameter updates that an example's column in the bank had missed when it was visited; none where all
-    /// visits were first ones, and for backpropagation.
+    /// visits were first ones, and for backpropagation. Columns of a file that were stored after more updates than the network has
+    /// had, by another run, do not count.
     pub staleness: Option<f64>,
     /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
     pub curvature: Option<f64>,
@@ -154,7 +156,7 @@ pub struct EpochReport {
     pub penalty_factor: f64,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
-    /// How decoupled the method is at the end of the epoch, where the fit was asked to
+    /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to
     /// [measure it](FitConfig::measure_decoupling).
     pub decoupling: Option<Decoupling>,
     /// Time of the epoch's training, without validation.
@@ -333,7 +335,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         pool.install(|| {
             for _ in 0..config.epochs {
                 let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value)?;
-                epoch.decoupling = method.map_or(Ok(None), |method| self.measure_decoupling(method, data, config))?;
+                let measure = |method| self.measure_decoupling(method, data, config, factor.value);
+                epoch.decoupling = method.map_or(Ok(None), measure)?;
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 let flow = observe(&epoch);
                 report.epochs.push(epoch);
@@ -458,13 +461,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         method: &Method<T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
+        factor: f64,
     ) -> Result<Option<Decoupling>> {
         let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.epochs.is_multiple_of(*every)) else {
             return Ok(None);
         };
         let examples = examples.min(data.len());
         let sample: Vec<usize> = (0..examples).map(|i| i * data.len() / examples).collect();
-        decoupling(self, &data.select(&sample)?, method).map(Some)
+        diagnostics::measure(self, &data.select(&sample)?, method, factor).map(Some)
     }
 
     /// Examples in a block of an epoch's order.

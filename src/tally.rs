@@ -74,17 +74,21 @@ impl Tally {
         );
     }
 
-    /// How many units of each hidden layer, of these widths, gave one and the same number for every example.
+    /// How many units of each hidden layer, of these widths, gave one and the same number for every example; of a single example
+    /// that says nothing.
     pub(crate) fn dead_units(&self, widths: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut units = self.low.iter().zip(&self.high);
-        widths.map(|width| units.by_ref().take(width).filter(|(low, high)| low == high).count()).collect()
+        let dead = |(low, high): &(&f64, &f64)| low == high && self.examples > 1;
+        widths.map(|width| units.by_ref().take(width).filter(dead).count()).collect()
     }
 
-    /// Notes how many parameter updates each column has missed since its last visit.
+    /// Notes how many parameter updates each column has missed since its last visit. A column of a file that counts from another
+    /// run's updates, more than there have been, does not tell.
     pub(crate) fn count_updates_since<T: Scalar>(&mut self, updates: u64, columns: &[Column<'_, T>]) {
-        for at in columns.iter().map(Column::last_visit).filter(|&at| at > 0) {
+        let visits = columns.iter().map(Column::last_visit).filter(|&at| at > 0);
+        for since in visits.filter_map(|at| updates.checked_sub(at)) {
             self.revisited += 1;
-            self.updates_since += updates.saturating_sub(at) as f64;
+            self.updates_since += since as f64;
         }
     }
 

@@ -306,6 +306,20 @@ fn the_bank_of_another_network_method_or_data_set_is_refused_and_kept() {
     net.fit(&data(), &FitConfig::new().epochs(1).method(joint())).unwrap();
 }
 
+/// They count from the updates of the network that stored them.
+#[test]
+fn columns_that_another_run_stored_do_not_tell_what_they_missed() {
+    let folder = Folder::new("stale");
+    let path = folder.file("bank");
+    let staleness = |epochs| {
+        let mut net = builder::<f64>().bank_file(&path, 40).build().unwrap();
+        let config = FitConfig::new().epochs(epochs).batch_size(10).method(Method::joint(0.1));
+        net.fit(&data(), &config).unwrap().epochs.iter().map(|epoch| epoch.staleness).collect::<Vec<_>>()
+    };
+    assert_eq!(staleness(5), [None, Some(8.0), Some(8.0), Some(8.0), Some(8.0)]);
+    assert_eq!(staleness(2), [None, Some(8.0)]);
+}
+
 #[test]
 fn multipliers_in_a_file_stay_when_a_method_keeps_none() {
     let folder = Folder::new("multipliers");

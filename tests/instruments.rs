@@ -5,7 +5,8 @@ use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::Step;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Optimizer, Result, Timing, Warning, data,
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Optimizer, Penalty, Raise, Result, Timing,
+    Warning, Watch, data,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -110,6 +111,22 @@ fn units_that_never_move_are_counted() -> Result<()> {
     Ok(())
 }
 
+/// All that one example says of a unit is one number.
+#[test]
+fn a_single_example_makes_no_unit_dead() -> Result<()> {
+    let single = moons()?.take(1)?;
+    let config = FitConfig::new().epochs(2);
+    for method in [Method::default(), Method::joint(0.1)] {
+        let report = builder().build()?.fit(&single, &config.clone().method(method))?;
+        assert!(report.epochs.iter().all(|epoch| epoch.dead_units == [0; 3]), "{:?}", report.epochs);
+        assert!(!report.warnings.iter().any(|warning| matches!(warning, Warning::DeadUnits { .. })));
+    }
+    assert_eq!(builder().build()?.fit_backprop(&single, &config)?.epochs[0].dead_units, [0; 3]);
+    let report = split().build()?.fit(&single, &config.method(Method::bcd(5.0)))?;
+    assert_eq!(report.epochs[0].dead_units, [0; 4]);
+    Ok(())
+}
+
 /// With k batches of one size a column misses as many updates as lie between its places in two epochs: k − 1 in the mean.
 #[test]
 fn columns_miss_the_updates_between_two_visits() -> Result<()> {
@@ -151,6 +168,23 @@ fn the_decoupling_is_measured_when_asked_and_leaves_the_training_alone() -> Resu
     for (every, examples) in [(0, 5), (5, 0)] {
         let outcome = plain.fit(&data, &config.clone().measure_decoupling(every, examples));
         assert!(matches!(outcome, Err(Error::HyperParameter { .. })));
+    }
+    Ok(())
+}
+
+/// The parameters stand still, so that the loss does not fall and the penalties rise.
+#[test]
+fn the_decoupling_is_measured_with_the_penalties_of_its_epoch() -> Result<()> {
+    let data = moons()?;
+    let raise = Raise { factor: 2.0, ..Raise::when(Watch::ForwardLoss) };
+    let plain = Method::predictive_coding(3, 0.05);
+    let config = FitConfig::new().epochs(4).method(plain.clone().penalty(Penalty::Raised(raise)));
+    let report = builder().optimizer(Still).build()?.fit(&data, &config.measure_decoupling(1, 60))?;
+    let factors: Vec<f64> = report.epochs.iter().map(|epoch| epoch.penalty_factor).collect();
+    assert!(factors.contains(&1.0) && factors.contains(&2.0), "{factors:?}");
+    for epoch in report.epochs {
+        let expected = decoupling(&builder().penalty(0.7 * epoch.penalty_factor).build()?, &data, &plain)?;
+        assert_eq!(epoch.decoupling, Some(expected), "{}", epoch.penalty_factor);
     }
     Ok(())
 }

@@ -246,6 +246,146 @@ impl Layer<f64> for Says {
     }
 }
 
+/// Multiplies every unit by a number of its own.
+#[derive(Debug)]
+struct Gain(usize, Tied);
+
+impl Layer<f64> for Gain {
+    fn input_dim(&self) -> usize {
+        self.0
+    }
+    fn output_dim(&self) -> usize {
+        self.0
+    }
+    fn param_len(&self) -> usize {
+        self.0
+    }
+    fn init_params(&self, params: &mut [f64], _: &mut dyn Rng) {
+        params.fill(1.0);
+    }
+    fn forward(&self, params: &[f64], input: MatRef<'_, f64>, mut output: MatMut<'_, f64>, _: &mut [f64]) {
+        let values = output.as_mut_slice().iter_mut().zip(input.as_slice());
+        values.zip(params.iter().cycle()).for_each(|((y, x), gain)| *y = gain * x);
+    }
+    fn input_gradient(
+        &self,
+        params: &[f64],
+        _: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        mut grad: MatMut<'_, f64>,
+        _: &mut [f64],
+    ) {
+        let values = grad.as_mut_slice().iter_mut().zip(cotangent.as_slice());
+        values.zip(params.iter().cycle()).for_each(|((g, c), gain)| *g = gain * c);
+    }
+    fn param_gradient(
+        &self,
+        _: &[f64],
+        input: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        grad: &mut [f64],
+        _: &mut [f64],
+    ) {
+        grad.fill(0.0);
+        let products = input.as_slice().iter().zip(cotangent.as_slice()).map(|(x, c)| x * c);
+        products.enumerate().for_each(|(place, product)| grad[place % self.0] += product);
+    }
+    fn wiring(&self) -> Option<Wiring> {
+        Some(Wiring::unit_by_unit([self.1]).scales())
+    }
+}
+
+/// A chain tells of all its parameters, whichever of its layers they are of.
+#[test]
+fn chains_of_units_with_parameters_of_their_own_are_wired() -> Result<()> {
+    let relu = || Elementwise::new(4, Activation::Relu);
+    for tied in [Tied::Outputs, Tied::Inputs] {
+        let gain = || Gain(4, tied);
+        check::layer(&gain())?;
+        check::layer(&Chain::new().then(Dense::new(3, 4)).then(gain()))?;
+        check::layer(&Chain::new().then(Dense::new(4, 4)).then(gain()))?;
+        check::layer(&Chain::new().then(gain()).then(Dense::new(4, 3)))?;
+        check::layer(&Chain::new().then(gain()).then(relu()).then(gain()))?;
+        check::layer(&Chain::new().then(Dense::new(3, 4)).then(Chain::new().then(relu()).then(gain())))?;
+        check::layer(&Chain::new().then(Chain::new().then(gain()).then(Dense::new(4, 4))).then(gain()))?;
+        check::layer(&Residual::new(Chain::new().then(gain()).then(Dense::new(4, 4))))?;
+    }
+    Ok(())
+}
+
+/// Every three of these layers in a row, all of one width: units that can be scaled and numbered and units that cannot.
+#[test]
+fn normal_and_renumbered_networks_are_the_same_function_whatever_their_layers() -> Result<()> {
+    const WIDTH: usize = 4;
+    let map = || Dense::new(WIDTH, WIDTH);
+    let each = |activation| Elementwise::new(WIDTH, activation);
+    let kinds: [fn(NetworkBuilder<f64>, &dyn Fn() -> Dense, &dyn Fn(Activation) -> Elementwise) -> NetworkBuilder<f64>;
+        14] = [
+        |b, map, _| b.layer(map()),
+        |b, map, _| b.layer(map().without_bias()),
+        |b, _, each| b.layer(each(Activation::Relu)),
+        |b, _, each| b.layer(each(Activation::LeakyRelu(-0.5))),
+        |b, _, each| b.layer(each(Activation::LeakyRelu(2.0))),
+        |b, _, each| b.layer(each(Activation::Tanh)),
+        |b, _, _| b.layer(LayerNorm::new(WIDTH)),
+        |b, _, _| b.layer(Gain(WIDTH, Tied::Outputs)),
+        |b, map, _| b.layer(Residual::new(map())),
+        |b, _, each| b.layer(Residual::new(each(Activation::Relu))),
+        |b, map, each| b.layer(Chain::new().then(map()).then(each(Activation::Relu))),
+        |b, map, each| b.layer(Chain::new().then(each(Activation::Relu)).then(map())),
+        |b, map, each| {
+            let lower = Chain::new().then(map()).then(each(Activation::LeakyRelu(2.0)));
+            b.layer(Chain::new().then(lower).then(Gain(WIDTH, Tied::Outputs)))
+        },
+        |b, map, _| b.layer(Chain::new().then(LayerNorm::new(WIDTH)).then(map())),
+    ];
+    let mut rng = ChaCha12Rng::seed_from_u64(2);
+    let (mut scaled, mut renumbered) = (0, 0);
+    for three in 0..kinds.len().pow(3) {
+        let mut builder = DecoupledNetwork::builder(3).dense(WIDTH, Activation::Identity);
+        for place in 0..3 {
+            builder = kinds[three / kinds.len().pow(place) % kinds.len()](builder, &map, &each);
+        }
+        let net = perturbed(builder.dense(2, Activation::Identity));
+        let normal = normalised(&net)?;
+        assert_same_function(&net, &normal);
+        scaled += usize::from(params(&normal) != params(&net));
+        // One numbering for all is allowed where all are tied, and others where they are not.
+        let one = shuffled(WIDTH, &mut rng);
+        let own = |one: &[usize]| Matching { units: (0..net.depth() - 1).map(|_| one.to_vec()).collect() };
+        let copy = own(&one).renumber(&net)?;
+        assert_same_function(&net, &copy);
+        let others = Matching { units: (0..net.depth() - 1).map(|_| shuffled(WIDTH, &mut rng)).collect() };
+        if let Ok(copy) = others.renumber(&net) {
+            assert_same_function(&net, &copy);
+            renumbered += 1;
+        }
+        let found = matching(&net, &copy)?.renumber(&copy)?;
+        assert_same_function(&net, &found);
+    }
+    assert!(scaled > 500 && renumbered > 100, "{scaled} and {renumbered}");
+    Ok(())
+}
+
+/// Squares of these are beyond all numbers, and their sums are none.
+#[test]
+fn weights_whose_products_overflow_end_the_search_all_the_same() -> Result<()> {
+    let net = |signs: [f64; 2]| -> Result<Net> {
+        let builder = DecoupledNetwork::builder(2).layer(Dense::new(2, 3).without_bias());
+        let mut net = builder.layer(Dense::new(3, 1).without_bias()).build()?;
+        net.set_params(
+            0,
+            &[[signs[0]; 3], [signs[1]; 3]].as_flattened().iter().map(|sign| 1e200 * sign).collect::<Vec<_>>(),
+        )?;
+        Ok(net)
+    };
+    let found = matching(&net([1.0, 1.0])?, &net([1.0, -1.0])?)?;
+    let mut units = found.units[0].clone();
+    units.sort_unstable();
+    assert_eq!(units, [0, 1, 2]);
+    Ok(())
+}
+
 #[test]
 fn a_layer_that_lies_about_its_wiring_is_caught() {
     let says = |wiring| check::layer(&Says(Dense::new(4, 4), Some(wiring)));
@@ -317,4 +457,6 @@ fn the_barrier_is_the_most_above_the_straight_line() {
     assert_eq!(barrier(&[1.0, 1.5, 1.0, 4.0, 5.0]), 0.0);
     assert_eq!(barrier(&[1.0, 3.0]), 0.0);
     assert_eq!(barrier(&[0.0, 2.0, 0.0, 7.0, 0.0]), 7.0);
+    assert_eq!(barrier(&[0.0, f64::INFINITY, 0.0]), f64::INFINITY);
+    assert!(barrier(&[0.0, f64::NAN, 3.0, 0.0]).is_nan() && barrier(&[0.0, 3.0, f64::NAN, 0.0]).is_nan());
 }

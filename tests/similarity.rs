@@ -105,6 +105,22 @@ fn distance_and_cosine_are_those_of_the_parameters() -> Result<()> {
 }
 
 #[test]
+fn the_number_of_threads_changes_no_bit() -> Result<()> {
+    let data = data::two_moons(700, 0.1, 0)?;
+    let (from, to) = (trained(0, &data)?, trained(1, &data)?);
+    let on = |threads: usize, net: &Net| -> Result<Net> {
+        let builder = Net::builder(2).dense(9, Activation::Relu).dense(7, Activation::Relu);
+        let builder = builder.dense(2, Activation::Identity).output_loss(SoftmaxCrossEntropy::new());
+        let mut copy = builder.threads(threads).build()?;
+        (0..3).try_for_each(|t| copy.set_params(t, net.params(t)))?;
+        Ok(copy)
+    };
+    let [one, three] = [1, 3].map(|threads| similarity(&on(threads, &from)?, &on(threads, &to)?, &data));
+    assert_eq!(one?, three?);
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused() -> Result<()> {
     let data = data::two_moons(200, 0.1, 0)?;
     let net = trained(0, &data)?;

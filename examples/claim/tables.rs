@@ -21,7 +21,7 @@ struct Measure {
 enum Side {
     Higher,
     Lower,
-    /// As far from 0 as the controls, either way.
+    /// Nearer to 0.
     Either,
 }
 
@@ -105,7 +105,8 @@ impl Table<'_> {
         Some(match measure.side {
             Side::Higher => own.high() >= low,
             Side::Lower => own.low() <= high,
-            Side::Either => own.high() >= low && own.low() <= high,
+            // What lies between the span and 0 is more alike.
+            Side::Either => own.high() >= low.min(0.0) && own.low() <= high.max(0.0),
         })
     }
 

@@ -40,9 +40,19 @@ pub fn decoupling<T: Scalar>(
     data: &Dataset<T>,
     method: &Method<T>,
 ) -> Result<Decoupling> {
-    method.check(&network.objective())?;
+    measure(network, data, method, 1.0)
+}
+
+/// [`decoupling`], with this factor on the penalties.
+pub(crate) fn measure<T: Scalar>(
+    network: &DecoupledNetwork<T>,
+    data: &Dataset<T>,
+    method: &Method<T>,
+    factor: f64,
+) -> Result<Decoupling> {
+    let objective = network.objective().with_factor(T::of(factor));
+    method.check(&objective)?;
     network.check_data(data)?;
-    let objective = network.objective();
     let depth = network.depth();
     let mut forward = objective.block(data.len());
     forward.stored_mut(0).copy_from_slice(data.inputs().as_slice());
@@ -73,7 +83,7 @@ pub fn decoupling<T: Scalar>(
         share(&displacement(&relaxed, t), &whole)
     };
     let backprop_fraction = |t: usize| {
-        let scale = T::one() / objective.hidden[t - 1].penalty;
+        let scale = T::one() / objective.loss(t).1;
         let step: Vec<T> = chain.gradient(t).as_slice().iter().map(|&delta| -delta * scale).collect();
         share(&displacement(&relaxed, t), &step)
     };

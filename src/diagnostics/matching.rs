@@ -221,7 +221,8 @@ impl<'a, T: Scalar> Search<'a, T> {
                 }
                 known[group] = true;
             }
-            if !first && reached <= before {
+            // Not "less or equal": sums that overflow can be no number.
+            if !first && !(reached > before) {
                 return (self.units, reached);
             }
         }

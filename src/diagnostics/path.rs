@@ -12,7 +12,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// The loss barrier: the most by which the loss lies above the straight line between its two ends; 0 where it never does.
+    /// The loss barrier: the most by which the loss lies above the straight line between its two ends; 0 where it never does, NaN
+    /// where a loss on the way is none.
     pub fn barrier(&self) -> f64 {
         let last = self.losses.len().saturating_sub(1);
         let ends = self.losses.first().zip(self.losses.last());
@@ -21,7 +22,9 @@ impl Path {
                 let share = i as f64 / last.max(1) as f64;
                 loss - ((1.0 - share) * from + share * to)
             });
-            above.skip(1).take(last.saturating_sub(1)).fold(0.0, f64::max)
+            // `f64::max` would forget a NaN.
+            let most = |most: f64, above: f64| if above > most || above.is_nan() { above } else { most };
+            above.skip(1).take(last.saturating_sub(1)).fold(0.0, most)
         })
     }
 }

@@ -58,12 +58,19 @@ impl Wiring {
         let (scales_in, scales_out) = match (below.same_units, above.same_units) {
             (true, true) => (below.scales_in && above.scales_in, below.scales_in && above.scales_in),
             (true, false) if plain(&below) => (passes(&below) && above.scales_in, above.scales_out),
-            (false, true) if plain(&above) => (below.scales_in, below.scales_out && passes(&above)),
+            // A factor passes through `above` as it is: what belongs to its units does not take part in it, and a wiring has no
+            // word for parameters that stay behind.
+            (false, true) if plain(&above) => {
+                (below.scales_in, below.scales_out && passes(&above) && above.params.is_empty())
+            }
             _ => return None,
         };
-        let own = |tied| if above.same_units { tied } else { Tied::Inputs };
-        let params = below.params.into_iter().map(own).chain(above.params).collect();
-        Some(Self { params, same_units: below.same_units && above.same_units, scales_in, scales_out })
+        // The units between the two are inputs of the chain, or its outputs, or both.
+        let (lower, upper) = (below.same_units, above.same_units);
+        let of_below = |tied| if upper { tied } else { Tied::Inputs };
+        let of_above = |tied| if upper && !lower { Tied::Outputs } else { tied };
+        let params = below.params.into_iter().map(of_below).chain(above.params.into_iter().map(of_above)).collect();
+        Some(Self { params, same_units: lower && upper, scales_in, scales_out })
     }
 
     /// That of the layer with its input added to its output.
