@@ -221,8 +221,9 @@ impl<'a, T: Scalar> Search<'a, T> {
                 }
                 known[group] = true;
             }
-            // Not "less or equal": sums that overflow can be no number.
-            if !first && !(reached > before) {
+            // Where sums overflow both may be no number: nothing is gained then.
+            let gained = reached > before;
+            if !first && !gained {
                 return (self.units, reached);
             }
         }
