@@ -317,34 +317,35 @@ fn chains_of_units_with_parameters_of_their_own_are_wired() -> Result<()> {
 #[test]
 fn normal_and_renumbered_networks_are_the_same_function_whatever_their_layers() -> Result<()> {
     const WIDTH: usize = 4;
-    let map = || Dense::new(WIDTH, WIDTH);
-    let each = |activation| Elementwise::new(WIDTH, activation);
-    let kinds: [fn(NetworkBuilder<f64>, &dyn Fn() -> Dense, &dyn Fn(Activation) -> Elementwise) -> NetworkBuilder<f64>;
-        14] = [
-        |b, map, _| b.layer(map()),
-        |b, map, _| b.layer(map().without_bias()),
-        |b, _, each| b.layer(each(Activation::Relu)),
-        |b, _, each| b.layer(each(Activation::LeakyRelu(-0.5))),
-        |b, _, each| b.layer(each(Activation::LeakyRelu(2.0))),
-        |b, _, each| b.layer(each(Activation::Tanh)),
-        |b, _, _| b.layer(LayerNorm::new(WIDTH)),
-        |b, _, _| b.layer(Gain(WIDTH, Tied::Outputs)),
-        |b, map, _| b.layer(Residual::new(map())),
-        |b, _, each| b.layer(Residual::new(each(Activation::Relu))),
-        |b, map, each| b.layer(Chain::new().then(map()).then(each(Activation::Relu))),
-        |b, map, each| b.layer(Chain::new().then(each(Activation::Relu)).then(map())),
-        |b, map, each| {
-            let lower = Chain::new().then(map()).then(each(Activation::LeakyRelu(2.0)));
+    const MAP: Dense = Dense::new(WIDTH, WIDTH);
+    const fn each(activation: Activation) -> Elementwise {
+        Elementwise::new(WIDTH, activation)
+    }
+    let kinds: [fn(NetworkBuilder<f64>) -> NetworkBuilder<f64>; 14] = [
+        |b| b.layer(MAP),
+        |b| b.layer(MAP.without_bias()),
+        |b| b.layer(each(Activation::Relu)),
+        |b| b.layer(each(Activation::LeakyRelu(-0.5))),
+        |b| b.layer(each(Activation::LeakyRelu(2.0))),
+        |b| b.layer(each(Activation::Tanh)),
+        |b| b.layer(LayerNorm::new(WIDTH)),
+        |b| b.layer(Gain(WIDTH, Tied::Outputs)),
+        |b| b.layer(Residual::new(MAP)),
+        |b| b.layer(Residual::new(each(Activation::Relu))),
+        |b| b.layer(Chain::new().then(MAP).then(each(Activation::Relu))),
+        |b| b.layer(Chain::new().then(each(Activation::Relu)).then(MAP)),
+        |b| {
+            let lower = Chain::new().then(MAP).then(each(Activation::LeakyRelu(2.0)));
             b.layer(Chain::new().then(lower).then(Gain(WIDTH, Tied::Outputs)))
         },
-        |b, map, _| b.layer(Chain::new().then(LayerNorm::new(WIDTH)).then(map())),
+        |b| b.layer(Chain::new().then(LayerNorm::new(WIDTH)).then(MAP)),
     ];
     let mut rng = ChaCha12Rng::seed_from_u64(2);
     let (mut scaled, mut renumbered) = (0, 0);
     for three in 0..kinds.len().pow(3) {
         let mut builder = DecoupledNetwork::builder(3).dense(WIDTH, Activation::Identity);
         for place in 0..3 {
-            builder = kinds[three / kinds.len().pow(place) % kinds.len()](builder, &map, &each);
+            builder = kinds[three / kinds.len().pow(place) % kinds.len()](builder);
         }
         let net = perturbed(builder.dense(2, Activation::Identity));
         let normal = normalised(&net)?;
