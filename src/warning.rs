@@ -229,6 +229,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::diagnostics::Decoupling;
 
     /// An epoch for each (energy, forward loss).
     fn history(ends: &[(f64, f64)]) -> Vec<EpochReport> {
@@ -311,6 +312,42 @@ mod tests {
             Warning::look(&Method::<f64>::joint(0.1), (&params, &[]), &vec![dark.clone(); epochs], &mut found);
             assert_eq!(found == [Warning::SignalFades { layers: 1 }], epochs >= 4, "{found:?} after {epochs} epochs");
         }
+    }
+
+    #[test]
+    fn half_a_layer_is_dead_and_the_largest_share_is_told_first() {
+        let dead = |dead_units: &[usize]| {
+            let epoch = EpochReport { dead_units: dead_units.to_vec(), ..history(&[(1.0, 1.0)]).remove(0) };
+            Warning::dead(&[8, 4, 5], &[epoch])
+        };
+        let of = |layer, dead| Some(Warning::DeadUnits { epoch: 1, layer, dead });
+        assert_eq!(dead(&[3, 1, 2]), None);
+        assert_eq!(dead(&[4, 1, 2]), of(1, 4));
+        assert_eq!(dead(&[4, 1, 3]), of(3, 3));
+        assert_eq!(dead(&[5, 3, 3]), of(2, 3));
+        // The lowest of equals.
+        assert_eq!(dead(&[4, 2, 2]), of(1, 4));
+        assert_eq!(dead(&[0, 4, 5]), of(2, 4));
+    }
+
+    #[test]
+    fn the_layer_that_turns_away_most_is_told_and_none_that_does_not() {
+        let turned = |cosine: &[f64]| {
+            let decoupling = Decoupling {
+                relaxed_fraction: Vec::new(),
+                backprop_fraction: Vec::new(),
+                cosine: cosine.to_vec(),
+                sequential_products: 0,
+                backprop_sequential_products: 0,
+                equilibrium_error: 0.0,
+            };
+            let epoch = EpochReport { decoupling: Some(decoupling), ..history(&[(1.0, 1.0)]).remove(0) };
+            Warning::turned(&[epoch])
+        };
+        assert_eq!(turned(&[0.0, 0.01, 1.0]), None);
+        let expected = Warning::TurnsAway { epoch: 1, layer: 2, cosine: -0.7 };
+        assert_eq!(turned(&[0.2, -0.1, -0.7, 1.0]), Some(expected));
+        assert_eq!(Warning::turned(&history(&[(1.0, 1.0)])), None);
     }
 
     #[test]

@@ -47,7 +47,8 @@ fn the_terms_of_the_energy_add_up_to_it() -> Result<()> {
         }
     }
     for method in [Method::bcd(5.0), Method::admm(1.0)] {
-        let report = split().build()?.fit(&data, &FitConfig::new().epochs(2).full_batch().method(method))?;
+        // In the first of them the bank is at the forward pass.
+        let report = split().build()?.fit(&data, &FitConfig::new().epochs(3).full_batch().method(method))?;
         for epoch in report.epochs {
             let sum: f64 = epoch.energies.iter().sum();
             assert_eq!(epoch.energies.len(), 5);
@@ -78,6 +79,55 @@ fn each_term_is_that_of_the_stored_activations() -> Result<()> {
     for (found, expected) in found.iter().zip(&expected) {
         assert!((found - expected).abs() < 1e-12 && *found > 0.0, "{found} instead of {expected}");
     }
+    Ok(())
+}
+
+/// A block's term is measured before the block moves, and before the parameters below it do.
+#[test]
+fn each_term_of_a_descent_by_blocks_is_that_of_the_stored_activations() -> Result<()> {
+    let data = moons()?;
+    let mut net = split().build()?;
+    let config = FitConfig::new().full_batch().method(Method::bcd(5.0));
+    net.fit(&data, &config.clone().epochs(3))?;
+    let (objective, bank) = (net.objective(), net.bank().unwrap());
+    let mut block = objective.block(data.len());
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(5).copy_from_slice(data.targets().as_slice());
+    (1..5).for_each(|t| block.stored_mut(t).copy_from_slice(bank.layer(t).as_slice()));
+    let expected: Vec<f64> =
+        (1..=5).map(|t| objective.term(&mut block, t).map(|term| term / 60.0)).collect::<Result<_>>()?;
+    let epoch = &net.fit(&data, &config.epochs(1))?.epochs[0];
+    for (found, expected) in epoch.energies.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-12 && *found > 0.0, "{:?} instead of {expected:?}", epoch.energies);
+    }
+    Ok(())
+}
+
+/// Unit k of the first twelve says something for example k alone, and that of the second twelve something less: whichever part of
+/// a batch, and whichever batch, has that example.
+#[test]
+fn a_unit_that_moves_once_in_an_epoch_is_not_dead() -> Result<()> {
+    let units = 24;
+    let inputs: Vec<f64> = (0..60 * units).map(|at| f64::from(u8::from(at / units == at % units))).collect();
+    let inputs = data::Examples::from_row_slice(&inputs, 60, units)?;
+    let data = Dataset::regression(inputs, data::Examples::from_row_slice(&[0.5; 60], 60, 1)?)?;
+    let builder = Net::builder(units).dense(units, Activation::Relu).dense(1, Activation::Identity);
+    let mut net = builder.optimizer(Still).build()?;
+    let mut params = vec![0.0; units * units + units];
+    for k in 0..units {
+        params[k * units + k] = if k < 12 { 1.0 } else { -1.0 };
+        params[units * units + k] = if k < 12 { 0.0 } else { 1.0 };
+    }
+    net.set_params(0, &params)?;
+    for batch in [60, 20, 7] {
+        let config = FitConfig::new().epochs(1).batch_size(batch);
+        assert_eq!(net.clone().fit(&data, &config)?.epochs[0].dead_units, [0], "batches of {batch}");
+        assert_eq!(net.clone().fit_backprop(&data, &config)?.epochs[0].dead_units, [0], "batches of {batch}");
+    }
+    // Two that never do.
+    params[units * units..][..2].fill(-2.0);
+    net.set_params(0, &params)?;
+    assert_eq!(net.fit(&data, &FitConfig::new().epochs(1).full_batch())?.epochs[0].dead_units, [2]);
     Ok(())
 }
 
@@ -142,6 +192,9 @@ fn columns_miss_the_updates_between_two_visits() -> Result<()> {
         let last = report.epochs[1].staleness.unwrap();
         assert!((last - 3.0 * expected).abs() <= 2.0, "{last} for batches of {batch}");
         assert_eq!(builder().build()?.fit_backprop(&data, &config)?.epochs[2].staleness, None);
+        // One update a sweep.
+        let report = split().build()?.fit(&data, &config.method(Method::bcd(5.0)))?;
+        assert_eq!(report.epochs[2].staleness, Some(expected));
     }
     Ok(())
 }

@@ -138,6 +138,30 @@ fn units_that_go_through_layers_one_by_one_move_together() -> Result<()> {
     Ok(())
 }
 
+/// Blocks tie the units to themselves. What they say counts once there is a numbering to start from: some of these networks are
+/// lost if it counts before.
+#[test]
+fn a_planted_permutation_is_found_around_residual_blocks_through_noise() -> Result<()> {
+    for seed in 0..40 {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut builder = DecoupledNetwork::builder(2).seed(seed).dense(24, Activation::Identity);
+        for _ in 0..4 {
+            builder = builder.layer(Residual::new(Dense::new(24, 24)));
+        }
+        let net = builder.dense(2, Activation::Identity).build()?;
+        let order = shuffled(24, &mut rng);
+        let mut copy = Matching { units: vec![order.clone(); 5] }.renumber(&net)?;
+        for t in 0..net.depth() {
+            let params = copy.params(t).to_vec();
+            let size = (params.iter().map(|p| p * p).sum::<f64>() / params.len() as f64).sqrt();
+            let noisy: Vec<f64> = params.iter().map(|p| p + 0.5 * size * rng.random_range(-1.0..1.0)).collect();
+            copy.set_params(t, &noisy)?;
+        }
+        assert_eq!(matching(&net, &copy)?.units, vec![inverse(&order); 5], "{seed}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_network_has_no_barrier_to_its_permuted_copy_once_matched() -> Result<()> {
     let data = data::two_moons::<f64>(200, 0.1, 0)?;
@@ -309,7 +333,16 @@ fn chains_of_units_with_parameters_of_their_own_are_wired() -> Result<()> {
         check::layer(&Chain::new().then(Dense::new(3, 4)).then(Chain::new().then(relu()).then(gain())))?;
         check::layer(&Chain::new().then(Chain::new().then(gain()).then(Dense::new(4, 4))).then(gain()))?;
         check::layer(&Residual::new(Chain::new().then(gain()).then(Dense::new(4, 4))))?;
+        check::layer(&Chain::new().then(Residual::new(Dense::new(4, 4))).then(gain()))?;
     }
+    // A factor goes through the one and not the other; and units are left between two maps.
+    let tanh = || Elementwise::new(4, Activation::Tanh);
+    check::layer::<f64>(&Chain::new().then(relu()).then(tanh()))?;
+    check::layer::<f64>(&Chain::new().then(tanh()).then(relu()))?;
+    let maps = Chain::new().then(Residual::new(Dense::new(4, 4))).then(Dense::new(4, 3));
+    assert_eq!(Layer::<f64>::wiring(&maps), None);
+    let maps = Chain::new().then(Dense::new(3, 4)).then(Residual::new(Dense::new(4, 4)));
+    assert_eq!(Layer::<f64>::wiring(&maps), None);
     Ok(())
 }
 
@@ -317,28 +350,31 @@ fn chains_of_units_with_parameters_of_their_own_are_wired() -> Result<()> {
 #[test]
 fn normal_and_renumbered_networks_are_the_same_function_whatever_their_layers() -> Result<()> {
     const WIDTH: usize = 4;
-    const MAP: Dense = Dense::new(WIDTH, WIDTH);
-    const fn each(activation: Activation) -> Elementwise {
+    fn map() -> Dense {
+        Dense::new(WIDTH, WIDTH)
+    }
+    fn each(activation: Activation) -> Elementwise {
         Elementwise::new(WIDTH, activation)
     }
-    let kinds: [fn(NetworkBuilder<f64>) -> NetworkBuilder<f64>; 14] = [
-        |b| b.layer(MAP),
-        |b| b.layer(MAP.without_bias()),
+    type More = fn(NetworkBuilder<f64>) -> NetworkBuilder<f64>;
+    let kinds: [More; 14] = [
+        |b| b.layer(map()),
+        |b| b.layer(map().without_bias()),
         |b| b.layer(each(Activation::Relu)),
         |b| b.layer(each(Activation::LeakyRelu(-0.5))),
         |b| b.layer(each(Activation::LeakyRelu(2.0))),
         |b| b.layer(each(Activation::Tanh)),
         |b| b.layer(LayerNorm::new(WIDTH)),
         |b| b.layer(Gain(WIDTH, Tied::Outputs)),
-        |b| b.layer(Residual::new(MAP)),
+        |b| b.layer(Residual::new(map())),
         |b| b.layer(Residual::new(each(Activation::Relu))),
-        |b| b.layer(Chain::new().then(MAP).then(each(Activation::Relu))),
-        |b| b.layer(Chain::new().then(each(Activation::Relu)).then(MAP)),
+        |b| b.layer(Chain::new().then(map()).then(each(Activation::Relu))),
+        |b| b.layer(Chain::new().then(each(Activation::Relu)).then(map())),
         |b| {
-            let lower = Chain::new().then(MAP).then(each(Activation::LeakyRelu(2.0)));
+            let lower = Chain::new().then(map()).then(each(Activation::LeakyRelu(2.0)));
             b.layer(Chain::new().then(lower).then(Gain(WIDTH, Tied::Outputs)))
         },
-        |b| b.layer(Chain::new().then(LayerNorm::new(WIDTH)).then(MAP)),
+        |b| b.layer(Chain::new().then(LayerNorm::new(WIDTH)).then(map())),
     ];
     let mut rng = ChaCha12Rng::seed_from_u64(2);
     let (mut scaled, mut renumbered) = (0, 0);
@@ -427,6 +463,102 @@ fn units_around_a_layer_without_a_wiring_stay_as_they_are() -> Result<()> {
     Ok(())
 }
 
+/// Where the second network's units are in another order that only a wiring could undo.
+#[test]
+fn units_beside_a_layer_without_a_wiring_are_not_moved_however_much_they_would_gain() -> Result<()> {
+    let builder = DecoupledNetwork::builder(3)
+        .dense(6, Activation::Tanh)
+        .dense(5, Activation::Tanh)
+        .layer(Says(Dense::new(5, 4), None))
+        .dense(2, Activation::Identity);
+    let net = perturbed(builder);
+    let orders = orders(&net, 3);
+    let copy = planted(&net, &orders, &ones(&orders));
+    assert_same_function(&net, &copy);
+    let found = matching(&net, &copy)?;
+    assert_eq!(found.units[1..], [(0..5).collect::<Vec<_>>(), (0..4).collect()]);
+    assert_same_function(&net, &found.renumber(&copy)?);
+    Ok(())
+}
+
+/// What is left of a network where all weights of a kind are equal.
+fn bare(set: impl Fn(usize, &mut [f64])) -> Result<Net> {
+    let builder = DecoupledNetwork::builder(2).dense(6, Activation::Tanh).dense(3, Activation::Identity);
+    let mut net = builder.build()?;
+    for t in 0..2 {
+        let mut params = vec![0.0; net.params(t).len()];
+        set(t, &mut params);
+        net.set_params(t, &params)?;
+    }
+    Ok(net)
+}
+
+#[test]
+fn biases_alone_and_outgoing_weights_alone_tell_which_unit_is_which() -> Result<()> {
+    let order = [4, 2, 0, 5, 1, 3];
+    let biases = |order: [usize; 6]| {
+        bare(|t, params| {
+            if t == 0 {
+                params[12..].iter_mut().zip(order).for_each(|(bias, unit)| *bias = 1.0 + unit as f64);
+            }
+        })
+    };
+    let outgoing = |order: [usize; 6]| {
+        bare(|t, params| {
+            if t == 1 {
+                params.chunks_exact_mut(3).zip(order).for_each(|(column, unit)| column[unit % 3] = 1.0 + unit as f64);
+            }
+        })
+    };
+    let still = [0, 1, 2, 3, 4, 5];
+    assert_eq!(matching(&biases(still)?, &biases(order)?)?.units, [inverse(&order)]);
+    assert_eq!(matching(&outgoing(still)?, &outgoing(order)?)?.units, [inverse(&order)]);
+    Ok(())
+}
+
+/// ⟨θ_a, θ_b⟩.
+fn product(a: &Net, b: &Net) -> f64 {
+    params(a).into_iter().zip(params(b)).map(|(a, b)| a * b).sum()
+}
+
+/// Of networks that have nothing to do with each other: a local optimum all the same, and no worse than no numbering at all.
+#[test]
+fn no_two_units_that_change_places_gain_anything() -> Result<()> {
+    for seed in 0..10 {
+        let net = |seed| perturbed(dense(Activation::Tanh).seed(seed));
+        let (a, b) = (net(2 * seed), net(2 * seed + 1));
+        let found = matching(&a, &b)?;
+        let reached = product(&a, &found.renumber(&b)?);
+        assert!(reached >= product(&a, &b));
+        for t in 0..found.units.len() {
+            for (i, j) in (0..found.units[t].len()).flat_map(|j| (0..j).map(move |i| (i, j))) {
+                let mut other = found.clone();
+                other.units[t].swap(i, j);
+                let swapped = product(&a, &other.renumber(&b)?);
+                assert!(swapped <= reached * (1.0 + 1e-8), "{swapped} after {reached}, units {i} and {j} of {t}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lowest weights are small, and say that the units are in another order; all others, that they are not.
+#[test]
+fn a_numbering_that_is_good_already_is_kept() -> Result<()> {
+    let net = perturbed(dense(Activation::Tanh));
+    for seed in 0..10 {
+        let order = shuffled(9, &mut ChaCha12Rng::seed_from_u64(seed));
+        let (mut a, mut b) = (net.clone(), net.clone());
+        let small: Vec<f64> = net.params(0).iter().map(|p| 1e-3 * p).collect();
+        a.set_params(0, &small)?;
+        let columns = small.chunks_exact(9).flat_map(|column| order.iter().map(|&i| column[i]));
+        b.set_params(0, &columns.collect::<Vec<_>>())?;
+        let still: Vec<Vec<usize>> = [9, 7, 8].map(|width| (0..width).collect()).into();
+        assert_eq!(matching(&a, &b)?.units, still);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_numbering_that_is_none_is_refused() {
     let net = perturbed(dense(Activation::Relu));
@@ -436,6 +568,12 @@ fn a_numbering_that_is_none_is_refused() {
     assert!(matches!(renumber([own(8), own(7), own(8)]), Err(Error::Shape { .. })));
     assert!(matches!(renumber([vec![0; 9], own(7), own(8)]), Err(Error::Contract { .. })));
     assert!(matches!(Matching { units: vec![own(9)] }.renumber(&net), Err(Error::Shape { .. })));
+    // What goes through one by one keeps its number.
+    let builder = DecoupledNetwork::builder(2).layer(Dense::new(2, 3)).layer(Elementwise::new(3, Activation::Tanh));
+    let apart = perturbed(builder.layer(Dense::new(3, 1)));
+    let both = |below: [usize; 3], above: [usize; 3]| Matching { units: vec![below.into(), above.into()] };
+    assert!(both([1, 2, 0], [1, 2, 0]).renumber(&apart).is_ok());
+    assert!(matches!(both([1, 2, 0], [2, 0, 1]).renumber(&apart), Err(Error::Contract { .. })));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! parameters that are set by hand.
 
 use decoupled::data::{self, Examples};
-use decoupled::diagnostics::{similarity, similarity_from};
+use decoupled::diagnostics::{cka, similarity, similarity_from};
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Result};
@@ -96,11 +96,52 @@ fn distance_and_cosine_are_those_of_the_parameters() -> Result<()> {
     // Half-way the weights are (3, 1.5), and the loss is a parabola: no barrier.
     let loss: f64 = [3.0, 0.5, 4.0, 4.5].iter().map(|error: &f64| 0.5 * error * error).sum::<f64>() / 4.0;
     near(found.raw.path.losses[5], loss);
+    // From the first to the second.
+    near(found.raw.path.losses[0], a.evaluate(&data)?.loss);
+    near(found.raw.path.losses[10], b.evaluate(&data)?.loss);
+    assert!(found.raw.path.losses[0] > 1.1 * found.raw.path.losses[10]);
     assert_eq!(found.raw.path.barrier(), 0.0);
     assert!(found.cka.is_empty() && found.procrustes.is_empty());
     assert_eq!(found.function.agreement, None);
     // From the start itself there is no direction.
     assert_eq!(similarity_from(&a, &a, &b, &data)?.raw.cosine, Some(0.0));
+    Ok(())
+}
+
+/// The start's units are scaled as the others' are, so that no scale of the start means anything.
+#[test]
+fn the_scale_of_the_start_is_out_of_the_way_after_matching() -> Result<()> {
+    let data = data::two_moons(200, 0.1, 0)?;
+    let (start, a, b) = (trained(2, &data)?, trained(0, &data)?, trained(1, &data)?);
+    let mut scaled = start.clone();
+    let factor = |i: usize| 3f64.powi(i as i32 % 5 - 2);
+    let lower: Vec<f64> = start.params(0).iter().enumerate().map(|(at, p)| p * factor(at % 9)).collect();
+    let (weights, biases) = start.params(1).split_at(9 * 7);
+    let weights = weights.iter().enumerate().map(|(at, p)| p / factor(at / 7));
+    scaled.set_params(0, &lower)?;
+    scaled.set_params(1, &weights.chain(biases.iter().copied()).collect::<Vec<_>>())?;
+    let cosines = |start: &Net| -> Result<[f64; 2]> {
+        let found = similarity_from(start, &a, &b, &data)?;
+        Ok([found.raw.cosine.unwrap(), found.matched.cosine.unwrap()])
+    };
+    let ([raw, matched], [raw_of_scaled, matched_of_scaled]) = (cosines(&start)?, cosines(&scaled)?);
+    near(matched_of_scaled, matched);
+    assert!((raw_of_scaled - raw).abs() > 1e-3);
+    Ok(())
+}
+
+#[test]
+fn rows_of_the_alignments_are_the_first_networks_layers() -> Result<()> {
+    let data = data::two_moons(200, 0.1, 0)?;
+    let (a, b) = (trained(0, &data)?, trained(1, &data)?);
+    let (of_a, of_b) = (a.activations(data.inputs())?, b.activations(data.inputs())?);
+    let found = similarity(&a, &b, &data)?.cka;
+    for s in 0..2 {
+        for t in 0..2 {
+            near(found[s][t], cka((&of_a[s]).into(), (&of_b[t]).into())?);
+        }
+    }
+    assert!((found[0][1] - found[1][0]).abs() > 1e-3);
     Ok(())
 }
 

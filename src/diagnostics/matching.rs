@@ -203,7 +203,7 @@ impl<'a, T: Scalar> Search<'a, T> {
         Self { groups, a, b, units: groups.sizes.iter().map(|&size| (0..size).collect()).collect() }
     }
 
-    /// Rounds until none gains; first only ties to what is `known` count. The numbering, and ⟨θ_a, π(θ_b)⟩.
+    /// Rounds until none gains; first only ties to what is `known` count, those of a group to itself not either. The numbering, and ⟨θ_a, π(θ_b)⟩.
     fn run(mut self, mut known: Vec<bool>) -> (Vec<Vec<usize>>, f64) {
         let mut reached = self.product();
         loop {
@@ -262,7 +262,7 @@ impl<'a, T: Scalar> Search<'a, T> {
                 let b = wiring.renumber(b, &as_they_are, &self.units[below]);
                 for (tied, place) in wiring.places(outputs, inputs) {
                     let columns = if tied == Tied::Weights { inputs } else { 1 };
-                    if tied == Tied::Outputs || tied == Tied::Weights && (known[below] || below == group) {
+                    if tied == Tied::Outputs || tied == Tied::Weights && known[below] {
                         let of = |params| MatRef::new(params, size, columns);
                         add(linalg::matmul_nt, of(&a[place.clone()]), of(&b[place]));
                     }
@@ -273,7 +273,7 @@ impl<'a, T: Scalar> Search<'a, T> {
                 let b = wiring.renumber(b, &self.units[above], &as_they_are);
                 for (tied, place) in wiring.places(outputs, inputs) {
                     let rows = if tied == Tied::Weights { outputs } else { 1 };
-                    if tied == Tied::Inputs || tied == Tied::Weights && (known[above] || above == group) {
+                    if tied == Tied::Inputs || tied == Tied::Weights && known[above] {
                         let of = |params| MatRef::new(params, rows, size);
                         add(linalg::matmul_tn, of(&a[place.clone()]), of(&b[place]));
                     }
