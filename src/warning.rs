@@ -337,6 +337,7 @@ mod tests {
                 relaxed_fraction: Vec::new(),
                 backprop_fraction: Vec::new(),
                 cosine: cosine.to_vec(),
+                curvature: 1.0,
                 sequential_products: 0,
                 backprop_sequential_products: 0,
                 equilibrium_error: 0.0,
