@@ -56,7 +56,7 @@
 //!   you choose. It is then as good as BP with the same trick on all of MNIST, and better where data are few.
 //! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: thirty layers of
 //!   sigmoids reach 94.9 % on a third of MNIST by `start_from_bank` and `local_targets`. BP from the same start reaches 93.6 % in a
-//!   quarter of the time; from ordinary initial weights it learns nothing.
+//!   third of the time; from ordinary initial weights it learns nothing.
 //! * Your batches are too small to keep the cores busy, and you have epochs to spare: `joint` lets them work on all layers at once.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP.
