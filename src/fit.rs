@@ -106,7 +106,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
 
     /// Measures after every so many epochs, counted over the life of the network, how decoupled the method is, on so many
     /// examples that lie evenly in the training data (all, if there are fewer): see [`Decoupling`]. Dear: some thousand
-    /// evaluations of each of them. A fit by backpropagation pays no heed to it.
+    /// evaluations of each of them, on 64 examples about as long as an epoch of 10,000. A fit by backpropagation pays no heed to
+    /// it, and [`FitReport::time`] leaves it out.
     pub fn measure_decoupling(mut self, every: usize, examples: usize) -> Self {
         self.decoupling = Some((every, examples));
         self
@@ -148,18 +149,21 @@ pub struct EpochReport {
     /// visits were first ones, and for backpropagation. Columns of a file that were stored after more updates than the network has
     /// had, by another run, do not count.
     pub staleness: Option<f64>,
-    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it.
+    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it: the largest of at most 32
+    /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large.
     pub curvature: Option<f64>,
-    /// (2/λmax) / activation rate, with that λmax: plain steps overshoot where it is below 1.
+    /// (2/λmax) / activation rate, with that λmax: plain steps overshoot where it is below 1. A method that caps its rate keeps it
+    /// above; [`decoupling`](Self::decoupling) has a λmax of more examples.
     pub stability_margin: Option<f64>,
     /// The factor on the penalties; 1 unless a schedule raised it.
     pub penalty_factor: f64,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to
-    /// [measure it](FitConfig::measure_decoupling).
+    /// [measure it](FitConfig::measure_decoupling). It is measured from a forward pass: for a method that keeps its activations from
+    /// visit to visit that is not where it trains.
     pub decoupling: Option<Decoupling>,
-    /// Time of the epoch's training, without validation.
+    /// Time of the epoch's training, without validation and what else is measured after it.
     pub time: Duration,
 }
 
@@ -204,7 +208,7 @@ pub struct FitReport {
 }
 
 impl FitReport {
-    /// Time of training, all epochs together, without validation.
+    /// Time of training, all epochs together, without validation and what else is measured after them.
     pub fn time(&self) -> Duration {
         self.epochs.iter().map(|e| e.time).sum()
     }
@@ -340,12 +344,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 let flow = observe(&epoch);
                 report.epochs.push(epoch);
-                if let Some(method) = method {
-                    if let Some(epoch) = report.last() {
-                        factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
-                    }
-                    Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
+                if let (Some(method), Some(epoch)) = (method, report.last()) {
+                    factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                 }
+                Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
                 if flow.is_break() {
                     report.stop = StopReason::Observer;
                     break;

@@ -55,8 +55,8 @@ pub enum Warning {
         /// How many of its units are dead.
         dead: usize,
     },
-    /// A layer's gradient points away from backpropagation's, as [measured](crate::FitConfig::measure_decoupling): what it learns
-    /// is not what would lower the forward loss.
+    /// A layer's gradient points away from backpropagation's, as [measured](crate::FitConfig::measure_decoupling) for a method whose
+    /// visits start at a forward pass: what it learns is not what would lower the forward loss.
     TurnsAway {
         /// The epoch in which it was noticed.
         epoch: usize,
@@ -100,17 +100,33 @@ impl Warning {
 
     /// Adds what the history gives reason to after its last epoch, each kind once.
     pub(crate) fn look<T: Scalar>(
-        method: &Method<T>,
+        method: Option<&Method<T>>,
         (params, widths): (&[Vec<T>], &[usize]),
         history: &[EpochReport],
         found: &mut Vec<Self>,
     ) {
+        let dead = Self::dead(widths, history);
+        // No signal fades on its way through dead units: it ends there.
+        let jumps = dead.is_some() || found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
+        let others = method.map(|method| Self::of_method(method, (params, jumps), history));
+        for warning in dead.into_iter().chain(others.into_iter().flatten().flatten()) {
+            if !found.iter().any(|old| discriminant(old) == discriminant(&warning)) {
+                found.push(warning);
+            }
+        }
+    }
+
+    /// What training without backpropagation gives reason to; no signal is said to fade where `jumps` end it.
+    fn of_method<T: Scalar>(
+        method: &Method<T>,
+        (params, jumps): (&[Vec<T>], bool),
+        history: &[EpochReport],
+    ) -> [Option<Self>; 5] {
         let unreached = method.unreached(params.len());
         let arrived = history.len() >= method.visits_to_reach(params.len());
-        let jumps = found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();
-        let new = [
+        [
             Self::part(history).filter(|_| penalties),
             Self::overshoot(method, history).filter(|_| penalties),
             Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
@@ -118,14 +134,9 @@ impl Warning {
             Self::faded(params, history)
                 .filter(|&layers| layers > unreached && arrived && !jumps)
                 .map(|layers| Self::SignalFades { layers }),
-            Self::dead(widths, history),
-            Self::turned(history),
-        ];
-        for warning in new.into_iter().flatten() {
-            if !found.iter().any(|old| discriminant(old) == discriminant(&warning)) {
-                found.push(warning);
-            }
-        }
+            // What is measured starts at a forward pass, and so has to what trains.
+            Self::turned(history).filter(|_| method.start == Start::Anchored),
+        ]
     }
 
     fn part(history: &[EpochReport]) -> Option<Self> {
@@ -191,8 +202,8 @@ impl fmt::Display for Warning {
             ),
             Self::Overshoot { epoch, energy } => write!(
                 f,
-                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate; that of \
-                 sweeps can be kept below the stable one with Method::stable"
+                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate (that of \
+                 sweeps can be kept below the stable one with Method::stable), or the learning rate if the activation rate is stable"
             ),
             Self::OutOfReach { layers } => write!(
                 f,
@@ -279,7 +290,12 @@ mod tests {
     fn a_negative_lagrangian_is_no_overshoot() {
         let mut found = Vec::new();
         let params = vec![vec![0.0]; 2];
-        Warning::look(&Method::<f64>::admm(0.1), (&params, &[]), &history(&[(0.5, 0.4), (-1e-4, 0.3)]), &mut found);
+        Warning::look(
+            Some(&Method::<f64>::admm(0.1)),
+            (&params, &[]),
+            &history(&[(0.5, 0.4), (-1e-4, 0.3)]),
+            &mut found,
+        );
         assert_eq!(found, []);
     }
 
@@ -309,7 +325,7 @@ mod tests {
         let params = vec![vec![0.0]; 4];
         for epochs in 1..=5 {
             let mut found = Vec::new();
-            Warning::look(&Method::<f64>::joint(0.1), (&params, &[]), &vec![dark.clone(); epochs], &mut found);
+            Warning::look(Some(&Method::<f64>::joint(0.1)), (&params, &[]), &vec![dark.clone(); epochs], &mut found);
             assert_eq!(found == [Warning::SignalFades { layers: 1 }], epochs >= 4, "{found:?} after {epochs} epochs");
         }
     }
@@ -357,7 +373,7 @@ mod tests {
         let params = vec![vec![0.0]; 4];
         let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
         for epochs in 1..=2 {
-            Warning::look(&Method::<f64>::predictive_coding(1, 0.1), (&params, &[]), &past[..epochs], &mut found);
+            Warning::look(Some(&Method::<f64>::predictive_coding(1, 0.1)), (&params, &[]), &past[..epochs], &mut found);
         }
         assert_eq!(found, [Warning::Overshoot { epoch: 1, energy: 2.0 }, Warning::OutOfReach { layers: 2 }]);
     }

@@ -3,8 +3,8 @@
 //! start and batches; backpropagation with another order of the examples, another optimizer and another seed as controls; and an
 //! untrained network. Here you learn what "as near as" means, and where the claim fails.
 //!
-//! A method is *similar* in a sense where it is so by each of its measures: its 95 % interval meets the span of the controls', or
-//! lies on the side that is more alike, and the whole of it is more alike than the untrained network. *Different* where it is so by
+//! A method is *similar* in a sense where it is so by each of its measures: its mean lies in the range that the controls' 95 %
+//! intervals span, or on the side that is more alike, and the whole of its interval is more alike than the untrained network. *Different* where it is so by
 //! none, and else similar *in part*. Behind "as" stand the controls that it is as near as, each taken by itself. In parameter space
 //! the measures are the cosine of the displacements and the distance, both after matching; in performance the gap in test accuracy,
 //! the agreement beyond chance, and the Jensen–Shannon divergence.
@@ -43,7 +43,7 @@ use study::Task;
 use tables::Table;
 
 const USAGE: &str = "\
---quick       only the digits, through two hidden layers, 3 seeds: a few minutes; ends in a line of four numbers: the gap in test
+--quick       only the digits, through two hidden layers, 3 seeds: a minute; ends in a line of four numbers: the gap in test
               accuracy of the default to backpropagation and the largest among the controls, both as absolute values of means over
               the seeds, and the cosines of the displacements after matching, of the default and the mean of the controls
 --part NAME   study: how near each method comes to backpropagation; immunity: what backpropagation suffers from; all (all; quick:
@@ -51,6 +51,19 @@ const USAGE: &str = "\
 --seeds N     networks of each kind (5; quick: 3)
 --out FOLDER  where results.jsonl is read and written (target/claim)
 --figures FOLDER  where pictures go (the same)";
+
+/// How to read the tables on the screen.
+const LEGEND: &str = "\
+Every row is compared with backpropagation (BP) from the same start, ± 95 % intervals over the seeds; `default, other order` is the
+default compared with itself. Controls come first: BP again, in another way.
+  gap            test accuracy less BP's
+  agreement      how often the two name the same class, from chance (0) to always (1)
+  JS             Jensen–Shannon divergence of their class probabilities, 0 for the same
+  cosine         of the two ways from the start, units matched (in results.jsonl: matched_cosine); raw: as they are
+  distance       of the parameters relative to their size, units matched (matched_distance)
+  barrier        how far the loss rises between the two, units matched (matched_barrier); raw: as they are
+  CKA            how alike hidden layers are, 1 for the same up to rotation
+  parameters, performance   as near to BP as the controls are? decoupled::guide::study has the rule";
 
 /// The training and the test part.
 type Parts = (Dataset<f32>, Dataset<f32>);
@@ -61,7 +74,7 @@ fn main() {
     let seeds = options.count("seeds", if quick { 3 } else { 5 }) as u64;
     let part: String = options.value("part", if quick { "study" } else { "all" }.to_owned());
     if !["study", "immunity", "all"].contains(&&*part) || (quick && part != "study") {
-        refuse(format!("--part takes one of study, immunity, all, and study with --quick, not {part:?}"));
+        refuse(format!("--part takes one of study, immunity, all (with --quick only study), not {part:?}"));
     }
     let out: PathBuf = options.value("out", PathBuf::from("target/claim"));
     let figures: PathBuf = options.value("figures", out.clone());
@@ -132,6 +145,7 @@ fn run(
     (mnist, figures): (Option<&Parts>, &Path),
 ) -> Result<()> {
     let digits = data::digits::<f32>()?;
+    println!("{LEGEND}");
     let (mut pages, mut verdicts, mut sentences, mut last) = (String::new(), Vec::new(), String::new(), String::new());
     for task in tasks(quick) {
         if task.mnist && mnist.is_none() {

@@ -95,18 +95,18 @@ impl Table<'_> {
         means.iter().sum::<f64>() / means.len() as f64
     }
 
-    /// Whether a method is as near to backpropagation as these controls are, by one measure: its interval meets the span of theirs
-    /// or lies on the side that is more alike.
+    /// Whether a method is as near to backpropagation as these controls are, by one measure: its mean lies in the range that their
+    /// intervals span, or on the side that is more alike. (Its own interval does not count: what is not known well is no more alike.)
     fn inside(&self, name: &str, at: &str, measure: &Measure, controls: &[&str]) -> Option<bool> {
         let own = self.estimate(name, at, measure.key)?;
         let controls: Vec<Estimate> = controls.iter().filter_map(|name| self.estimate(name, at, measure.key)).collect();
         let low = controls.iter().map(Estimate::low).fold(f64::INFINITY, f64::min);
         let high = controls.iter().map(Estimate::high).fold(f64::NEG_INFINITY, f64::max);
         Some(match measure.side {
-            Side::Higher => own.high() >= low,
-            Side::Lower => own.low() <= high,
+            Side::Higher => own.mean >= low,
+            Side::Lower => own.mean <= high,
             // What lies between the span and 0 is more alike.
-            Side::Either => own.high() >= low.min(0.0) && own.low() <= high.max(0.0),
+            Side::Either => (low.min(0.0)..=high.max(0.0)).contains(&own.mean),
         })
     }
 
@@ -124,6 +124,9 @@ impl Table<'_> {
     /// The word for a method in one sense, and the controls that it is as near as.
     fn verdict(&self, name: &str, at: &str, sense: Sense) -> String {
         let measures: Vec<&Measure> = MEASURES.iter().filter(|measure| measure.sense == sense).collect();
+        if self.estimate(name, at, "gap").is_some_and(|own| !own.half.is_finite()) {
+            return "no verdict: one seed".to_owned();
+        }
         let holds = |controls: &[&str]| {
             let inside = |measure: &&&Measure| self.inside(name, at, measure, controls).unwrap_or(false);
             let beyond = |measure: &&&Measure| self.beyond_untrained(name, at, measure).unwrap_or(false);

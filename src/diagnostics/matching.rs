@@ -26,7 +26,8 @@ pub struct Matching {
 /// [normalised](normalised) networks. Signs, which a tanh unit may change, are left as they are.
 ///
 /// Units that go through a layer one by one are numbered together; those around a layer that does not tell its
-/// [`wiring`](crate::Layer::wiring) stay as they are, as inputs and outputs do.
+/// [`wiring`](crate::Layer::wiring) stay as they are, as inputs and outputs do. A wiring is taken at its word, but for its lengths:
+/// [`check::layer`](crate::check::layer) is what tests it. Layers are compared by widths and numbers of parameters alone.
 ///
 /// # Errors
 /// [`Error::Shape`] for networks of different layers, [`Error::Contract`] for a wiring that does not fit its layer,
@@ -80,10 +81,10 @@ impl Matching {
 
 /// The network with each hidden unit scaled to incoming weights of norm 1, from the input up, where its layers say that
 /// [scales go through](Wiring::scales): between them a positive factor moves freely. Biases and outgoing weights make up for it, so
-/// that it is the same function, up to rounding. It has no bank, and its optimizers start anew.
+/// that it is the same function, up to rounding, if every wiring is true. It has no bank, and its optimizers start anew.
 ///
 /// # Errors
-/// [`Error::Contract`] for a wiring that does not fit its layer, [`Error::Panicked`].
+/// [`Error::Contract`] for a wiring of other lengths than its layer's, [`Error::Panicked`].
 pub fn normalised<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<DecoupledNetwork<T>> {
     let (depth, widths, groups) = (network.depth(), network.widths(), Groups::of(network)?);
     let mut params = network.params.clone();
@@ -117,9 +118,11 @@ pub fn normalised<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<DecoupledN
 
 /// Fails unless the two have the same layers, as far as widths and numbers of parameters tell.
 pub(crate) fn check_twins<T: Scalar>(a: &DecoupledNetwork<T>, b: &DecoupledNetwork<T>) -> Result<()> {
-    check_shape("layers of the second network", a.depth(), b.depth())?;
-    for (a, b) in a.widths().into_iter().zip(b.widths()) {
-        check_shape("units of a layer of the second network", a, b)?;
+    check_shape("layers of the other network", a.depth(), b.depth())?;
+    check_shape("rows of the other network's input (features)", a.input_dim(), b.input_dim())?;
+    for (t, (a, b)) in a.layers.iter().zip(&b.layers).enumerate() {
+        let outputs = check_shape("outputs of the other network's layer", a.output_dim(), b.output_dim());
+        outputs.map_err(|error| error.in_layer(t))?;
     }
     for (t, (a, b)) in a.params.iter().zip(&b.params).enumerate() {
         check_shape("parameters", a.len(), b.len()).map_err(|error| error.in_layer(t))?;

@@ -41,7 +41,9 @@ pub struct ParameterSimilarity {
 /// Points on the line between two networks.
 const POINTS: usize = 11;
 
-/// Compares two networks of the same layers on some data (10 000 examples take seconds; CKA needs four).
+/// Compares two networks of the same layers, as far as widths and numbers of parameters tell, on some data (10 000 examples take
+/// seconds; CKA needs four). A layer of your own whose [`wiring`](crate::Layer::wiring) is wrong makes `matched` wrong: let
+/// [`check::layer`](crate::check::layer) test it.
 ///
 /// No number here means anything by itself: compare it with that of two networks of the same kind with other seeds, and with
 /// that of an untrained network.

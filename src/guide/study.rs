@@ -31,10 +31,13 @@
 //! examples, with another optimizer (gradient descent with momentum), with another seed; and with the untrained network. A method is
 //!
 //! * *similar* if by every measure it is as near to the reference as BP is to itself in some control, and nearer than the untrained
-//!   network. (Its 95 % interval, over the seeds by Student's t, reaches the range that the controls' intervals span, or lies on the
-//!   nearer side of it; and the whole of it is nearer than the untrained network.) After "as" stand the controls that it is as near as
-//!   when each is taken alone;
+//!   network. (Its mean lies in the range that the controls' 95 % intervals, over the seeds by Student's t, span, or on the nearer side
+//!   of it; and the whole of its own interval is nearer than the untrained network.) After "as" stand the controls that it is as near
+//!   as when each is taken alone;
 //! * *different* if that holds by no measure, and similar *in part* if by some.
+//!
+//! In parameter space that is a weak word: two BP networks of different seeds are far apart, so much is as near as they are. Look for
+//! "as other order", the nearest control.
 //!
 //! **At equal epochs** is what a user sees. **At equal training loss** compares where the two runs stood at the same point: the run that
 //! got to a lower loss is taken from the first epoch at which it had the other's final loss. Whole epochs are steps, so the two losses

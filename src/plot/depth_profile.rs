@@ -4,7 +4,8 @@ use crate::plot::chart::{Line, chart, solid};
 use crate::plot::scale::Kind;
 
 /// A value for each hidden layer, the first being layer 1; `what` is the name of the values. Their axis is logarithmic when
-/// all are positive and the largest is more than 100 times the smallest.
+/// all are positive and the largest is more than 100 times the smallest. Of values that have one for the output as well, such as
+/// [`EpochReport::energies`](crate::EpochReport::energies), leave the last out.
 ///
 /// ```
 /// let picture = decoupled::plot::depth_profile("‖∂L/∂θ‖", &[("BP", &[1e-6, 1e-4, 1e-2]), ("decoupled", &[0.1, 0.2, 0.3])])?;
