@@ -158,6 +158,9 @@ fn units_that_never_move_are_counted() -> Result<()> {
     assert_eq!(report.epochs[0].dead_units[..2], [0, 6]);
     let dead = report.warnings.iter().find(|warning| matches!(warning, Warning::DeadUnits { .. }));
     assert_eq!(dead, Some(&Warning::DeadUnits { epoch: 1, layer: 2, dead: 6 }));
+    // Backpropagation is told as well.
+    let report = net.clone().fit_backprop(&data, &config)?;
+    assert!(report.warnings.contains(&Warning::DeadUnits { epoch: 1, layer: 2, dead: 6 }), "{:?}", report.warnings);
     Ok(())
 }
 

@@ -167,8 +167,9 @@ fn what_cannot_be_compared_is_refused() -> Result<()> {
     let net = trained(0, &data)?;
     let wide = Net::builder(2).dense(9, Activation::Relu).dense(8, Activation::Relu).dense(2, Activation::Identity);
     let wide = wide.output_loss(SoftmaxCrossEntropy::new()).build()?;
-    assert!(matches!(similarity(&net, &wide, &data), Err(Error::Shape { expected: 7, found: 8, .. })));
-    assert!(matches!(similarity_from(&wide, &net, &net, &data), Err(Error::Shape { .. })));
+    let Err(Error::InLayer { layer: 1, source }) = similarity(&net, &wide, &data) else { panic!("names the layer") };
+    assert!(matches!(*source, Error::Shape { expected: 7, found: 8, .. }), "{source}");
+    assert!(matches!(similarity_from(&wide, &net, &net, &data), Err(Error::InLayer { layer: 1, .. })));
     assert!(similarity(&net, &net, &data.take(3)?).is_err());
     assert!(similarity(&net, &net, &data.take(4)?).is_ok());
     Ok(())
