@@ -19,7 +19,7 @@
 //!     x ──[layer 0]──▶ ẑ_1 ≈ z_1 ──[layer 1]──▶ ẑ_2 ≈ z_2 ──[layer 2]──▶ ŷ ≈ y
 //!   input                  stored                   stored                  label
 //!
-//!   layer 0 reads x and should give z_1;  layer 1 reads z_1 and should give z_2;  layer 2 reads z_2 and should give y
+//!   layer 0 reads x and should give z_1, layer 1 reads z_1 and should give z_2, and so on
 //!   ≈ : should agree; the difference z − ẑ is the residual
 //! ```
 //!
@@ -80,8 +80,10 @@
 //! use decoupled::{DecoupledNetwork, FitConfig, data};
 //!
 //! let data = data::two_moons::<f32>(200, 0.1, 0)?;
-//! let builder = DecoupledNetwork::builder(2).dense(16, Activation::Tanh).dense(2, Activation::Identity);
-//! let mut network = builder.build()?;
+//! let mut network = DecoupledNetwork::builder(2)
+//!     .dense(16, Activation::Tanh)
+//!     .dense(2, Activation::Identity)
+//!     .build()?;
 //! let mut twin = network.clone();
 //! network.fit(&data, &FitConfig::new().epochs(20).batch_size(20))?;
 //! twin.fit_backprop(&data, &FitConfig::new().epochs(20).batch_size(20))?;

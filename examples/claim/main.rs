@@ -63,7 +63,7 @@ default compared with itself. Controls come first: BP again, in another way.
   distance       of the parameters relative to their size, units matched (matched_distance)
   barrier        how far the loss rises between the two, units matched (matched_barrier); raw: as they are
   CKA            how alike hidden layers are, 1 for the same up to rotation
-  parameters, performance   as near to BP as the controls are? decoupled::guide::study has the rule";
+  verdict        whether it is as near to BP as the controls are: decoupled::guide::study has the rule";
 
 /// The training and the test part.
 type Parts = (Dataset<f32>, Dataset<f32>);

@@ -50,9 +50,11 @@ impl Estimate {
 impl Display for Estimate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(3);
+        // What rounds to zero has no sign.
+        let mean = if self.mean.abs() < 0.5 * 0.1_f64.powi(digits as i32) { 0.0 } else { self.mean };
         match self.half.is_finite() {
-            true => write!(f, "{:.digits$} ± {:.digits$}", self.mean, self.half),
-            false => write!(f, "{:.digits$}", self.mean),
+            true => write!(f, "{mean:.digits$} ± {:.digits$}", self.half),
+            false => write!(f, "{mean:.digits$}"),
         }
     }
 }

@@ -14,6 +14,8 @@ struct Measure {
     digits: usize,
     side: Side,
     sense: Sense,
+    /// Whether the verdict goes by it.
+    in_verdict: bool,
 }
 
 /// Which way is more alike.
@@ -30,27 +32,32 @@ enum Side {
 enum Sense {
     Parameters,
     Performance,
-    /// Shown, and in no verdict.
-    Shown,
 }
 
 const fn measure(key: &'static str, title: &'static str, digits: usize, side: Side, sense: Sense) -> Measure {
-    Measure { key, title, digits, side, sense }
+    Measure { key, title, digits, side, sense, in_verdict: true }
+}
+
+impl Measure {
+    /// Shown, and in no verdict.
+    const fn shown(self) -> Self {
+        Self { in_verdict: false, ..self }
+    }
 }
 
 const MEASURES: [Measure; 12] = [
-    measure("bp_loss", "BP's training loss", 3, Side::Lower, Sense::Shown),
-    measure("loss", "its training loss", 3, Side::Lower, Sense::Shown),
-    measure("accuracy", "accuracy", 4, Side::Higher, Sense::Shown),
+    measure("bp_loss", "BP's training loss", 3, Side::Lower, Sense::Performance).shown(),
+    measure("loss", "its training loss", 3, Side::Lower, Sense::Performance).shown(),
+    measure("accuracy", "accuracy", 4, Side::Higher, Sense::Performance).shown(),
     measure("gap", "gap to BP", 4, Side::Either, Sense::Performance),
     measure("beyond_chance", "agreement", 3, Side::Higher, Sense::Performance),
     measure("jensen_shannon", "JS, nats", 4, Side::Lower, Sense::Performance),
     measure("matched_cosine", "cosine", 3, Side::Higher, Sense::Parameters),
+    measure("cosine", "raw cosine", 3, Side::Higher, Sense::Parameters).shown(),
     measure("matched_distance", "distance", 3, Side::Lower, Sense::Parameters),
-    measure("cosine", "raw cosine", 3, Side::Higher, Sense::Shown),
-    measure("matched_barrier", "barrier", 3, Side::Lower, Sense::Shown),
-    measure("barrier", "raw barrier", 3, Side::Lower, Sense::Shown),
-    measure("cka", "CKA", 3, Side::Higher, Sense::Shown),
+    measure("matched_barrier", "barrier", 3, Side::Lower, Sense::Parameters).shown(),
+    measure("barrier", "raw barrier", 3, Side::Lower, Sense::Parameters).shown(),
+    measure("cka", "CKA", 3, Side::Higher, Sense::Parameters).shown(),
 ];
 
 /// All rows of a task, of all its seeds.
@@ -123,7 +130,8 @@ impl Table<'_> {
 
     /// The word for a method in one sense, and the controls that it is as near as.
     fn verdict(&self, name: &str, at: &str, sense: Sense) -> String {
-        let measures: Vec<&Measure> = MEASURES.iter().filter(|measure| measure.sense == sense).collect();
+        let measures: Vec<&Measure> =
+            MEASURES.iter().filter(|measure| measure.sense == sense && measure.in_verdict).collect();
         if self.estimate(name, at, "gap").is_some_and(|own| !own.half.is_finite()) {
             return "no verdict: one seed".to_owned();
         }
@@ -138,7 +146,7 @@ impl Table<'_> {
             0 => "different".to_owned(),
             count if count < measures.len() => "in part".to_owned(),
             _ if near.is_empty() => "similar".to_owned(),
-            _ => format!("similar, as {}", near.join(", ")),
+            _ => format!("similar, as {}", near.join(", ").replace("other ", "")),
         }
     }
 
@@ -178,11 +186,14 @@ impl Table<'_> {
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         for (at, title) in [("epochs", "At equal epochs"), ("loss", "At equal training loss")] {
-            let titles: Vec<&str> = MEASURES.iter().map(|measure| measure.title).collect();
-            text += &format!("\n{title}:\n\n| against BP | {} | parameters | performance |\n", titles.join(" | "));
-            text += &format!("|---|{}---|---|\n", "---|".repeat(MEASURES.len()));
-            for kind in ["control", "method", "untrained"] {
-                self.names(kind).into_iter().for_each(|name| text += &self.line(kind, name, at));
+            for (sense, name) in [(Sense::Performance, "performance"), (Sense::Parameters, "parameters")] {
+                let titles: Vec<&str> =
+                    MEASURES.iter().filter(|measure| measure.sense == sense).map(|measure| measure.title).collect();
+                text += &format!("\n{title}, {name}:\n\n| against BP | {} | verdict |\n", titles.join(" | "));
+                text += &format!("|---|{}---|\n", "---|".repeat(titles.len()));
+                for kind in ["control", "method", "untrained"] {
+                    self.names(kind).into_iter().for_each(|name| text += &self.line(kind, name, at, sense));
+                }
             }
         }
         text += "\n| cost of one update | products in a row | MFLOP an example | bank, MB |\n|---|---|---|---|\n";
@@ -197,21 +208,21 @@ impl Table<'_> {
         text
     }
 
-    fn line(&self, kind: &str, name: &str, at: &str) -> String {
+    fn line(&self, kind: &str, name: &str, at: &str, sense: Sense) -> String {
+        let measures = || MEASURES.iter().filter(|measure| measure.sense == sense);
         if let Some(row) = self.rows.iter().find(|row| word(row, "name") == name && row.contains_key("failed")) {
-            return format!("| {name} |{} {} | |\n", " |".repeat(MEASURES.len()), word(row, "failed"));
+            return format!("| {name} |{} {} |\n", " |".repeat(measures().count()), word(row, "failed"));
         }
         let cell = |measure: &Measure| match self.estimate(name, at, measure.key) {
             Some(own) => format!("{own:.*}", measure.digits),
             None => "–".to_owned(),
         };
-        let cells: Vec<String> = MEASURES.iter().map(cell).collect();
+        let cells: Vec<String> = measures().map(cell).collect();
         if cells.iter().all(|cell| cell == "–") {
             return String::new();
         }
-        let verdict = |sense| if kind == "method" { self.verdict(name, at, sense) } else { String::new() };
-        let (parameters, performance) = (verdict(Sense::Parameters), verdict(Sense::Performance));
-        format!("| {name} | {} | {parameters} | {performance} |\n", cells.join(" | "))
+        let verdict = if kind == "method" { self.verdict(name, at, sense) } else { String::new() };
+        format!("| {name} | {} | {verdict} |\n", cells.join(" | "))
     }
 
     /// Seconds of training in units of backpropagation's, which no two runs have alike.
