@@ -60,7 +60,7 @@ pub(crate) fn signals(profiles: &[Profile], folder: &Path) -> Result<()> {
         let bounded = |values: &[f64]| values.iter().map(|value| value.max(LEAST)).collect();
         let lines: Vec<(&str, Vec<f64>)> = lines.iter().map(|(name, values)| (&**name, bounded(values))).collect();
         let lines: Vec<(&str, &[f64])> = lines.iter().map(|(name, values)| (*name, &values[..])).collect();
-        plot::depth_profile("signal, in units of the top layer's", &lines)?
+        plot::depth_profile("signal, in units of the top layer's (0: at 10⁻²⁰)", &lines)?
             .save(folder.join(file_name(net, "signal")))?;
     }
     Ok(())

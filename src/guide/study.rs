@@ -98,3 +98,9 @@
 //! derivative. Each by itself, by the same command:
 //!
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/immunity.md"))]
+//!
+//! Where the signal dies: of each hidden layer in units of the highest one's, sigmoid × 10, after one update:
+//!
+#![cfg_attr(doc, doc = "<div>")]
+#![cfg_attr(doc, doc = include_str!("../../examples/figures/vanishing-sigmoid-x-10-gain-1-signal.svg"))]
+#![cfg_attr(doc, doc = "</div>")]
