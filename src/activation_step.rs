@@ -18,6 +18,7 @@ pub use exact::Exact;
 pub(crate) use exact::Shared;
 pub use gauss_newton::GaussNewton;
 pub(crate) use memory::Memory;
+pub(crate) use sweeps::Rates;
 pub use sweeps::{Order, Sweeps};
 
 /// How the stored activations move while the parameters stand.
@@ -65,8 +66,8 @@ impl<T: Scalar> ActivationStep<T> {
     pub fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let mut memory = Memory::default();
         memory.reset(block, self.slots());
-        let (rate, _) = self.rate(objective, block, &mut PowerIteration::default())?;
-        (0..self.steps(block.layers())).try_for_each(|_| self.step(objective, block, &mut memory, rate))
+        let rates = self.rates(objective, block, &mut PowerIteration::default())?;
+        (0..self.steps(block.layers())).try_for_each(|_| self.step(objective, block, &mut memory, &rates.layers))
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -102,16 +103,16 @@ impl<T: Scalar> ActivationStep<T> {
         self.optimizer().map_or(0, |optimizer| optimizer.slots())
     }
 
-    /// The rate at a block's present activations, and λmax if the step asks for it.
-    pub(crate) fn rate(
+    /// The rates at a block's present activations, and λmax if the step asks for it.
+    pub(crate) fn rates(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         iteration: &mut PowerIteration<T>,
-    ) -> Result<(T, Option<f64>)> {
+    ) -> Result<Rates<T>> {
         match self {
-            Self::Sweeps(step) => step.rate(objective, block, iteration),
-            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => Ok((T::one(), None)),
+            Self::Sweeps(step) => step.rates(objective, block, iteration),
+            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => Ok(Rates::default()),
         }
     }
 
@@ -121,10 +122,10 @@ impl<T: Scalar> ActivationStep<T> {
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         memory: &mut Memory<T>,
-        rate: T,
+        rates: &[T],
     ) -> Result<()> {
         match self {
-            Self::Sweeps(step) => step.sweep(objective, block, memory, rate),
+            Self::Sweeps(step) => step.sweep(objective, block, memory, rates),
             Self::Errors(step) => step.step(objective, block, memory),
             Self::GaussNewton(step) => step.step(objective, block, &mut memory.model),
             Self::Exact(step) => step.step(objective, block),

@@ -93,7 +93,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    fn has(&self, t: usize) -> bool {
+    pub(crate) fn has(&self, t: usize) -> bool {
         self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
     }
 }

@@ -150,9 +150,10 @@ pub struct EpochReport {
     /// had, by another run, do not count.
     pub staleness: Option<f64>,
     /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it: the largest of at most 32
-    /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large.
+    /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large. Where layers follow their
+    /// own ([`Sweeps::stable`](crate::Sweeps::stable)) it is the largest of them.
     pub curvature: Option<f64>,
-    /// (2/λmax) / activation rate, with that λmax: plain steps overshoot where it is below 1. A method that caps its rate keeps it
+    /// (2/λmax) / activation rate, with that λmax, the least of all layers: plain steps overshoot where it is below 1. A method that caps its rate keeps it
     /// above; [`decoupling`](Self::decoupling) has a λmax of more examples.
     pub stability_margin: Option<f64>,
     /// The factor on the penalties; 1 unless a schedule raised it.

@@ -113,6 +113,12 @@ mod predictive_coding;
 /// backpropagation has 96.5 in each (`--preset default --width 100 --depth D --examples 20000`). Deep networks want an activation
 /// step that does not diffuse, and a start that lets the signal through: [`BankStart`](crate::BankStart) with
 /// [`local_targets`](Self::local_targets), which by itself has 96.8 % through those ten layers.
+///
+/// What is lost there is lost in the last place of single precision: ten layers at a rate of 0.1 leave 10⁻⁹ of the signal, and
+/// z − a has seven digits. So fewer and larger steps hold out longer, in an order that bears them: two sweeps from the output to the input, each
+/// layer at 0.3 or below [its own stable rate](Sweeps::stable). After 5 epochs of those examples through ten layers, five seeds, with
+/// `--width 100 --depth 10 --examples 20000 --epochs 5 --seeds 5 --order reverse --activation-steps 2 --activation-rate 0.3 --preset default
+/// --activation A`: tanh 95.25 % (backpropagation 95.36), ReLU 95.15 (95.84), at 1.7 times its time.
 #[derive(Clone, Debug)]
 pub struct Method<T> {
     pub(crate) start: Start,

@@ -1,6 +1,6 @@
 //! One visit: a batch of examples is taken from the bank, relaxed, followed by the parameters, and put back.
 
-use crate::activation_step::{ActivationStep, Memory, PowerIteration};
+use crate::activation_step::{ActivationStep, Memory, PowerIteration, Rates};
 use crate::alternation::Alternation;
 use crate::bank::Column;
 use crate::block::{Block, Reads};
@@ -31,9 +31,7 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     found: Vec<Vec<Vec<T>>>,
     /// Visits of this epoch.
     visits: usize,
-    /// The factor on the activation optimizer's rate, and the λmax it comes from.
-    rate: T,
-    curvature: Option<f64>,
+    rates: Rates<T>,
     /// The examples that estimate it, and its scratch.
     sample: Option<Block<T>>,
     iteration: PowerIteration<T>,
@@ -80,8 +78,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             lanes: Vec::new(),
             found: Vec::new(),
             visits: 0,
-            rate: T::one(),
-            curvature: None,
+            rates: Rates::default(),
             sample: None,
             iteration: PowerIteration::default(),
             alternation: Alternation::default(),
@@ -97,12 +94,12 @@ impl<'a, T: Scalar> Visitor<'a, T> {
 
     /// λmax as last estimated, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
-        self.curvature
+        self.rates.curvature
     }
 
     /// How far the rate that follows it stays below the largest stable one.
     pub(crate) fn stability_margin(&self) -> Option<f64> {
-        self.curvature.map(|largest| 2.0 / (largest * self.rate.to_f64()))
+        self.rates.margin
     }
 
     /// Whether visits score their examples.
@@ -121,7 +118,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
             let objective = net.objective().with_factor(self.factor);
             objective.anchor(block)?;
-            (self.rate, self.curvature) = method.activation.rate(&objective, block, &mut self.iteration)?;
+            self.rates = method.activation.rates(&objective, block, &mut self.iteration)?;
         }
         Ok(())
     }
@@ -163,7 +160,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         let look = self.visits.is_multiple_of(LOOK_EVERY);
         self.visits += 1;
         let (lanes, width) = self.cut(net, batch.len());
-        let (data, metric, rate, factor) = (self.data, self.metric, self.rate, self.factor);
+        let (data, metric, rates, factor) = (self.data, self.metric, &self.rates.layers[..], self.factor);
         let (lanes, found) = (&mut self.lanes[..lanes], &mut self.found[..lanes]);
         match self.rule {
             Rule::Backprop => {
@@ -187,7 +184,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         } else {
                             lane.block.parameters_moved();
                         }
-                        lane.work(&objective, method, (round, rate), found)?;
+                        lane.work(&objective, method, (round, rates), found)?;
                         if round + 1 == rounds { lane.store(method, columns, net.updates + 1) } else { Ok(()) }
                     })?;
                     follow(net, &method.parameter, factor, found, batch.len())?;
@@ -278,7 +275,7 @@ impl<T: Scalar> Lane<T> {
         &mut self,
         objective: &Objective<'_, T>,
         method: &Method<T>,
-        (round, rate): (usize, T),
+        (round, rates): (usize, &[T]),
         found: &mut [Vec<T>],
     ) -> Result<()> {
         let steps = method.activation.steps(self.block.layers());
@@ -293,7 +290,7 @@ impl<T: Scalar> Lane<T> {
                     if early && sweep == sweeps {
                         self.measure(objective)?;
                     }
-                    method.activation.step(objective, &mut self.block, &mut self.memory, rate)?;
+                    method.activation.step(objective, &mut self.block, &mut self.memory, rates)?;
                 }
                 if !early && round == 0 {
                     self.measure(objective)?;
@@ -309,7 +306,7 @@ impl<T: Scalar> Lane<T> {
                 if round + 1 == steps {
                     self.raise(objective, method)?;
                 }
-                method.activation.step(objective, &mut self.block, &mut self.memory, rate)
+                method.activation.step(objective, &mut self.block, &mut self.memory, rates)
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Which layers a visit reaches, and the step that follows the curvature.
 
 use decoupled::data::Examples;
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Dense, Init};
+use decoupled::optimizer::Sgd;
 use decoupled::{
     Dataset, DecoupledNetwork, FitConfig, Method, Order, Result, Scalar, Timing, Warning, curvature, data, nalgebra,
 };
@@ -119,6 +120,57 @@ fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_bey
                 (false, Order::RedBlack | Order::ReverseGaussSeidel) => {}
             }
         }
+    }
+    Ok(())
+}
+
+/// A chain of single linear units z ← w·z with penalties μ: over z_t alone the energy has the curvature μ_t + w_t²·μ_{t+1}, the
+/// output's weight being 1.
+#[test]
+fn in_an_order_of_layers_each_follows_the_curvature_of_its_own_block() -> Result<()> {
+    let (weights, penalties) = ([0.7, -2.0, 0.3, 3.0], [0.5, 2.0, 1.5]);
+    let mut net = DecoupledNetwork::<f64>::builder(1);
+    for (w, above) in weights.iter().zip(1..) {
+        net = net.layer(Dense::new(1, 1).without_bias().init(Init::constant(*w)));
+        if above <= penalties.len() {
+            net = net.layer_penalty(above, penalties[above - 1]);
+        }
+    }
+    let net = net.optimizer(Sgd::new(1e-300)).build()?;
+    let inputs = Examples::from_rows(&[[1.0]; 8])?;
+    let data = Dataset::regression(inputs, Examples::from_rows(&[[0.4]; 8])?)?;
+    let above = [penalties[1], penalties[2], 1.0];
+    let own: Vec<f64> = (0..3).map(|t| penalties[t] + weights[t + 1] * weights[t + 1] * above[t]).collect();
+    let (fraction, cap) = (1.2f64, 0.3f64);
+    let rates: Vec<f64> = own.iter().map(|own| cap.min(fraction / own)).collect();
+    // One rate is the cap, the others are not.
+    assert_eq!(rates.iter().filter(|&&rate| rate == cap).count(), 1, "{rates:?}");
+    for order in [Order::RedBlack, Order::ReverseGaussSeidel] {
+        let method = Method::predictive_coding(1, cap).order(order).stable(fraction);
+        let objective = net.objective();
+        let mut block = objective.block(1);
+        block.stored_mut(0)[0] = 1.0;
+        block.stored_mut(4)[0] = 0.4;
+        // Off the forward pass, so that every layer has a gradient.
+        (1..4).for_each(|t| block.stored_mut(t)[0] = 0.2 * t as f64);
+        let mut by_hand: Vec<f64> = (0..=4).map(|t| block.stored(t).as_slice()[0]).collect();
+        method.activation_step().relax(&objective, &mut block)?;
+        let sequence: &[usize] = if order == Order::RedBlack { &[3, 1, 2] } else { &[3, 2, 1] };
+        for &t in sequence {
+            let error = |t: usize| by_hand[t] - weights[t - 1] * by_hand[t - 1];
+            let gradient = penalties[t - 1] * error(t) - weights[t] * above[t - 1] * error(t + 1);
+            by_hand[t] -= rates[t - 1] * gradient;
+        }
+        for (t, by_hand) in by_hand.iter().enumerate() {
+            let found = block.stored(t).as_slice()[0];
+            assert!((found - by_hand).abs() < 1e-8, "{order:?} z_{t}: {found}, by hand {by_hand}");
+        }
+        let report = net.clone().fit(&data, &FitConfig::new().method(method).epochs(1).full_batch())?;
+        let largest = own.iter().copied().fold(0.0, f64::max);
+        let margin = own.iter().zip(&rates).map(|(own, rate)| 2.0 / (own * rate)).fold(f64::INFINITY, f64::min);
+        let epoch = &report.epochs[0];
+        assert!((epoch.curvature.unwrap() - largest).abs() < 1e-7 * largest, "{:?} {largest}", epoch.curvature);
+        assert!((epoch.stability_margin.unwrap() - margin).abs() < 1e-7, "{:?} {margin}", epoch.stability_margin);
     }
     Ok(())
 }

@@ -13,7 +13,9 @@ use crate::{Result, Scalar};
 /// # Errors
 /// [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
 pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, iterations: usize) -> Result<f64> {
-    PowerIteration::default().run(objective, block, iterations)
+    let hidden = block.layers() - 1;
+    let mut iteration = PowerIteration::default();
+    Ok(iteration.run(objective, block, hidden.max(1), iterations)?.first().copied().unwrap_or(0.0))
 }
 
 /// The scratch of [`curvature`]: vectors with an entry for every stored activation, and numbers for every example.
@@ -22,15 +24,25 @@ pub(crate) struct PowerIteration<T> {
     home: Vec<Vec<T>>,
     direction: Vec<Vec<T>>,
     product: Vec<Vec<T>>,
-    lengths: Vec<T>,
-    steps: Vec<T>,
+    /// For every part that is followed by itself.
+    lengths: Vec<Vec<T>>,
+    steps: Vec<Vec<T>>,
+    largest: Vec<f64>,
 }
 
 impl<T: Scalar> PowerIteration<T> {
-    pub(crate) fn run(&mut self, objective: &Objective<'_, T>, block: &mut Block<T>, iterations: usize) -> Result<f64> {
+    /// λmax of the Hessian's diagonal blocks, each with `layers` hidden layers, from the input to the output: 1 for every z_t by
+    /// itself, or all of them for the whole.
+    pub(crate) fn run(
+        &mut self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        layers: usize,
+        iterations: usize,
+    ) -> Result<&[f64]> {
         let hidden = 1..block.layers();
         let examples = block.examples();
-        let Self { home, direction, product, lengths, steps } = self;
+        let Self { home, direction, product, lengths, steps, largest } = self;
         let mut rng = stream(0, Purpose::Probe, 0, 0);
         for vectors in [&mut *home, &mut *direction, &mut *product] {
             vectors.resize(hidden.len(), Vec::new());
@@ -41,15 +53,19 @@ impl<T: Scalar> PowerIteration<T> {
             direction.clear();
             direction.extend(home.iter().map(|_| T::standard_normal(&mut rng)));
         }
-        column_norms(home, examples, steps);
+        column_norms(home, layers, examples, steps);
         // The cube root of the precision, relative to the activations' size: best for central differences.
-        steps.iter_mut().for_each(|size| *size = (T::one() + *size) * T::default_epsilon().cbrt());
-        let mut largest = 0.0;
+        let step = |size: &mut T| *size = (T::one() + *size) * T::default_epsilon().cbrt();
+        steps.iter_mut().flatten().for_each(step);
+        // Layers that are followed apart may move at once if they are no neighbours.
+        let every = if layers > 1 { 1 } else { 2 };
         for _ in 0..iterations {
-            column_norms(direction, examples, lengths);
-            for v in direction.iter_mut() {
+            column_norms(direction, layers, examples, lengths);
+            for (v, lengths) in
+                direction.chunks_mut(layers).zip(&*lengths).flat_map(|(vs, l)| vs.iter_mut().map(move |v| (v, l)))
+            {
                 let width = v.len() / examples;
-                for (v, &length) in v.chunks_exact_mut(width).zip(&*lengths) {
+                for (v, &length) in v.chunks_exact_mut(width).zip(lengths) {
                     v.iter_mut().for_each(|v| *v /= length);
                 }
             }
@@ -57,38 +73,46 @@ impl<T: Scalar> PowerIteration<T> {
                 product.clear();
                 product.resize(v.len(), T::zero());
             }
-            for sign in [T::one(), -T::one()] {
-                for (t, (z, v)) in hidden.clone().zip(home.iter().zip(&*direction)) {
-                    let width = z.len() / examples;
-                    let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
-                    moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * steps[i / width] * v);
+            for last in (0..every.min(hidden.len())).map(|skipped| hidden.end - skipped) {
+                let group = Group { layers: 1..last, every };
+                let members = || hidden.clone().filter(|&t| group.has(t));
+                for sign in [T::one(), -T::one()] {
+                    for t in members() {
+                        let (z, v, steps) = (&home[t - 1], &direction[t - 1], &steps[(t - 1) / layers]);
+                        let width = z.len() / examples;
+                        let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
+                        moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * steps[i / width] * v);
+                    }
+                    objective.activation_gradients(block, &group)?;
+                    for t in members() {
+                        let (product, steps) = (&mut product[t - 1], &steps[(t - 1) / layers]);
+                        let width = product.len() / examples;
+                        let pairs = product.iter_mut().zip(block.gradient(t).as_slice()).enumerate();
+                        pairs.for_each(|(i, (p, &g))| *p += sign * g / (steps[i / width] + steps[i / width]));
+                    }
                 }
-                objective.activation_gradients(block, &Group { layers: hidden.clone(), every: 1 })?;
-                for (t, product) in hidden.clone().zip(product.iter_mut()) {
-                    let width = product.len() / examples;
-                    let pairs = product.iter_mut().zip(block.gradient(t).as_slice()).enumerate();
-                    pairs.for_each(|(i, (p, &g))| *p += sign * g / (steps[i / width] + steps[i / width]));
-                }
+                members().for_each(|t| block.stored_mut(t).copy_from_slice(&home[t - 1]));
             }
-            column_norms(product, examples, lengths);
-            largest = lengths.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()));
+            column_norms(product, layers, examples, lengths);
+            largest.clear();
+            largest.extend(lengths.iter().map(|part| part.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()))));
             std::mem::swap(direction, product);
-        }
-        for (t, z) in hidden.zip(&*home) {
-            block.stored_mut(t).copy_from_slice(z);
         }
         Ok(largest)
     }
 }
 
-/// norms ← ‖column‖ over all layers, at least the machine epsilon: it is divided by.
-fn column_norms<T: Scalar>(layers: &[Vec<T>], examples: usize, norms: &mut Vec<T>) {
-    norms.clear();
-    norms.resize(examples, T::zero());
-    for layer in layers {
-        for (square, column) in norms.iter_mut().zip(layer.chunks_exact(layer.len() / examples)) {
-            *square += crate::linalg::norm_squared(column);
+/// norms ← ‖column‖ over so many layers at a time, at least the machine epsilon: it is divided by.
+fn column_norms<T: Scalar>(all: &[Vec<T>], layers: usize, examples: usize, norms: &mut Vec<Vec<T>>) {
+    norms.resize(all.len().div_ceil(layers), Vec::new());
+    for (part, norms) in all.chunks(layers).zip(norms) {
+        norms.clear();
+        norms.resize(examples, T::zero());
+        for layer in part {
+            for (square, column) in norms.iter_mut().zip(layer.chunks_exact(layer.len() / examples)) {
+                *square += crate::linalg::norm_squared(column);
+            }
         }
+        norms.iter_mut().for_each(|s| *s = s.sqrt().max(T::default_epsilon()));
     }
-    norms.iter_mut().for_each(|s| *s = s.sqrt().max(T::default_epsilon()));
 }

@@ -21,6 +21,17 @@ pub enum Order {
     ReverseGaussSeidel,
 }
 
+/// The factors on an activation optimizer's learning rate.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rates<T> {
+    /// For every hidden layer; empty for steps that have none.
+    pub(crate) layers: Vec<T>,
+    /// The λmax that they follow.
+    pub(crate) curvature: Option<f64>,
+    /// How far the nearest of them stays below the largest stable one.
+    pub(crate) margin: Option<f64>,
+}
+
 /// Gradient steps on the stored activations: a number of sweeps in the given order,
 ///
 /// ```text
@@ -66,23 +77,37 @@ impl<T: Scalar> Sweeps<T> {
         self
     }
 
-    /// Keeps the rate at or below fraction/λmax, with λmax the present [`curvature`](super::curvature). Plain descent is stable for fractions
-    /// below 2; with another rule, of learning rate η, the product η · rate is what should stay there.
+    /// Keeps the rate at or below fraction/λmax, at present: with all layers at once ([`Order::Jacobi`]) by the λmax of the whole, the
+    /// [`curvature`](super::curvature); in the other orders for every layer by the λmax of ∂²L/∂z_t² alone, since neighbours do not
+    /// move together. Plain descent is stable for fractions below 2; with another rule, of learning rate η, the product η · rate is
+    /// what should stay there.
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
         self
     }
 
-    /// The factor on the optimizer's learning rate at a block's present activations, and λmax if it was asked for.
-    pub(crate) fn rate(
+    /// The factors on the optimizer's learning rate, for every hidden layer, at a block's present activations, and λmax if it was
+    /// asked for.
+    pub(crate) fn rates(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         iteration: &mut PowerIteration<T>,
-    ) -> Result<(T, Option<f64>)> {
-        let Some(fraction) = self.stable.filter(|_| block.layers() > 1) else { return Ok((T::of(self.rate), None)) };
-        let largest = iteration.run(objective, block, 8)?;
-        Ok((T::of((fraction / largest).min(self.rate)), Some(largest)))
+    ) -> Result<Rates<T>> {
+        let hidden = block.layers() - 1;
+        let Some(fraction) = self.stable.filter(|_| hidden > 0) else {
+            return Ok(Rates { layers: vec![T::of(self.rate); hidden], curvature: None, margin: None });
+        };
+        // Layers that move at once share the stable rate of all of them.
+        let together = if self.order == Order::Jacobi { hidden } else { 1 };
+        let largest = iteration.run(objective, block, together, 8)?;
+        let rate = |t: usize| (fraction / largest[t / together]).min(self.rate);
+        let margins = (0..hidden).map(|t| 2.0 / (largest[t / together] * rate(t)));
+        Ok(Rates {
+            layers: (0..hidden).map(|t| T::of(rate(t))).collect(),
+            curvature: Some(largest.iter().copied().fold(0.0, f64::max)),
+            margin: Some(margins.fold(f64::INFINITY, f64::min)),
+        })
     }
 
     pub(super) fn validate(&self) -> Result<()> {
@@ -122,7 +147,7 @@ impl<T: Scalar> Sweeps<T> {
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         memory: &mut Memory<T>,
-        rate: T,
+        rates: &[T],
     ) -> Result<()> {
         let top = block.layers();
         memory.count();
@@ -131,7 +156,7 @@ impl<T: Scalar> Sweeps<T> {
             objective.activation_gradients(block, &group)?;
             memory.step(&*self.optimizer, block, &group, |t| {
                 let (_, penalty) = objective.loss(t);
-                if self.per_penalty { rate / penalty } else { rate }
+                if self.per_penalty { rates[t - 1] / penalty } else { rates[t - 1] }
             })
         };
         match self.order {
