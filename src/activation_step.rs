@@ -82,7 +82,7 @@ impl<T: Scalar> ActivationStep<T> {
     /// Steps of a visit, in a circuit of `depth` layers.
     pub(crate) fn steps(&self, depth: usize) -> usize {
         match self {
-            Self::Sweeps(step) => step.steps.unwrap_or(depth),
+            Self::Sweeps(step) => step.steps(depth - 1),
             Self::Errors(step) => step.steps,
             Self::GaussNewton(step) => step.steps,
             Self::Exact(step) => step.steps,

@@ -43,6 +43,17 @@ fn the_default_reaches_every_layer() -> Result<()> {
     Ok(())
 }
 
+/// One sweep more than the signal needs, which crosses one, two or all ten hidden layers in each.
+#[test]
+fn the_default_counts_its_sweeps_by_their_order() {
+    // The forward pass has 11 products; a sweep 2, 4 or 1 + 10, of which the first finds its first predictions done; then the gradient.
+    for (order, sweeps, each) in [(Order::Jacobi, 11, 2), (Order::RedBlack, 6, 4), (Order::ReverseGaussSeidel, 2, 11)] {
+        let method = Method::<f32>::default().order(order);
+        assert_eq!(method.sequential_products(11), 11 + sweeps * each - 1 + 1, "{order:?}");
+        assert_eq!(method.sequential_products(1), 2, "{order:?}: nothing to relax");
+    }
+}
+
 /// For a linear chain the Hessian in Z is block tridiagonal: μ_t + μ_{t+1} W_tᵀW_t on the diagonal, −μ_{t+1} W_t beside it.
 #[test]
 fn the_curvature_of_a_linear_chain_is_that_of_a_dense_eigensolver() -> Result<()> {

@@ -45,7 +45,7 @@ pub(crate) struct Rates<T> {
 #[derive(Clone, Debug)]
 pub struct Sweeps<T> {
     pub(crate) order: Order,
-    /// Sweeps; without a number, one more than there are hidden layers.
+    /// Sweeps; without a number, one more than a signal from the output needs to reach the lowest layer.
     pub(crate) steps: Option<usize>,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,
     /// What multiplies the optimizer's learning rate.
@@ -120,6 +120,11 @@ impl<T: Scalar> Sweeps<T> {
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
+    }
+
+    /// Sweeps of a visit, in a circuit with so many hidden layers.
+    pub(super) fn steps(&self, hidden: usize) -> usize {
+        self.steps.unwrap_or_else(|| 1 + hidden.div_ceil(self.reach(hidden).max(1)))
     }
 
     /// How many products of one sweep follow one another: predictions, then pull-backs, for each group of layers that moves
