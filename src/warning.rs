@@ -207,13 +207,15 @@ impl fmt::Display for Warning {
             ),
             Self::OutOfReach { layers } => write!(
                 f,
-                "the lowest {layers} layers are out of reach of the activation steps and stay as they are: take more steps, or \
-                 sweeps in the order of Order::ReverseGaussSeidel"
+                "{} out of reach of the activation steps and will not learn: take more steps, or sweeps in the order of \
+                 Order::ReverseGaussSeidel",
+                lowest(*layers, "layer is", "layers are")
             ),
             Self::SignalFades { layers } => write!(
                 f,
-                "the signal fades on its way down to the lowest {layers} hidden layers: begin with \
-                 DecoupledNetwork::start_from_bank and train by Method::local_targets, or take a shallower network"
+                "the signal fades on its way down to {}: begin with DecoupledNetwork::start_from_bank and train by \
+                 Method::local_targets, take sweeps in Order::RedBlack at a larger activation rate, or a shallower network",
+                lowest(*layers, "hidden layer", "hidden layers")
             ),
             Self::DeadUnits { epoch, layer, dead } => write!(
                 f,
@@ -233,6 +235,11 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+/// "the lowest layer is", "the lowest 3 layers are".
+fn lowest(count: usize, one: &str, many: &str) -> String {
+    if count == 1 { format!("the lowest {one}") } else { format!("the lowest {count} {many}") }
 }
 
 #[cfg(test)]
@@ -262,6 +269,13 @@ mod tests {
             time: Duration::ZERO,
         };
         ends.iter().map(report).collect()
+    }
+
+    #[test]
+    fn one_layer_is_named_in_the_singular() {
+        let text = |layers| Warning::OutOfReach { layers }.to_string();
+        assert!(text(1).starts_with("the lowest layer is out of reach"), "{}", text(1));
+        assert!(text(3).starts_with("the lowest 3 layers are out of reach"), "{}", text(3));
     }
 
     #[test]
