@@ -153,8 +153,8 @@ pub struct EpochReport {
     /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large. Where layers follow their
     /// own ([`Sweeps::stable`](crate::Sweeps::stable)) it is the largest of them.
     pub curvature: Option<f64>,
-    /// (2/λmax) / activation rate, with that λmax, the least of all layers: plain steps overshoot where it is below 1. A method that caps its rate keeps it
-    /// above; [`decoupling`](Self::decoupling) has a λmax of more examples.
+    /// (2/λmax) / activation rate, with that λmax, the least of all layers: plain steps overshoot where it is below 1. A method
+    /// that caps its rate keeps it above; [`decoupling`](Self::decoupling) has a λmax of more examples.
     pub stability_margin: Option<f64>,
     /// The factor on the penalties; 1 unless a schedule raised it.
     pub penalty_factor: f64,

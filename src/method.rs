@@ -117,9 +117,9 @@ mod predictive_coding;
 /// What is lost there is lost in the last place of single precision: ten layers at a rate of 0.1 leave 10⁻⁹ of the signal, and
 /// z − a has seven digits. Fewer and larger steps hold out longer, in an order that bears them: in [`Order::RedBlack`] no two
 /// neighbours move at once, and each layer may go up to [its own stable rate](Sweeps::stable). Six sweeps, of 0.3 or less,
-/// bring tanh to backpropagation's accuracy and ReLU near it; two in reverse order do as well in less time, one layer after another. In %,
-/// after 5 epochs of those examples through ten layers, means of five seeds, by `--width 100 --depth 10 --examples 20000 --epochs 5 --seeds 5
-/// --preset default --activation A` and:
+/// bring tanh to backpropagation's accuracy and ReLU to within a point of it; two in reverse order do as well in less time, one
+/// layer after another. In %, after 5 epochs of those examples through ten layers, means of five seeds, by `--width 100 --depth 10
+/// --examples 20000 --epochs 5 --seeds 5 --preset default --activation A` and:
 ///
 /// | options | tanh | ReLU | time |
 /// |---|---|---|---|
