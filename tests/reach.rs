@@ -209,7 +209,8 @@ fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
     block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
     objective.anchor(&mut block)?;
     let largest = curvature(&objective, &mut block, 500)?;
-    let report = net.fit(&data, &FitConfig::new().epochs(1).full_batch())?;
+    let together = Method::default().order(Order::Jacobi);
+    let report = net.fit(&data, &FitConfig::new().method(together).epochs(1).full_batch())?;
     let found = report.epochs[0].curvature.unwrap();
     assert!(found > 0.8 * largest && found < 1.0001 * largest, "{found} of {largest}");
     Ok(())
