@@ -39,7 +39,7 @@ network
   --penalty P              weight of the hidden losses (1)
 method
   --preset NAME            default, joint, mac, admm, bcd, alm, predictive_coding, incremental, error_based, local_targets,
-                           backprop_by_sweep; best: default through up to 6 hidden layers, else local_targets (best)
+                           backprop_by_sweep; best: default through up to 10 hidden layers, else local_targets (best)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
   --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
   --z-momentum M           momentum of the activation steps; needs --activation-rate
@@ -265,7 +265,7 @@ fn method(options: &mut Options, hidden_layers: usize) -> Method<f32> {
     let mut preset: String = options.value("preset", "best".to_owned());
     if preset == "best" {
         // Through more layers than that the default's signal fades.
-        preset = if hidden_layers <= 6 { "default" } else { "local_targets" }.to_owned();
+        preset = if hidden_layers <= 10 { "default" } else { "local_targets" }.to_owned();
     }
     let mut method = match &*preset {
         "default" => Method::default(),

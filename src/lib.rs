@@ -25,9 +25,9 @@
 //! once; the ways to minimise them are values of [`Method`], put together from four parts that are chosen apart; [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. What [`fit`](DecoupledNetwork::fit) does unless told
-//! otherwise is predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), all
-//! take a few local steps at once, and each layer then steps towards its stored target from its forward input. [`Method`] has
-//! the table of what was measured, and says where it ends.
+//! otherwise is predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), take
+//! a few local steps, every other layer at once, and each layer then steps towards its stored target from its forward input.
+//! [`Method`] has the table of what was measured, and says where it ends.
 //!
 //! ```
 //! use decoupled::layer::Activation;
@@ -80,7 +80,7 @@
 //!   nets, no GPU.
 //! * Not a way round the arithmetic: backpropagation is the cheaper of the two, and the default, which starts from a forward
 //!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
-//! * Not a cure for depth by itself: beyond some six hidden layers the default falls behind, and warns that its signal fades.
+//! * Not a cure for depth by itself: beyond some ten hidden layers the default falls behind, and warns that its signal fades.
 //!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`] is for deep networks.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`] halves the
 //!   bytes, and a bank that is still too large can [lie in a file](BankFile).

@@ -53,9 +53,9 @@ impl Products {
 /// have none.
 ///
 /// Backpropagation takes a prediction and a pull-back to parameters in every layer, and a pull-back to activations in all but the
-/// lowest. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between T sweeps:
-/// the sweeps T − t and on move z_t, which takes t + 1 pull-backs, and all but the first of them find z_t moved, which takes t
-/// predictions.
+/// lowest. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between its sweeps,
+/// the first of which moves the highest two hidden layers and each further one two more: what has moved takes a new prediction and
+/// a pull-back from the layer above it.
 ///
 /// Not counted: passes for the report alone (of visits that need no forward pass the first of an epoch takes one, and every eighth
 /// from there on, and so does an example's very first visit); the estimate of λmax ([`Sweeps::stable`](crate::Sweeps::stable): every

@@ -22,8 +22,10 @@
 //! forward pass z_t = a_t: all hidden residuals are zero, the energy is the forward loss, and only the last layer has a gradient. Then
 //!
 //! * **K activation steps, all layers at once, reach K layers**: the first moves the highest stored activation, the next the one below
-//!   it as well, and so on. The default takes as many as there are layers. They reach the lowest, but what arrives there is of the
-//!   order of the rate to the power of the depth: hence its limit of some ten layers;
+//!   it as well, and so on. What arrives at the lowest is of the order of the rate to the power of the depth;
+//! * **in [red-black order](crate::Order::RedBlack) they reach twice as many**: every other layer steps, then the rest. Neighbours never
+//!   move together, so that larger steps are stable. The default takes as many of these as reach the lowest layer, and one more: enough
+//!   for [some ten hidden layers](crate::Method#where-it-ends);
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
 //!   z_t = a_t − δ_t/μ, and the parameter gradient is BP's to the last digit. It is there as a check
 //!   ([`backprop_by_sweep`](crate::Method::backprop_by_sweep)); other choices differ from BP more or less;

@@ -2,9 +2,8 @@
 //!
 //! | you want | take | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's, through up to six hidden layers | [`default`](crate::Method::default), predictive coding that chooses its own rate | about 1.5 × BP's time |
-//! | ten to a hundred plain layers | [`local_targets`](crate::Method::local_targets) after [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) | a sweep in sequence, several parameter steps a visit |
-//! | about ten layers, without a backward pass | [`default`](crate::Method::default) in [`Order::RedBlack`](crate::Order::RedBlack) at rate 0.3 | [tried through ten](crate::Method#where-it-ends), 2.7 × BP's time |
+//! | a network as good as BP's, through [up to ten](crate::Method#where-it-ends) hidden layers, without a backward pass | [`default`](crate::Method::default), predictive coding that keeps its own rate stable | 1.3 to TEN × BP's time |
+//! | more than ten plain layers, up to a hundred | [`local_targets`](crate::Method::local_targets) after [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) | a sweep in sequence, several parameter steps a visit |
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) | as above |
 //! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
 //! | BP's solution, with activations that persist | [`alm`](crate::Method::alm) | a second bank, for multipliers |
