@@ -2,7 +2,7 @@
 //!
 //! | you want | take | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's, through [up to ten](crate::Method#where-it-ends) hidden layers, without a backward pass | [`default`](crate::Method::default), predictive coding that keeps its own rate stable | 1.3 to TEN × BP's time |
+//! | a network as good as BP's, through [up to ten](crate::Method#where-it-ends) hidden layers, without a backward pass | [`default`](crate::Method::default), predictive coding that keeps its own rate stable | 1.3 to 2.5 × BP's time |
 //! | more than ten plain layers, up to a hundred | [`local_targets`](crate::Method::local_targets) after [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) | a sweep in sequence, several parameter steps a visit |
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) | as above |
 //! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
