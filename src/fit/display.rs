@@ -29,7 +29,7 @@ impl fmt::Display for StopReason {
 }
 
 impl fmt::Display for FitReport {
-    /// A table of the epochs, of many every so manieth and the last; then why it ended, what a refit brought, and the warnings.
+    /// A table of the epochs, of many a few and the last; then why it ended, what a refit brought, and the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.epochs.len().div_ceil(ROWS).max(1);
         let last = self.epochs.len().saturating_sub(1);
