@@ -63,6 +63,7 @@
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
+//! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -115,7 +116,7 @@ pub mod linalg;
 pub mod loss;
 mod matrix;
 mod method;
-mod metric;
+pub mod metrics;
 mod network;
 pub mod optimizer;
 mod parallel;
@@ -125,6 +126,8 @@ pub mod plot;
 mod random;
 mod scalar;
 mod start;
+mod summary;
+mod table;
 mod tally;
 mod visit;
 mod warning;
@@ -142,12 +145,13 @@ pub use layer::Layer;
 pub use loss::Loss;
 pub use matrix::{MatMut, MatRef};
 pub use method::Method;
-pub use metric::Metric;
+pub use metrics::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
 pub use scalar::Scalar;
 pub use start::Start;
+pub use summary::{LayerSummary, Summary};
 pub use warning::Warning;
 
 pub use nalgebra;
