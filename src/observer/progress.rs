@@ -69,3 +69,72 @@ impl<T: Scalar> Observer<T> for Progress {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Result;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
+    use super::*;
+    use crate::layer::Activation;
+    use crate::{FitConfig, data};
+
+    /// A terminal that keeps what is written.
+    #[derive(Clone, Debug, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> Result<()> {
+            self.0.lock().map(|mut paper| paper.push_str(text)).unwrap_or_default();
+            Ok(())
+        }
+        fn clear_line(&self) -> Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_bars_say_how_far_the_fit_is() {
+        let data = data::two_moons::<f64>(100, 0.1, 0).unwrap();
+        let mut network = DecoupledNetwork::builder(2).dense(2, Activation::Identity).threads(1).build().unwrap();
+        let paper = Paper::default();
+        let mut progress = Progress::on(ProgressDrawTarget::term_like(Box::new(paper.clone())));
+        let (epochs, steps) = (progress.epochs.clone(), progress.steps.clone());
+        let mut seen = Vec::new();
+        let mut look = |_: &crate::EpochReport| {
+            seen.push((epochs.position(), epochs.length(), steps.position(), steps.length()));
+            std::ops::ControlFlow::Continue(())
+        };
+        // Five visits an epoch. Who comes before the bars sees the steps of an epoch that is over.
+        let config = FitConfig::new().epochs(3).batch_size(20);
+        network.fit_observed(&data, &config, &mut [&mut look, &mut progress]).unwrap();
+        let bars = |epoch| (epoch, Some(3), 5, Some(5));
+        assert_eq!(seen, [bars(0), bars(1), bars(2)]);
+        assert!(epochs.is_finished() && steps.is_finished());
+        let paper = paper.0.lock().unwrap();
+        assert!(paper.contains("epoch     3/3") && paper.contains("best epoch 3"), "{paper}");
+    }
+}
