@@ -126,7 +126,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut look = |_: &crate::EpochReport| {
             seen.push((epochs.position(), epochs.length(), steps.position(), steps.length()));
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         };
         // Five visits an epoch. Who comes before the bars sees the steps of an epoch that is over.
         let config = FitConfig::new().epochs(3).batch_size(20);
