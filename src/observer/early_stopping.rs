@@ -193,14 +193,14 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
     }
 
     fn end(&mut self, network: &mut DecoupledNetwork<T>, _: StopReason) -> Result<()> {
-        let mut rest = self.count.weights.iter().map(|&weight| T::of(weight)).peekable();
-        for t in 0..network.depth() {
-            if rest.peek().is_some() {
-                let own: Vec<T> = rest.by_ref().take(network.params(t).len()).collect();
-                network.set_params(t, &own)?;
-            }
+        if self.count.weights.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let mut weights = self.count.weights.iter().map(|&weight| T::of(weight));
+        (0..network.depth()).try_for_each(|t| {
+            let own: Vec<T> = weights.by_ref().take(network.params(t).len()).collect();
+            network.set_params(t, &own)
+        })
     }
 
     /// Epochs seen, epochs without gain, the number of the best epoch (0 for none) and its cost, and the parameters to restore.
