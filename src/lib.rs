@@ -64,6 +64,7 @@
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
+//! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -93,6 +94,7 @@
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
 //! * `plot`: pictures of reports and networks, as SVG.
+//! * `progress`: `observer::Progress`, a bar in the terminal.
 
 #![forbid(unsafe_code)]
 
@@ -118,6 +120,7 @@ mod matrix;
 mod method;
 pub mod metrics;
 mod network;
+pub mod observer;
 pub mod optimizer;
 mod parallel;
 mod parameter_step;
@@ -147,6 +150,7 @@ pub use matrix::{MatMut, MatRef};
 pub use method::Method;
 pub use metrics::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
+pub use observer::Observer;
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
 pub use scalar::Scalar;

@@ -1,6 +1,7 @@
 //! A bank in a file: the same training as with one in memory, and nothing lost or taken for what it is not, whatever happens.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use decoupled::data::Examples;
@@ -8,8 +9,8 @@ use decoupled::layer::Activation;
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationBank, Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Optimizer,
-    Scalar, Start, Storage,
+    ActivationBank, Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer,
+    Optimizer, Result, Scalar, Start, StopReason, Storage, observer,
 };
 
 const EXAMPLES: usize = 90;
@@ -399,6 +400,15 @@ fn a_file_of_another_length_is_refused_and_kept() {
     }
 }
 
+/// Ends a fit after its first step.
+struct Once;
+
+impl Observer<f64> for Once {
+    fn step(&mut self, _: &observer::Step<'_, f64>) -> Result<ControlFlow<StopReason>> {
+        Ok(ControlFlow::Break(StopReason::Observer))
+    }
+}
+
 #[test]
 fn a_version_that_was_half_written_gives_way_to_the_one_before() {
     let folder = Folder::new("torn");
@@ -424,6 +434,17 @@ fn a_version_that_was_half_written_gives_way_to_the_one_before() {
     drop(net);
     assert_eq!(fs::read(&path).unwrap()[PAGE - 8..PAGE], *b"complete");
     builder::<f64>().bank_file(&path, 40).build().unwrap().fit(&data(), &FitConfig::new().epochs(1)).unwrap();
+
+    // But not after an epoch that was broken off in another block.
+    for seed in 0..4 {
+        fs::write(&path, &torn).unwrap();
+        let config = FitConfig::new().method(Method::joint(0.1)).batch_size(40).seed(seed);
+        let mut net = builder::<f64>().bank_file(&path, 40).build().unwrap();
+        net.fit_observed(&data(), &config, &mut [&mut Once]).unwrap();
+        assert_eq!(net.updates(), 1);
+        drop(net);
+        builder::<f64>().bank_file(&path, 40).build().unwrap().fit(&data(), &config).unwrap();
+    }
 
     let (start, _) = version(1, 1 - newest);
     torn[start + 40] ^= 1;

@@ -7,9 +7,9 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start, Timing,
-    Watch, metrics,
+    Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
+    Multipliers, NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start,
+    Timing, Watch, metrics,
 };
 
 const NAN: f64 = f64::NAN;
@@ -512,6 +512,10 @@ fn samples() -> Vec<Error> {
         error(DecoupledNetwork::<f64>::builder(1).dense(1 << 55, Activation::Identity).build()),
         error(fit(builder().optimizer(Sgd::new(1e200)))),
         error(fit(builder().output_loss(Panicking))),
+        error(builder().build().and_then(|mut net| {
+            let mut observer = |_: &EpochReport| panic!("on purpose");
+            net.fit_observed(&regression(5, 3, 2), &FitConfig::new(), &mut [&mut observer])
+        })),
         error(builder::<f32>().layer(Dense::new(2, 2).bias(1e300)).build()),
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),

@@ -23,7 +23,8 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Epochs => "all epochs are done",
-            Self::Observer => "the observer ended it",
+            Self::Observer => "an observer ended it",
+            Self::EarlyStopping => "stopped early",
         })
     }
 }
