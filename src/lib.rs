@@ -91,6 +91,7 @@
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
+//! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.
 
 #![forbid(unsafe_code)]
@@ -106,6 +107,7 @@ pub mod data;
 pub mod diagnostics;
 pub mod energy;
 mod error;
+mod file;
 mod finish;
 mod fit;
 pub mod guide;
@@ -151,6 +153,8 @@ pub use start::Start;
 pub use warning::Warning;
 
 pub use nalgebra;
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 pub use rand;
 
 #[cfg(doctest)]
