@@ -9,6 +9,9 @@ pub mod csv;
 mod digits;
 mod examples;
 mod idx;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod npy;
 mod scale;
 mod split;
 mod synthetic;
@@ -16,6 +19,7 @@ mod synthetic;
 pub use digits::digits;
 pub use examples::Examples;
 pub use idx::{mnist, read_idx_images, read_idx_labels};
+pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
 

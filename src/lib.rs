@@ -93,6 +93,7 @@
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
+//! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.
 //! * `progress`: `observer::Progress`, a bar in the terminal.
 
@@ -109,6 +110,7 @@ pub mod data;
 pub mod diagnostics;
 pub mod energy;
 mod error;
+mod file;
 mod finish;
 mod fit;
 pub mod guide;
@@ -159,6 +161,8 @@ pub use summary::{LayerSummary, Summary};
 pub use warning::Warning;
 
 pub use nalgebra;
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 pub use rand;
 
 #[cfg(doctest)]

@@ -84,6 +84,13 @@ impl<'a, T: nalgebra::Scalar> From<&'a DMatrix<T>> for MatRef<'a, T> {
     }
 }
 
+/// One example: a column of these entries.
+impl<'a, T> From<&'a [T]> for MatRef<'a, T> {
+    fn from(example: &'a [T]) -> Self {
+        Self::new(example, example.len(), 1)
+    }
+}
+
 impl<'a, T> MatMut<'a, T> {
     /// A mutable `rows × cols` matrix over `data`, column after column.
     ///

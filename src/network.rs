@@ -142,7 +142,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`] or a `&DMatrix`), columns are examples. For a classifier they are
+    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`], a `&DMatrix`,
+    /// [`&Examples`](crate::data::Examples), or a slice for one example), columns are examples. For a classifier they are
     /// logits; the largest names the class.
     ///
     /// # Errors

@@ -20,8 +20,7 @@
 //! ```
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{Error, Result};
 
@@ -104,15 +103,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Io`]; a file that was there before is then as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".new");
-        let draft = PathBuf::from(draft);
-        fs::write(&draft, &self.svg).and_then(|()| fs::rename(&draft, path)).map_err(|source| {
-            // What is left of the draft is of no use; the first error is the one to tell.
-            let _ = fs::remove_file(&draft);
-            Error::Io { path: path.to_owned(), source }
-        })
+        crate::file::replace(path.as_ref(), self.svg.as_bytes())
     }
 
     fn new(width: u32, height: u32, body: String) -> Self {

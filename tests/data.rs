@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use decoupled::data::{Examples, digits, mnist, one_hot, read_idx_images, read_idx_labels};
-use decoupled::{Dataset, Error};
+use decoupled::layer::Activation;
+use decoupled::{Dataset, DecoupledNetwork, Error};
 
 fn labelled(sizes: &[usize]) -> Dataset<f64> {
     let labels: Vec<usize> = sizes.iter().enumerate().flat_map(|(class, &size)| vec![class; size]).collect();
@@ -31,6 +32,17 @@ fn a_classification_says_what_it_holds() {
     let data = labelled(&[2, 0, 1]);
     assert_eq!((data.len(), data.input_dim(), data.target_dim(), data.classes()), (3, 1, 3, Some(3)));
     assert_eq!(data.labels(), Some(&[0, 0, 2][..]));
+}
+
+#[test]
+fn a_slice_is_one_example_wherever_a_matrix_is_asked_for() {
+    let mut network = DecoupledNetwork::<f64>::builder(2).dense(1, Activation::Identity).build().unwrap();
+    network.set_params(0, &[2.0, 3.0, 4.0]).unwrap();
+    // 2 · 5 + 3 · 6 + 4 and 2 · 7 + 3 · 8 + 4
+    assert_eq!(network.predict(&[5.0, 6.0][..]).unwrap().as_slice(), [32.0]);
+    let rows = vec![vec![5.0, 6.0], vec![7.0, 8.0]];
+    assert_eq!(network.predict(&Examples::from_rows(&rows).unwrap()).unwrap().as_slice(), [32.0, 42.0]);
+    assert!(matches!(network.predict(&[5.0][..]), Err(Error::Shape { expected: 2, found: 1, .. })));
 }
 
 #[test]

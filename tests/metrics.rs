@@ -482,7 +482,8 @@ fn a_long_report_is_short_and_ends_with_the_last_epoch() {
 fn a_fit_that_was_broken_off_says_so_in_print() -> Result<()> {
     let rows = Examples::from_rows(&[[1.0], [2.0]])?;
     let data = Dataset::regression(rows.clone(), rows)?;
-    let report = linear(&[0.5], 1, SquaredError)?.fit_observed(&data, &FitConfig::new(), |_| ControlFlow::Break(()))?;
+    let mut stop = |_: &EpochReport| ControlFlow::Break(());
+    let report = linear(&[0.5], 1, SquaredError)?.fit_observed(&data, &FitConfig::new(), &mut [&mut stop])?;
     assert!(report.to_string().contains("\nan observer ended it after "), "{report}");
     assert_eq!(report.to_string().lines().count(), 3 + report.warnings.len());
     Ok(())

@@ -105,6 +105,12 @@ impl<T: Scalar> Examples<T> {
     }
 }
 
+impl<'a, T: Scalar> From<&'a Examples<T>> for MatRef<'a, T> {
+    fn from(examples: &'a Examples<T>) -> Self {
+        examples.matrix()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,222 @@
+use std::fs;
+use std::path::Path;
+
+use crate::data::Examples;
+use crate::{Error, MatRef, Result, Scalar};
+
+mod header;
+
+use header::{Array, Entry};
+
+/// Reads a table of numbers from a `.npy` file, as `numpy.save` writes it, in version 1.0, 2.0 or 3.0 of the
+/// [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): an array of shape
+/// (examples, features), or (examples,) for a single feature. Either order of entries (C or Fortran) and of bytes will do.
+///
+/// Entries may be `float32`, `float64`, `int32`, `int64`, `uint8` or `bool`. None is rounded: a `float64` that is no `f32`
+/// is to be read as `f64`, or to be saved by `numpy.save(path, x.astype(numpy.float32))`.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file, its length is not what its header
+/// says or `T` has not the number, [`Error::Empty`] without examples or features.
+pub fn read_npy<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
+    table(path.as_ref(), &read(path.as_ref())?)
+}
+
+fn table<T: Scalar>(path: &Path, file: &[u8]) -> Result<Examples<T>> {
+    let array = Array::parse(path, file)?;
+    let expected = format!("a number that {} holds exactly", std::any::type_name::<T>());
+    let entries = array.entries(path, &expected, Number::scalar)?;
+    Examples::from_columns(entries, array.examples, array.features)
+}
+
+/// Reads labels from a `.npy` file: whole numbers from 0 in an array of shape (examples,) or (examples, 1), of any kind that
+/// [`read_npy`] takes.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file.
+pub fn read_npy_labels(path: impl AsRef<Path>) -> Result<Vec<usize>> {
+    labels(path.as_ref(), &read(path.as_ref())?)
+}
+
+fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
+    let array = Array::parse(path, file)?;
+    if array.features != 1 {
+        let found = format!("{} for each example", array.features);
+        return Err(format_error(path, "shape".to_owned(), "one label for each example".to_owned(), found));
+    }
+    array.entries(path, "a label, a whole number from 0", Number::label)
+}
+
+/// Writes a matrix to a `.npy` file, version 1.0, little-endian: `numpy.load` gives an array of shape (examples, features)
+/// of the same bits, `float32` or `float64` as `T` is. It is written beside its place, and moved there when it is whole.
+///
+/// ```
+/// use decoupled::data::{Examples, read_npy, write_npy};
+///
+/// let path = std::env::temp_dir().join("decoupled-doctest.npy");
+/// let table = Examples::from_rows(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])?;
+/// write_npy(&path, &table)?;
+/// assert_eq!(read_npy::<f64>(&path)?, table);
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok::<(), decoupled::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Io`]; a file that was there before is then as it was.
+pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef<'m, T>>) -> Result<()> {
+    let matrix = matrix.into();
+    let single = size_of::<T>() == 4;
+    let (descr, examples, features) = (if single { "<f4" } else { "<f8" }, matrix.cols(), matrix.rows());
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({examples}, {features}), }}");
+    // Entries begin at a multiple of 64 bytes: magic string, version and length take 10 of them, 118 are left.
+    let mut bytes = [header::MAGIC, &[1, 0, 118, 0], format!("{header:<117}\n").as_bytes()].concat();
+    bytes.reserve_exact(size_of_val(matrix.as_slice()));
+    for &entry in matrix.as_slice() {
+        match single {
+            true => bytes.extend((entry.to_f64() as f32).to_le_bytes()),
+            false => bytes.extend(entry.to_f64().to_le_bytes()),
+        }
+    }
+    crate::file::replace(path.as_ref(), &bytes)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+fn format_error(path: &Path, place: String, expected: String, found: String) -> Error {
+    Error::Format { path: path.to_owned(), place, expected, found }
+}
+
+/// An entry as it stands in the file.
+#[derive(Clone, Copy)]
+enum Number {
+    Integer(i64),
+    Real(f64),
+}
+
+impl Number {
+    fn scalar<T: Scalar>(self) -> Option<T> {
+        let real = match self {
+            Self::Integer(whole) if whole as f64 as i128 == i128::from(whole) => whole as f64,
+            Self::Integer(_) => return None,
+            Self::Real(real) => real,
+        };
+        let scalar = T::of(real);
+        (scalar.to_f64() == real || real.is_nan()).then_some(scalar)
+    }
+
+    fn label(self) -> Option<usize> {
+        match self {
+            Self::Integer(whole) => usize::try_from(whole).ok(),
+            Self::Real(real) if real as i128 as f64 == real => usize::try_from(real as i128).ok(),
+            Self::Real(_) => None,
+        }
+    }
+}
+
+impl Entry {
+    /// The number that these bytes stand for, the highest first.
+    fn number(self, bytes: impl Iterator<Item = u8>) -> Option<Number> {
+        let word = bytes.fold(0, |word, byte| word << 8 | u64::from(byte));
+        match self {
+            Self::Bool => (word < 2).then_some(Number::Integer(word as i64)),
+            Self::U8 | Self::I64 => Some(Number::Integer(word as i64)),
+            Self::I32 => Some(Number::Integer(i64::from(word as i32))),
+            Self::F32 => Some(Number::Real(f64::from(f32::from_bits(word as u32)))),
+            Self::F64 => Some(Number::Real(f64::from_bits(word))),
+        }
+    }
+}
+
+impl Array<'_> {
+    /// All entries, example after example, by `convert`, which gives nothing for what is not `expected`.
+    fn entries<E>(&self, path: &Path, expected: &str, convert: impl Fn(Number) -> Option<E>) -> Result<Vec<E>> {
+        let width = self.entry.width();
+        // As many as there are bytes for.
+        let count = self.contents.len() / width;
+        let mut entries = Vec::with_capacity(count);
+        for i in 0..count {
+            let (example, feature) = (i / self.features, i % self.features);
+            let at = if self.fortran { feature * self.examples + example } else { i };
+            let bytes = self.contents[at * width..][..width].iter().copied();
+            let number = if self.big_endian { self.entry.number(bytes) } else { self.entry.number(bytes.rev()) };
+            entries.push(number.and_then(&convert).ok_or_else(|| {
+                let found = match number {
+                    Some(Number::Integer(whole)) => whole.to_string(),
+                    Some(Number::Real(real)) => format!("{real:e}"),
+                    None => "a bool that is neither 0 nor 1".to_owned(),
+                };
+                format_error(path, format!("example {example}, feature {feature}"), expected.to_owned(), found)
+            })?);
+        }
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
+
+    use super::*;
+
+    #[test]
+    fn no_file_that_has_been_tampered_with_makes_the_reader_panic_or_find_more_than_is_there() {
+        let file = |version: &[u8], dictionary: &str, entries: &[u8]| {
+            [header::MAGIC, version, dictionary.as_bytes(), entries].concat()
+        };
+        let files = [
+            file(&[1, 0, 57, 0], "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3)}\n", &[0; 48]),
+            file(&[1, 0, 65, 0], "{'descr': '>i4', 'fortran_order': False, 'shape': (12, 1)}       ", &[0; 48]),
+            file(&[3, 0, 57, 0, 0, 0], "{'descr': '<f4', 'fortran_order': True, 'shape': (6, 3)}\n", &[60; 72]),
+            file(&[1, 0, 57, 0], "{'descr': '|u1', 'fortran_order': False, 'shape': (98,)}\n", &[200; 98]),
+            file(&[2, 0, 57, 0, 0, 0], "{'descr': '|b1', 'fortran_order': False, 'shape': (20,)}\n", &[1; 20]),
+        ];
+        assert!(files.iter().all(|file| table::<f32>(Path::new("whole"), file).is_ok()));
+        let mut rng = ChaCha12Rng::seed_from_u64(6);
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let mut bytes = files[rng.random_range(0..files.len())].clone();
+            for _ in 0..rng.random_range(1..4) {
+                tamper(&mut bytes, &files, &mut rng);
+            }
+            let path = Path::new("tampered");
+            let single = table::<f32>(path, &bytes).map(|read| read.matrix().as_slice().len());
+            let double = table::<f64>(path, &bytes).map(|read| read.matrix().as_slice().len());
+            for result in [single, double, labels(path, &bytes).map(|labels| labels.len())] {
+                match result {
+                    // A header takes more bytes than these.
+                    Ok(entries) if entries + 60 < bytes.len() => taken += 1,
+                    Err(Error::Format { .. } | Error::Empty { .. }) => refused += 1,
+                    other => panic!("{other:?} for {}", bytes.escape_ascii()),
+                }
+            }
+        }
+        assert!(taken > 1000 && refused > 1000, "{taken} taken, {refused} refused");
+    }
+
+    /// Flips a bit, cuts the end off, puts a piece of some file somewhere, or changes a digit of the header.
+    fn tamper(bytes: &mut Vec<u8>, files: &[Vec<u8>], rng: &mut ChaCha12Rng) {
+        let at = rng.random_range(0..=bytes.len());
+        match rng.random_range(0..4) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.random_range(0..8),
+            1 => bytes.truncate(at),
+            2 => {
+                let other = &files[rng.random_range(0..files.len())];
+                let start = rng.random_range(0..=other.len());
+                let piece = &other[start..rng.random_range(start..=other.len())];
+                let end = rng.random_range(at..=bytes.len());
+                bytes.splice(at..end, piece.iter().copied());
+            }
+            _ => {
+                let digits: Vec<usize> = (12..bytes.len().min(80)).filter(|&at| bytes[at].is_ascii_digit()).collect();
+                if !digits.is_empty() {
+                    let at = digits[rng.random_range(0..digits.len())];
+                    let digits = "9223372036854775808".as_bytes();
+                    let new = &digits[..rng.random_range(0..=digits.len())];
+                    bytes.splice(at..=at, new.iter().copied());
+                }
+            }
+        }
+    }
+}
