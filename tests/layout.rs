@@ -21,6 +21,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "alternation",
             "finish",
             "fit",
+            "infer",
             "initialise",
             "warning",
             "backprop",
@@ -34,7 +35,7 @@ const ROWS: [(&[&str], bool); 9] = [
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 38] = [
+const ROOT: [(&str, &str); 41] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -73,6 +74,9 @@ const ROOT: [(&str, &str); 38] = [
     ("FitConfig", "fit"),
     ("FitReport", "fit"),
     ("BankStart", "initialise"),
+    ("Evidence", "infer"),
+    ("InferConfig", "infer"),
+    ("Inference", "infer"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -57,7 +57,8 @@ pub(super) fn descend<T: Scalar>(
             terrain.place(&home, &direction, &lines);
             objective.energies(terrain.block, &mut energies)?;
             let shorter = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
-            let rising = lines.iter_mut().zip(&energies).filter_map(|(line, &energy)| line.rises(energy).then_some(line));
+            let rising =
+                lines.iter_mut().zip(&energies).filter_map(|(line, &energy)| line.rises(energy).then_some(line));
             if rising.map(|line| line.step *= shorter).count() == 0 {
                 break;
             }

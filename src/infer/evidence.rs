@@ -54,12 +54,7 @@ impl<'x, T: Scalar> Evidence<'x, T> {
 
     /// Those entries of z_t are known where `known`, `d_t × n` as well, is true. The others of an input start where `values` has
     /// them, hidden ones at their predictions; of an output they are not read.
-    pub fn clamp_where(
-        self,
-        t: usize,
-        values: impl Into<MatRef<'x, T>>,
-        known: impl Into<MatRef<'x, bool>>,
-    ) -> Self {
+    pub fn clamp_where(self, t: usize, values: impl Into<MatRef<'x, T>>, known: impl Into<MatRef<'x, bool>>) -> Self {
         self.set(Clamp { t, values: values.into(), known: Some(known.into()) })
     }
 
@@ -95,7 +90,12 @@ impl<'x, T: Scalar> Evidence<'x, T> {
                     _ if t == top => "evidence of the outputs",
                     _ => "evidence of a hidden layer",
                 };
-                return Err(Error::NotFinite { what, example: entry / width, row: entry % width, value: value.to_f64() });
+                return Err(Error::NotFinite {
+                    what,
+                    example: entry / width,
+                    row: entry % width,
+                    value: value.to_f64(),
+                });
             }
         }
         let known = |clamp: &Clamp<'_, T>| (0..clamp.values.as_slice().len()).any(|entry| clamp.knows(entry));
