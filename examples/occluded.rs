@@ -21,6 +21,7 @@ use decoupled::{
     Dataset, DecoupledNetwork, Error, Evidence, FitConfig, InferConfig, Method, Order, Reads, Result, data,
 };
 
+#[expect(dead_code, reason = "no option of this example is a flag")]
 #[path = "common/options.rs"]
 mod options;
 

@@ -93,10 +93,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// until the energy does not rise. For linear layers and squared errors these are exact: as many steps as there are free
     /// entries do, and far fewer where the known entries are few.
     ///
-    /// With the inputs known, and no output, this is the forward pass. The energy says nothing of how likely an input is: one that
-    /// is found for an output explains it, and may look like none of the data. Where that matters let the network *make* the data, as
-    /// predictive coding does (Salvatori et al. 2021, *Associative memories via predictive coding*, arXiv 2109.08063): its output
-    /// is then what is partly known, and the layers below are the prior. The example `occluded` does it.
+    /// With the inputs known, and no output, this is the forward pass. The energy says nothing of how likely an input is: one
+    /// that is found for an output explains it, may look like none of the data, and where units saturate may run away. Where
+    /// that matters let the network *make* the data, as predictive coding does (Salvatori et al. 2021, *Associative memories via
+    /// predictive coding*, arXiv 2109.08063): its output is then what is partly known, and the layers below are the prior. The
+    /// example `occluded` does it.
     ///
     /// ```
     /// use decoupled::layer::Activation;

@@ -135,7 +135,9 @@ fn a_linear_chain_goes_to_the_solution_of_its_normal_equations() {
             assert!((z - expected[entry]).abs() < 1e-6, "example {i}, {entry}: {z} instead of {}", expected[entry]);
             assert!(told.is_none_or(|told| told.to_bits() == z.to_bits()));
         }
-        assert!(found.converged[i] && found.steps[i] > 0);
+        // Conjugate gradients are exact after as many steps as there are free entries, but for rounding.
+        let free = told(0..top).iter().filter(|told| told.is_none()).count();
+        assert!(found.converged[i] && (1..free + 5).contains(&found.steps[i]), "{} steps for {free}", found.steps[i]);
         assert!(found.energies[i] <= found.energies_before[i]);
         let (weights, shift) = &affine(&net)[top - 1];
         let output = weights * found.hidden[top - 2].column(i) + shift;
@@ -234,11 +236,14 @@ fn where_an_example_has_converged_no_entry_has_a_slope() {
     let net = nonlinear(1);
     let mut rng = ChaCha12Rng::seed_from_u64(6);
     let (n, widths) = (4, [6, 9, 9, 8, 5]);
-    let (start, y) = (normal(&mut rng, 6, n), 0.5 * normal(&mut rng, 5, n));
+    // Outputs near those of inputs that exist: what no input explains may send one to infinity.
+    let x = normal(&mut rng, 6, n);
+    let start = &x + 0.3 * normal(&mut rng, 6, n);
+    let y = net.predict(&x).unwrap() + 0.1 * normal(&mut rng, 5, n);
     let half = DMatrix::from_fn(6, n, |row, _| row < 3);
     let evidence = Evidence::new().clamp_where(0, &start, &half).clamp(4, &y);
     let found = net.infer(&evidence, &InferConfig::new().steps(2000).tolerance(1e-5)).unwrap();
-    assert!(found.converged.iter().all(|converged| *converged), "{:?} {}", found.steps, found.inputs);
+    assert!(found.converged.iter().all(|converged| *converged), "{:?}", found.steps);
     assert_ne!(found.inputs, start);
     let objective = net.objective();
     let mut block = objective.block(n);

@@ -187,7 +187,8 @@ impl<T: Scalar> Line<T> {
 
     /// Whether the example has come to more energy than it had; NaN counts as more.
     fn rises(&self, energy: T) -> bool {
-        self.step > T::zero() && !(energy <= self.outcome.energy)
+        let descends = energy <= self.outcome.energy;
+        self.step > T::zero() && !descends
     }
 
     /// Stays where the last step led.
