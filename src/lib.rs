@@ -62,6 +62,7 @@
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
+//! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
 //! | get data in | [`data`], [`Dataset`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
