@@ -7,6 +7,7 @@
 //!
 //! ∂L/∂θ_t = Σ_i (∂f/∂θ_t)ᵀ c_{t+1}                                      parameter step: z_t and z_{t+1} suffice
 //! ∂L/∂z_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ c_{t+1}                          activation step: its neighbours suffice
+//! ∂L/∂z_0 = (∂f/∂z_0)ᵀ c_1                                              an input that is not given, when it is inferred
 //!
 //! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                what layer t − 1 is asked to change
 //! ```
@@ -69,6 +70,12 @@ impl<T: Scalar> Objective<'_, T> {
     /// The ordinary forward pass; z stays.
     pub(crate) fn forward(&self, block: &mut Block<T>) -> Result<()> {
         block.run_forward(self.layers, self.params)
+    }
+
+    /// ẑ_t from the stored z_{t−1}, for t = 1 ..= T.
+    pub(crate) fn predict<'b>(&self, block: &'b mut Block<T>, t: usize) -> Result<MatRef<'b, T>> {
+        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+        Ok(block.prediction(t - 1, Reads::Stored))
     }
 
     /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
@@ -136,6 +143,12 @@ impl<T: Scalar> Objective<'_, T> {
     pub(crate) fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         block.pull_back_group(self.layers, self.params, group, &self.cotangents())?;
         block.add_to_gradients(group, &self.own_gradients())
+    }
+
+    /// ∂L/∂z_0; left in the block, `d_0 × n`.
+    pub fn input_gradient(&self, block: &mut Block<T>) -> Result<()> {
+        self.cotangent(block, 1, Reads::Stored)?;
+        block.pull_back(self.layers, self.params, 0, Reads::Stored)
     }
 
     /// ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. As

@@ -62,6 +62,7 @@
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
+//! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
@@ -114,6 +115,7 @@ mod file;
 mod finish;
 mod fit;
 pub mod guide;
+mod infer;
 mod initialise;
 pub mod layer;
 pub mod linalg;
@@ -145,6 +147,7 @@ pub use data::Dataset;
 pub use error::{Error, Result};
 pub use finish::Refit;
 pub use fit::{EpochReport, FitConfig, FitReport, StopReason};
+pub use infer::{Evidence, InferConfig, Inference};
 pub use initialise::BankStart;
 pub use layer::Layer;
 pub use loss::Loss;

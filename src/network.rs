@@ -56,7 +56,7 @@ pub struct Scores {
 }
 
 /// Columns that one task predicts at a time.
-const CHUNK: usize = 256;
+pub(crate) const CHUNK: usize = 256;
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Starts a network for inputs of `input_dim` features.

@@ -168,9 +168,12 @@ fn gradients_of_the_energy_are_its_slopes_for_random_networks() {
         }
         let block = block;
         let what = |which: &str, t: usize| format!("∂L/∂{which}_{t} in case {case}, {depth} layers");
-        for t in 1..depth {
+        for t in 0..depth {
             let mut block = block.clone();
-            net.objective().activation_gradient(&mut block, t).unwrap();
+            match t {
+                0 => net.objective().input_gradient(&mut block).unwrap(),
+                _ => net.objective().activation_gradient(&mut block, t).unwrap(),
+            }
             let gradient = block.gradient(t).as_slice().to_vec();
             let z = block.stored(t).as_slice().to_vec();
             checks.compare(&gradient, &mut rng, &what("z", t), |step| {

@@ -21,6 +21,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "alternation",
             "finish",
             "fit",
+            "infer",
             "initialise",
             "warning",
             "backprop",
@@ -35,7 +36,7 @@ const ROWS: [(&[&str], bool); 9] = [
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 39] = [
+const ROOT: [(&str, &str); 42] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -75,6 +76,9 @@ const ROOT: [(&str, &str); 39] = [
     ("FitReport", "fit"),
     ("BankStart", "initialise"),
     ("Summary", "summary"),
+    ("Evidence", "infer"),
+    ("InferConfig", "infer"),
+    ("Inference", "infer"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

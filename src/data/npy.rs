@@ -12,19 +12,19 @@ use header::{Array, Entry};
 /// [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): an array of shape
 /// (examples, features), or (examples,) for a single feature. Either order of entries (C or Fortran) and of bytes will do.
 ///
-/// Entries may be `float32`, `float64`, `int32`, `int64`, `uint8` or `bool`. None is rounded: a `float64` that is no `f32`
-/// is to be read as `f64`, or to be saved by `numpy.save(path, x.astype(numpy.float32))`.
+/// Entries may be `float32`, `float64`, `int32`, `int64`, `uint8` or `bool`, and are rounded to the nearest `T`, as
+/// `numpy.ndarray.astype` does.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file, its length is not what its header
-/// says or `T` has not the number, [`Error::Empty`] without examples or features.
+/// says or a number is too large for `T`, [`Error::Empty`] without examples or features.
 pub fn read_npy<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     table(path.as_ref(), &read(path.as_ref())?)
 }
 
 fn table<T: Scalar>(path: &Path, file: &[u8]) -> Result<Examples<T>> {
     let array = Array::parse(path, file)?;
-    let expected = format!("a number that {} holds exactly", std::any::type_name::<T>());
+    let expected = format!("a number that {} can hold", std::any::type_name::<T>());
     let entries = array.entries(path, &expected, Number::scalar)?;
     Examples::from_columns(entries, array.examples, array.features)
 }
@@ -98,12 +98,11 @@ enum Number {
 impl Number {
     fn scalar<T: Scalar>(self) -> Option<T> {
         let real = match self {
-            Self::Integer(whole) if whole as f64 as i128 == i128::from(whole) => whole as f64,
-            Self::Integer(_) => return None,
+            Self::Integer(whole) => whole as f64,
             Self::Real(real) => real,
         };
         let scalar = T::of(real);
-        (scalar.to_f64() == real || real.is_nan()).then_some(scalar)
+        (scalar.is_finite() == real.is_finite()).then_some(scalar)
     }
 
     fn label(self) -> Option<usize> {

@@ -1,0 +1,71 @@
+use crate::{Error, Loss, MatMut, MatRef, Result, Scalar};
+
+/// A loss over the rows of each example whose target is known: a NaN is not.
+#[derive(Debug)]
+pub(super) struct Known<'a, T>(pub(super) &'a dyn Loss<T>);
+
+/// The rows of a target that are known.
+fn known<T: Scalar>(target: &[T]) -> Vec<usize> {
+    (0..target.len()).filter(|&row| target[row].is_finite()).collect()
+}
+
+fn select<T: Scalar>(column: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().map(|&row| column[row]).collect()
+}
+
+fn column<T>(entries: &[T]) -> MatRef<'_, T> {
+    MatRef::new(entries, entries.len(), 1)
+}
+
+impl<T: Scalar> Known<'_, T> {
+    /// Writes what `gradient` says of the known rows, and 0 to the others.
+    fn scatter(
+        &self,
+        target: MatRef<'_, T>,
+        prediction: MatRef<'_, T>,
+        mut grad: MatMut<'_, T>,
+        gradient: impl Fn(MatRef<'_, T>, MatRef<'_, T>, MatMut<'_, T>),
+    ) {
+        for (out, (z, p)) in grad.columns_mut().zip(target.columns().zip(prediction.columns())) {
+            let rows = known(z);
+            let mut own = vec![T::zero(); rows.len()];
+            if !rows.is_empty() {
+                gradient(column(&select(z, &rows)), column(&select(p, &rows)), MatMut::new(&mut own, rows.len(), 1));
+            }
+            out.fill(T::zero());
+            rows.iter().zip(own).for_each(|(&row, own)| out[row] = own);
+        }
+    }
+}
+
+impl<T: Scalar> Loss<T> for Known<'_, T> {
+    fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+        let term = |(z, p)| {
+            let rows = known(z);
+            if rows.is_empty() { T::zero() } else { self.0.value(column(&select(z, &rows)), column(&select(p, &rows))) }
+        };
+        target.columns().zip(prediction.columns()).map(term).sum()
+    }
+
+    fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>) {
+        self.scatter(target, prediction, grad, |z, p, grad| self.0.gradient(z, p, grad));
+    }
+
+    fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>) {
+        self.scatter(target, prediction, grad, |z, p, grad| self.0.target_gradient(z, p, grad));
+    }
+
+    fn check_targets(&self, targets: MatRef<'_, T>) -> Result<()> {
+        for (example, z) in targets.columns().enumerate() {
+            let own = select(z, &known(z));
+            if own.is_empty() {
+                continue;
+            }
+            self.0.check_targets(column(&own)).map_err(|error| match error {
+                Error::Target { loss, expected, found, .. } => Error::Target { loss, example, expected, found },
+                other => other,
+            })?;
+        }
+        Ok(())
+    }
+}
