@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use crate::block::Block;
 use crate::energy::Objective;
-use crate::network::check_shape;
+use crate::matrix::check_shape;
 use crate::{Error, MatRef, Result, Scalar};
 
 /// What is known of some examples: entries of z_0 (the input), of the hidden z_t, and of z_T (the output), all `d_t × n`.
