@@ -64,6 +64,7 @@
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
+//! | keep a trained network | [`DecoupledNetwork::save`], [`Model`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
 //! # Promises
@@ -90,6 +91,8 @@
 //! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
+//! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and [`Model`].
+//! * `serde`: settings are `Serialize` and `Deserialize`, `save` brings it along.
 //! * `csv`: [`data`] reads tables.
 //! * `plot`: pictures of reports and networks, as SVG.
 

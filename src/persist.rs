@@ -136,7 +136,7 @@ impl<T: Scalar> Model<T> {
         let source = Source::open(path)?;
         let contents: Made<T> = match contents(path, &source)? {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                format(path, "its description", "built-in layers and losses as version 1 has them", &error.to_string())
+                format(path, "its description", "layers and losses as this version has them", &error.to_string())
             })?,
             None => return Err(format(path, "its metadata", "a description; load_params does without", "none")),
         };
@@ -203,7 +203,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// [`Error::Io`], and the old file is as it was; [`Error::Empty`] for a network without parameters, [`Error::Unsupported`] for
-    /// layers that nest too deeply to be read back; for a layer of your own [`Error::Panicked`], and [`Error::Contract`] where its
+    /// layers that nest too deeply to be read back; for a layer of your own [`Error::Panicked`], and [`Error::InLayer`] where its
     /// [tensors](Layer::tensors) are not its parameters.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         write(path.as_ref(), self, &describe(self)?)
@@ -226,7 +226,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// Nothing has changed then. [`Error::Io`]; [`Error::Format`] for a file that is damaged or cut, of another scalar or version,
     /// or whose tensors are not those of the network: one that lacks, one too many, another shape, a number that is not
-    /// finite. [`Error::Panicked`] and [`Error::Contract`] as [`save`](Self::save).
+    /// finite. [`Error::Panicked`] and [`Error::InLayer`] as [`save`](Self::save).
     pub fn load_params(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let tensors = named_tensors_of(self)?;

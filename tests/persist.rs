@@ -3,57 +3,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use decoupled::data::{Examples, Scaler};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual, Tensor};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Model, NetworkBuilder, Scalar,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::{Value, json};
 
-fn path(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("persist");
-    fs::create_dir_all(&folder).unwrap();
-    folder.join(name)
-}
+#[path = "persist/common.rs"]
+mod common;
 
-fn draw<T: Scalar>(len: usize, seed: u64) -> Vec<T> {
-    let mut rng = ChaCha12Rng::seed_from_u64(seed);
-    (0..len).map(|_| T::standard_normal(&mut rng)).collect()
-}
+use common::{draw, moved, path, place, small};
 
 fn bits<T: Scalar>(values: &[T]) -> Vec<u64> {
     values.iter().map(|v| v.to_f64().to_bits()).collect()
-}
-
-/// With all parameters off their initial values.
-fn moved<T: Scalar>(builder: NetworkBuilder<T>) -> DecoupledNetwork<T> {
-    let mut network = builder.threads(1).build().unwrap();
-    for t in 0..network.depth() {
-        let params = draw(network.params(t).len(), t as u64);
-        network.set_params(t, &params).unwrap();
-    }
-    network
-}
-
-/// Two dense layers, 3-2-2.
-fn small<T: Scalar>() -> DecoupledNetwork<T> {
-    moved(DecoupledNetwork::builder(3).dense(2, Activation::Tanh).dense(2, Activation::Identity))
-}
-
-#[track_caller]
-fn place<T>(result: Result<T, Error>) -> String {
-    match result {
-        Err(Error::Format { place, expected, found, .. }) => format!("{place}: expected {expected}, found {found}"),
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it was accepted"),
-    }
 }
 
 const ACTIVATIONS: [Activation; 12] = [
@@ -274,189 +241,14 @@ fn the_file_of_the_first_version_gives_the_predictions_of_numpy() {
     let inputs = [[0.0f32, 10.0, -1.0], [2.0, 30.0, 4.0], [1.0, 20.0, 0.0], [0.5, 22.0, 3.0]];
     let inputs = Examples::from_rows(&inputs).unwrap();
     let inputs = model.input_scaler.unwrap().apply(inputs.matrix()).unwrap();
-    let expected = [
-        [0.712667039, 0.424174271],
-        [0.623302634, 0.672993696],
-        [0.433961797, 0.447633888],
-        [0.77205448, 0.740163672],
-    ];
+    let expected =
+        [[0.712667039, 0.424174271], [0.623302634, 0.672993696], [0.433961797, 0.447633888], [0.77205448, 0.740163672]];
     let outputs = model.network.predict(inputs.matrix()).unwrap();
     for (found, expected) in outputs.as_slice().iter().zip(expected.as_flattened()) {
         assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} for {expected}");
     }
     let [_, loss] = described_by_debug(&model.network);
     assert_eq!(loss, "SoftmaxCrossEntropy { label_smoothing: 0.1 }");
-}
-
-#[test]
-fn every_bit_that_flips_and_every_byte_that_lacks_is_found() {
-    let path = path("damaged");
-    small::<f32>().save(&path).unwrap();
-    let whole = fs::read(&path).unwrap();
-    assert!(whole.len() < 2000);
-    let mut network = small::<f32>();
-    let mut refused = |bytes: &[u8], what: String| {
-        fs::write(&path, bytes).unwrap();
-        assert!(matches!(Model::<f32>::load(&path), Err(Error::Format { .. })), "load, {what}");
-        assert!(matches!(network.load_params(&path), Err(Error::Format { .. })), "load_params, {what}");
-    };
-    for bit in 0..8 * whole.len() {
-        let mut bytes = whole.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        refused(&bytes, format!("bit {bit}"));
-    }
-    for length in 0..whole.len() {
-        refused(&whole[..length], format!("{length} bytes of {}", whole.len()));
-    }
-    refused(&[&whole[..], b" "].concat(), "a byte more".to_owned());
-    // The same in other words: spaces moved from behind the header into it.
-    assert!(network.load_params(&path).is_err());
-    fs::write(&path, &whole).unwrap();
-    network.load_params(&path).unwrap();
-}
-
-/// CRC-32 by its definition, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, bit: u32| if sum & 1 != bit { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
-    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, i| step(sum, u32::from(byte >> i) & 1)))
-}
-
-/// A file whose checksum agrees, with this description, these entries after it in the header, and these bytes behind it.
-fn forge(path: &Path, contents: &str, entries: &str, data: &[u8]) {
-    let start = format!(r#"{{"__metadata__":{{"crc32":"{:08}","decoupled":{}}}"#, 0, json!(contents));
-    let mut header = format!("{start}{}{entries}}}", if entries.is_empty() { "" } else { "," });
-    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let mut bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
-    let digits = format!("{:08x}", crc32(&bytes));
-    bytes[34..42].copy_from_slice(digits.as_bytes());
-    fs::write(path, bytes).unwrap();
-}
-
-fn described(layers: Value) -> String {
-    let nothing = Value::Null;
-    json!({
-        "format": 1, "written_by": "a test", "layers": layers,
-        "output_loss": { "kind": "SquaredError", "settings": nothing },
-        "input_scaler": nothing, "target_scaler": nothing, "class_names": [],
-    })
-    .to_string()
-}
-
-fn dense(input: u64, output: u64) -> Value {
-    let init = json!({ "gain": 1.0, "scheme": "Orthogonal" });
-    json!({ "kind": "Dense", "settings": { "input": input, "output": output, "bias": null, "init": init } })
-}
-
-fn elementwise(dim: u64) -> Value {
-    json!({ "kind": "Elementwise", "settings": { "dim": dim, "activation": "Relu", "straight_through": false } })
-}
-
-const ONE_BY_ONE: &str = r#""0.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}"#;
-
-#[test]
-fn a_forged_file_is_read_if_nothing_is_wrong_with_it() {
-    let path = path("forged");
-    forge(&path, &described(json!([dense(1, 1)])), ONE_BY_ONE, &2.5f32.to_le_bytes());
-    assert_eq!(DecoupledNetwork::<f32>::load(&path).unwrap().params(0), [2.5]);
-}
-
-#[test]
-fn claims_of_any_size_are_refused_at_once() {
-    let path = path("claims");
-    let (huge, data) = (1 << 60, 1f32.to_le_bytes());
-    let residual = |inner: Value| json!({ "kind": "Residual", "settings": { "inner": inner } });
-    let entry = |shape: &str, offsets: &str| {
-        format!(r#""0.weight":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}"#)
-    };
-    let one = || described(json!([dense(1, 1)]));
-    let files = [
-        (described(json!([dense(huge, 1)])), ONE_BY_ONE.to_owned()),
-        (described(json!([dense(huge, huge)])), ONE_BY_ONE.to_owned()),
-        (described(json!([dense(huge, huge)])), entry("[1152921504606846976,1152921504606846976]", "[0,4]")),
-        (described(json!([dense(1, 1), elementwise(huge)])), ONE_BY_ONE.to_owned()),
-        (described(json!([elementwise(huge)])), String::new()),
-        (described(json!([residual(elementwise(huge))])), String::new()),
-        (described(json!([dense(0, huge)])), entry("[1152921504606846976,0]", "[0,0]")),
-        (described(json!([])), String::new()),
-        (one(), entry("[1,1]", "[0,18446744073709551615]")),
-        (one(), entry("[1,1]", "[18446744073709551615,3]")),
-        (one(), entry("[1,1]", "[4,4]")),
-        (one(), entry("[1,1]", "[0,-4]")),
-        (one(), entry("[18446744073709551616,1]", "[0,4]")),
-        (one(), entry("[1,1]", "[0,2]") + r#","x":{"dtype":"F32","shape":[],"data_offsets":[0,4]}"#),
-    ];
-    for (contents, entries) in files {
-        forge(&path, &contents, &entries, if entries.is_empty() { &[] } else { &data });
-        let begun = Instant::now();
-        let result = DecoupledNetwork::<f32>::load(&path);
-        assert!(result.is_err(), "{contents} {entries}");
-        assert!(begun.elapsed() < Duration::from_millis(500), "{contents} {entries}");
-    }
-    for length in [1 << 63, u64::MAX, 100_000_001, 100_000_000, 3, 0] {
-        fs::write(&path, [&length.to_le_bytes()[..], b"{}"].concat()).unwrap();
-        assert!(matches!(DecoupledNetwork::<f32>::load(&path), Err(Error::Format { .. })), "{length}");
-    }
-}
-
-#[test]
-fn nesting_without_end_is_refused_in_a_file_and_before_it_is_written() {
-    let path = path("nested");
-    let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
-    forge(&path, &format!("{open}{close}"), "", &[]);
-    assert!(DecoupledNetwork::<f32>::load(&path).is_err());
-    forge(&path, "", &format!(r#""x":{open}{close}"#), &[]);
-    assert!(DecoupledNetwork::<f32>::load(&path).is_err());
-    let residuals = r#"{"kind":"Residual","settings":{"inner":"#.repeat(100_000);
-    forge(&path, &described(json!([])).replace("[]", &format!("[{residuals}")), "", &[]);
-    assert!(DecoupledNetwork::<f32>::load(&path).is_err());
-
-    let nest = |depth| (1..depth).fold(Residual::<f32>::new(Dense::new(2, 2)), |inner, _| Residual::new(inner));
-    comes_back("nested", DecoupledNetwork::builder(2).layer(nest(20)));
-    let deep = DecoupledNetwork::builder(2).layer(nest(100)).build().unwrap();
-    assert!(matches!(deep.save(&path), Err(Error::Unsupported { what: "saving", .. })));
-}
-
-#[test]
-fn what_is_wrong_with_a_file_is_named() {
-    let path = path("wrong");
-    let load = |contents: &str, entries: &str, data: &[u8]| {
-        forge(&path, contents, entries, data);
-        place(DecoupledNetwork::<f32>::load(&path))
-    };
-    let one = described(json!([dense(1, 1)]));
-    let data = 1f32.to_le_bytes();
-    let newer = json!({ "format": 2, "of": "another kind" }).to_string();
-    assert_eq!(load(&newer, ONE_BY_ONE, &data), "the version of its format: expected 1, found 2");
-    assert_eq!(load("{}", ONE_BY_ONE, &data), "the version of its format: expected 1, found none");
-    let other = ONE_BY_ONE.replace("0.weight", "0.gain");
-    assert_eq!(load(&one, &other, &data), "tensor 0.weight: expected F32 [1, 1], found none");
-    let more = format!(r#"{ONE_BY_ONE},"1.bias":{{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#);
-    let expected = "tensor 1.bias: expected none of this name in the network, found F32 [1]";
-    assert_eq!(load(&one, &more, &[data, data].concat()), expected);
-    let flat = ONE_BY_ONE.replace("[1,1]", "[1]");
-    assert_eq!(load(&one, &flat, &data), "tensor 0.weight: expected F32 [1, 1], found F32 [1]");
-    for (bad, found) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (-f32::INFINITY, "-inf")] {
-        let expected = format!("tensor 0.weight: expected finite numbers, found {found}");
-        assert_eq!(load(&one, ONE_BY_ONE, &bad.to_le_bytes()), expected);
-    }
-    for (from, to, what) in [
-        ("Dense", "Tense", "Tense"),
-        ("Orthogonal", "Diagonal", "Diagonal"),
-        ("\"input\":1", "\"input\":1.5", "1.5"),
-        ("\"input\":1", "\"input\":1,\"groups\":2", "groups"),
-        ("SquaredError", "CubedError", "CubedError"),
-    ] {
-        let found = load(&one.replace(from, to), ONE_BY_ONE, &data);
-        assert!(found.starts_with("its description") && found.contains(what), "{found}");
-    }
-    let found = load(&described(json!([null])), ONE_BY_ONE, &data);
-    assert!(found.starts_with("layer 0: expected one that is built in"), "{found}");
-
-    // Sound tensors of layers that are not.
-    let bad = one.replace("\"gain\":1.0", "\"gain\":1e999");
-    assert!(load(&bad, ONE_BY_ONE, &data).starts_with("its description"));
-    forge(&path, &one.replace("\"bias\":null", "\"bias\":null").replace("[{", "[{\"kind\":\"Dense\"},{"), "", &[]);
-    assert!(place(DecoupledNetwork::<f32>::load(&path)).starts_with("its description"));
 }
 
 #[test]
@@ -650,18 +442,4 @@ fn a_disk_that_is_full_leaves_the_old_file() {
     assert!(is_as_it_was(&path, &before));
     large().save(&path).unwrap();
     assert!(!is_as_it_was(&path, &before));
-}
-
-#[test]
-fn random_bytes_are_refused() {
-    let path = path("random");
-    let mut rng = ChaCha12Rng::seed_from_u64(3);
-    for _ in 0..500 {
-        let mut bytes: Vec<u8> = (0..rng.random_range(0..200)).map(|_| rng.random()).collect();
-        if let Some(length) = bytes.get_mut(..8) {
-            length.copy_from_slice(&rng.random_range(0..300u64).to_le_bytes());
-        }
-        fs::write(&path, bytes).unwrap();
-        assert!(matches!(DecoupledNetwork::<f32>::load(&path), Err(Error::Format { .. })));
-    }
 }

@@ -26,8 +26,8 @@ const CONTENTS: &str = "decoupled";
 const LENGTH: usize = 8;
 /// As the reference implementation has it.
 const LONGEST_HEADER: u64 = 100_000_000;
-/// Bytes that are turned from columns to rows, summed and written at a time, and the fewest rows of them.
-const BAND: usize = 1 << 18;
+/// About how many bytes are turned from columns to rows, summed and written at a time, and the fewest rows of them.
+const BAND: usize = 1 << 20;
 const ROWS: usize = 16;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -117,25 +117,16 @@ fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> 
     (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
 }
 
-/// Calls `pair(i, k)` for every entry i of `count` rows of a `rows × cols` matrix, from row `first` on, that lie column after
-/// column in a whole, and its place k where they lie row after row by themselves; a few of both at a time, for the cache.
-fn turn((rows, cols): (usize, usize), (first, count): (usize, usize), mut pair: impl FnMut(usize, usize)) {
-    for (j0, i0) in (0..cols).step_by(ROWS).flat_map(|j0| (0..count).step_by(ROWS).map(move |i0| (j0, i0))) {
-        for j in j0..cols.min(j0 + ROWS) {
-            for i in i0..count.min(i0 + ROWS) {
-                pair(j * rows + first + i, i * cols + j);
-            }
-        }
-    }
-}
-
 fn write_tensor<T: Scalar>(out: &mut Summed<&mut File>, params: &[T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
     for (first, count) in bands(rows, cols * width) {
         values.resize(count * cols, T::zero());
         bytes.resize(values.len() * width, 0);
-        turn(size, (first, count), |from, to| values[to] = params[from]);
+        for (j, column) in params.chunks_exact(rows).enumerate() {
+            let band = values.chunks_exact_mut(cols).zip(&column[first..]);
+            band.for_each(|(row, &x)| row[j] = x);
+        }
         let _exact = Storage::Full.encode(&values, &mut bytes);
         out.write(&bytes)?;
     }
@@ -150,7 +141,10 @@ fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usiz
         bytes.resize(values.len() * width, 0);
         from.read(&mut bytes)?;
         Storage::Full.decode(&bytes, &mut values);
-        turn(size, (first, count), |to, from| params[to] = values[from]);
+        for (j, column) in params.chunks_exact_mut(rows).enumerate() {
+            let band = values.chunks_exact(cols).zip(&mut column[first..]);
+            band.for_each(|(row, x)| *x = row[j]);
+        }
     }
     Ok(())
 }
