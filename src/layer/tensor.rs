@@ -40,7 +40,7 @@ impl Tensor {
     }
 
     /// How many numbers it holds; saturates.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.saturating_mul(self.cols.unwrap_or(1))
     }
 
