@@ -9,8 +9,10 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
+use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Model, NetworkBuilder, Scalar,
+    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Model, NetworkBuilder,
+    ParameterStep, Reads, Ridge, Scalar, Solver, Start, Storage, Timing,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -442,4 +444,23 @@ fn a_disk_that_is_full_leaves_the_old_file() {
     assert!(is_as_it_was(&path, &before));
     large().save(&path).unwrap();
     assert!(!is_as_it_was(&path, &before));
+}
+
+#[test]
+fn settings_come_back_from_json() {
+    fn same<S: PartialEq + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned>(setting: S) {
+        let text = serde_json::to_string(&setting).unwrap();
+        assert_eq!(serde_json::from_str::<S>(&text).unwrap(), setting, "{text}");
+        if let Ok(serde_json::Value::Object(mut fields)) = serde_json::to_value(&setting) {
+            fields.insert("of another version".to_owned(), 1.into());
+            assert!(serde_json::from_value::<S>(fields.into()).is_err(), "{text} with a field more");
+        }
+    }
+    let cosine = Schedule::Cosine { total: 7, floor: 0.1 };
+    same(Scheduled::new(Adam::new(0.1 + 0.2), Schedule::WarmUp { steps: 3, then: Box::new(cosine) }));
+    same(ClipNorm::new(Sgd::new(0.1).momentum(0.9).nesterov(), 1.0 / 3.0));
+    same(Coupling { finish: true, ..Coupling::default() });
+    let ridge = Solver::Ridge(Ridge { trust: Some(0.1), ..Ridge::default() });
+    same(ParameterStep::new(Reads::Stored).layer_solver(2, ridge));
+    same((Start::Blend(0.3), Storage::Bf16, Timing::EveryStep));
 }
