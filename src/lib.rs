@@ -67,6 +67,7 @@
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
+//! | keep a trained network | [`DecoupledNetwork::save`], [`Model`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
 //! # Promises
@@ -93,6 +94,8 @@
 //! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
+//! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and [`Model`].
+//! * `serde`: settings are `Serialize` and `Deserialize`, `save` brings it along.
 //! * `csv`: [`data`] reads tables.
 //! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.
@@ -107,7 +110,10 @@ mod bank;
 mod block;
 pub mod check;
 mod coupling;
+mod crc;
 pub mod data;
+#[cfg(feature = "save")]
+mod description;
 pub mod diagnostics;
 pub mod energy;
 mod error;
@@ -128,6 +134,8 @@ pub mod observer;
 pub mod optimizer;
 mod parallel;
 mod parameter_step;
+#[cfg(feature = "save")]
+mod persist;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod random;
@@ -144,6 +152,8 @@ pub use bank::{ActivationBank, BankFile, Storage};
 pub use block::{Block, Reads};
 pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;
+#[cfg(feature = "save")]
+pub use description::Description;
 pub use error::{Error, Result};
 pub use finish::Refit;
 pub use fit::{EpochReport, FitConfig, FitReport, StopReason};
@@ -158,6 +168,8 @@ pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use observer::Observer;
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
+#[cfg(feature = "save")]
+pub use persist::Model;
 pub use scalar::Scalar;
 pub use start::Start;
 pub use summary::{LayerSummary, Summary};

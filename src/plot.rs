@@ -20,6 +20,7 @@
 //! ```
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -103,7 +104,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Io`]; a file that was there before is then as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::file::replace(path.as_ref(), self.svg.as_bytes())
+        crate::file::replace(path.as_ref(), |file| file.write_all(self.svg.as_bytes()))
     }
 
     fn new(width: u32, height: u32, body: String) -> Self {

@@ -2,7 +2,7 @@
 
 use decoupled::{
     Error, Layer, MatMut, MatRef, check,
-    layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual},
+    layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual, Tensor},
     rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng},
 };
 
@@ -112,6 +112,8 @@ enum Broken {
     DoublesAsItSays,
     Clips,
     ClipsParams,
+    LacksTensors,
+    SameTensors,
 }
 
 static DRAWS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -136,6 +138,13 @@ impl Layer<f64> for Broken {
     }
     fn is_straight_through(&self) -> bool {
         matches!(self, Self::DoublesAsItSays | Self::Clips | Self::ClipsParams)
+    }
+    fn tensors(&self) -> Vec<Tensor> {
+        match self {
+            Self::LacksTensors => vec![Tensor::matrix("params", ROWS - 1, 1)],
+            Self::SameTensors => vec![Tensor::vector("half", ROWS / 2); 2],
+            _ => vec![Tensor::vector("first", 1), Tensor::matrix("others", 1, ROWS - 1)],
+        }
     }
     fn init_params(&self, params: &mut [f64], _rng: &mut dyn Rng) {
         params.fill(1.0);
@@ -247,6 +256,8 @@ fn a_sound_layer_passes_and_each_fault_is_named() {
         // A surrogate is still to be linear, and the sum over the examples.
         (Broken::Clips, "input_gradient of a sum of cotangents"),
         (Broken::ClipsParams, "param_gradient of"),
+        (Broken::LacksTensors, "the tensors hold all parameters"),
+        (Broken::SameTensors, "every tensor has a name of its own"),
     ];
     for (layer, rule) in faults {
         let found = broken_rule(layer);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands below it; files of one row only where the row allows it.
 const ROWS: [(&[&str], bool); 9] = [
-    (&["error", "scalar", "matrix", "linalg", "parallel", "random", "table"], true),
+    (&["error", "scalar", "matrix", "linalg", "parallel", "random", "table", "crc", "file", "description"], true),
     (&["layer", "loss", "optimizer", "bank", "data", "metrics"], true),
     (&["block"], false),
     (&["energy"], false),
@@ -30,13 +30,15 @@ const ROWS: [(&[&str], bool); 9] = [
             "plot",
             "guide",
             "summary",
+            "observer",
+            "persist",
         ],
         true,
     ),
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 42] = [
+const ROOT: [(&str, &str); 45] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -49,6 +51,9 @@ const ROOT: [(&str, &str); 42] = [
     ("BankFile", "bank"),
     ("Storage", "bank"),
     ("Dataset", "data"),
+    ("Description", "description"),
+    ("Observer", "observer"),
+    ("Model", "persist"),
     ("Metric", "metrics"),
     ("Block", "block"),
     ("Reads", "block"),

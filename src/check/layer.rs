@@ -7,6 +7,7 @@ use rand::rngs::ChaCha12Rng;
 
 use crate::{
     Error, Layer, MatMut, MatRef, Result, Scalar,
+    layer::tensors_of,
     linalg::norm_squared,
     random::{Purpose, shuffle, stream},
 };
@@ -24,6 +25,7 @@ const POINTS: usize = 6;
 /// * Of a layer that is [straight-through](Layer::is_straight_through) or has [no derivative](Layer::has_derivative) they are
 ///   linear in the cotangent instead: differences say nothing there, or, over a fine staircase, the slope of its flight.
 ///
+/// * Its [tensors](Layer::tensors) have names of their own and hold all parameters.
 /// * Renumbered units give renumbered outputs, if it tells its [`wiring`](Layer::wiring), and scales go through if it says so.
 ///
 /// What else a layer may offer, [`Layer::regression`] and [`Layer::proximal`], is not called: it needs tests of its own.
@@ -58,6 +60,7 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
     guard("validate", || layer.validate())??;
     let subject = Subject::new(layer);
     let initial = initial_params(&subject, layer, seed)?;
+    tensors_of(layer, 0, initial.len())?;
     for point in 0..POINTS {
         let mut rng = stream(seed, Purpose::Probe, point, 0);
         // Off the initial values, which may sit on a kink: a zero weight below a ReLU.

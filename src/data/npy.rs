@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use crate::data::Examples;
@@ -77,7 +78,7 @@ pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef
             false => bytes.extend(entry.to_f64().to_le_bytes()),
         }
     }
-    crate::file::replace(path.as_ref(), &bytes)
+    crate::file::replace(path.as_ref(), |file| file.write_all(&bytes))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -1,0 +1,20 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a file says of a built-in layer or loss: its kind and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) settings: Value,
+}
+
+impl Description {
+    /// Of a type that the registry has; none where a part of it has no description.
+    pub(crate) fn new(kind: &'static str, settings: &impl Serialize) -> Option<Self> {
+        let settings = serde_json::to_value(settings).ok()?;
+        Some(Self { kind: kind.into(), settings })
+    }
+}

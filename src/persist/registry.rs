@@ -1,0 +1,54 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+
+use crate::description::Description;
+use crate::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
+use crate::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use crate::{Layer, Loss, Scalar};
+
+/// The kinds that can be made anew from their descriptions.
+macro_rules! registry {
+    ($trait:ident: $($kind:ident $(<$scalar:ident>)?),+ $(,)?) => {
+        /// As its description; an error where it has none.
+        impl<T: Scalar> Serialize for dyn $trait<T> {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let none = || S::Error::custom("one that is not built in");
+                self.describe().ok_or_else(none)?.serialize(to)
+            }
+        }
+
+        impl<'de, T: Scalar> Deserialize<'de> for Box<dyn $trait<T>> {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let Description { kind, settings } = Description::deserialize(from)?;
+                let fault = |error| D::Error::custom(format!("{kind}: {error}"));
+                match &*kind {
+                    $(stringify!($kind) => {
+                        let made = $kind$(::<$scalar>)?::deserialize(settings).map_err(fault)?;
+                        Ok(Box::new(made))
+                    })+
+                    _ => Err(D::Error::unknown_variant(&kind, &[$(stringify!($kind)),+])),
+                }
+            }
+        }
+    };
+}
+
+registry! {
+    Layer:
+    Dense,
+    Elementwise,
+    LayerNorm,
+    Chain<T>,
+    Residual<T>,
+}
+
+registry! {
+    Loss:
+    SquaredError,
+    RelativeSquaredError,
+    MeanAbsoluteError,
+    Huber,
+    SoftmaxCrossEntropy,
+    BinaryCrossEntropy,
+}
