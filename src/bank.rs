@@ -8,7 +8,6 @@ use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
 mod column;
-mod crc;
 mod file;
 mod layout;
 mod storage;

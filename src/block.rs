@@ -6,6 +6,7 @@ use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 
 /// Which input a layer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reads {
     /// The stored activation z_t.
     Stored,

@@ -14,6 +14,7 @@ pub use penalty::{Penalty, Raise, Watch};
 /// A relative coupling, which does not feel the scale of the activations, is a hidden loss:
 /// [`RelativeSquaredError`](crate::loss::RelativeSquaredError).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Coupling {
     /// What becomes of the penalties during a fit.
     pub penalty: Penalty,

@@ -51,6 +51,7 @@ use crate::{DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar, lina
 ///
 /// Defaults: spread 0.5, centre 0, ridge 10⁻⁴, seed 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct BankStart {
     spread: f64,
     centre: f64,

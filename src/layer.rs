@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
+#[cfg(feature = "save")]
+use crate::persist::Description;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 mod activation;
@@ -16,6 +18,7 @@ mod proximal;
 mod regression;
 mod residual;
 mod shared;
+mod tensor;
 mod wiring;
 
 pub use activation::{Activation, Elementwise};
@@ -26,6 +29,8 @@ pub use layer_norm::LayerNorm;
 pub use proximal::Proximal;
 pub use regression::{Change, Regression};
 pub use residual::Residual;
+pub use tensor::Tensor;
+pub(crate) use tensor::tensors_of;
 pub use wiring::{Tied, Wiring};
 
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
@@ -208,6 +213,21 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// Which unit each parameter belongs to, for layers that can tell: [`Wiring`]. None unless said otherwise; two networks are
     /// then [compared](crate::diagnostics::matching) with the units around the layer as they are numbered.
     fn wiring(&self) -> Option<Wiring> {
+        None
+    }
+
+    /// The matrices and vectors that the parameters are, one after the other, by which a network is
+    /// [saved](crate::DecoupledNetwork::save): their sizes must add up to [`param_len`](Self::param_len), and each needs a name of
+    /// its own. One vector `params` unless said otherwise.
+    fn tensors(&self) -> Vec<Tensor> {
+        let params = Tensor::vector("params", self.param_len());
+        if params.len() > 0 { vec![params] } else { Vec::new() }
+    }
+
+    /// What a file says of the layer, for [`Model::load`](crate::Model::load) to make it anew. None unless it is built in, or
+    /// computes just what a built-in one does and hands on its description.
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<Description> {
         None
     }
 }

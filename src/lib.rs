@@ -102,10 +102,12 @@ mod bank;
 mod block;
 pub mod check;
 mod coupling;
+mod crc;
 pub mod data;
 pub mod diagnostics;
 pub mod energy;
 mod error;
+mod file;
 mod finish;
 mod fit;
 pub mod guide;
@@ -120,6 +122,8 @@ mod network;
 pub mod optimizer;
 mod parallel;
 mod parameter_step;
+#[cfg(feature = "save")]
+mod persist;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod random;
@@ -146,6 +150,8 @@ pub use metric::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
+#[cfg(feature = "save")]
+pub use persist::{Description, Model};
 pub use scalar::Scalar;
 pub use start::Start;
 pub use warning::Warning;

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+#[cfg(feature = "save")]
+use crate::persist::Description;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 mod binary_cross_entropy;
@@ -127,5 +129,12 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
     /// cannot run away. True unless said otherwise.
     fn serves_hidden(&self) -> bool {
         true
+    }
+
+    /// What a file says of the loss, for [`Model::load`](crate::Model::load) to make it anew. None unless it is built in, or
+    /// computes just what a built-in one does and hands on its description.
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<Description> {
+        None
     }
 }

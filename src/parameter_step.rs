@@ -16,6 +16,7 @@ pub use ridge::Ridge;
 
 /// When the parameters of a visit step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Timing {
     /// Once the activation steps are done: this many local steps on the same activations.
     AfterRelaxation {
@@ -27,6 +28,7 @@ pub enum Timing {
 }
 /// By which rule the parameters of a layer move.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Solver {
     /// The layer's optimizer, along the gradient.
     #[default]
@@ -37,6 +39,7 @@ pub enum Solver {
 
 /// How the parameters move while the activations stand.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ParameterStep {
     /// When.
     pub timing: Timing,

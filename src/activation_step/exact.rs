@@ -19,6 +19,7 @@ use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 ///
 /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Exact {
     /// Sweeps over all layers in a visit.
     pub steps: usize,

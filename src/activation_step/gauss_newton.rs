@@ -24,6 +24,7 @@ use crate::{MatMut, MatRef, Result, Scalar, linalg};
 /// steps in Z. Departs from them in the coordinates: what a step does not foresee of the layers' curvature changes the output,
 /// never a hidden residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct GaussNewton {
     pub(crate) steps: usize,
 }

@@ -10,6 +10,7 @@ use crate::{Optimizer, Result, Scalar};
 
 /// In which order the hidden layers of a block take an activation step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// All layers at once, each from what its neighbours stored before: no layer waits for another.
     Jacobi,

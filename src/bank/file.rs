@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::crc::Crc;
 use super::{ActivationBank, Layout};
+use crate::crc::Crc;
+use crate::file::{format, io_at, sync_folder};
 use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
@@ -602,26 +603,4 @@ fn read_at(mut file: &File, at: u64, bytes: &mut [u8]) -> io::Result<()> {
 fn write_at(mut file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(at))?;
     file.write_all(bytes)
-}
-
-fn io_at(path: &Path, source: io::Error) -> Error {
-    Error::Io { path: path.to_owned(), source }
-}
-
-fn format(path: &Path, place: &str, expected: &str, found: &str) -> Error {
-    let (place, expected, found) = (place.to_owned(), expected.to_owned(), found.to_owned());
-    Error::Format { path: path.to_owned(), place, expected, found }
-}
-
-/// Makes sure that the folder remembers the file's name, where folders can be synchronised.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match File::open(folder)?.sync_all() {
-            // Not every file system can.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {}
-            other => return other,
-        }
-    }
-    Ok(())
 }

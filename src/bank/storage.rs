@@ -7,6 +7,7 @@ use crate::Scalar;
 /// Rounding is to the nearest number, ties to even. A number that is finite and would no longer be so in this format is
 /// [`Error::Diverged`](crate::Error::Diverged).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Storage {
     /// As the network computes: nothing is rounded.
     #[default]
@@ -46,7 +47,7 @@ impl Storage {
 
     /// Writes `from` to as many widths of bytes; whether all that was finite still is.
     #[must_use]
-    pub(super) fn encode<T: Scalar>(self, from: &[T], to: &mut [u8]) -> bool {
+    pub(crate) fn encode<T: Scalar>(self, from: &[T], to: &mut [u8]) -> bool {
         let mut kept = true;
         match self.format::<T>() {
             Format::F64 => write(from, to, |x| x.to_le_bytes()),
@@ -65,7 +66,7 @@ impl Storage {
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
-    pub(super) fn decode<T: Scalar>(self, from: &[u8], to: &mut [T]) {
+    pub(crate) fn decode<T: Scalar>(self, from: &[u8], to: &mut [T]) {
         match self.format::<T>() {
             Format::F64 => read(from, to, f64::from_le_bytes),
             Format::F32 => read(from, to, |bytes| f64::from(f32::from_le_bytes(bytes))),

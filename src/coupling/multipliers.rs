@@ -9,6 +9,7 @@ use crate::{Result, Scalar, error::require_positive};
 /// With them z = ẑ can hold at a stationary point without μ → ∞: it is stationary exactly where backpropagation is, and the
 /// multipliers are then its errors, λ_t = −∂L_y/∂ẑ_t.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Multipliers {
     /// 1 is the method of multipliers.
     pub rate: f64,

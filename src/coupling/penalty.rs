@@ -3,6 +3,7 @@ use crate::error::require;
 
 /// What becomes of the penalties μ_t during a fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Penalty {
     /// They stay as the network was built.
     #[default]
@@ -13,6 +14,7 @@ pub enum Penalty {
 
 /// Which quantity must make progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Watch {
     /// The largest relative residual ‖z_t − ẑ_t‖/‖z_t‖ of the hidden layers.
     Residual,
@@ -24,6 +26,7 @@ pub enum Watch {
 /// 1212.5921): small at first, so that activations and parameters move freely; large in the end, so that the bank agrees with the
 /// forward pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Raise {
     /// What is watched.
     pub watch: Watch,

@@ -14,11 +14,13 @@ use crate::{Error, MatRef, Result, Scalar};
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Scaler {
     maps: Vec<Map>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 struct Map {
     center: f64,
     spread: f64,
@@ -105,8 +107,13 @@ impl Scaler {
         Dataset::checked(data.inputs.clone(), self.apply(data.targets())?, None)
     }
 
+    /// How many features it maps.
+    pub fn features(&self) -> usize {
+        self.maps.len()
+    }
+
     fn each<T: Scalar>(&self, data: MatRef<'_, T>, map: impl Fn(&Map, f64) -> f64) -> Result<Examples<T>> {
-        let (expected, found) = (self.maps.len(), data.rows());
+        let (expected, found) = (self.features(), data.rows());
         if found != expected {
             return Err(Error::Shape { what: "features of a scaler (rows)", expected, found });
         }

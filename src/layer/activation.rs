@@ -12,6 +12,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
 /// 10⁻⁶ in `f32` and 10⁻¹⁴ in `f64`, in the tails too (where terms cancel, as in the derivatives of GELU and SiLU near their
 /// zeros, relative to the terms), and neither overflow nor give a NaN, for any finite x.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Activation {
     /// σ(x) = x.
@@ -196,6 +197,7 @@ fn quantize<T: Scalar>(x: T, half: T) -> T {
 /// let unit = Chain::<f32>::new().then(Dense::new(784, 256)).then(Elementwise::new(256, Activation::Relu));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Elementwise {
     dim: usize,
     activation: Activation,
@@ -354,6 +356,11 @@ impl<T: Scalar> Layer<T> for Elementwise {
         let wiring = Wiring::unit_by_unit([]);
         let scales = matches!(self.activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_));
         Some(if scales { wiring.scales() } else { wiring })
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("Elementwise", self)
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Change, Layer, Regression, Wiring};
+use super::{Change, Layer, Regression, Tensor, Wiring};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -22,6 +22,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// assert_eq!((unit.input_dim(), unit.output_dim(), unit.param_len()), (3, 5, 20));
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "save", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Chain<T> {
     layers: Vec<Arc<dyn Layer<T>>>,
 }
@@ -200,6 +202,16 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     fn wiring(&self) -> Option<Wiring> {
         let (first, above) = self.layers.split_first()?;
         above.iter().try_fold(first.wiring()?, |below, layer| Wiring::chain(below, layer.wiring()?))
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let parts = self.layers.iter().enumerate();
+        parts.flat_map(|(i, layer)| layer.tensors().into_iter().map(move |tensor| tensor.within(i))).collect()
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("Chain", self)
     }
 }
 

@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::{Change, Init, Layer, Proximal, Regression, Tied, Wiring};
+use super::{Change, Init, Layer, Proximal, Regression, Tensor, Tied, Wiring};
 use crate::{
     Error, MatMut, MatRef, Result, Scalar,
     error::require,
@@ -27,6 +27,7 @@ use crate::{
 /// assert_eq!(layer.param_len(), 256 * 784 + 256);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Dense {
     input: usize,
     output: usize,
@@ -160,6 +161,16 @@ impl<T: Scalar> Layer<T> for Dense {
     fn wiring(&self) -> Option<Wiring> {
         let bias = self.bias.map(|_| Tied::Outputs);
         Some(Wiring::new([Tied::Weights].into_iter().chain(bias).collect::<Vec<_>>()).scales())
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let bias = self.bias.map(|_| Tensor::vector("bias", self.output));
+        [Tensor::matrix("weight", self.output, self.input)].into_iter().chain(bias).collect()
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("Dense", self)
     }
 }
 

@@ -32,12 +32,14 @@ use crate::{MatMut, Result, Scalar, error::require};
 /// let layer = Dense::new(784, 256).init(Init::he_normal().gain(0.5));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Init {
     scheme: Scheme,
     gain: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Scheme {
     Normal(Fan),
     Uniform(Fan),
@@ -46,6 +48,7 @@ enum Scheme {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Fan {
     Glorot,
     He,

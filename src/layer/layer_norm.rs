@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::{Layer, Tied, Wiring};
+use super::{Layer, Tensor, Tied, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar, error::require, linalg::sum_zip};
 
 /// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
@@ -15,6 +15,7 @@ use crate::{MatMut, MatRef, Result, Scalar, error::require, linalg::sum_zip};
 ///
 /// J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*, arXiv:1607.06450.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct LayerNorm {
     dim: usize,
     epsilon: f64,
@@ -136,6 +137,15 @@ impl<T: Scalar> Layer<T> for LayerNorm {
 
     fn wiring(&self) -> Option<Wiring> {
         Some(Wiring::unit_by_unit([Tied::Outputs, Tied::Outputs]))
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        ["weight", "bias"].map(|name| Tensor::vector(name, self.dim)).into()
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("LayerNorm", self)
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Wiring};
+use super::{Layer, Tensor, Wiring};
 use crate::{Error, MatMut, MatRef, Result, Scalar, linalg::axpy};
 
 /// A map with its input added to its output,
@@ -25,6 +25,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar, linalg::axpy};
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "save", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Residual<T> {
     inner: Arc<dyn Layer<T>>,
 }
@@ -109,6 +111,15 @@ impl<T: Scalar> Layer<T> for Residual<T> {
 
     fn wiring(&self) -> Option<Wiring> {
         self.inner.wiring().map(Wiring::residual)
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        self.inner.tensors()
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("Residual", self)
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Proximal, Regression, Wiring};
+use super::{Layer, Proximal, Regression, Tensor, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -75,5 +75,14 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
 
     fn wiring(&self) -> Option<Wiring> {
         (**self).wiring()
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        (**self).tensors()
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        (**self).describe()
     }
 }

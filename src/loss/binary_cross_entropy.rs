@@ -18,6 +18,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 ///
 /// An output loss only: it is linear in z, hence unbounded below over the stored activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BinaryCrossEntropy;
 
 /// g = σ(p) − z, or the same through σ(−p) where σ(p) is near 1 and the difference would cancel.
@@ -68,5 +69,10 @@ impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
 
     fn serves_hidden(&self) -> bool {
         false
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("BinaryCrossEntropy", self)
     }
 }

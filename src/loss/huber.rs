@@ -14,6 +14,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// Huber 1964, *Robust estimation of a location parameter*,
 /// [doi 10.1214/aoms/1177703732](https://doi.org/10.1214/aoms/1177703732).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Huber {
     delta: f64,
 }
@@ -49,5 +50,10 @@ impl<T: Scalar> Loss<T> for Huber {
 
     fn validate(&self) -> Result<()> {
         require_positive::<T>("Huber::delta", self.delta)
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("Huber", self)
     }
 }

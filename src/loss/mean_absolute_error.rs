@@ -12,6 +12,7 @@ use crate::{MatMut, MatRef, Scalar};
 /// the value by their number for the mean absolute error of a table. Of the built-in losses only this one divides by
 /// the number of units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MeanAbsoluteError;
 
 impl<T: Scalar> Loss<T> for MeanAbsoluteError {
@@ -37,6 +38,11 @@ impl<T: Scalar> Loss<T> for MeanAbsoluteError {
 
     fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>) {
         self.gradient(prediction, target, grad);
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("MeanAbsoluteError", self)
     }
 }
 

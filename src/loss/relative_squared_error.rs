@@ -30,6 +30,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// ε > 0 is a mean square as well. It makes L smooth and 0 at z = ẑ = 0, where a dead layer would otherwise give 0/0;
 /// the invariance holds for activations well above √ε, 10⁻⁴ at first.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct RelativeSquaredError {
     epsilon: f64,
 }
@@ -83,5 +84,10 @@ impl<T: Scalar> Loss<T> for RelativeSquaredError {
 
     fn validate(&self) -> Result<()> {
         require_positive::<T>("RelativeSquaredError::epsilon", self.epsilon)
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("RelativeSquaredError", self)
     }
 }

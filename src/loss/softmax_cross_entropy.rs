@@ -24,6 +24,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// assert!((value - 4f64.ln()).abs() < 1e-15);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct SoftmaxCrossEntropy {
     label_smoothing: f64,
 }
@@ -172,5 +173,10 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
 
     fn serves_hidden(&self) -> bool {
         false
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("SoftmaxCrossEntropy", self)
     }
 }

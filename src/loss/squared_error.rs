@@ -21,6 +21,7 @@ use crate::{MatMut, MatRef, Scalar};
 /// assert_eq!(value, 12.5);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SquaredError;
 
 impl<T: Scalar> Loss<T> for SquaredError {
@@ -52,5 +53,10 @@ impl<T: Scalar> Loss<T> for SquaredError {
 
     fn is_squared_error(&self) -> bool {
         true
+    }
+
+    #[cfg(feature = "save")]
+    fn describe(&self) -> Option<crate::persist::Description> {
+        crate::persist::Description::new("SquaredError", self)
     }
 }

@@ -57,6 +57,13 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
     }
 
+    /// One of these layers, with this loss at the output.
+    #[cfg(feature = "save")]
+    pub(crate) fn described(layers: Vec<Arc<dyn Layer<T>>>, output_loss: Arc<dyn Loss<T>>) -> Self {
+        let input_dim = layers.first().map_or(0, |layer| layer.input_dim());
+        Self { layers, output_loss, ..Self::new(input_dim) }
+    }
+
     /// Adds a layer: one unit of the circuit, with a stored activation below and above it. Fuse maps that should share a
     /// unit in a [`Chain`].
     pub fn layer(mut self, layer: impl Layer<T> + 'static) -> Self {
@@ -199,6 +206,21 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
     /// * [`Error::ThreadPool`] when the system gives no threads.
     pub fn build(self) -> Result<DecoupledNetwork<T>> {
+        let seed = self.seed;
+        self.build_with(|t, layer, len| {
+            let mut theta = filled("the parameters of a layer", len, T::zero())?;
+            let mut rng = stream(seed, Purpose::Init, 0, t);
+            guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
+            probe(layer, t, &theta)?;
+            Ok(theta)
+        })
+    }
+
+    /// [`build`](Self::build) with parameters from elsewhere, for each layer with its number and how many it has.
+    pub(crate) fn build_with(
+        self,
+        mut theta: impl FnMut(usize, &dyn Layer<T>, usize) -> Result<Vec<T>>,
+    ) -> Result<DecoupledNetwork<T>> {
         let depth = self.layers.len();
         if depth == 0 {
             return Err(Error::Empty { what: "the list of layers" });
@@ -239,11 +261,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
             let len = guarded("param_len", t, || layer.param_len())?;
             trained.push(Trained::new(optimizer, t, len)?);
-            let mut theta = filled("the parameters of a layer", len, T::zero())?;
-            let mut rng = stream(self.seed, Purpose::Init, 0, t);
-            guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
-            probe(&**layer, t, &theta)?;
-            params.push(theta);
+            params.push(theta(t, &**layer, len)?);
         }
         let network = DecoupledNetwork {
             trained,

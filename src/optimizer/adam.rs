@@ -16,6 +16,7 @@ use crate::{Result, Scalar};
 /// [arXiv 1412.6980](https://arxiv.org/abs/1412.6980), algorithm 1; PyTorch's `Adam` is the same. ε = 0 is refused,
 /// because an entry whose gradient was always 0 would become 0/0.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Adam {
     learning_rate: f64,
     beta1: f64,

@@ -13,6 +13,7 @@ use crate::{Result, Scalar};
 /// only the schedule multiplies λ; as in PyTorch's `AdamW`, here the learning rate does so as well. All entries decay,
 /// biases too.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct AdamW {
     adam: Adam,
     weight_decay: f64,

@@ -22,6 +22,7 @@ use crate::{Result, Scalar};
 /// assert_eq!(params, [-1.5, 2.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ClipNorm<O> {
     inner: O,
     max_norm: f64,

@@ -10,6 +10,7 @@ use crate::{Result, Scalar};
 ///
 /// It changes the gradient's direction; [`ClipNorm`](super::ClipNorm) does not.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ClipValue<O> {
     inner: O,
     max_value: f64,

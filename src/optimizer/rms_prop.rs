@@ -14,6 +14,7 @@ use crate::{Result, Scalar};
 /// is PyTorch's `RMSprop`, neither centred nor with momentum. v starts at 0 without a correction, so the first steps are
 /// up to 1/√(1 − ρ) times the later ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct RmsProp {
     learning_rate: f64,
     decay: f64,

@@ -9,6 +9,7 @@ use crate::{Result, Scalar};
 /// Lengths are in **updates**, epochs × batches in an epoch. After its length a schedule stays at its last factor.
 /// Only rates are scheduled: momenta and decay factors stay as they are.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Schedule {
     /// 1.
     Constant,
@@ -133,6 +134,7 @@ fn ramp(a: f64, b: f64, x: f64) -> f64 {
 /// let adam = Scheduled::new(Adam::new(1e-3), Schedule::WarmUp { steps: batches, then: Box::new(cosine) });
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Scheduled<O> {
     inner: O,
     schedule: Schedule,

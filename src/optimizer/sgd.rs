@@ -16,6 +16,7 @@ use crate::{Result, Scalar};
 /// 2013, *On the importance of initialization and momentum in deep learning* (ICML), η stands inside the velocity,
 /// v ← m·v − η·g: the same as long as η is constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Sgd {
     learning_rate: f64,
     momentum: f64,

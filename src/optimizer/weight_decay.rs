@@ -12,6 +12,7 @@ use crate::{Result, Scalar};
 /// [`AdamW`](super::AdamW) avoids. All entries decay, biases too. On an activation optimizer it is ½λ‖z‖² for every
 /// stored activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct WeightDecay<O> {
     inner: O,
     decay: f64,

@@ -11,6 +11,7 @@ use crate::{Result, Scalar};
 /// over the examples of a visit, and with [`memory`](Self::memory) over those of earlier visits; μ is the weight of the layer's
 /// term in the objective, so that the whole is that term's minimum, with the two penalties beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Ridge {
     /// Weight of ½‖W‖².
     pub ridge: f64,

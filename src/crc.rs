@@ -33,14 +33,14 @@ const fn tables() -> [[u32; 256]; STRIDE] {
 
 /// The sum of the bytes so far.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crc(u32);
+pub(crate) struct Crc(u32);
 
 impl Crc {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(!0)
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         let (strides, rest) = bytes.as_chunks::<STRIDE>();
         for stride in strides {
             let mut sum = 0;
@@ -55,7 +55,7 @@ impl Crc {
         rest.iter().for_each(|&byte| self.0 = (self.0 >> 8) ^ TABLES[0][usize::from(self.0 as u8 ^ byte)]);
     }
 
-    pub(super) fn sum(self) -> u32 {
+    pub(crate) fn sum(self) -> u32 {
         !self.0
     }
 }

@@ -1,0 +1,295 @@
+//! The [safetensors](https://huggingface.co/docs/safetensors) format: the length of a header in eight bytes, the header in JSON, the
+//! numbers, low byte first and matrices row by row.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bank::Storage;
+use crate::crc::Crc;
+use crate::file::{format, io_at};
+use crate::layer::Tensor;
+use crate::linalg::all_finite;
+use crate::matrix::filled;
+use crate::{Result, Scalar};
+
+/// How a header of ours begins, up to the digits of the checksum: the CRC-32 of the whole file with zeros for these digits.
+const START: &str = r#"{"__metadata__":{"crc32":""#;
+const ZEROS: &str = "00000000";
+/// Of the metadata. The first must be the first in order.
+const CHECKSUM: &str = "crc32";
+const CONTENTS: &str = "decoupled";
+/// Bytes of the header's length.
+const LENGTH: usize = 8;
+/// As the reference implementation has it.
+const LONGEST_HEADER: u64 = 100_000_000;
+/// Bytes that are turned from columns to rows, summed and written at a time, and the fewest rows of them.
+const BAND: usize = 1 << 18;
+const ROWS: usize = 16;
+
+#[derive(Default, Serialize, Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    /// The first byte, counted from the end of the header, and the one after the last.
+    data_offsets: (u64, u64),
+}
+
+/// The format's name for the scalar, and its bytes.
+fn dtype<T>() -> (&'static str, usize) {
+    if size_of::<T>() == 8 { ("F64", 8) } else { ("F32", 4) }
+}
+
+/// Writes tensors with the layer's parameters that hold them, one after the other, and what else is to be said.
+pub(super) fn write<T: Scalar>(file: &mut File, contents: String, layers: &[(Vec<Tensor>, &[T])]) -> io::Result<()> {
+    let mut header = Header::default();
+    header.metadata.insert(CHECKSUM.to_owned(), ZEROS.to_owned());
+    header.metadata.insert(CONTENTS.to_owned(), contents);
+    let mut end = 0;
+    for tensor in layers.iter().flat_map(|(tensors, _)| tensors) {
+        let (dtype, width) = dtype::<T>();
+        let start = end;
+        end += tensor.len() as u64 * width as u64;
+        let entry = Entry { dtype: dtype.to_owned(), shape: tensor.shape(), data_offsets: (start, end) };
+        header.tensors.insert(tensor.name().to_owned(), entry);
+    }
+    let mut bytes = vec![0; LENGTH];
+    serde_json::to_writer(&mut bytes, &header)?;
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    let length = (bytes.len() - LENGTH) as u64;
+    bytes[..LENGTH].copy_from_slice(&length.to_le_bytes());
+
+    let mut out = Summed { file, crc: Crc::new() };
+    out.write(&bytes)?;
+    for (tensors, params) in layers {
+        let mut rest = *params;
+        for tensor in tensors {
+            let (own, others) = rest.split_at(tensor.len());
+            write_tensor(&mut out, own, tensor.size())?;
+            rest = others;
+        }
+    }
+    let Summed { file, crc } = out;
+    file.seek(SeekFrom::Start((LENGTH + START.len()) as u64))?;
+    file.write_all(digits(crc).as_bytes())
+}
+
+fn digits(crc: Crc) -> String {
+    format!("{:08x}", crc.sum())
+}
+
+/// A file with the checksum of what went through.
+struct Summed<F> {
+    file: F,
+    crc: Crc,
+}
+
+impl Summed<&mut File> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.crc.add(bytes);
+        self.file.write_all(bytes)
+    }
+}
+
+impl Summed<File> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact(bytes)?;
+        self.crc.add(bytes);
+        Ok(())
+    }
+}
+
+/// Cuts `rows` into first rows and numbers of rows that make about a band.
+fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> {
+    let most = (BAND / row_bytes.max(1)).max(ROWS);
+    (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
+}
+
+/// Calls `pair(i, k)` for every entry i of `count` rows of a `rows × cols` matrix, from row `first` on, that lie column after
+/// column in a whole, and its place k where they lie row after row by themselves; a few of both at a time, for the cache.
+fn turn((rows, cols): (usize, usize), (first, count): (usize, usize), mut pair: impl FnMut(usize, usize)) {
+    for (j0, i0) in (0..cols).step_by(ROWS).flat_map(|j0| (0..count).step_by(ROWS).map(move |i0| (j0, i0))) {
+        for j in j0..cols.min(j0 + ROWS) {
+            for i in i0..count.min(i0 + ROWS) {
+                pair(j * rows + first + i, i * cols + j);
+            }
+        }
+    }
+}
+
+fn write_tensor<T: Scalar>(out: &mut Summed<&mut File>, params: &[T], size: (usize, usize)) -> io::Result<()> {
+    let ((rows, cols), (_, width)) = (size, dtype::<T>());
+    let (mut values, mut bytes) = (Vec::new(), Vec::new());
+    for (first, count) in bands(rows, cols * width) {
+        values.resize(count * cols, T::zero());
+        bytes.resize(values.len() * width, 0);
+        turn(size, (first, count), |from, to| values[to] = params[from]);
+        let _exact = Storage::Full.encode(&values, &mut bytes);
+        out.write(&bytes)?;
+    }
+    Ok(())
+}
+
+fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usize, usize)) -> io::Result<()> {
+    let ((rows, cols), (_, width)) = (size, dtype::<T>());
+    let (mut values, mut bytes) = (Vec::new(), Vec::new());
+    for (first, count) in bands(rows, cols * width) {
+        values.resize(count * cols, T::zero());
+        bytes.resize(values.len() * width, 0);
+        from.read(&mut bytes)?;
+        Storage::Full.decode(&bytes, &mut values);
+        turn(size, (first, count), |to, from| params[to] = values[from]);
+    }
+    Ok(())
+}
+
+/// A file that is open, with its header read.
+pub(super) struct Source<'p> {
+    path: &'p Path,
+    data: Summed<File>,
+    header: Header,
+    /// The checksum's digits, if the file has one.
+    sum: Option<String>,
+}
+
+impl<'p> Source<'p> {
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), and [`Error::Format`](crate::Error::Format) unless every byte of the file has a place in
+    /// its header.
+    pub(super) fn open(path: &'p Path) -> Result<Self> {
+        let failed = |error| io_at(path, error);
+        let file = File::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        let mut data = Summed { file, crc: Crc::new() };
+        let cut = |expected: u64| Err(format(path, "its length", &format!("{expected} bytes"), &size.to_string()));
+        if size < LENGTH as u64 {
+            return cut(LENGTH as u64);
+        }
+        let mut length = [0; LENGTH];
+        data.read(&mut length).map_err(failed)?;
+        let length = u64::from_le_bytes(length);
+        if length > LONGEST_HEADER {
+            let expected = format!("at most {LONGEST_HEADER} bytes");
+            return Err(format(path, "its header", &expected, &length.to_string()));
+        }
+        let end = LENGTH as u64 + length;
+        if size < end {
+            return cut(end);
+        }
+        let mut bytes = filled("the header of a file", length as usize, 0)?;
+        data.file.read_exact(&mut bytes).map_err(failed)?;
+        let header: Header = serde_json::from_slice(&bytes)
+            .map_err(|error| format(path, "its header", "that of a safetensors file", &error.to_string()))?;
+
+        let mut sum = None;
+        if header.metadata.keys().any(|key| [CHECKSUM, CONTENTS].contains(&key.as_str())) {
+            let place = START.len()..START.len() + ZEROS.len();
+            let found = if bytes.starts_with(START.as_bytes()) { bytes.get_mut(place) } else { None };
+            let none = || format(path, "the beginning of its header", "a checksum, as this crate writes it", "another");
+            let found = found.ok_or_else(none)?;
+            sum = Some(String::from_utf8_lossy(found).into_owned());
+            found.copy_from_slice(ZEROS.as_bytes());
+        }
+        data.crc.add(&bytes);
+
+        let mut places: Vec<_> = header.tensors.iter().map(|(name, entry)| (entry.data_offsets, name)).collect();
+        places.sort();
+        let mut used = 0;
+        for ((start, stop), name) in places {
+            if start != used || stop < start {
+                let expected = format!("bytes from {used} on");
+                return Err(format(path, &tensor(name), &expected, &format!("{start}..{stop}")));
+            }
+            used = stop;
+        }
+        match end.checked_add(used) {
+            Some(end) if end == size => Ok(Self { path, data, header, sum }),
+            end => cut(end.unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// What [`write`] was given, unless another program wrote the file.
+    pub(super) fn contents(&self) -> Result<Option<&str>> {
+        let contents = self.header.metadata.get(CONTENTS).map(String::as_str);
+        if contents.is_none() && self.sum.is_some() {
+            return Err(format(self.path, "its metadata", CONTENTS, "none"));
+        }
+        Ok(contents)
+    }
+
+    /// The parameters of layers with these tensors.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
+    /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>]) -> Result<Vec<Vec<T>>> {
+        let mut places = Vec::new();
+        for (t, tensors) in layers.iter().enumerate() {
+            let mut start = 0;
+            for own in tensors {
+                places.push((self.find::<T>(own)?, t, start, own));
+                start = own.len().saturating_add(start);
+            }
+        }
+        if let Some((name, entry)) = self.header.tensors.first_key_value() {
+            let found = format!("{} {:?}", entry.dtype, entry.shape);
+            return Err(format(self.path, &tensor(name), "none of this name in the network", &found));
+        }
+        places.sort_by_key(|&(offsets, ..)| offsets);
+
+        let len = |tensors: &Vec<Tensor>| tensors.iter().map(Tensor::len).fold(0, usize::saturating_add);
+        let mut params = Vec::with_capacity(layers.len());
+        for tensors in layers {
+            params.push(filled("the parameters of a layer", len(tensors), T::zero())?);
+        }
+        for &(_, t, start, own) in &places {
+            let params: &mut [T] = &mut params[t][start..start + own.len()];
+            read_tensor(&mut self.data, params, own.size()).map_err(|error| io_at(self.path, error))?;
+        }
+        let found = digits(self.data.crc);
+        if let Some(expected) = self.sum.filter(|expected| *expected != found) {
+            return Err(format(self.path, "its checksum", &expected, &found));
+        }
+        for &(_, t, start, own) in &places {
+            let params = &params[t][start..start + own.len()];
+            if !all_finite(params) {
+                let found = params.iter().find(|x| !x.is_finite()).map_or(f64::NAN, |x| x.to_f64());
+                return Err(format(self.path, &tensor(own.name()), "finite numbers", &found.to_string()));
+            }
+        }
+        Ok(params)
+    }
+
+    /// Takes a tensor out of the header: where it lies.
+    fn find<T: Scalar>(&mut self, own: &Tensor) -> Result<(u64, u64)> {
+        let (dtype, width) = dtype::<T>();
+        let fault =
+            |found: &str| Err(format(self.path, &tensor(own.name()), &format!("{dtype} {:?}", own.shape()), found));
+        let Some(entry) = self.header.tensors.remove(own.name()) else { return fault("none") };
+        let (start, end) = entry.data_offsets;
+        if entry.dtype != dtype || entry.shape != own.shape() {
+            return fault(&format!("{} {:?}", entry.dtype, entry.shape));
+        }
+        if own.len() as u128 * width as u128 != u128::from(end - start) {
+            return fault(&format!("{} bytes", end - start));
+        }
+        Ok((start, end))
+    }
+}
+
+fn tensor(name: &str) -> String {
+    format!("tensor {name}")
+}
