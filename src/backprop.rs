@@ -1,11 +1,10 @@
 //! The baseline: the chain rule on the same network.
 
-use std::ops::ControlFlow;
-
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
+use crate::observer::Audience;
 use crate::visit::Rule;
-use crate::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, FitConfig, FitReport, Observer, Result, Scalar};
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
@@ -14,21 +13,22 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// As [`fit`](Self::fit).
     pub fn fit_backprop(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
-        self.fit_backprop_observed(data, config, |_| ControlFlow::Continue(()))
+        self.fit_backprop_observed(data, config, &mut [])
     }
 
-    /// [`fit_backprop`](Self::fit_backprop), calling `observe` after every epoch; `Break` ends the training.
+    /// [`fit_backprop`](Self::fit_backprop), watched by [observers](crate::observer).
     ///
     /// # Errors
-    /// As [`fit`](Self::fit).
+    /// As [`fit_observed`](Self::fit_observed).
     pub fn fit_backprop_observed(
         &mut self,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
-        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
+        observers: &mut [&mut dyn Observer<T>],
     ) -> Result<FitReport> {
         self.check_fit(data, config)?;
-        self.train(Rule::Backprop, data, config, &mut observe)
+        let mut audience = Audience::start(self, self.plan(data, config), observers)?;
+        self.train(Rule::Backprop, data, config, &mut audience)
     }
 }
 

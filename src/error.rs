@@ -224,6 +224,16 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+    /// An observer panicked. In a step, the network has the parameters that the epoch started with; else the epoch stands.
+    #[error("`{method}` of observer {observer} panicked: {message}")]
+    ObserverPanicked {
+        /// The observer, counted from 0 in the order they were given.
+        observer: usize,
+        /// What was being called.
+        method: &'static str,
+        /// The panic's message.
+        message: String,
+    },
     /// A layer, loss or optimizer does not keep its contract.
     #[error("{subject} breaks its contract: {what}: expected {expected:e}, found {found:e}")]
     Contract {
@@ -247,7 +257,7 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{path}: {source}", path = .path.display())]
     Io {
-        /// The file.
+        /// The file, or what stands for it where something else was written to.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
@@ -300,7 +310,7 @@ fn one_of(first: usize, count: usize) -> String {
 }
 
 /// The shortest decimal that is this number, without hundreds of zeros.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let plain = value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs());
     if plain { value.to_string() } else { format!("{value:e}") }
 }

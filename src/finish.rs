@@ -1,5 +1,6 @@
 //! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::bank::Column;
@@ -76,7 +77,9 @@ pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>
     let outcome = match &mut file {
         Some(file) => {
             let order: Vec<usize> = blocks.iter().map(|share| share.block).collect();
-            file.visit(&order, |place, bank| visit(&blocks[place], bank.columns_mut().collect()))
+            file.visit(&order, |place, bank| {
+                visit(&blocks[place], bank.columns_mut().collect()).map(ControlFlow::Continue)
+            })
         }
         None => {
             let mut columns = bank.iter_mut().flat_map(|bank| bank.columns_mut());

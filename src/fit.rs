@@ -11,12 +11,13 @@ use crate::diagnostics::{self, Decoupling};
 use crate::finish::{self, Refit};
 use crate::method::Method;
 use crate::network::check_shape;
+use crate::observer::{self, Audience, Monitor};
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::visit::{Rule, Visitor};
-use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, Warning, error, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
@@ -118,6 +119,11 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self.metric = Some(metric);
         self
     }
+
+    /// Examples in a batch of these data.
+    fn batch(&self, data: &Dataset<T>) -> usize {
+        self.batch_size.unwrap_or(data.len()).min(data.len())
+    }
 }
 
 /// What happened in one epoch. Means are over examples.
@@ -191,8 +197,10 @@ impl fmt::Display for EpochReport {
 pub enum StopReason {
     /// All epochs are done.
     Epochs,
-    /// The observer said so.
+    /// An observer said so.
     Observer,
+    /// [`EarlyStopping`](crate::observer::EarlyStopping) lost its patience.
+    EarlyStopping,
 }
 
 /// What a fit has to say.
@@ -218,10 +226,15 @@ impl FitReport {
     pub fn last(&self) -> Option<&EpochReport> {
         self.epochs.last()
     }
-}
 
-/// What a caller does after every epoch: look, and perhaps stop.
-pub(crate) type Observer<'o> = &'o mut (dyn FnMut(&EpochReport) -> ControlFlow<()> + Send);
+    /// The epoch of the lowest [loss](Monitor::Loss), on the validation data if there are any, else in training; the first of
+    /// equal ones. A NaN is never best.
+    pub fn best(&self) -> Option<&EpochReport> {
+        let loss = |epoch: &EpochReport| Monitor::Loss.value(epoch).filter(|loss| !loss.is_nan());
+        let losses = self.epochs.iter().filter_map(|epoch| Some((loss(epoch)?, epoch)));
+        losses.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, epoch)| epoch)
+    }
+}
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Trains by layer-local gradients over the activation bank.
@@ -243,19 +256,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// optimizers (after a divergence the bank as well) start anew, and the network can be used and trained on. An epoch that
     /// went well stands even if its validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
-        self.fit_observed(data, config, |_| ControlFlow::Continue(()))
+        self.fit_observed(data, config, &mut [])
     }
 
-    /// [`fit`](Self::fit), calling `observe` after every epoch; `Break` ends the training. A panic of the observer passes
-    /// through.
+    /// [`fit`](Self::fit), watched by [observers](crate::observer).
     ///
     /// # Errors
-    /// As [`fit`](Self::fit).
+    /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
+    /// of the others after an epoch that stands. [`Error::ObserverPanicked`] where one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
-        mut observe: impl FnMut(&EpochReport) -> ControlFlow<()> + Send,
+        observers: &mut [&mut dyn Observer<T>],
     ) -> Result<FitReport> {
         let method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
@@ -263,8 +276,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             finish::check(self)?;
         }
         self.check_fit(data, config)?;
+        let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        self.train(Rule::Decoupled(&method), data, config, &mut observe)
+        self.train(Rule::Decoupled(&method), data, config, &mut audience)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -283,6 +297,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         self.check_data(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
+    }
+
+    /// What a fit with settings that have been checked is about to do.
+    pub(crate) fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
+        let (examples, size) = (data.len(), config.batch(data));
+        let block = self.block(config).map_or(examples, |block| block.min(examples));
+        observer::Plan {
+            first_epoch: self.epochs + 1,
+            epochs: config.epochs,
+            steps: examples / block * block.div_ceil(size) + (examples % block).div_ceil(size),
+            has_validation: config.validation.is_some(),
+            has_score: config.metric.is_some() || data.labels().is_some(),
+        }
     }
 
     /// Keeps the bank of this data set, or opens or makes one; what one optimizer remembers is nonsense to another.
@@ -319,7 +346,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         rule: Rule<'_, T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
-        observe: Observer<'_>,
+        audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
         let mut visitor = Visitor::new(rule, data, metric.as_ref());
@@ -339,21 +366,21 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut factor = PenaltyFactor::new();
         pool.install(|| {
             for _ in 0..config.epochs {
-                let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value)?;
+                let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value, audience)?;
                 let measure = |method| self.measure_decoupling(method, data, config, factor.value);
                 epoch.decoupling = method.map_or(Ok(None), measure)?;
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
-                let flow = observe(&epoch);
                 report.epochs.push(epoch);
                 if let (Some(method), Some(epoch)) = (method, report.last()) {
                     factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                 }
                 Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
-                if flow.is_break() {
-                    report.stop = StopReason::Observer;
+                if let Some(stop) = audience.epoch(self, &report)? {
+                    report.stop = stop;
                     break;
                 }
             }
+            audience.end(self, report.stop)?;
             if method.is_some_and(|method| method.coupling.finish) {
                 let blocks = natural_order(data.len(), self.block(config));
                 let refit = finish::finish(self, data, &blocks);
@@ -370,20 +397,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         factor: f64,
+        audience: &mut Audience<'_, '_, T>,
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
         visitor.begin_epoch(factor);
         let before = self.params.clone();
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
-        let size = config.batch_size.unwrap_or(data.len()).min(data.len());
 
         let (mut bank, mut file) = (self.bank.take(), self.file.0.take());
         let dealt = match rule {
             Rule::Decoupled(_) => (bank.as_mut(), file.as_mut()),
             Rule::Backprop => (None, None),
         };
-        let outcome = self.visit_all(visitor, &order, size, dealt);
+        let outcome = self.visit_all(visitor, &order, config.batch(data), dealt, audience);
         (self.bank, self.file.0) = (bank, file);
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
@@ -420,6 +447,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         order: &[Share],
         size: usize,
         (bank, file): (Option<&mut ActivationBank<T>>, Option<&mut BankFile<T>>),
+        audience: &mut Audience<'_, '_, T>,
     ) -> Result<Tally> {
         let mut tally = Tally::default();
         if let Some(file) = file {
@@ -427,7 +455,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             file.visit(&blocks, |place, bank| {
                 let share = &order[place];
                 let mut columns = deal(bank, share.examples.iter().map(|example| example - share.first));
-                self.visit_share(visitor, share, size, &mut columns, &mut tally)
+                self.visit_share(visitor, share, size, &mut columns, &mut tally, audience)
             })?;
             return Ok(tally);
         }
@@ -437,7 +465,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         for share in order {
             let count = share.examples.len().min(columns.len());
             let (own, rest) = std::mem::take(&mut columns).split_at_mut(count);
-            self.visit_share(visitor, share, size, own, &mut tally)?;
+            if self.visit_share(visitor, share, size, own, &mut tally, audience)?.is_break() {
+                break;
+            }
             columns = rest;
         }
         Ok(tally)
@@ -450,12 +480,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         size: usize,
         columns: &mut [Column<'_, T>],
         tally: &mut Tally,
-    ) -> Result<()> {
+        audience: &mut Audience<'_, '_, T>,
+    ) -> Result<ControlFlow<()>> {
         let mut columns = columns.chunks_mut(size);
         for batch in share.examples.chunks(size) {
             visitor.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
+            if audience.step(self, tally)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// After the epochs that the config names.

@@ -63,6 +63,7 @@
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
+//! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -92,6 +93,7 @@
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `csv`: [`data`] reads tables.
 //! * `plot`: pictures of reports and networks, as SVG.
+//! * `progress`: `observer::Progress`, a bar in the terminal.
 
 #![forbid(unsafe_code)]
 
@@ -119,6 +121,7 @@ mod matrix;
 mod method;
 mod metric;
 mod network;
+pub mod observer;
 pub mod optimizer;
 mod parallel;
 mod parameter_step;
@@ -148,6 +151,7 @@ pub use matrix::{MatMut, MatRef};
 pub use method::Method;
 pub use metric::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
+pub use observer::Observer;
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
 #[cfg(feature = "save")]

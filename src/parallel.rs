@@ -177,12 +177,16 @@ impl<S: Default> Spare<S> {
 ///
 /// What `call` was writing may be half written: callers discard it.
 pub(crate) fn guarded<R>(what: &'static str, layer: usize, call: impl FnOnce() -> R) -> Result<R> {
+    caught(call).map_err(|message| Error::Panicked { what, layer, message })
+}
+
+/// Calls a user's code and turns a panic into its message.
+pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> std::result::Result<R, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let message = payload
+        payload
             .downcast_ref::<&str>()
             .map(|s| (*s).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a payload that is no text".to_owned());
-        Error::Panicked { what, layer, message }
+            .unwrap_or_else(|| "a payload that is no text".to_owned())
     })
 }

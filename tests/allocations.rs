@@ -11,7 +11,7 @@ use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{ActivationStep, Dataset, DecoupledNetwork, FitConfig, Method};
+use decoupled::{ActivationStep, Dataset, DecoupledNetwork, EpochReport, FitConfig, Method};
 
 /// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
 struct Counting;
@@ -61,14 +61,14 @@ fn requests(method: Option<&Method<f32>>, visits: usize) -> Vec<usize> {
     };
     let mut network = builder.optimizer(Adam::new(1e-3)).threads(2).build().unwrap();
     let mut counts = Vec::with_capacity(8);
-    let mut observe = |_: &_| {
+    let mut observe = |_: &EpochReport| {
         counts.push(REQUESTS.load(Ordering::Relaxed));
         ControlFlow::Continue(())
     };
     let config = FitConfig::new().epochs(5).batch_size(BATCH);
     match method {
-        Some(method) => network.fit_observed(&data, &config.method(method.clone()), &mut observe),
-        None => network.fit_backprop_observed(&data, &config, &mut observe),
+        Some(method) => network.fit_observed(&data, &config.method(method.clone()), &mut [&mut observe]),
+        None => network.fit_backprop_observed(&data, &config, &mut [&mut observe]),
     }
     .unwrap();
     counts.windows(2).map(|ends| ends[1] - ends[0]).collect()

@@ -207,13 +207,13 @@ fn an_observer_sees_every_epoch_and_can_stop() {
     for backprop in [false, true] {
         let mut net = builder().build().unwrap();
         let mut seen = Vec::new();
-        let observe = |epoch: &EpochReport| {
+        let mut observe = |epoch: &EpochReport| {
             seen.push(epoch.clone());
             if epoch.epoch == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let report = match backprop {
-            true => net.fit_backprop_observed(&data, &config(9), observe),
-            false => net.fit_observed(&data, &config(9), observe),
+            true => net.fit_backprop_observed(&data, &config(9), &mut [&mut observe]),
+            false => net.fit_observed(&data, &config(9), &mut [&mut observe]),
         };
         let report = report.unwrap();
         assert_eq!((report.stop, net.epochs()), (StopReason::Observer, 3));

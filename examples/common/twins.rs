@@ -34,12 +34,13 @@ pub(crate) fn train(
     if with_table {
         header(twin.is_some());
     }
-    let report = network.fit_observed(data, &config, |epoch| {
+    let mut print = |epoch: &EpochReport| {
         if with_table {
             row(epoch, twin.as_ref().and_then(|twin| twin.epochs.get(epoch.epoch - 1)));
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    let report = network.fit_observed(data, &config, &mut [&mut print])?;
     for warning in &report.warnings {
         println!("warning: {warning}");
     }

@@ -1,6 +1,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -370,14 +371,14 @@ impl<T: Scalar> BankFile<T> {
     }
 
     /// Lends `visit` the blocks of `order` one after the other, each with its place in the order, and writes them back; a block
-    /// whose visit fails is left as it was.
+    /// whose visit fails is left as it was. A visit that breaks is the last.
     ///
     /// # Errors
     /// Those of `visit`, [`Error::Io`], [`Error::Format`], [`Error::OutOfMemory`].
     pub(crate) fn visit(
         &mut self,
         order: &[usize],
-        mut visit: impl FnMut(usize, &mut ActivationBank<T>) -> Result<()>,
+        mut visit: impl FnMut(usize, &mut ActivationBank<T>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let buffers = (0..BUFFERS.min(order.len())).map(|_| self.buffer()).collect::<Result<Vec<_>>>()?;
         self.begin()?;
@@ -385,24 +386,28 @@ impl<T: Scalar> BankFile<T> {
         let own = &mut *self;
         let (ready, blocks) = channel();
         let (done, visited) = channel();
-        thread::scope(|scope| {
+        let flow = thread::scope(|scope| {
             let thread = thread::Builder::new().name("decoupled-bank".to_owned());
             let serve = move || own.serve(order, buffers, &ready, &visited);
             let served = thread.spawn_scoped(scope, serve).map_err(|error| io_at(&path, error))?;
-            let mut outcome = Ok(());
+            let mut outcome = Ok(ControlFlow::Continue(()));
             for place in 0..order.len() {
                 // The other thread ends early only with an error of its own.
                 let Ok(mut block) = blocks.recv() else { break };
                 outcome = visit(place, &mut block);
-                if outcome.is_err() || done.send(block).is_err() {
+                if outcome.is_err() || done.send(block).is_err() || matches!(outcome, Ok(ControlFlow::Break(()))) {
                     break;
                 }
             }
             drop(done);
             let served = served.join().unwrap_or_else(|panic| resume_unwind(panic));
-            outcome.and(served)
+            outcome.and_then(|flow| served.map(|()| flow))
         })?;
-        self.end()
+        match flow {
+            ControlFlow::Continue(()) => self.end(),
+            // The other blocks may still have a slot that is not whole.
+            ControlFlow::Break(()) => self.sync(),
+        }
     }
 
     /// Reads and writes blocks beside the visits, and sends them on to the disk beside both: flushing waits for the disk, which

@@ -1,0 +1,77 @@
+use std::fmt;
+use std::ops::ControlFlow;
+
+use super::{Epoch, Observer, Plan, Step};
+use crate::parallel::caught;
+use crate::tally::Tally;
+use crate::{DecoupledNetwork, Error, FitReport, Result, Scalar, StopReason};
+
+/// All observers of a fit.
+pub(crate) struct Audience<'s, 'o, T: Scalar> {
+    observers: &'s mut [&'o mut dyn Observer<T>],
+    plan: Plan,
+    /// Visits of this epoch.
+    steps: usize,
+    /// That of the first to break off.
+    stop: Option<StopReason>,
+}
+
+impl<T: Scalar> fmt::Debug for Audience<'_, '_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Audience({} observers, {:?})", self.observers.len(), self.plan)
+    }
+}
+
+impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
+    /// Tells everyone what is about to happen.
+    pub(crate) fn start(
+        network: &DecoupledNetwork<T>,
+        plan: Plan,
+        observers: &'s mut [&'o mut dyn Observer<T>],
+    ) -> Result<Self> {
+        let mut audience = Self { observers, plan, steps: 0, stop: None };
+        audience.all("start", |observer| observer.start(&plan, network).map(ControlFlow::Continue))?;
+        Ok(audience)
+    }
+
+    pub(crate) fn step(&mut self, network: &DecoupledNetwork<T>, tally: &Tally) -> Result<ControlFlow<()>> {
+        self.steps += 1;
+        let plan = self.plan;
+        let train_loss = tally.forward_loss / tally.looked_at as f64;
+        let step = Step { plan: &plan, epoch: network.epochs() + 1, number: self.steps, train_loss, network };
+        self.all("step", |observer| observer.step(&step))?;
+        Ok(if self.stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Why to end after the last epoch of the report, if anybody says so or has said so in one of its steps.
+    pub(crate) fn epoch(&mut self, network: &DecoupledNetwork<T>, report: &FitReport) -> Result<Option<StopReason>> {
+        self.steps = 0;
+        let (plan, best) = (self.plan, report.best());
+        if let Some(last) = report.last() {
+            let epoch = Epoch { plan: &plan, report: last, best, network };
+            self.all("epoch", |observer| observer.epoch(&epoch))?;
+            if best.is_some_and(|best| best.epoch == last.epoch) {
+                self.all("new_best", |observer| observer.new_best(&epoch))?;
+            }
+        }
+        Ok(self.stop)
+    }
+
+    pub(crate) fn end(&mut self, network: &mut DecoupledNetwork<T>, stop: StopReason) -> Result<()> {
+        self.all("end", |observer| observer.end(network, stop).map(ControlFlow::Continue))
+    }
+
+    /// Calls everyone, up to the first error.
+    fn all(
+        &mut self,
+        method: &'static str,
+        mut call: impl FnMut(&mut dyn Observer<T>) -> Result<ControlFlow<StopReason>>,
+    ) -> Result<()> {
+        for (number, observer) in self.observers.iter_mut().enumerate() {
+            let panicked = |message| Error::ObserverPanicked { observer: number, method, message };
+            let flow = caught(|| call(&mut **observer)).map_err(panicked)??;
+            self.stop = self.stop.or(flow.break_value());
+        }
+        Ok(())
+    }
+}

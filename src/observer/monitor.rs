@@ -1,0 +1,52 @@
+use super::Plan;
+use crate::{EpochReport, Error, Result};
+
+/// A number of every epoch to judge it by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Monitor {
+    /// The validation loss if epochs are validated, else the training loss.
+    #[default]
+    Loss,
+    /// [`EpochReport::train_loss`].
+    TrainLoss,
+    /// The loss on the validation data.
+    ValidationLoss,
+    /// [`EpochReport::train_score`].
+    TrainScore,
+    /// The score on the validation data.
+    ValidationScore,
+}
+
+impl Monitor {
+    /// The number of this epoch; none where it was not measured.
+    pub fn value(self, report: &EpochReport) -> Option<f64> {
+        match self {
+            Self::Loss => Some(report.validation.map_or(report.train_loss, |scores| scores.loss)),
+            Self::TrainLoss => Some(report.train_loss),
+            Self::ValidationLoss => report.validation.map(|scores| scores.loss),
+            Self::TrainScore => report.train_score,
+            Self::ValidationScore => report.validation.and_then(|scores| scores.score),
+        }
+    }
+
+    /// Whether it is a score.
+    pub(super) fn is_score(self) -> bool {
+        matches!(self, Self::TrainScore | Self::ValidationScore)
+    }
+
+    /// # Errors
+    /// [`Error::Unsupported`] where the fit does not measure it.
+    pub(super) fn check(self, plan: &Plan) -> Result<()> {
+        let validation = matches!(self, Self::ValidationLoss | Self::ValidationScore);
+        if validation && !plan.has_validation {
+            let (what, why) = ("monitoring the validation", "there is none; give FitConfig::validation");
+            return Err(Error::Unsupported { what, why });
+        }
+        if self.is_score() && !plan.has_score {
+            let (what, why) = ("monitoring the score", "there is none for real targets; give FitConfig::metric");
+            return Err(Error::Unsupported { what, why });
+        }
+        Ok(())
+    }
+}

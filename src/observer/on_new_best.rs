@@ -1,0 +1,45 @@
+use std::ops::ControlFlow;
+
+use super::{Epoch, Observer, Plan, Step};
+use crate::{DecoupledNetwork, Result, Scalar, StopReason};
+
+/// Lets another observer see only epochs that are the best of the fit so far; all else passes through.
+#[derive(Clone, Copy, Debug)]
+pub struct OnNewBest<O> {
+    inner: O,
+}
+
+impl<O> OnNewBest<O> {
+    /// Of this observer.
+    pub fn new(inner: O) -> Self {
+        Self { inner }
+    }
+}
+
+impl<T: Scalar, O: Observer<T>> Observer<T> for OnNewBest<O> {
+    fn start(&mut self, plan: &Plan, network: &DecoupledNetwork<T>) -> Result<()> {
+        self.inner.start(plan, network)
+    }
+
+    fn step(&mut self, step: &Step<'_, T>) -> Result<ControlFlow<StopReason>> {
+        self.inner.step(step)
+    }
+
+    fn new_best(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
+        let flow = self.inner.epoch(epoch)?;
+        let of_new_best = self.inner.new_best(epoch)?;
+        Ok(if flow.is_break() { flow } else { of_new_best })
+    }
+
+    fn end(&mut self, network: &mut DecoupledNetwork<T>, stop: StopReason) -> Result<()> {
+        self.inner.end(network, stop)
+    }
+
+    fn state(&self) -> Vec<f64> {
+        self.inner.state()
+    }
+
+    fn set_state(&mut self, state: &[f64]) -> Result<()> {
+        self.inner.set_state(state)
+    }
+}

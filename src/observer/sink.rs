@@ -1,0 +1,34 @@
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::{Error, Result};
+
+/// Something that takes lines.
+pub(super) struct Sink<'w> {
+    /// Its path, or what stands for it in errors.
+    name: PathBuf,
+    writer: Box<dyn Write + Send + 'w>,
+}
+
+impl<'w> Sink<'w> {
+    pub(super) fn new(name: impl Into<PathBuf>, writer: impl Write + Send + 'w) -> Self {
+        Self { name: name.into(), writer: Box::new(writer) }
+    }
+
+    /// Writes a line at once, so that a process that is killed loses none.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn line(&mut self, mut line: String) -> Result<()> {
+        line.push('\n');
+        let written = self.writer.write_all(line.as_bytes()).and_then(|()| self.writer.flush());
+        written.map_err(|source| Error::Io { path: self.name.clone(), source })
+    }
+}
+
+impl fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sink({})", self.name.display())
+    }
+}
