@@ -131,9 +131,7 @@ pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Result<Examples<T
     if classes == 0 {
         return Err(Error::Empty { what: "the set of classes" });
     }
-    if let Some((example, &label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
-        return Err(Error::LabelOutOfRange { example, label, classes });
-    }
+    check_labels(labels, classes)?;
     let mut data = Vec::new();
     let entries = classes.checked_mul(labels.len());
     let Some(entries) = entries.filter(|&entries| data.try_reserve_exact(entries).is_ok()) else {
@@ -145,6 +143,14 @@ pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Result<Examples<T
         column[label] = T::one();
     }
     Examples::from_columns(data, labels.len(), classes)
+}
+
+/// Fails at the first label that is not in `0..classes`.
+pub(crate) fn check_labels(labels: &[usize], classes: usize) -> Result<()> {
+    match labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
+        Some((example, &label)) => Err(Error::LabelOutOfRange { example, label, classes }),
+        None => Ok(()),
+    }
 }
 
 fn same_length<T: Scalar>(what: &'static str, inputs: &Examples<T>, found: usize) -> Result<()> {

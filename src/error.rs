@@ -135,6 +135,20 @@ pub enum Error {
         /// The offending value (an entry or a column's sum).
         found: f64,
     },
+    /// Something that a metric has no meaning for.
+    #[error("{metric}: {what} {index} must be {expected}, found {}", number(*.found))]
+    Metric {
+        /// The metric.
+        metric: &'static str,
+        /// What it looks at.
+        what: &'static str,
+        /// Which: an example (column) or a class.
+        index: usize,
+        /// What the metric takes.
+        expected: &'static str,
+        /// The offending value (an entry, a column's sum or a number of examples).
+        found: f64,
+    },
     /// A loss that a step in closed form does not minimise.
     #[error("{what}: the {which} above layer {layer} is {found}, expected SquaredError")]
     LossMismatch {

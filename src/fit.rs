@@ -9,8 +9,8 @@ use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::PenaltyFactor;
 use crate::diagnostics::{self, Decoupling};
 use crate::finish::{self, Refit};
+use crate::matrix::check_shape;
 use crate::method::Method;
-use crate::network::check_shape;
 use crate::observer::{self, Audience, Monitor};
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
@@ -18,6 +18,8 @@ use crate::start::Start;
 use crate::tally::Tally;
 use crate::visit::{Rule, Visitor};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
+
+mod display;
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.

@@ -5,7 +5,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use crate::error::{require, require_positive};
 use crate::finish::evaluate;
 use crate::layer::Regression;
-use crate::network::{check_finite, check_shape};
+use crate::matrix::{check_finite, check_shape};
 use crate::parallel::guarded;
 use crate::random::{Purpose, stream};
 use crate::{DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar, linalg};

@@ -146,6 +146,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         0
     }
 
+    /// What [summaries](crate::Summary) call it: the head of its debug form unless said otherwise.
+    fn name(&self) -> String {
+        let debug = format!("{self:?}");
+        debug.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    }
+
     /// Checks the layer's own settings; called once, when a network is built.
     ///
     /// # Errors

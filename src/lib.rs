@@ -64,6 +64,7 @@
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
+//! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -119,7 +120,7 @@ pub mod linalg;
 pub mod loss;
 mod matrix;
 mod method;
-mod metric;
+pub mod metrics;
 mod network;
 pub mod observer;
 pub mod optimizer;
@@ -132,6 +133,8 @@ pub mod plot;
 mod random;
 mod scalar;
 mod start;
+mod summary;
+mod table;
 mod tally;
 mod visit;
 mod warning;
@@ -149,7 +152,7 @@ pub use layer::Layer;
 pub use loss::Loss;
 pub use matrix::{MatMut, MatRef};
 pub use method::Method;
-pub use metric::Metric;
+pub use metrics::Metric;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use observer::Observer;
 pub use optimizer::Optimizer;
@@ -158,6 +161,7 @@ pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
 pub use persist::{Description, Model};
 pub use scalar::Scalar;
 pub use start::Start;
+pub use summary::{LayerSummary, Summary};
 pub use warning::Warning;
 
 pub use nalgebra;

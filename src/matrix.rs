@@ -1,6 +1,7 @@
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 
-use crate::{Error, Result};
+use crate::linalg::all_finite;
+use crate::{Error, Result, Scalar};
 
 /// A borrowed, contiguous, column-major matrix; in this crate **columns are examples**.
 ///
@@ -164,4 +165,19 @@ pub(crate) fn filled<T: Copy>(what: &'static str, len: usize, value: T) -> Resul
     buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what, bytes })?;
     buffer.resize(len, value);
     Ok(buffer)
+}
+
+/// Fails unless two lengths agree.
+pub(crate) fn check_shape(what: &'static str, expected: usize, found: usize) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
+}
+
+/// Fails at the first entry that is NaN or infinite.
+pub(crate) fn check_finite<T: Scalar>(what: &'static str, m: MatRef<'_, T>) -> Result<()> {
+    if all_finite(m.as_slice()) {
+        return Ok(());
+    }
+    let bad = m.as_slice().iter().position(|x| !x.is_finite()).unwrap_or(0);
+    let value = m.as_slice()[bad].to_f64();
+    Err(Error::NotFinite { what, example: bad / m.rows(), row: bad % m.rows(), value })
 }

@@ -7,12 +7,14 @@ use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, BankFile, Sole, Storage};
 use crate::energy::{Hidden, Objective};
+use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
 use crate::parallel::{Pool, for_each, guarded};
 use crate::parameter_step::Trained;
 use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
 
 mod builder;
+mod prediction;
 pub use builder::NetworkBuilder;
 
 /// A feed-forward circuit that is trained without a sequential backward pass: layers, their parameters, and one stored
@@ -266,17 +268,4 @@ impl<T: Scalar> DecoupledNetwork<T> {
             layer.forward(&self.params[t], input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
         })
     }
-}
-
-pub(crate) fn check_shape(what: &'static str, expected: usize, found: usize) -> Result<()> {
-    if expected == found { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
-}
-
-pub(crate) fn check_finite<T: Scalar>(what: &'static str, m: MatRef<'_, T>) -> Result<()> {
-    if crate::linalg::all_finite(m.as_slice()) {
-        return Ok(());
-    }
-    let bad = m.as_slice().iter().position(|x| !x.is_finite()).unwrap_or(0);
-    let value = m.as_slice()[bad].to_f64();
-    Err(Error::NotFinite { what, example: bad / m.rows(), row: bad % m.rows(), value })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Scaler;
 use crate::file::format;
 use crate::layer::{Tensor, tensors_of};
-use crate::network::check_shape;
+use crate::matrix::check_shape;
 use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar};
 

@@ -9,7 +9,7 @@ use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, 
 use decoupled::{
     Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method, Multipliers,
     NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start, Timing,
-    Watch,
+    Watch, metrics,
 };
 
 const NAN: f64 = f64::NAN;
@@ -499,6 +499,7 @@ fn samples() -> Vec<Error> {
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
         error(fit(builder().output_loss(BinaryCrossEntropy))),
+        error(metrics::log_loss(&[0], MatRef::new(&[0.5, 0.25], 2, 1))),
         error(builder::<f64>().dense(2, Activation::Tanh).method(Method::bcd(1.0)).build()),
         // Sines of one frequency span two dimensions, too few for three weights and a bias.
         error(fit(DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(Method::new(

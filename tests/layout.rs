@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands below it; files of one row only where the row allows it.
 const ROWS: [(&[&str], bool); 9] = [
-    (&["error", "scalar", "matrix", "linalg", "parallel", "random"], true),
-    (&["layer", "loss", "optimizer", "bank", "data", "metric"], true),
+    (&["error", "scalar", "matrix", "linalg", "parallel", "random", "table"], true),
+    (&["layer", "loss", "optimizer", "bank", "data", "metrics"], true),
     (&["block"], false),
     (&["energy"], false),
     // Z with Θ fixed, and Θ with Z fixed: neither knows the other. That crossing is the method.
@@ -28,13 +28,14 @@ const ROWS: [(&[&str], bool); 9] = [
             "check",
             "plot",
             "guide",
+            "summary",
         ],
         true,
     ),
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 38] = [
+const ROOT: [(&str, &str); 39] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -47,7 +48,7 @@ const ROOT: [(&str, &str); 38] = [
     ("BankFile", "bank"),
     ("Storage", "bank"),
     ("Dataset", "data"),
-    ("Metric", "metric"),
+    ("Metric", "metrics"),
     ("Block", "block"),
     ("Reads", "block"),
     ("ActivationStep", "activation_step"),
@@ -73,6 +74,7 @@ const ROOT: [(&str, &str); 38] = [
     ("FitConfig", "fit"),
     ("FitReport", "fit"),
     ("BankStart", "initialise"),
+    ("Summary", "summary"),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

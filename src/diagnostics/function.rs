@@ -1,9 +1,8 @@
 use nalgebra::DMatrix;
 
-use crate::metric::argmax;
-use crate::network::check_shape;
-use crate::parallel::guarded;
-use crate::{Dataset, DecoupledNetwork, MatMut, MatRef, Metric, Result, Scalar};
+use crate::matrix::check_shape;
+use crate::metrics::argmax;
+use crate::{Dataset, DecoupledNetwork, MatRef, Metric, Result, Scalar};
 
 /// How alike two networks A and B are as functions, on one data set. Gaps are A − B; means are over the examples.
 ///
@@ -70,7 +69,7 @@ pub(crate) fn compare<T: Scalar>(
     let score_gap = scores[0].score.zip(scores[1].score).map(|(a, b)| a - b);
     let loss_gap = scores[0].loss - scores[1].loss;
     let [of_a, of_b] = outputs;
-    let jensen_shannon = match (probabilities(a, of_a)?, probabilities(b, of_b)?) {
+    let jensen_shannon = match (a.probabilities(of_a)?, b.probabilities(of_b)?) {
         (Some(p), Some(q)) => Some(divergence(&p, &q)),
         _ => None,
     };
@@ -86,16 +85,6 @@ fn chance(a: f64, b: f64, classes: usize) -> f64 {
 
 fn beyond(agreement: f64, chance: f64) -> Option<f64> {
     (chance < 1.0).then(|| (agreement - chance) / (1.0 - chance))
-}
-
-/// What the output loss makes of the outputs, if they mean probabilities.
-fn probabilities<T: Scalar>(net: &DecoupledNetwork<T>, mut outputs: DMatrix<T>) -> Result<Option<DMatrix<T>>> {
-    let (rows, cols) = outputs.shape();
-    let loss = &net.output_loss;
-    let means = guarded("probabilities of the loss", net.depth(), || {
-        loss.probabilities(MatMut::new(outputs.as_mut_slice(), rows, cols))
-    })?;
-    Ok(means.then_some(outputs))
 }
 
 /// The mean Jensen–Shannon divergence of the columns.

@@ -2,7 +2,7 @@ use nalgebra::DMatrix;
 
 use super::assignment::assignment;
 use crate::layer::{Tied, Wiring};
-use crate::network::check_shape;
+use crate::matrix::check_shape;
 use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar, linalg};
 

@@ -1,7 +1,7 @@
 use nalgebra::DMatrix;
 
 use crate::matrix::filled;
-use crate::network::{check_finite, check_shape};
+use crate::matrix::{check_finite, check_shape};
 use crate::{Error, MatMut, MatRef, Result, Scalar, error, linalg};
 
 /// Linear centred kernel alignment of two representations of the same n ≥ 4 examples, **debiased**: x is `d_x × n`, y `d_y × n`,

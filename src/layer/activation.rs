@@ -287,6 +287,10 @@ impl<T: Scalar> Layer<T> for Elementwise {
         if self.activation.keeps_derivative() { self.dim * examples } else { 0 }
     }
 
+    fn name(&self) -> String {
+        format!("{:?}", self.activation)
+    }
+
     fn has_derivative(&self) -> bool {
         self.straight_through || self.activation.has_derivative()
     }

@@ -89,6 +89,10 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         own + between
     }
 
+    fn name(&self) -> String {
+        self.layers.iter().map(|layer| layer.name()).collect::<Vec<_>>().join(" → ")
+    }
+
     fn validate(&self) -> Result<()> {
         if self.layers.is_empty() {
             return Err(Error::Empty { what: "a chain of layers" });

@@ -60,6 +60,10 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         self.inner.cache_len(examples)
     }
 
+    fn name(&self) -> String {
+        format!("Residual({})", self.inner.name())
+    }
+
     fn validate(&self) -> Result<()> {
         self.inner.validate()?;
         let (expected, found) = (self.inner.input_dim(), self.inner.output_dim());

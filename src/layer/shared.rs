@@ -23,6 +23,10 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).cache_len(examples)
     }
 
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
     fn validate(&self) -> Result<()> {
         (**self).validate()
     }

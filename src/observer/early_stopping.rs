@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use super::{Epoch, Monitor, Observer, Plan};
 use crate::error::require;
-use crate::network::check_shape;
+use crate::matrix::check_shape;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 
 /// Whether less or more of a number is better.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::sink::Sink;
 use super::{Epoch, Observer, Plan};
-use crate::network::check_shape;
+use crate::matrix::check_shape;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 
 mod row;

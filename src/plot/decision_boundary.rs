@@ -1,6 +1,6 @@
 use nalgebra::DMatrix;
 
-use crate::network::check_finite;
+use crate::matrix::check_finite;
 use crate::plot::canvas::{Look, Point, Stroke};
 use crate::plot::frame::Frame;
 use crate::plot::scale::{Kind, Scale};

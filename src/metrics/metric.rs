@@ -4,7 +4,8 @@ use std::sync::Arc;
 use crate::parallel::guarded;
 use crate::{Dataset, Error, MatRef, Result, Scalar};
 
-/// A score of one example from its target and the network's output; reports show the mean over the examples.
+/// A score of one example from its target and the network's output; reports show the mean over the examples. Scores that are no such
+/// mean are in [`metrics`](crate::metrics).
 #[derive(Clone)]
 pub struct Metric<T> {
     name: &'static str,
