@@ -451,7 +451,7 @@ fn a_report_is_a_table_of_what_was_measured() {
 epoch     energy       loss   score  validation loss  validation score    time
     1  2.5000e-1  5.0000e-1  0.9000        7.5000e-1            0.5000  1.50 s
     2  1.2500e-1  2.5000e-1  0.9500        7.5000e-1            0.5000  1.50 s
-the observer ended it after 3.00 s
+an observer ended it after 3.00 s
 refit of the last layer: loss 2.5000e-1, before 5.0000e-1
 warning: the lowest 2 layers are out of reach";
     assert!(full.to_string().starts_with(table), "{full}");
@@ -483,7 +483,7 @@ fn a_fit_that_was_broken_off_says_so_in_print() -> Result<()> {
     let rows = Examples::from_rows(&[[1.0], [2.0]])?;
     let data = Dataset::regression(rows.clone(), rows)?;
     let report = linear(&[0.5], 1, SquaredError)?.fit_observed(&data, &FitConfig::new(), |_| ControlFlow::Break(()))?;
-    assert!(report.to_string().contains("\nthe observer ended it after "), "{report}");
+    assert!(report.to_string().contains("\nan observer ended it after "), "{report}");
     assert_eq!(report.to_string().lines().count(), 3 + report.warnings.len());
     Ok(())
 }

@@ -274,12 +274,8 @@ fn the_file_of_the_first_version_gives_the_predictions_of_numpy() {
     let inputs = [[0.0f32, 10.0, -1.0], [2.0, 30.0, 4.0], [1.0, 20.0, 0.0], [0.5, 22.0, 3.0]];
     let inputs = Examples::from_rows(&inputs).unwrap();
     let inputs = model.input_scaler.unwrap().apply(inputs.matrix()).unwrap();
-    let expected = [
-        [0.712667039, 0.424174271],
-        [0.623302634, 0.672993696],
-        [0.433961797, 0.447633888],
-        [0.77205448, 0.740163672],
-    ];
+    let expected =
+        [[0.712667039, 0.424174271], [0.623302634, 0.672993696], [0.433961797, 0.447633888], [0.77205448, 0.740163672]];
     let outputs = model.network.predict(inputs.matrix()).unwrap();
     for (found, expected) in outputs.as_slice().iter().zip(expected.as_flattened()) {
         assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} for {expected}");
