@@ -4,8 +4,10 @@ use std::marker::PhantomData;
 
 use nalgebra::DMatrix;
 
+#[cfg(feature = "save")]
+use crate::matrix::check_shape;
 use crate::matrix::filled;
-use crate::{Error, Result, Scalar};
+use crate::{Result, Scalar};
 
 mod column;
 mod file;
@@ -39,13 +41,30 @@ impl<T: Scalar> ActivationBank<T> {
     /// # Errors
     /// [`Error::BankTooLarge`] before anything is allocated, [`Error::OutOfMemory`].
     pub(crate) fn new(layout: Layout, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
-        let bytes = layout.bytes(examples);
-        if bytes > limit as u128 {
-            let rows = usize::try_from(layout.numbers()).unwrap_or(usize::MAX);
-            return Err(Error::BankTooLarge { bytes, rows, examples, limit: limit as u128 });
-        }
-        let data = filled("the activation bank", bytes as usize, 0)?;
+        layout.check_limit(examples, limit)?;
+        let data = filled("the activation bank", layout.bytes(examples) as usize, 0)?;
         Ok(Self { layout, examples, data_key, data, scalar: PhantomData })
+    }
+
+    /// A bank of these records.
+    ///
+    /// # Errors
+    /// [`Error::BankTooLarge`]; [`Error::Shape`] for another number of bytes than the layout has.
+    #[cfg(feature = "save")]
+    pub(crate) fn of_records(
+        (layout, examples, data_key): (Layout, usize, u64),
+        data: Vec<u8>,
+        limit: usize,
+    ) -> Result<Self> {
+        layout.check_limit(examples, limit)?;
+        check_shape("bytes of the activation bank", layout.bytes(examples) as usize, data.len())?;
+        Ok(Self { layout, examples, data_key, data, scalar: PhantomData })
+    }
+
+    /// What [`of_records`](Self::of_records) makes it of.
+    #[cfg(feature = "save")]
+    pub(crate) fn parts(&self) -> ((&Layout, usize, u64), &[u8]) {
+        ((&self.layout, self.examples, self.data_key), &self.data)
     }
 
     /// Whether this bank was made for that data set and that memory; it may keep multipliers or not.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
-use crate::coupling::PenaltyFactor;
+use crate::coupling::Penalty;
 use crate::diagnostics::{self, Decoupling};
 use crate::finish::{self, Refit};
 use crate::matrix::check_shape;
@@ -365,16 +365,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.layers[1..].iter().map(|layer| layer.input_dim()).collect();
-        let mut factor = PenaltyFactor::new();
+        self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         pool.install(|| {
             for _ in 0..config.epochs {
-                let mut epoch = self.epoch(&mut visitor, rule, data, config, factor.value, audience)?;
-                let measure = |method| self.measure_decoupling(method, data, config, factor.value);
+                let mut epoch = self.epoch(&mut visitor, rule, data, config, audience)?;
+                let measure = |method| self.measure_decoupling(method, data, config);
                 epoch.decoupling = method.map_or(Ok(None), measure)?;
                 epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
                 report.epochs.push(epoch);
                 if let (Some(method), Some(epoch)) = (method, report.last()) {
-                    factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
+                    self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                 }
                 Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
                 if let Some(stop) = audience.epoch(self, &report)? {
@@ -398,12 +398,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         rule: Rule<'_, T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
-        factor: f64,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
-        visitor.begin_epoch(factor);
+        let penalty_factor = self.penalty_factor.value;
+        visitor.begin_epoch(penalty_factor);
         let before = self.params.clone();
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
@@ -436,7 +436,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             staleness: tally.staleness(),
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
-            penalty_factor: factor,
+            penalty_factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             decoupling: None,
             time: begin.elapsed(),
@@ -500,14 +500,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         method: &Method<T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
-        factor: f64,
     ) -> Result<Option<Decoupling>> {
         let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.epochs.is_multiple_of(*every)) else {
             return Ok(None);
         };
         let examples = examples.min(data.len());
         let sample: Vec<usize> = (0..examples).map(|i| i * data.len() / examples).collect();
-        diagnostics::measure(self, &data.select(&sample)?, method, factor).map(Some)
+        diagnostics::measure(self, &data.select(&sample)?, method, self.penalty_factor.value).map(Some)
     }
 
     /// Examples in a block of an epoch's order.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, BankFile, Sole, Storage};
+use crate::coupling::PenaltyFactor;
 use crate::energy::{Hidden, Objective};
 use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
@@ -43,6 +44,7 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) optimizers_since: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
+    pub(crate) penalty_factor: PenaltyFactor,
     pub(crate) pool: Arc<Pool>,
 }
 
@@ -237,6 +239,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             updates: self.updates,
             optimizers_since: self.updates,
             epochs: self.epochs,
+            penalty_factor: self.penalty_factor,
             pool: Arc::clone(&self.pool),
         }
     }

@@ -8,6 +8,7 @@
 //! | [`EarlyStopping`] | ends the fit when a loss or score no longer gets better, and brings the best parameters back |
 //! | [`History`] | writes a row an epoch, as CSV or JSON lines |
 //! | [`Table`] | prints a line an epoch |
+//! | `Checkpoint` (feature `save`) | writes down what it takes to go on after a kill |
 //! | `Progress` (feature `progress`) | shows how far the fit is |
 //! | [`Every`], [`OnNewBest`] | let another see only some of the epochs |
 //!
@@ -47,6 +48,8 @@ use std::ops::ControlFlow;
 use crate::{DecoupledNetwork, EpochReport, Result, Scalar, StopReason};
 
 mod audience;
+#[cfg(feature = "save")]
+mod checkpoint;
 mod early_stopping;
 mod every;
 mod history;
@@ -58,6 +61,8 @@ mod sink;
 mod table;
 
 pub(crate) use audience::Audience;
+#[cfg(feature = "save")]
+pub use checkpoint::Checkpoint;
 pub use early_stopping::{EarlyStopping, Mode};
 pub use every::Every;
 pub use history::History;

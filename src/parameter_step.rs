@@ -108,6 +108,24 @@ pub(crate) struct Trained<T> {
 }
 
 impl<T: Scalar> Trained<T> {
+    /// What the optimizer says of itself, and what it and a regression remember.
+    #[cfg(feature = "save")]
+    pub(crate) fn memory(&self) -> (String, [&[T]; 2]) {
+        (format!("{:?}", self.optimizer), [&self.state, &self.moments])
+    }
+
+    /// How many numbers the optimizer remembers of so many parameters, once it has stepped.
+    #[cfg(feature = "save")]
+    pub(crate) fn room(&self, params: usize) -> usize {
+        self.slots.saturating_mul(params)
+    }
+
+    /// Takes what [`memory`](Self::memory) gave.
+    #[cfg(feature = "save")]
+    pub(crate) fn remember(&mut self, state: Vec<T>, moments: Vec<T>) {
+        (self.state, self.moments) = (state, moments);
+    }
+
     /// Forgets what earlier steps left.
     pub(crate) fn forget(&mut self) {
         self.state.fill(T::zero());

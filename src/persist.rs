@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Scaler;
@@ -13,10 +14,12 @@ use crate::matrix::check_shape;
 use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar};
 
+mod checkpoint;
 mod container;
 mod registry;
 
-use container::Source;
+use checkpoint::Training;
+use container::{Blob, Source};
 
 /// The version of what a file says of a network; others are refused.
 const FORMAT: u64 = 1;
@@ -33,6 +36,9 @@ struct Contents<L, O> {
     input_scaler: Option<Scaler>,
     target_scaler: Option<Scaler>,
     class_names: Vec<String>,
+    /// In a checkpoint: what a fit needs to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Training>,
 }
 
 /// The part that every version has.
@@ -117,7 +123,7 @@ impl<T: Scalar> Model<T> {
             class_names: self.class_names.clone(),
             ..describe(&self.network)?
         };
-        write(path.as_ref(), &self.network, &contents)
+        write(path.as_ref(), &self.network, &contents, &[])
     }
 
     /// Reads what [`save`](Self::save) wrote: the layers, built-in ones, and the output loss are made anew, and predictions are the
@@ -134,11 +140,10 @@ impl<T: Scalar> Model<T> {
         let path = path.as_ref();
         let source = Source::open(path)?;
         let contents: Made<T> = match contents(path, &source)? {
-            Some(text) => serde_json::from_str(text).map_err(|error| {
-                format(path, "its description", "layers and losses as this version has them", &error.to_string())
-            })?,
+            Some(text) => parse(path, text)?,
             None => return Err(format(path, "its metadata", "a description; load_params does without", "none")),
         };
+        let names = blobs(&contents);
         let built_in = "one that is built in; for others build the network and use load_params";
         let missing = |place: &str| format(path, place, built_in, "another");
         let layers: Result<Vec<_>> = contents
@@ -150,7 +155,8 @@ impl<T: Scalar> Model<T> {
         let (layers, output_loss) = (layers?, contents.output_loss.ok_or_else(|| missing("the output loss"))?);
         let tensors: Result<Vec<_>> =
             layers.iter().enumerate().map(|(t, layer)| named_tensors(&**layer, t, layer.param_len())).collect();
-        let mut params = source.read(&tensors?)?.into_iter();
+        let (params, _) = source.read(&tensors?, &names)?;
+        let mut params = params.into_iter();
         let network = NetworkBuilder::described(layers, output_loss)
             .build_with(|_, _, _| Ok(params.next().unwrap_or_default()))?;
         require_params(&network)?;
@@ -205,7 +211,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// layers that nest too deeply to be read back; for a layer of your own [`Error::Panicked`], and [`Error::InLayer`] where its
     /// [tensors](Layer::tensors) are not its parameters.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write(path.as_ref(), self, &describe(self)?)
+        write(path.as_ref(), self, &describe(self)?, &[])
     }
 
     /// Reads a network that [`save`](Self::save) wrote, of built-in layers; see [`Model::load`], which has what else may be in the
@@ -230,8 +236,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let path = path.as_ref();
         let tensors = named_tensors_of(self)?;
         let source = Source::open(path)?;
-        contents(path, &source)?;
-        self.params = source.read(&tensors)?;
+        let blobs = match contents(path, &source)? {
+            Some(text) => blobs(&parse::<IgnoredAny, IgnoredAny>(path, text)?),
+            None => Vec::new(),
+        };
+        (self.params, _) = source.read(&tensors, &blobs)?;
         Ok(())
     }
 }
@@ -263,6 +272,19 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         input_scaler: None,
         target_scaler: None,
         class_names: Vec::new(),
+        training: None,
+    })
+}
+
+/// The names of what stands beside the parameters.
+fn blobs<L, O>(contents: &Contents<L, O>) -> Vec<String> {
+    contents.training.iter().flat_map(|training| training.blobs(contents.layers.len())).collect()
+}
+
+/// What the file says of a network, in this version.
+fn parse<'t, L: Deserialize<'t>, O: Deserialize<'t>>(path: &Path, text: &'t str) -> Result<Contents<L, O>> {
+    serde_json::from_str(text).map_err(|error| {
+        format(path, "its description", "layers and losses as this version has them", &error.to_string())
     })
 }
 
@@ -270,13 +292,14 @@ fn write<T: Scalar>(
     path: &Path,
     network: &DecoupledNetwork<T>,
     contents: &Contents<Description, Description>,
+    blobs: &[Blob<'_>],
 ) -> Result<()> {
     require_params(network)?;
     let why = "layers nest too deeply, or a scaler has a range that is not finite: it could not be read back";
     let text = serde_json::to_string(contents).ok().filter(|text| serde_json::from_str::<Made<T>>(text).is_ok());
     let text = text.ok_or(Error::Unsupported { what: "saving", why })?;
     let layers: Vec<_> = named_tensors_of(network)?.into_iter().zip(network.params.iter().map(Vec::as_slice)).collect();
-    replace(path, |file| container::write(file, text, &layers))
+    replace(path, |file| container::write(file, text, &layers, blobs))
 }
 
 /// What the file says of a network, if it does, in this version.

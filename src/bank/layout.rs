@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::Storage;
-use crate::Scalar;
+use crate::{Error, Result, Scalar};
 
 /// Bytes of the two counts before an example's numbers.
 const COUNTS: usize = 16;
@@ -9,6 +9,7 @@ const COUNTS: usize = 16;
 /// Where what is kept of an example lies in its record: two counts of 8 bytes (activation steps, last update), then numbers:
 /// activations, the optimizer's state and multipliers, each layer after layer.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct Layout {
     /// First row of every hidden layer, and the number of rows at the end.
     offsets: Vec<usize>,
@@ -44,6 +45,12 @@ impl Layout {
         Self { multipliers: true, ..self.clone() }
     }
 
+    /// The same memory beside the activations of other hidden layers, in another storage.
+    #[cfg(feature = "save")]
+    pub(crate) fn of<T: Scalar>(&self, widths: impl Iterator<Item = usize>, storage: Storage) -> Self {
+        Self::new::<T>(widths, (self.slots, self.rule.clone()), self.multipliers, storage)
+    }
+
     /// Hidden layers.
     pub(super) fn layers(&self) -> usize {
         self.offsets.len() - 1
@@ -56,12 +63,24 @@ impl Layout {
 
     /// Numbers kept of an example.
     pub(super) fn numbers(&self) -> u128 {
-        self.rows() as u128 * (1 + self.slots as u128 + u128::from(self.multipliers))
+        (self.rows() as u128).saturating_mul(1 + self.slots as u128 + u128::from(self.multipliers))
     }
 
     /// Bytes of so many records.
     pub(crate) fn bytes(&self, examples: usize) -> u128 {
-        (COUNTS as u128 + self.numbers() * self.width as u128) * examples as u128
+        let record = self.numbers().saturating_mul(self.width as u128).saturating_add(COUNTS as u128);
+        record.saturating_mul(examples as u128)
+    }
+
+    /// # Errors
+    /// [`Error::BankTooLarge`] for more bytes than the limit.
+    pub(super) fn check_limit(&self, examples: usize, limit: usize) -> Result<()> {
+        let bytes = self.bytes(examples);
+        if bytes <= limit as u128 {
+            return Ok(());
+        }
+        let rows = usize::try_from(self.numbers()).unwrap_or(usize::MAX);
+        Err(Error::BankTooLarge { bytes, rows, examples, limit: limit as u128 })
     }
 
     /// Bytes of one record, of a bank that exists.

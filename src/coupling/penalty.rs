@@ -1,7 +1,7 @@
 use crate::Result;
 use crate::error::require;
 
-/// What becomes of the penalties μ_t during a fit.
+/// What becomes of the penalties μ_t during a fit; the next one goes on where it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Penalty {
@@ -55,16 +55,24 @@ impl Penalty {
     }
 }
 
-/// The present factor on the penalties, and the best that was seen with it.
-#[derive(Clone, Copy, Debug)]
+/// The present factor on the penalties, and the best that was seen with it, if anything was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct PenaltyFactor {
     pub(crate) value: f64,
-    best: f64,
+    best: Option<f64>,
 }
 
 impl PenaltyFactor {
     pub(crate) const fn new() -> Self {
-        Self { value: 1.0, best: f64::INFINITY }
+        Self { value: 1.0, best: None }
+    }
+
+    /// A fit begins: penalties that stay are those that the network was built with.
+    pub(crate) fn begin(&mut self, penalty: Penalty) {
+        if penalty == Penalty::Constant {
+            *self = Self::new();
+        }
     }
 
     /// Looks at what an epoch brought.
@@ -74,12 +82,12 @@ impl PenaltyFactor {
             Watch::Residual => residuals.iter().copied().fold(0.0, f64::max),
             Watch::ForwardLoss => forward_loss,
         };
-        if now < (1.0 - raise.progress) * self.best {
-            self.best = now;
+        if now < (1.0 - raise.progress) * self.best.unwrap_or(f64::INFINITY) {
+            self.best = Some(now);
         } else {
             self.value = (self.value * raise.factor).min(raise.most);
             // The quantity starts a new descent under the new penalty.
-            self.best = f64::INFINITY;
+            self.best = None;
         }
     }
 }

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bank::{Sole, Storage};
+use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
 use crate::loss::SquaredError;
@@ -278,6 +279,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             updates: 0,
             optimizers_since: 0,
             epochs: 0,
+            penalty_factor: PenaltyFactor::new(),
             pool: Arc::new(Pool::new(self.threads)?),
         };
         network.method.check(&network.objective())?;

@@ -1,6 +1,7 @@
 //! The [safetensors](https://huggingface.co/docs/safetensors) format: the length of a header in eight bytes, the header in JSON, the
 //! numbers, low byte first and matrices row by row.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -52,18 +53,34 @@ fn dtype<T>() -> (&'static str, usize) {
     if size_of::<T>() == 8 { ("F64", 8) } else { ("F32", 4) }
 }
 
-/// Writes tensors with the layer's parameters that hold them, one after the other, and what else is to be said.
-pub(super) fn write<T: Scalar>(file: &mut File, contents: String, layers: &[(Vec<Tensor>, &[T])]) -> io::Result<()> {
+/// A tensor of bytes that only this crate understands, under a name of its own.
+pub(super) type Blob<'a> = (String, Cow<'a, [u8]>);
+
+/// What a tensor of bytes is called.
+const BYTES: &str = "U8";
+
+/// Writes what is to be said, tensors with the layer's parameters that hold them, one after the other, and blobs.
+pub(super) fn write<T: Scalar>(
+    file: &mut File,
+    contents: String,
+    layers: &[(Vec<Tensor>, &[T])],
+    blobs: &[Blob<'_>],
+) -> io::Result<()> {
     let mut header = Header::default();
     header.metadata.insert(CHECKSUM.to_owned(), ZEROS.to_owned());
     header.metadata.insert(CONTENTS.to_owned(), contents);
     let mut end = 0;
+    let mut add = |name: &str, dtype: &str, shape: Vec<usize>, bytes: u64| {
+        let start = end;
+        end += bytes;
+        header.tensors.insert(name.to_owned(), Entry { dtype: dtype.to_owned(), shape, data_offsets: (start, end) });
+    };
     for tensor in layers.iter().flat_map(|(tensors, _)| tensors) {
         let (dtype, width) = dtype::<T>();
-        let start = end;
-        end += tensor.len() as u64 * width as u64;
-        let entry = Entry { dtype: dtype.to_owned(), shape: tensor.shape(), data_offsets: (start, end) };
-        header.tensors.insert(tensor.name().to_owned(), entry);
+        add(tensor.name(), dtype, tensor.shape(), tensor.len() as u64 * width as u64);
+    }
+    for (name, bytes) in blobs {
+        add(name, BYTES, vec![bytes.len()], bytes.len() as u64);
     }
     let mut bytes = vec![0; LENGTH];
     serde_json::to_writer(&mut bytes, &header)?;
@@ -81,6 +98,7 @@ pub(super) fn write<T: Scalar>(file: &mut File, contents: String, layers: &[(Vec
             rest = others;
         }
     }
+    blobs.iter().try_for_each(|(_, bytes)| out.write(bytes))?;
     let Summed { file, crc } = out;
     file.seek(SeekFrom::Start((LENGTH + START.len()) as u64))?;
     file.write_all(digits(crc).as_bytes())
@@ -223,65 +241,89 @@ impl<'p> Source<'p> {
         Ok(contents)
     }
 
-    /// The parameters of layers with these tensors.
+    /// The parameters of layers with these tensors, and the blobs of these names.
     ///
     /// # Errors
     /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
     /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
-    pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>]) -> Result<Vec<Vec<T>>> {
+    pub(super) fn read<T: Scalar>(
+        mut self,
+        layers: &[Vec<Tensor>],
+        blobs: &[String],
+    ) -> Result<(Vec<Vec<T>>, Vec<Vec<u8>>)> {
         let mut places = Vec::new();
         for (t, tensors) in layers.iter().enumerate() {
             let mut start = 0;
             for own in tensors {
-                places.push((self.find::<T>(own)?, t, start, own));
+                let offsets = self.find(own.name(), dtype::<T>(), own.shape())?;
+                places.push((offsets, Place::Tensor(t, start, own)));
                 start = own.len().saturating_add(start);
             }
+        }
+        let mut bytes = Vec::with_capacity(blobs.len());
+        for (i, name) in blobs.iter().enumerate() {
+            let len = self.header.tensors.get(name).and_then(|entry| entry.shape.first().copied()).unwrap_or_default();
+            places.push((self.find(name, (BYTES, 1), vec![len])?, Place::Blob(i)));
+            bytes.push(filled("what a fit needs to go on", len, 0)?);
         }
         if let Some((name, entry)) = self.header.tensors.first_key_value() {
             let found = format!("{} {:?}", entry.dtype, entry.shape);
             return Err(format(self.path, &tensor(name), "none of this name in the network", &found));
         }
-        places.sort_by_key(|&(offsets, ..)| offsets);
+        places.sort_by_key(|&(offsets, _)| offsets);
 
         let len = |tensors: &Vec<Tensor>| tensors.iter().map(Tensor::len).fold(0, usize::saturating_add);
         let mut params = Vec::with_capacity(layers.len());
         for tensors in layers {
             params.push(filled("the parameters of a layer", len(tensors), T::zero())?);
         }
-        for &(_, t, start, own) in &places {
-            let params: &mut [T] = &mut params[t][start..start + own.len()];
-            read_tensor(&mut self.data, params, own.size()).map_err(|error| io_at(self.path, error))?;
+        for &(_, place) in &places {
+            let read = match place {
+                Place::Tensor(t, start, own) => {
+                    read_tensor(&mut self.data, &mut params[t][start..start + own.len()], own.size())
+                }
+                Place::Blob(i) => self.data.read(&mut bytes[i]),
+            };
+            read.map_err(|error| io_at(self.path, error))?;
         }
         let found = digits(self.data.crc);
         if let Some(expected) = self.sum.filter(|expected| *expected != found) {
             return Err(format(self.path, "its checksum", &expected, &found));
         }
-        for &(_, t, start, own) in &places {
-            let params = &params[t][start..start + own.len()];
+        for &(_, place) in &places {
+            let Place::Tensor(t, start, own) = place else { continue };
+            let params: &[T] = &params[t][start..start + own.len()];
             if !all_finite(params) {
                 let found = params.iter().find(|x| !x.is_finite()).map_or(f64::NAN, |x| x.to_f64());
                 return Err(format(self.path, &tensor(own.name()), "finite numbers", &found.to_string()));
             }
         }
-        Ok(params)
+        Ok((params, bytes))
     }
 
     /// Takes a tensor out of the header: where it lies.
-    fn find<T: Scalar>(&mut self, own: &Tensor) -> Result<(u64, u64)> {
-        let (dtype, width) = dtype::<T>();
-        let fault =
-            |found: &str| Err(format(self.path, &tensor(own.name()), &format!("{dtype} {:?}", own.shape()), found));
-        let Some(entry) = self.header.tensors.remove(own.name()) else { return fault("none") };
+    fn find(&mut self, name: &str, (dtype, width): (&str, usize), shape: Vec<usize>) -> Result<(u64, u64)> {
+        let fault = |found: &str| Err(format(self.path, &tensor(name), &format!("{dtype} {shape:?}"), found));
+        let Some(entry) = self.header.tensors.remove(name) else { return fault("none") };
         let (start, end) = entry.data_offsets;
-        if entry.dtype != dtype || entry.shape != own.shape() {
+        if entry.dtype != dtype || entry.shape != shape {
             return fault(&format!("{} {:?}", entry.dtype, entry.shape));
         }
-        if own.len() as u128 * width as u128 != u128::from(end - start) {
+        let bytes = shape.iter().fold(width as u128, |bytes, &n| bytes.saturating_mul(n as u128));
+        if bytes != u128::from(end - start) {
             return fault(&format!("{} bytes", end - start));
         }
         Ok((start, end))
     }
+}
+
+/// What lies at a place of the file.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// A tensor of a layer, whose parameters it is from this one on.
+    Tensor(usize, usize, &'a Tensor),
+    Blob(usize),
 }
 
 fn tensor(name: &str) -> String {

@@ -1,0 +1,240 @@
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::container::Blob;
+use super::{Source, blobs, contents, describe, named_tensors_of, parse, write};
+use crate::bank::{ActivationBank, Layout, Storage};
+use crate::coupling::PenaltyFactor;
+use crate::file::format;
+use crate::matrix::filled;
+use crate::parallel::{caught, guarded};
+use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
+
+/// What a file says of a training, beside what lies in it as bytes: what optimizers and regressions remember, the bank's records, and
+/// the state of observers.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Training {
+    epochs: usize,
+    updates: u64,
+    optimizers_since: u64,
+    penalty_factor: PenaltyFactor,
+    /// As they print themselves.
+    optimizers: Vec<String>,
+    bank: Option<Bank>,
+    observers: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bank {
+    layout: Layout,
+    examples: usize,
+    data_key: u64,
+}
+
+const BANK: &str = "bank";
+
+impl Training {
+    /// The names of the bytes, for a network of so many layers: the memory of every optimizer, the moments of every layer, the state of
+    /// every observer, and the bank.
+    pub(super) fn blobs(&self, layers: usize) -> impl Iterator<Item = String> + use<> {
+        let each = |what: &'static str, count: usize| (0..count).map(move |i| format!("{what}.{i}"));
+        let bank = self.bank.as_ref().map(|_| BANK.to_owned());
+        each("optimizer", layers).chain(each("moments", layers)).chain(each("observer", self.observers)).chain(bank)
+    }
+}
+
+impl<T: Scalar> DecoupledNetwork<T> {
+    /// Writes all that training has come to: what [`save`](Self::save) writes, and the memory of optimizers and regressions, the bank
+    /// with multipliers and the activation optimizer's memory, the counts of epochs and updates on which schedules and the order of
+    /// the examples depend, the factor on the penalties, and the [state](Observer::state) of these observers.
+    ///
+    /// The file is replaced all at once, as by `save`. It can be [loaded](Self::load) like any other.
+    ///
+    /// [`Checkpoint`](crate::observer::Checkpoint) does so after every epoch.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save), and [`Error::Unsupported`] for a bank in a [file](Self::bank_file), which goes on by itself.
+    pub fn save_checkpoint(&self, path: impl AsRef<Path>, observers: &[&dyn Observer<T>]) -> Result<()> {
+        self.check_checkpoint()?;
+        let layers = self.trained.iter().enumerate();
+        let memories = layers.map(|(t, trained)| guarded("Debug of the optimizer", t, || trained.memory()));
+        let (optimizers, memories): (Vec<_>, Vec<_>) = memories.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let states = observers.iter().enumerate().map(|(i, observer)| state(i, *observer));
+        let states = states.collect::<Result<Vec<_>>>()?;
+        let bank = self.bank.as_ref().map(ActivationBank::parts);
+        let described =
+            bank.map(|((layout, examples, data_key), _)| Bank { layout: layout.clone(), examples, data_key });
+        let training = Training {
+            epochs: self.epochs,
+            updates: self.updates,
+            optimizers_since: self.optimizers_since,
+            penalty_factor: self.penalty_factor,
+            optimizers,
+            bank: described,
+            observers: observers.len(),
+        };
+        let numbers =
+            [0, 1].iter().flat_map(|&which| memories.iter().map(move |memory| Cow::Owned(to_bytes(memory[which]))));
+        let numbers = numbers.chain(states.iter().map(|state| Cow::Owned(to_bytes(state))));
+        let records = bank.map(|(_, records)| Cow::Borrowed(records));
+        let blobs: Vec<Blob<'_>> = training.blobs(self.depth()).zip(numbers.chain(records)).collect();
+        let mut contents = describe(self)?;
+        contents.training = Some(training);
+        write(path.as_ref(), self, &contents, &blobs)
+    }
+
+    /// Goes back to what [`save_checkpoint`](Self::save_checkpoint) wrote of a network that was built alike, and of as many observers: a
+    /// fit of the same data and settings, for the epochs that are left, then gives what it would have given without the
+    /// interruption, bit for bit.
+    ///
+    /// # Errors
+    /// Neither the network nor the observers have changed then. As [`load_params`](Self::load_params); [`Error::Format`] for a file
+    /// that is no checkpoint, of other optimizers, another bank or another number of observers; [`Error::BankTooLarge`];
+    /// [`Error::Unsupported`] for a network whose bank lies in a file; and those of [`Observer::set_state`].
+    pub fn resume(&mut self, path: impl AsRef<Path>, observers: &mut [&mut dyn Observer<T>]) -> Result<()> {
+        self.check_checkpoint()?;
+        let path = path.as_ref();
+        let tensors = named_tensors_of(self)?;
+        let source = Source::open(path)?;
+        let none = || format(path, "its description", "a checkpoint", "none");
+        let said = parse::<IgnoredAny, IgnoredAny>(path, contents(path, &source)?.ok_or_else(none)?)?;
+        let names = blobs(&said);
+        let training = said.training.ok_or_else(none)?;
+        self.check_training(path, &training, observers.len())?;
+        let (params, bytes) = source.read::<T>(&tensors, &names)?;
+
+        let mut bytes = names.iter().zip(bytes);
+        let mut memories = [Vec::new(), Vec::new()];
+        for memory in &mut memories {
+            for t in 0..self.depth() {
+                let (name, bytes) = bytes.next().ok_or_else(none)?;
+                let own = from_bytes::<T>(path, name, &bytes)?;
+                let room = self.room(t, name.starts_with("moments"))?;
+                if !own.is_empty() && own.len() != room {
+                    return Err(format(path, name, &format!("{room} numbers"), &own.len().to_string()));
+                }
+                memory.push(own);
+            }
+        }
+        let mut states = Vec::with_capacity(observers.len());
+        for _ in 0..observers.len() {
+            let (name, bytes) = bytes.next().ok_or_else(none)?;
+            states.push(from_bytes::<f64>(path, name, &bytes)?);
+        }
+        let bank = match (training.bank, bytes.next()) {
+            (Some(Bank { layout, examples, data_key }), Some((_, records))) => {
+                Some(ActivationBank::of_records((layout, examples, data_key), records, self.bank_limit)?)
+            }
+            _ => None,
+        };
+
+        restore(observers, &states)?;
+        let [optimizers, moments] = memories;
+        self.params = params;
+        for (trained, (state, moments)) in self.trained.iter_mut().zip(optimizers.into_iter().zip(moments)) {
+            trained.remember(state, moments);
+        }
+        self.bank = bank;
+        (self.epochs, self.updates) = (training.epochs, training.updates);
+        (self.optimizers_since, self.penalty_factor) = (training.optimizers_since, training.penalty_factor);
+        Ok(())
+    }
+
+    /// Whether a checkpoint can be made.
+    pub(crate) fn check_checkpoint(&self) -> Result<()> {
+        match &self.bank_file {
+            Some(_) => Err(Error::Unsupported {
+                what: "a checkpoint of a network whose bank lies in a file",
+                why: "the file goes on by itself",
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_training(&self, path: &Path, training: &Training, observers: usize) -> Result<()> {
+        if training.observers != observers {
+            let expected = observers.to_string();
+            return Err(format(path, "the number of its observers", &expected, &training.observers.to_string()));
+        }
+        for (t, trained) in self.trained.iter().enumerate() {
+            let (own, _) = guarded("Debug of the optimizer", t, || trained.memory())?;
+            let found = training.optimizers.get(t).map_or("none", String::as_str);
+            if own != found {
+                return Err(format(path, &format!("the optimizer of layer {t}"), &own, found));
+            }
+        }
+        if training.optimizers_since > training.updates {
+            let expected = format!("at most {} updates", training.updates);
+            return Err(format(path, "updates without a memory", &expected, &training.optimizers_since.to_string()));
+        }
+        if let Some(Bank { layout, .. }) = &training.bank {
+            let own = layout.of::<T>(self.layers.iter().skip(1).map(|layer| layer.input_dim()), self.storage);
+            if own != *layout {
+                return Err(format(path, "its bank", &format!("{own:?}"), &format!("{layout:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many numbers the optimizer of layer t remembers, or its regression.
+    fn room(&self, t: usize, moments: bool) -> Result<usize> {
+        let (Some(layer), Some(trained), Some(params)) = (self.layers.get(t), self.trained.get(t), self.params.get(t))
+        else {
+            return Ok(0);
+        };
+        if moments {
+            return guarded("the regression", t, || {
+                layer.regression().map_or(0, |regression| regression.moments_len())
+            });
+        }
+        Ok(trained.room(params.len()))
+    }
+}
+
+fn state<T: Scalar>(number: usize, observer: &dyn Observer<T>) -> Result<Vec<f64>> {
+    caught(|| observer.state()).map_err(|message| Error::ObserverPanicked {
+        observer: number,
+        method: "state",
+        message,
+    })
+}
+
+/// Gives every observer its state, or none of them.
+fn restore<T: Scalar>(observers: &mut [&mut dyn Observer<T>], states: &[Vec<f64>]) -> Result<()> {
+    let before = observers.iter().enumerate().map(|(i, observer)| state(i, &**observer)).collect::<Result<Vec<_>>>()?;
+    let mut set = |states: &[Vec<f64>]| {
+        observers.iter_mut().zip(states).enumerate().try_for_each(|(number, (observer, state))| {
+            let panicked = |message| Error::ObserverPanicked { observer: number, method: "set_state", message };
+            caught(|| observer.set_state(state)).map_err(panicked)?
+        })
+    };
+    set(states).inspect_err(|_| {
+        // What they were before is a state of theirs.
+        set(&before).unwrap_or_default();
+    })
+}
+
+fn to_bytes<T: Scalar>(numbers: &[T]) -> Vec<u8> {
+    let mut bytes = vec![0; size_of_val(numbers)];
+    let _exact = Storage::Full.encode(numbers, &mut bytes);
+    bytes
+}
+
+fn from_bytes<T: Scalar>(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<T>> {
+    if !bytes.len().is_multiple_of(size_of::<T>()) {
+        return Err(format(
+            path,
+            name,
+            &format!("numbers of {} bytes", size_of::<T>()),
+            &format!("{} bytes", bytes.len()),
+        ));
+    }
+    let mut numbers = filled("what a fit needs to go on", bytes.len() / size_of::<T>(), T::zero())?;
+    Storage::Full.decode(bytes, &mut numbers);
+    Ok(numbers)
+}
