@@ -116,9 +116,11 @@
 //! * [`presets`]: which way to train, by what you want;
 //! * [`reading`]: what the report of a fit says, and what to do about it;
 //! * [`study`]: is the network that comes out the one that BP would give? Measurements, with intervals and controls;
+//! * [`living`]: your own table, a bar, an early stop, files;
 //! * [`layer`] and [`loss`]: writing your own.
 
 pub mod layer;
+pub mod living;
 pub mod loss;
 pub mod method;
 pub mod presets;

@@ -133,3 +133,19 @@ fn no_bytes_make_the_reader_panic() {
     }
     assert_format_error(read(&Options::classes("y"), "mutated", "x,y\n1,a,b\n"), "line 2");
 }
+
+#[test]
+fn features_are_read_without_targets_and_beside_them() {
+    let saved = |name: &str, text: &str| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let path = saved("features.csv", "a,b,kind\n1,2,x\n3,4.5,y\n");
+    let read = Options::classes("kind").read_inputs::<f64>(&path).unwrap();
+    assert_eq!(read.matrix().as_slice(), [1.0, 2.0, 3.0, 4.5]);
+    let path = saved("unlabelled.csv", "a,b\n1,2\n3,4.5\n");
+    assert_eq!(Options::features().read_inputs::<f64>(&path).unwrap(), read);
+    assert!(matches!(Options::features().read::<f64>(&path), Err(Error::Empty { .. })));
+    assert!(matches!(Options::classes("kind").read_inputs::<f64>(&path), Err(Error::Format { .. })));
+}

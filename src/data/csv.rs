@@ -40,6 +40,7 @@ impl From<usize> for Column {
 ///
 /// let train = Options::classes("species").read::<f64>("iris-train.csv")?;
 /// let test = Options::known_classes("species", &train.classes).read::<f64>("iris-test.csv")?;
+/// let new = Options::features().read_inputs::<f64>("iris-new.csv")?;
 /// let prices = Options::numbers([13]).header(false).delimiter(b';').read::<f64>("boston.csv")?;
 /// # Ok::<(), decoupled::Error>(())
 /// ```
@@ -54,6 +55,13 @@ pub struct Options {
 enum Target {
     Classes { column: Column, known: Option<Vec<String>> },
     Numbers(Vec<Column>),
+}
+
+/// What stands in a table: features, and numbers or names of classes.
+struct Cells<T: Scalar> {
+    inputs: Examples<T>,
+    targets: Option<Examples<T>>,
+    names: Vec<String>,
 }
 
 /// A table that has been read.
@@ -83,6 +91,11 @@ impl Options {
         Self::new(Target::Numbers(columns.into_iter().map(Into::into).collect()))
     }
 
+    /// No column is a target: for [`read_inputs`](Self::read_inputs) of what is to be predicted.
+    pub fn features() -> Self {
+        Self::new(Target::Numbers(Vec::new()))
+    }
+
     fn new(target: Target) -> Self {
         Self { target, header: true, delimiter: b',' }
     }
@@ -107,7 +120,28 @@ impl Options {
     /// not known; [`Error::Empty`] without lines, features, classes or target columns; [`Error::Unsupported`] for a
     /// column by name without a header.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
-        let path = path.as_ref();
+        if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
+            return Err(Error::Empty { what: "the list of target columns" });
+        }
+        let Cells { inputs, targets, names } = self.cells(path.as_ref())?;
+        if let Some(targets) = targets {
+            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, classes: Vec::new() });
+        }
+        let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
+        let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
+        let labels: Vec<usize> = names.iter().map(|name| labels[name]).collect();
+        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, classes })
+    }
+
+    /// Reads the features alone, one example a line: all columns but the targets.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_inputs<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Examples<T>> {
+        self.cells(path.as_ref()).map(|cells| cells.inputs)
+    }
+
+    fn cells<T: Scalar>(&self, path: &Path) -> Result<Cells<T>> {
         let text = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let failed = |error| table_error(path, &text, error);
         let mut builder = ReaderBuilder::new();
@@ -118,9 +152,6 @@ impl Options {
 
         let (class, numbers) = match &self.target {
             Target::Classes { column, .. } => (Some(self.index(path, &header, column)?), Vec::new()),
-            Target::Numbers(columns) if columns.is_empty() => {
-                return Err(Error::Empty { what: "the list of target columns" });
-            }
             Target::Numbers(columns) => {
                 (None, columns.iter().map(|column| self.index(path, &header, column)).collect::<Result<_>>()?)
             }
@@ -150,14 +181,8 @@ impl Options {
         }
 
         let inputs = Examples::from_columns(inputs, examples, features.len())?;
-        if class.is_none() {
-            let targets = Examples::from_columns(targets, examples, numbers.len())?;
-            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, classes: Vec::new() });
-        }
-        let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
-        let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
-        let labels: Vec<usize> = names.iter().map(|name| labels[name]).collect();
-        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, classes })
+        let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
+        Ok(Cells { inputs, targets: targets.transpose()?, names })
     }
 
     fn known(&self) -> Option<&[String]> {

@@ -27,6 +27,10 @@
 //! | [`has_derivative`](crate::Layer::has_derivative) | a warning where no gradient goes through |
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
 //! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
+//! | [`tensors`](crate::Layer::tensors) | parameters that stand in files as matrices with names |
+//! | [`name`](crate::Layer::name) | what [summaries](crate::DecoupledNetwork::summary) call it |
+//!
+//! A network with layers of your own is [built first and filled](crate::DecoupledNetwork::load_params) from a file.
 //!
 //! A [training method](crate::Method) that asks for what a layer lacks is an error, when the network is built with it or before a fit
 //! with it changes anything; the error lists the methods that would do.

@@ -14,7 +14,8 @@
 //! The documentation of [`Loss`](crate::Loss) has a whole loss, tested; the example `custom_loss` another one.
 //!
 //! [`hessian_product`](crate::Loss::hessian_product) is for Gauss–Newton steps, and has a default by differences;
-//! [`probabilities`](crate::Loss::probabilities) says what the outputs mean to whoever compares two classifiers.
+//! [`probabilities`](crate::Loss::probabilities) says what the outputs mean: to whoever compares two classifiers, and to
+//! [`predict_proba`](crate::DecoupledNetwork::predict_proba).
 //!
 //! # A hidden loss
 //!

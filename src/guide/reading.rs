@@ -1,7 +1,7 @@
 //! What the report of a fit says, and what to do about it.
 //!
 //! [`fit`](crate::DecoupledNetwork::fit) returns a [`FitReport`](crate::FitReport) with one [`EpochReport`](crate::EpochReport) an
-//! epoch. Read it in this order.
+//! epoch. It prints as a table; [`summary`](crate::DecoupledNetwork::summary) prints the network. Read it in this order.
 //!
 //! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. This is what counts.
 //! 2. **`energy`** beside it. Anchored methods keep it below the forward loss; both fall together. If the energy falls and the loss

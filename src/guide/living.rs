@@ -1,0 +1,67 @@
+//! Living with it: your own table, from the file to predictions in another program.
+//!
+//! # Two programs
+//!
+//! The first reads a CSV file, holds a fifth of its lines out, and trains with a bar in the terminal until the loss on the held-out
+//! lines has not fallen for twenty epochs. It leaves a folder with the model, the history of the training as a table, and its picture:
+//!
+//! ```text
+//! cargo run --release --features csv,plot,progress --example train_csv -- --table examples/data/iris.csv --target species
+//! ```
+//!
+//! The second knows nothing but that model:
+//!
+//! ```text
+//! cargo run --release --features csv --example predict_csv -- --model target/csv/model.safetensors --table new.csv
+//! ```
+//!
+//! To do so from a crate of your own, ask for the features and take over what is in the function `run`:
+//!
+//! ```toml
+//! [dependencies]
+//! decoupled = { version = "0.1", features = ["csv", "plot", "progress"] }
+//! ```
+//!
+//! The first program:
+//!
+//! ```ignore
+#![doc = include_str!("../../examples/train_csv.rs")]
+//! ```
+//!
+//! The second:
+//!
+//! ```ignore
+#![doc = include_str!("../../examples/predict_csv.rs")]
+//! ```
+//!
+//! # While it trains
+//!
+//! [`fit_observed`](crate::DecoupledNetwork::fit_observed) takes [observers](crate::observer): a bar, a [table](crate::observer::Table),
+//! a [history](crate::observer::History) in CSV or JSON lines, [early stopping](crate::observer::EarlyStopping) with the options of
+//! Keras, or a closure of your own. To stop by Ctrl-C with the state intact, see the example `interrupt`.
+//!
+//! # Files
+//!
+//! | you want to keep | write | read |
+//! |---|---|---|
+//! | a network of built-in layers | `network.save(path)` | `DecoupledNetwork::load(path)` |
+//! | a network with layers or a loss of your own | the same | build it, then `network.load_params(path)` |
+//! | the scaler and the names of the classes as well | `Model::new(network)…save(path)` | `Model::load(path)` |
+//! | all that a training needs to go on, bit for bit | the observer `Checkpoint`, or `network.save_checkpoint(path, &[])` | build it, then `network.resume(path, &mut [])` |
+//!
+//! All are [safetensors](https://huggingface.co/docs/safetensors) with a checksum. Python reads them, weights as `Linear` of PyTorch has
+//! them; any bit that changes is found; and a file is replaced as a whole, so that a process killed while it writes leaves the old one.
+//!
+//! ```text
+//! import safetensors.torch
+//! weights = safetensors.torch.load_file("target/csv/model.safetensors")      # 0.weight, 0.bias, 1.weight, …
+//! ```
+//!
+//! From NumPy and back: `numpy.save("x.npy", x)`, then `data::read_npy::<f32>("x.npy")`; `data::write_npy("y.npy", &outputs)` goes
+//! the other way, one example a row.
+//!
+//! # What a forward pass cannot say
+//!
+//! [`infer`](crate::DecoupledNetwork::infer) clamps what is known of input, hidden layers and output, and finds the rest at the least
+//! energy: missing pixels, an input for an output. The energy knows nothing of how likely an input is; where that matters, let the
+//! network make the data, as the example `occluded` does.
