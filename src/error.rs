@@ -238,6 +238,12 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+    /// The closure that makes a candidate of a search panicked, or something of what it made that is called beside training.
+    #[error("the candidate panicked: {message}")]
+    CandidatePanicked {
+        /// The panic's message.
+        message: String,
+    },
     /// A layer, loss or optimizer does not keep its contract.
     #[error("{subject} breaks its contract: {what}: expected {expected:e}, found {found:e}")]
     Contract {
@@ -314,7 +320,7 @@ fn one_of(first: usize, count: usize) -> String {
 }
 
 /// The shortest decimal that is this number, without hundreds of zeros.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let plain = value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs());
     if plain { value.to_string() } else { format!("{value:e}") }
 }

@@ -64,6 +64,7 @@
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
+//! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -125,6 +126,7 @@ mod parameter_step;
 pub mod plot;
 mod random;
 mod scalar;
+pub mod search;
 mod start;
 mod summary;
 mod table;

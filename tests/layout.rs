@@ -29,6 +29,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "plot",
             "guide",
             "summary",
+            "search",
         ],
         true,
     ),
