@@ -71,7 +71,8 @@ pub fn find_step<T: Scalar>(network: &DecoupledNetwork<T>, data: &Dataset<T>) ->
     network.pool.install(|| {
         let mut block = anchored(&objective, &sample)?;
         let layers = PowerIteration::default().run(&objective, &mut block, 1, POWER_STEPS)?.to_vec();
-        let advice = StepAdvice { curvature: curvature(&objective, &mut block, POWER_STEPS)?, layer_curvatures: layers };
+        let advice =
+            StepAdvice { curvature: curvature(&objective, &mut block, POWER_STEPS)?, layer_curvatures: layers };
         // Norms that are NaN look like 0 to a maximum: the gradients themselves have to be looked at.
         let mut finite = advice.curvature.is_finite();
         for t in 1..network.depth() {

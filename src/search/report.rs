@@ -59,8 +59,10 @@ impl fmt::Display for SearchReport {
     /// A table of the candidates with mean and standard deviation of their scores; then the best one, and what went wrong with
     /// others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.trials.iter().take(1).flat_map(|trial| trial.candidate.iter().map(|(name, _)| name.to_owned()));
-        let head = ["candidate".to_owned()].into_iter().chain(names).chain([self.scoring.to_string(), "std".to_owned()]);
+        let names =
+            self.trials.iter().take(1).flat_map(|trial| trial.candidate.iter().map(|(name, _)| name.to_owned()));
+        let head =
+            ["candidate".to_owned()].into_iter().chain(names).chain([self.scoring.to_string(), "std".to_owned()]);
         let score = |score: Option<f64>| score.map_or_else(|| "failed".to_owned(), |score| format!("{score:.4}"));
         let row = |(i, trial): (usize, &Trial)| {
             let values = trial.candidate.iter().map(|(_, value)| four_digits(value));
