@@ -12,27 +12,29 @@
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::Adam;
-use decoupled::search::{Search, Space};
+use decoupled::search::{Scoring, Search, Space};
 use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Result, data, diagnostics};
 
 #[path = "common/options.rs"]
 mod options;
 
 const USAGE: &str = "\
---candidates N   candidates to draw (16)
---epochs N       visits to every example (10)
---seed N         of the split, the folds and the draws (0)";
+--candidates N   candidates to draw (32)
+--epochs N       visits to every example (20)
+--seed N         of the split, the folds and the draws (0)
+--loss           judges by the forward loss instead of accuracy";
 
 fn main() {
     let mut options = options::Options::from_command_line(USAGE);
-    let candidates = options.count("candidates", 16);
-    let epochs = options.count("epochs", 10);
+    let candidates = options.count("candidates", 32);
+    let epochs = options.count("epochs", 20);
     let seed = options.value("seed", 0);
+    let scoring = if options.flag("loss") { Scoring::Loss } else { Scoring::Score };
     options.finish();
-    run(candidates, epochs, seed).unwrap_or_else(|error| options::fail(&error));
+    run((candidates, scoring), epochs, seed).unwrap_or_else(|error| options::fail(&error));
 }
 
-fn run(candidates: usize, epochs: usize, seed: u64) -> Result<()> {
+fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Result<()> {
     let (train, test) = data::digits::<f32>()?.stratified_split(0.8, seed)?;
     let config = FitConfig::new().epochs(epochs).batch_size(32);
     let mut default = circuit().build()?;
@@ -47,7 +49,7 @@ fn run(candidates: usize, epochs: usize, seed: u64) -> Result<()> {
     // No cap on the rate, so that the table shows what a large one does.
     let uncapped = |rate| Method::predictive_coding(2, rate).order(Order::RedBlack);
     let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 10.0);
-    let report = Search::randomized(space, candidates).cv(3).seed(seed).fit(&train, |candidate| {
+    let report = Search::randomized(space, candidates).cv(3).scoring(scoring).seed(seed).fit(&train, |candidate| {
         let network = circuit().optimizer(Adam::new(candidate.get("learning_rate")?)).build()?;
         Ok((network, config.clone().method(uncapped(candidate.get("activation_rate")?))))
     })?;

@@ -165,8 +165,8 @@ fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + 
     (a(), b())
 }
 
-/// Calls `f` with every item, as many at a time as there are threads, each of which lends a pool of one thread; results stand in
-/// the order of the items. Threads wait for nothing inside, so that no more items are begun than there are threads.
+/// Calls `f` with every item, as many at a time as there are threads and no more, and lends each a pool of one thread; results stand
+/// in the order of the items. Tasks of one shared pool would begin other items while they wait.
 pub(crate) fn map_apart<I: Sync, R: Send>(
     items: &[I],
     threads: usize,
@@ -232,4 +232,26 @@ pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> std::result::Result<R, Stri
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a payload that is no text".to_owned())
     })
+}
+
+#[cfg(all(test, feature = "parallel"))]
+mod tests {
+    use super::*;
+
+    /// Item 0 waits for item 2, so that another thread has 1 and 2, and item 2 for item 3, which then is the first thread's: in the
+    /// order of the threads the results would be 0, 3, 1, 2 or 1, 2, 0, 3.
+    #[test]
+    fn results_stand_in_the_order_of_the_items_whoever_works_on_them() {
+        let begun = [const { AtomicUsize::new(0) }; 4];
+        let found = map_apart(&[0, 1, 2, 3], 2, |_, &item: &usize| {
+            begun[item].store(1, Ordering::SeqCst);
+            for awaited in [(0, 2), (2, 3)].iter().filter(|(own, _)| *own == item).map(|&(_, other)| other) {
+                while begun[awaited].load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            10 * item
+        });
+        assert_eq!(found.unwrap(), [0, 10, 20, 30]);
+    }
 }

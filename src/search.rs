@@ -67,6 +67,9 @@ impl fmt::Display for Scoring {
     }
 }
 
+/// The most candidates: all of them and their scores are kept.
+const MOST: usize = 1_000_000;
+
 /// Which candidates are tried, and how they are judged.
 ///
 /// Defaults: five folds, [`Scoring::Score`], seed 0, as many threads as the machine has. The words are scikit-learn's.
@@ -159,8 +162,16 @@ impl Search {
 
     fn candidates(&self) -> Result<Vec<Candidate>> {
         self.space.validate()?;
-        let Some(count) = self.n_iter else { return self.space.grid() };
-        require(count > 0, "n_iter", "at least 1", count as f64)?;
-        Ok((0..count).map(|candidate| self.space.draw(self.seed, candidate)).collect())
+        let checked = |name, count: usize| require((1..=MOST).contains(&count), name, "in 1..=1000000", count as f64);
+        match self.n_iter {
+            Some(count) => {
+                checked("n_iter", count)?;
+                Ok((0..count).map(|candidate| self.space.draw(self.seed, candidate)).collect())
+            }
+            None => {
+                checked("combinations of a grid", self.space.combinations()?)?;
+                self.space.grid()
+            }
+        }
     }
 }

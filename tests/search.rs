@@ -362,7 +362,11 @@ fn bad_input_is_refused_before_anything_is_built() {
     assert!(matches!(error(Search::grid(good()).cv(12)), Error::ExampleCount { most: 11, found: 12, .. }));
     named(error(Search::grid(good()).threads(0)), "threads");
     named(error(Search::grid(good()).threads(257)), "threads");
-    named(error(Search::randomized(good(), 0)), "n_iter");
+    for count in [0, 1_000_001, usize::MAX] {
+        named(error(Search::randomized(good(), count)), "n_iter");
+    }
+    let many = (0..17).fold(Space::new(), |space, i| space.choices(&"abcdefghijklmnopq"[i..=i], &[0.0; 16]));
+    named(error(Search::grid(many)), "combinations of a grid");
     for search in [Search::grid as fn(Space) -> Search, |space| Search::randomized(space, 3)] {
         assert!(matches!(error(search(Space::new())), Error::Empty { .. }));
         assert!(matches!(error(search(good().choices("b", &[]))), Error::Empty { .. }));

@@ -18,12 +18,12 @@ const SHARE: f64 = 0.9;
 const EXAMPLES: usize = 256;
 
 impl StepAdvice {
-    /// The rate below which plain activation steps in this order lower the energy, where it is quadratic in Z: 2/λmax, in Jacobi
-    /// order, where all layers move at once, with that of the whole (above it they diverge), in the other orders with the largest
-    /// of the layers.
+    /// The rate below which plain activation steps in this order lower an energy that is quadratic in Z: 2/λmax, in Jacobi order,
+    /// where all layers move at once, of the whole; in the other orders, where neighbours move one after the other and each
+    /// layer's step is a descent by itself, of the layer that has the largest.
     ///
-    /// A sweep with neighbours apart is a descent by blocks, and each block has its own bound. In Jacobi order there is at most as
-    /// much room, and at least half of what red-black order has.
+    /// Above it Jacobi sweeps diverge, while the others may still hold. Where the energy is convex, red-black order has as much
+    /// room as Jacobi order, and at most twice as much.
     pub fn largest_stable(&self, order: Order) -> f64 {
         let largest = match order {
             Order::Jacobi => self.curvature,

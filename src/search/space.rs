@@ -68,13 +68,16 @@ impl Space {
         Candidate(self.0.iter().enumerate().map(draw).collect())
     }
 
+    /// How many combinations of the choices there are.
+    pub(super) fn combinations(&self) -> Result<usize> {
+        self.0.iter().try_fold(1usize, |all, (name, own)| Ok(all.saturating_mul(own.choices(name)?.len())))
+    }
+
     /// All combinations of the choices; the last dimension changes fastest.
     pub(super) fn grid(&self) -> Result<Vec<Candidate>> {
         let mut all = vec![Candidate(Vec::new())];
         for (name, dimension) in &self.0 {
-            let Dimension::Choices(values) = dimension else {
-                return Err(Error::Unsupported { what: name, why: "a grid takes choices, not a range" });
-            };
+            let values = dimension.choices(name)?;
             let longer = |candidate: &Candidate, value| Candidate([&candidate.0[..], &[(*name, value)]].concat());
             all = all.iter().flat_map(|candidate| values.iter().map(move |&value| longer(candidate, value))).collect();
         }
@@ -95,6 +98,13 @@ impl Dimension {
                 let wrong = values.iter().find(|value| !value.is_finite());
                 wrong.map_or(Ok(()), |&value| require(false, name, "finite in every choice", value))
             }
+        }
+    }
+
+    fn choices(&self, name: &'static str) -> Result<&[f64]> {
+        match self {
+            Self::Choices(values) => Ok(values),
+            _ => Err(Error::Unsupported { what: name, why: "a grid takes choices, not a range" }),
         }
     }
 
