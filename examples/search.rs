@@ -2,8 +2,12 @@
 //! data and judged on what each of them holds out. What was best is then trained on all of them, and so are the defaults; the test
 //! data, which no candidate has seen, compare the two.
 //!
-//! A search as short as this one mostly says which orders of magnitude will not do. Before it, `diagnostics::find_step` says which
-//! activation rates are stable where training starts.
+//! With five epochs the learning rate decides, and the search finds a faster one: 96.4, 95.8 and 96.9 % of the test digits
+//! instead of 93.9, 93.3 and 93.9 (seeds 0 to 2). With twenty there is less to gain, and what 359 digits tell apart is a point:
+//! 98.9, 98.1 and 98.1 instead of 97.8, 96.9 and 98.3.
+//!
+//! Before the search `diagnostics::find_step` says which activation rates are stable where training starts; the default method
+//! keeps below them by itself, so that no candidate diverges.
 //!
 //! ```text
 //! cargo run --release --example search
@@ -20,14 +24,14 @@ mod options;
 
 const USAGE: &str = "\
 --candidates N   candidates to draw (32)
---epochs N       visits to every example (20)
+--epochs N       visits to every example (5)
 --seed N         of the split, the folds and the draws (0)
 --loss           judges by the forward loss instead of accuracy";
 
 fn main() {
     let mut options = options::Options::from_command_line(USAGE);
     let candidates = options.count("candidates", 32);
-    let epochs = options.count("epochs", 20);
+    let epochs = options.count("epochs", 5);
     let seed = options.value("seed", 0);
     let scoring = if options.flag("loss") { Scoring::Loss } else { Scoring::Score };
     options.finish();
@@ -46,12 +50,11 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
     );
     println!("{candidates} candidates, each trained for {epochs} epochs on three parts of {} digits\n", train.len());
 
-    // No cap on the rate, so that the table shows what a large one does.
-    let uncapped = |rate| Method::predictive_coding(2, rate).order(Order::RedBlack);
-    let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 10.0);
+    let method = |activation_rate| Method::default().activation_rate(activation_rate);
+    let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 1.0);
     let report = Search::randomized(space, candidates).cv(3).scoring(scoring).seed(seed).fit(&train, |candidate| {
         let network = circuit().optimizer(Adam::new(candidate.get("learning_rate")?)).build()?;
-        Ok((network, config.clone().method(uncapped(candidate.get("activation_rate")?))))
+        Ok((network, config.clone().method(method(candidate.get("activation_rate")?))))
     })?;
     println!("{report}\n");
 
@@ -63,7 +66,7 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
     };
     let (learning_rate, activation_rate) = (best.get("learning_rate")?, best.get("activation_rate")?);
     let mut network = circuit().optimizer(Adam::new(learning_rate)).build()?;
-    network.fit(&train, &config.method(uncapped(activation_rate)))?;
+    network.fit(&train, &config.method(method(activation_rate)))?;
     println!(
         "best_learning_rate={learning_rate:.5} best_activation_rate={activation_rate:.4} score={:.4} default_score={default_score:.4}",
         network.score(&test)?
