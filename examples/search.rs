@@ -16,7 +16,7 @@
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::Adam;
-use decoupled::search::{Scoring, Search, Space};
+use decoupled::search::{Candidate, Scoring, Search, Space};
 use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Result, data, diagnostics};
 
 #[path = "common/options.rs"]
@@ -50,12 +50,13 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
     );
     println!("{candidates} candidates, each trained for {epochs} epochs on three parts of {} digits\n", train.len());
 
-    let method = |activation_rate| Method::default().activation_rate(activation_rate);
-    let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 1.0);
-    let report = Search::randomized(space, candidates).cv(3).scoring(scoring).seed(seed).fit(&train, |candidate| {
+    let build = |candidate: &Candidate| {
         let network = circuit().optimizer(Adam::new(candidate.get("learning_rate")?)).build()?;
-        Ok((network, config.clone().method(method(candidate.get("activation_rate")?))))
-    })?;
+        let method = Method::default().activation_rate(candidate.get("activation_rate")?);
+        Ok((network, config.clone().method(method)))
+    };
+    let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 1.0);
+    let report = Search::randomized(space, candidates).cv(3).scoring(scoring).seed(seed).fit(&train, build)?;
     println!("{report}\n");
 
     default.fit(&train, &config)?;
@@ -64,11 +65,12 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
         println!("no candidate could be trained; default_score={default_score:.4}");
         return Ok(());
     };
-    let (learning_rate, activation_rate) = (best.get("learning_rate")?, best.get("activation_rate")?);
-    let mut network = circuit().optimizer(Adam::new(learning_rate)).build()?;
-    network.fit(&train, &config.method(method(activation_rate)))?;
+    let (mut network, best_config) = build(best)?;
+    network.fit(&train, &best_config)?;
     println!(
-        "best_learning_rate={learning_rate:.5} best_activation_rate={activation_rate:.4} score={:.4} default_score={default_score:.4}",
+        "best_learning_rate={:.5} best_activation_rate={:.4} score={:.4} default_score={default_score:.4}",
+        best.get("learning_rate")?,
+        best.get("activation_rate")?,
         network.score(&test)?
     );
     Ok(())
