@@ -8,6 +8,7 @@ use crate::{Error, MatRef, Result, Scalar};
 pub mod csv;
 mod digits;
 mod examples;
+mod folds;
 mod idx;
 #[cfg(feature = "ndarray")]
 mod ndarray;

@@ -8,6 +8,7 @@ mod matching;
 mod path;
 mod representation;
 mod similarity;
+mod step;
 
 pub use cost::{Cost, Products, cost};
 pub(crate) use decoupling::measure;
@@ -17,3 +18,4 @@ pub use matching::{Matching, matching, normalised};
 pub use path::{Path, path};
 pub use representation::{cka, procrustes};
 pub use similarity::{ParameterSimilarity, Similarity, similarity, similarity_from};
+pub use step::{StepAdvice, find_step};

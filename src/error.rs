@@ -248,6 +248,12 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+    /// The closure that makes a candidate of a search panicked, or something of what it made that is called beside training.
+    #[error("the candidate panicked: {message}")]
+    CandidatePanicked {
+        /// The panic's message.
+        message: String,
+    },
     /// A layer, loss or optimizer does not keep its contract.
     #[error("{subject} breaks its contract: {what}: expected {expected:e}, found {found:e}")]
     Contract {

@@ -504,9 +504,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.epochs.is_multiple_of(*every)) else {
             return Ok(None);
         };
-        let examples = examples.min(data.len());
-        let sample: Vec<usize> = (0..examples).map(|i| i * data.len() / examples).collect();
-        diagnostics::measure(self, &data.select(&sample)?, method, self.penalty_factor.value).map(Some)
+        diagnostics::measure(self, &data.evenly(examples)?, method, self.penalty_factor.value).map(Some)
     }
 
     /// Examples in a block of an epoch's order.

@@ -66,6 +66,7 @@
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
+//! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | keep a trained network | [`DecoupledNetwork::save`], [`Model`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
@@ -140,6 +141,7 @@ mod persist;
 pub mod plot;
 mod random;
 mod scalar;
+pub mod search;
 mod start;
 mod summary;
 mod table;

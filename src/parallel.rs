@@ -1,7 +1,10 @@
 //! The only file that knows threads.
 
+#[cfg(feature = "parallel")]
+use std::panic::resume_unwind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Error, Result};
 
@@ -15,7 +18,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool of `threads` threads; without the feature `parallel` all work stays on the caller's thread.
     pub(crate) fn new(threads: usize) -> Result<Self> {
-        crate::error::require((1..=MOST).contains(&threads), "threads", "in 1..=256", threads as f64)?;
+        require_threads(threads)?;
         Ok(Self {
             #[cfg(feature = "parallel")]
             threads: rayon::ThreadPoolBuilder::new()
@@ -37,6 +40,10 @@ impl Pool {
 
 /// The most threads a pool may have: beyond the parts that work comes in, idle threads only get in each other's way.
 const MOST: usize = 256;
+
+fn require_threads(threads: usize) -> Result<()> {
+    crate::error::require((1..=MOST).contains(&threads), "threads", "in 1..=256", threads as f64)
+}
 
 /// The number of threads a network uses unless told otherwise.
 pub(crate) fn available() -> usize {
@@ -158,6 +165,42 @@ fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + 
     (a(), b())
 }
 
+/// Calls `f` with every item, as many at a time as there are threads and no more, and lends each a pool of one thread; results stand
+/// in the order of the items. Tasks of one shared pool would begin other items while they wait.
+pub(crate) fn map_apart<I: Sync, R: Send>(
+    items: &[I],
+    threads: usize,
+    f: impl Fn(&Arc<Pool>, &I) -> R + Sync,
+) -> Result<Vec<R>> {
+    require_threads(threads)?;
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let pool = Arc::new(Pool::new(1)?);
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let own = numbers.map_while(|number| Some((number, f(&pool, items.get(number)?))));
+        Ok(pool.install(|| own.collect::<Vec<_>>()))
+    };
+    let mut results: Vec<_> = on_threads(threads.min(items.len()), work)?.into_iter().flatten().collect();
+    results.sort_by_key(|&(number, _)| number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// What `work` returns on each of so many threads; without the feature `parallel` on the caller's alone.
+#[cfg(feature = "parallel")]
+fn on_threads<R: Send>(threads: usize, work: impl Fn() -> Result<R> + Sync) -> Result<Vec<R>> {
+    std::thread::scope(|scope| {
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, &work);
+        let handles: std::io::Result<Vec<_>> = (0..threads).map(start).collect();
+        let handles = handles.map_err(|e| Error::ThreadPool { threads, message: e.to_string() })?;
+        handles.into_iter().map(|handle| handle.join().unwrap_or_else(|payload| resume_unwind(payload))).collect()
+    })
+}
+
+#[cfg(not(feature = "parallel"))]
+fn on_threads<R: Send>(_: usize, work: impl Fn() -> Result<R> + Sync) -> Result<Vec<R>> {
+    Ok(vec![work()?])
+}
+
 /// Things that threads borrow for a while: as many as were ever borrowed at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Spare<S>(Mutex<Vec<S>>);
@@ -189,4 +232,26 @@ pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> std::result::Result<R, Stri
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a payload that is no text".to_owned())
     })
+}
+
+#[cfg(all(test, feature = "parallel"))]
+mod tests {
+    use super::*;
+
+    /// Item 0 waits for item 2, so that another thread has 1 and 2, and item 2 for item 3, which then is the first thread's: in the
+    /// order of the threads the results would be 0, 3, 1, 2 or 1, 2, 0, 3.
+    #[test]
+    fn results_stand_in_the_order_of_the_items_whoever_works_on_them() {
+        let begun = [const { AtomicUsize::new(0) }; 4];
+        let found = map_apart(&[0, 1, 2, 3], 2, |_, &item: &usize| {
+            begun[item].store(1, Ordering::SeqCst);
+            for awaited in [(0, 2), (2, 3)].iter().filter(|(own, _)| *own == item).map(|&(_, other)| other) {
+                while begun[awaited].load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            10 * item
+        });
+        assert_eq!(found.unwrap(), [0, 10, 20, 30]);
+    }
 }

@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     Synthetic = 5,
     Code = 6,
     Blocks = 7,
+    Folds = 8,
+    Search = 9,
 }
 
 /// The ChaCha12 stream of `(seed, purpose, epoch, layer)`: nothing to save, and the same at any thread count.

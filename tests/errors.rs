@@ -6,6 +6,7 @@ use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::search::{Search, Space};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
     Multipliers, NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start,
@@ -479,6 +480,12 @@ fn samples() -> Vec<Error> {
     fn error<R>(outcome: Result<R>) -> Error {
         outcome.err().expect("an error")
     }
+    /// What a search says of a candidate for whom this makes the network.
+    fn searched(build: fn() -> Result<DecoupledNetwork<f64>>) -> Error {
+        let search = Search::randomized(Space::new().uniform("rate", 0.0, 1.0), 1);
+        let report = search.fit(&regression(5, 3, 2), |_| Ok((build()?, FitConfig::new())));
+        report.unwrap().trials.remove(0).scores.unwrap_err()
+    }
     let file = std::env::temp_dir().join(format!("decoupled-errors-{}.idx", std::process::id()));
     std::fs::write(&file, b"not an index file").unwrap();
     let bank = std::env::temp_dir().join(format!("decoupled-errors-{}.bank", std::process::id()));
@@ -516,6 +523,7 @@ fn samples() -> Vec<Error> {
             let mut observer = |_: &EpochReport| panic!("on purpose");
             net.fit_observed(&regression(5, 3, 2), &FitConfig::new(), &mut [&mut observer])
         })),
+        searched(|| panic!("no network")),
         error(builder::<f32>().layer(Dense::new(2, 2).bias(1e300)).build()),
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),

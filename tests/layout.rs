@@ -32,6 +32,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "summary",
             "observer",
             "persist",
+            "search",
         ],
         true,
     ),

@@ -4,7 +4,8 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense, Init};
 use decoupled::optimizer::Sgd;
 use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Method, Order, Result, Scalar, Timing, Warning, curvature, data, nalgebra,
+    Block, Dataset, DecoupledNetwork, Error, FitConfig, Method, Order, Result, Scalar, Timing, Warning, curvature,
+    data, diagnostics, nalgebra,
 };
 use nalgebra::DMatrix;
 
@@ -54,42 +55,153 @@ fn the_default_counts_its_sweeps_by_their_order() {
     }
 }
 
-/// For a linear chain the Hessian in Z is block tridiagonal: μ_t + μ_{t+1} W_tᵀW_t on the diagonal, −μ_{t+1} W_t beside it.
+/// A linear chain with two examples, and its Hessian in Z, which is block tridiagonal: μ_t + μ_{t+1} W_tᵀW_t on the diagonal,
+/// −μ_{t+1} W_t beside it, μ being 1 at the output.
+fn linear_chain<T: Scalar>(
+    widths: &[usize],
+    penalty: f64,
+    seed: u64,
+) -> Result<(DecoupledNetwork<T>, Dataset<T>, DMatrix<f64>)> {
+    let mut builder = DecoupledNetwork::<T>::builder(widths[0]).penalty(penalty).seed(seed);
+    for &width in &widths[1..] {
+        builder = builder.dense(width, Activation::Identity);
+    }
+    let net = builder.build()?;
+    let (top, size) = (net.depth(), widths[1..net.depth()].iter().sum());
+    let mut hessian = DMatrix::<f64>::identity(size, size) * penalty;
+    let mut add = |row, col, block: DMatrix<f64>| {
+        let mut view = hessian.view_mut((row, col), block.shape());
+        view += &block;
+    };
+    let mut at = 0;
+    for t in 1..top {
+        let entries = net.params(t)[..widths[t] * widths[t + 1]].iter().map(|w| w.to_f64());
+        let w = DMatrix::from_iterator(widths[t + 1], widths[t], entries);
+        let (own, above) = (at, at + widths[t]);
+        if t + 1 == top {
+            add(own, own, w.transpose() * &w);
+        } else {
+            add(own, own, w.transpose() * &w * penalty);
+            add(above, own, -&w * penalty);
+            add(own, above, -w.transpose() * penalty);
+        }
+        at = above;
+    }
+    let column = |of: fn(f64) -> f64, rows: usize| (0..rows).map(move |i| T::of(of(i as f64))).collect::<Vec<T>>();
+    let inputs = Examples::from_rows(&[column(f64::sin, widths[0]), column(f64::cos, widths[0])])?;
+    let targets = Examples::from_rows(&[column(|_| 1.0, widths[top]), column(|i| i - 1.0, widths[top])])?;
+    Ok((net, Dataset::regression(inputs, targets)?, hessian))
+}
+
+/// A block at the forward pass of all examples.
+fn anchored<T: Scalar>(net: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<Block<T>> {
+    let objective = net.objective();
+    let mut block = objective.block(data.len());
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
+    objective.anchor(&mut block)?;
+    Ok(block)
+}
+
 #[test]
 fn the_curvature_of_a_linear_chain_is_that_of_a_dense_eigensolver() -> Result<()> {
     for (seed, penalty) in [(1, 0.3), (2, 1.0), (3, 7.0)] {
-        let (widths, inputs) = ([4, 7, 5, 3], [[0.3, -1.0, 0.5, 2.0], [1.0, 0.2, -0.7, 0.1]]);
-        let mut builder = DecoupledNetwork::<f64>::builder(4).penalty(penalty).seed(seed);
-        for &width in &widths[1..] {
-            builder = builder.dense(width, Activation::Identity);
-        }
-        let net = builder.build()?;
-        let weights = |t: usize| {
-            DMatrix::from_column_slice(widths[t + 1], widths[t], &net.params(t)[..widths[t] * widths[t + 1]])
-        };
-        let (w1, w2) = (weights(1), weights(2));
-        let mut hessian = DMatrix::<f64>::identity(12, 12) * penalty;
-        let mut add = |row, col, block: DMatrix<f64>| {
-            let mut view = hessian.view_mut((row, col), block.shape());
-            view += &block;
-        };
-        add(0, 0, w1.transpose() * &w1 * penalty);
-        add(7, 7, w2.transpose() * &w2);
-        add(7, 0, -&w1 * penalty);
-        add(0, 7, -w1.transpose() * penalty);
+        let (net, data, hessian) = linear_chain::<f64>(&[4, 7, 5, 3], penalty, seed)?;
         let expected = hessian.symmetric_eigenvalues().max();
-
-        let data = Dataset::regression(Examples::from_rows(&inputs)?, Examples::from_rows(&[[1.0; 3]; 2])?)?;
-        let objective = net.objective();
-        let mut block = objective.block(2);
-        block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-        block.stored_mut(3).copy_from_slice(data.targets().as_slice());
-        objective.anchor(&mut block)?;
-        let (z1, found) = (block.stored(1).as_slice().to_vec(), curvature(&objective, &mut block, 200)?);
+        let mut block = anchored(&net, &data)?;
+        let (z1, found) = (block.stored(1).as_slice().to_vec(), curvature(&net.objective(), &mut block, 200)?);
         assert!((found / expected - 1.0).abs() < 0.01, "{found} instead of {expected}");
         assert!(found <= expected * (1.0 + 1e-6));
         assert_eq!(block.stored(1).as_slice(), z1, "activations are left as they were");
     }
+    Ok(())
+}
+
+/// The energies before and after so many plain sweeps at this rate.
+fn relaxed<T: Scalar>(
+    net: &DecoupledNetwork<T>,
+    data: &Dataset<T>,
+    (order, steps, rate): (Order, usize, f64),
+) -> Result<(T, T)> {
+    let (objective, mut block) = (net.objective(), anchored(net, data)?);
+    let start = objective.energy(&mut block)?;
+    Method::predictive_coding(steps, rate).order(order).activation_step().relax(&objective, &mut block)?;
+    Ok((start, objective.energy(&mut block)?))
+}
+
+/// The proposed rates lie below what a dense eigensolver finds stable, and not far below; at 2.2/λmax the energy rises.
+fn advice_fits_the_eigenvalues<T: Scalar>() -> Result<()> {
+    let mut ratios = Vec::new();
+    for (seed, penalty) in [(1, 0.3), (2, 1.0), (3, 7.0)] {
+        let widths = [4, 7, 5, 6, 3];
+        let (net, data, hessian) = linear_chain::<T>(&widths, penalty, seed)?;
+        let advice = diagnostics::find_step(&net, &data)?;
+        let largest = hessian.clone().symmetric_eigenvalues().max();
+        let mut at = 0;
+        let own = widths[1..4].iter().map(|&width| {
+            at += width;
+            hessian.view((at - width, at - width), (width, width)).into_owned().symmetric_eigenvalues().max()
+        });
+        let own: Vec<f64> = own.collect();
+        let near = |found: f64, expected: f64| found > 0.97 * expected && found < 1.001 * expected;
+        assert!(near(advice.curvature, largest), "{} {largest}", advice.curvature);
+        assert_eq!(advice.layer_curvatures.len(), 3);
+        let layers = advice.layer_curvatures.iter().zip(&own);
+        assert!(layers.clone().all(|(&found, &own)| near(found, own)), "{:?} {own:?}", advice.layer_curvatures);
+
+        let of_layers = own.iter().copied().fold(0.0, f64::max);
+        ratios.push(of_layers / largest);
+        let bounds = [(Order::Jacobi, largest), (Order::RedBlack, of_layers), (Order::ReverseGaussSeidel, of_layers)];
+        for (order, bound) in bounds {
+            let (stable, proposed) = (advice.largest_stable(order), advice.proposed(order));
+            assert!(near(2.0 / stable, bound), "{order:?}: {stable}, bound {bound}");
+            assert!(1.0 / bound < proposed && proposed < 2.0 / bound, "{order:?}: {proposed}, bound {bound}");
+            let (before, after) = relaxed(&net, &data, (order, 1, proposed))?;
+            assert!(after < before, "{order:?}: {before} to {after} in one sweep");
+            let (before, after) = relaxed(&net, &data, (order, 100, proposed))?;
+            assert!(after < before, "{order:?}: {before} to {after}");
+        }
+        let (before, after) = relaxed(&net, &data, (Order::Jacobi, 100, 2.2 / largest))?;
+        assert!(after > before, "{before} to {after}");
+    }
+    assert!(ratios.iter().any(|&ratio| ratio < 0.8), "the bounds of the orders are too much alike: {ratios:?}");
+    Ok(())
+}
+
+#[test]
+fn the_proposed_step_is_stable_and_large_in_double_precision() -> Result<()> {
+    advice_fits_the_eigenvalues::<f64>()
+}
+
+#[test]
+fn the_proposed_step_is_stable_and_large_in_single_precision() -> Result<()> {
+    advice_fits_the_eigenvalues::<f32>()
+}
+
+/// Two groups that do not couple inside: λmax of the whole is at most twice that of the larger one.
+#[test]
+fn red_black_order_has_as_much_room_as_jacobi_order_and_at_most_twice_as_much() -> Result<()> {
+    for seed in 0..6 {
+        let (net, data, _) = linear_chain::<f64>(&[3, 8, 8, 8, 8, 8, 2], 1.0, seed)?;
+        let advice = diagnostics::find_step(&net, &data)?;
+        let (together, apart) = (advice.largest_stable(Order::Jacobi), advice.largest_stable(Order::RedBlack));
+        assert!(together < apart && apart < 2.0 * together * 1.001, "{together} {apart}");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_step_is_proposed_where_nothing_could_step_or_numbers_run_away() -> Result<()> {
+    let (net, data, _) = linear_chain::<f32>(&[4, 3], 1.0, 0)?;
+    assert!(matches!(diagnostics::find_step(&net, &data), Err(Error::Unsupported { what: "find_step", .. })));
+    let (mut net, data, _) = linear_chain::<f32>(&[4, 5, 5, 3], 1.0, 0)?;
+    for t in 0..3 {
+        let huge: Vec<f32> = net.params(t).iter().map(|&w| w * 1e30).collect();
+        net.set_params(t, &huge)?;
+    }
+    assert!(matches!(diagnostics::find_step(&net, &data), Err(Error::Unsupported { what: "find_step", .. })));
+    let other = data::two_moons(8, 0.1, 0)?;
+    assert!(matches!(diagnostics::find_step(&net, &other), Err(Error::Shape { expected: 4, found: 2, .. })));
     Ok(())
 }
 
@@ -116,10 +228,7 @@ fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_bey
     let objective = net.objective();
     for order in [Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel] {
         for (fraction, stable) in [(0.5, true), (1.5, true), (4.0, false)] {
-            let mut block = objective.block(data.len());
-            block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-            block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
-            objective.anchor(&mut block)?;
+            let mut block = anchored(&net, &data)?;
             let start = objective.energy(&mut block)?;
             let rate = fraction / curvature(&objective, &mut block, 60)?;
             Method::predictive_coding(60, rate).order(order).activation_step().relax(&objective, &mut block)?;
@@ -203,12 +312,7 @@ fn the_stable_rate_is_a_cap_and_no_goal() -> Result<()> {
 fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
     let (mut net, data) = deep::<f64>()?;
     let data = data.select(&[3; 32])?;
-    let objective = net.objective();
-    let mut block = objective.block(32);
-    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-    block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
-    objective.anchor(&mut block)?;
-    let largest = curvature(&objective, &mut block, 500)?;
+    let largest = curvature(&net.objective(), &mut anchored(&net, &data)?, 500)?;
     let together = Method::default().order(Order::Jacobi);
     let report = net.fit(&data, &FitConfig::new().method(together).epochs(1).full_batch())?;
     let found = report.epochs[0].curvature.unwrap();
@@ -220,12 +324,8 @@ fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
 fn the_curvature_of_several_examples_is_the_largest_of_theirs() -> Result<()> {
     let (net, data) = deep::<f64>()?;
     let of = |examples: &[usize]| {
-        let (data, objective) = (data.select(examples)?, net.objective());
-        let mut block = objective.block(examples.len());
-        block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-        block.stored_mut(net.depth()).copy_from_slice(data.targets().as_slice());
-        objective.anchor(&mut block)?;
-        curvature(&objective, &mut block, 2000)
+        let mut block = anchored(&net, &data.select(examples)?)?;
+        curvature(&net.objective(), &mut block, 2000)
     };
     let each = [of(&[0])?, of(&[5])?, of(&[20])?];
     let largest = each.into_iter().fold(0.0, f64::max);

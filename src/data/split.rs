@@ -73,6 +73,12 @@ impl<T: Scalar> Dataset<T> {
         self.select(&(0..count).collect::<Vec<_>>())
     }
 
+    /// So many examples that lie evenly among all, or all if there are fewer.
+    pub(crate) fn evenly(&self, count: usize) -> Result<Self> {
+        let count = count.min(self.len());
+        self.select(&(0..count).map(|i| i * self.len() / count).collect::<Vec<_>>())
+    }
+
     /// The examples at `indices`, in that order; an index may come more than once.
     ///
     /// # Errors

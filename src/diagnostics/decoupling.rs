@@ -54,10 +54,7 @@ pub(crate) fn measure<T: Scalar>(
     method.check(&objective)?;
     network.check_data(data)?;
     let depth = network.depth();
-    let mut forward = objective.block(data.len());
-    forward.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-    forward.stored_mut(depth).copy_from_slice(data.targets().as_slice());
-    objective.anchor(&mut forward)?;
+    let forward = anchored(&objective, data)?;
 
     let mut relaxed = forward.clone();
     method.activation_step().relax(&objective, &mut relaxed)?;
@@ -98,8 +95,17 @@ pub(crate) fn measure<T: Scalar>(
     })
 }
 
+/// A block with these examples at their forward pass.
+pub(super) fn anchored<T: Scalar>(objective: &Objective<'_, T>, data: &Dataset<T>) -> Result<Block<T>> {
+    let mut block = objective.block(data.len());
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(objective.layers.len()).copy_from_slice(data.targets().as_slice());
+    objective.anchor(&mut block)?;
+    Ok(block)
+}
+
 /// Steps of the power iteration.
-const POWER_STEPS: usize = 50;
+pub(super) const POWER_STEPS: usize = 50;
 
 /// The most steps that [`decoupling`] takes towards the equilibrium.
 pub const DESCENT: usize = 2000;

@@ -1,0 +1,44 @@
+use crate::data::Dataset;
+use crate::error::require;
+use crate::random::{Purpose, shuffle, stream};
+use crate::{Error, Result, Scalar};
+
+impl<T: Scalar> Dataset<T> {
+    /// k pairs of a part to train on and a part held out, drawn at random: every example is held out exactly once, and each part
+    /// keeps the order of the examples. What scikit-learn calls `KFold`, and `StratifiedKFold` for class labels.
+    ///
+    /// The sizes of the held-out parts differ by at most one, and so do their numbers of examples of any class. Together the
+    /// pairs take k times the memory of the data.
+    ///
+    /// ```
+    /// use decoupled::data;
+    ///
+    /// let moons = data::two_moons::<f32>(50, 0.1, 0)?;
+    /// for (train, held_out) in moons.k_folds(5, 0)? {
+    ///     assert_eq!((train.len(), held_out.len()), (40, 10));
+    /// }
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`] for fewer than two folds, [`Error::ExampleCount`] for more than there are examples.
+    pub fn k_folds(&self, k: usize, seed: u64) -> Result<Vec<(Self, Self)>> {
+        require(k >= 2, "folds", "at least 2", k as f64)?;
+        if k > self.len() {
+            return Err(Error::ExampleCount { what: "folds, one example or more in each", most: self.len(), found: k });
+        }
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        shuffle(&mut order, &mut stream(seed, Purpose::Folds, 0, 0));
+        if let Some(labels) = self.labels() {
+            order.sort_by_key(|&example| labels[example]);
+        }
+        // Dealt like cards, class after class without a new start, so that neither sizes nor classes pile up.
+        let mut fold_of = vec![0; self.len()];
+        order.iter().enumerate().for_each(|(place, &example)| fold_of[example] = place % k);
+        let pair = |fold| {
+            let (held_out, train): (Vec<_>, Vec<_>) = (0..self.len()).partition(|&example| fold_of[example] == fold);
+            Ok((self.select(&train)?, self.select(&held_out)?))
+        };
+        (0..k).map(pair).collect()
+    }
+}

@@ -1,0 +1,411 @@
+//! Folds, and the search for hyper-parameters that is judged on them.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
+
+use decoupled::data::{self, Examples};
+use decoupled::layer::{Activation, Dense};
+use decoupled::loss::SquaredError;
+use decoupled::optimizer::{Adam, Sgd};
+use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Method, Result};
+
+/// Example i has input i, and the class that its place in the list says.
+fn numbered(labels: &[usize], classes: usize) -> Dataset<f64> {
+    let inputs: Vec<f64> = (0..labels.len()).map(|i| i as f64).collect();
+    let inputs = Examples::from_row_slice(&inputs, labels.len(), 1).unwrap();
+    Dataset::classification(inputs, labels, classes).unwrap()
+}
+
+fn numbers(data: &Dataset<f64>) -> Vec<usize> {
+    data.inputs().as_slice().iter().map(|&x| x as usize).collect()
+}
+
+/// y = 3x over eleven points, which no fold sees alike.
+fn line() -> Dataset<f64> {
+    let points: Vec<f64> = (0..11).map(|i| 0.1 * f64::from(i * i)).collect();
+    let of = |slope: f64| {
+        let values: Vec<f64> = points.iter().map(|x| slope * x).collect();
+        Examples::from_row_slice(&values, points.len(), 1).unwrap()
+    };
+    Dataset::regression(of(1.0), of(3.0)).unwrap()
+}
+
+/// ŷ = slope · x, and training that does not move it.
+fn sloped(slope: f64) -> Result<(DecoupledNetwork<f64>, FitConfig<'static, f64>)> {
+    let layer = Dense::new(1, 1).without_bias();
+    let mut network = DecoupledNetwork::builder(1).layer(layer).optimizer(Sgd::new(1e-300)).build()?;
+    network.set_params(0, &[slope])?;
+    Ok((network, FitConfig::new().epochs(1).full_batch()))
+}
+
+fn by_slope(candidate: &Candidate) -> Result<(DecoupledNetwork<f64>, FitConfig<'static, f64>)> {
+    sloped(candidate.get("slope")?)
+}
+
+fn moons_net(learning_rate: f64) -> Result<(DecoupledNetwork<f32>, FitConfig<'static, f32>)> {
+    let network = DecoupledNetwork::builder(2)
+        .dense(8, Activation::Tanh)
+        .dense(2, Activation::Identity)
+        .optimizer(Adam::new(learning_rate))
+        .seed(2)
+        .build()?;
+    Ok((network, FitConfig::new().epochs(20).batch_size(10)))
+}
+
+/// The candidates that a search tries, each of which fails at once.
+fn candidates(search: &Search) -> Vec<Candidate> {
+    let refuse = |_: &Candidate| Err(Error::Empty { what: "nothing to train" });
+    let report = search.fit(&line(), refuse).unwrap();
+    report.trials.into_iter().map(|trial| trial.candidate).collect()
+}
+
+fn values(search: &Search, name: &'static str) -> Vec<f64> {
+    candidates(search).iter().map(|candidate| candidate.get(name).unwrap()).collect()
+}
+
+#[test]
+fn folds_hold_out_every_example_once_and_train_on_all_others() -> Result<()> {
+    let labels: Vec<usize> = (0..23).map(|i| [0, 0, 1, 0, 2, 1, 0][i % 7]).collect();
+    let classes = numbered(&labels, 4);
+    let inputs = Examples::from_row_slice(classes.inputs().as_slice(), 23, 1)?;
+    let real = Dataset::regression(inputs, Examples::from_rows(&[[0.5]; 23])?)?;
+    for data in [classes, real] {
+        for k in [2, 3, 5, 23] {
+            let folds = data.k_folds(k, 7)?;
+            assert_eq!(folds.len(), k);
+            let mut seen = Vec::new();
+            for (train, held_out) in &folds {
+                let (train, held_out) = (numbers(train), numbers(held_out));
+                assert!([&train, &held_out].iter().all(|part| part.is_sorted()), "the order of the examples is kept");
+                let mut all = [&train[..], &held_out[..]].concat();
+                all.sort_unstable();
+                assert_eq!(all, (0..23).collect::<Vec<_>>(), "{k} folds");
+                seen.extend(held_out);
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, (0..23).collect::<Vec<_>>(), "{k} folds");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn folds_differ_by_at_most_one_example_in_size_and_in_every_class() -> Result<()> {
+    let labels = [[0; 13].as_slice(), &[1; 6], &[2; 3], &[4; 1]].concat();
+    let data = numbered(&labels, 5);
+    for k in [2, 3, 4, 7] {
+        for seed in 0..5 {
+            let folds = data.k_folds(k, seed)?;
+            let spread = |count: &dyn Fn(&Dataset<f64>) -> usize| {
+                let counts: Vec<usize> = folds.iter().map(|(_, held_out)| count(held_out)).collect();
+                counts.iter().max().unwrap() - counts.iter().min().unwrap()
+            };
+            assert!(spread(&|part| part.len()) <= 1, "{k} folds, seed {seed}");
+            for class in 0..5 {
+                let count = |part: &Dataset<f64>| part.labels().unwrap().iter().filter(|&&own| own == class).count();
+                assert!(spread(&count) <= 1, "class {class}, {k} folds, seed {seed}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn seeds_decide_the_folds() -> Result<()> {
+    let data = numbered(&[0; 40], 1);
+    let first = |seed| Ok::<_, Error>(numbers(&data.k_folds(4, seed)?[0].1));
+    assert_eq!(first(1)?, first(1)?);
+    assert_ne!(first(1)?, first(2)?);
+    assert_ne!(first(1)?, (0..40).step_by(4).collect::<Vec<_>>(), "drawn, not counted off");
+    Ok(())
+}
+
+/// The mean of ½(slope − 3)²x² over what is held out, and its spread over the folds.
+#[test]
+fn losses_are_those_of_the_held_out_examples_and_the_least_is_best() -> Result<()> {
+    let (data, slopes) = (line(), [1.0, 3.5, 2.0, 7.0]);
+    let search = Search::grid(Space::new().choices("slope", &slopes)).cv(3).seed(5).scoring(Scoring::Loss);
+    let report = search.fit(&data, by_slope)?;
+    let squares = |(_, held_out): &(_, Dataset<f64>)| {
+        held_out.inputs().as_slice().iter().map(|x| x * x).sum::<f64>() / held_out.len() as f64
+    };
+    let squares: Vec<f64> = data.k_folds(3, 5)?.iter().map(squares).collect();
+    assert_eq!(report.trials.len(), slopes.len());
+    for (trial, slope) in report.trials.iter().zip(slopes) {
+        let expected: Vec<f64> = squares.iter().map(|square| 0.5 * (slope - 3.0) * (slope - 3.0) * square).collect();
+        let mean = expected.iter().sum::<f64>() / 3.0;
+        let variance = expected.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / 3.0;
+        let scores = trial.scores.as_ref().unwrap();
+        assert!(scores.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{scores:?} {expected:?}");
+        assert!((trial.mean_test_score().unwrap() - mean).abs() < 1e-12);
+        assert!((trial.std_test_score().unwrap() - variance.sqrt()).abs() < 1e-12);
+    }
+    assert_eq!(report.best().unwrap().candidate.get("slope")?, 3.5);
+    Ok(())
+}
+
+/// R² of ŷ = slope · x is 1 − (slope − 3)² Σx² / Σ(3x − 3x̄)².
+#[test]
+fn scores_are_those_of_the_held_out_examples_and_the_largest_is_best() -> Result<()> {
+    let data = line();
+    let report = Search::grid(Space::new().choices("slope", &[5.0, 2.9])).cv(2).fit(&data, by_slope)?;
+    for trial in &report.trials {
+        let slope = trial.candidate.get("slope")?;
+        for ((_, held_out), score) in data.k_folds(2, 0)?.iter().zip(trial.scores.as_ref().unwrap()) {
+            let x = held_out.inputs();
+            let mean = x.as_slice().iter().sum::<f64>() / x.cols() as f64;
+            let sum = |of: &dyn Fn(f64) -> f64| x.as_slice().iter().map(|&x| of(x)).sum::<f64>();
+            let expected = 1.0 - (slope - 3.0).powi(2) * sum(&|x| x * x) / sum(&|x| 9.0 * (x - mean) * (x - mean));
+            assert!((score - expected).abs() < 1e-12, "{score} {expected}");
+        }
+    }
+    assert_eq!(report.best().unwrap().candidate.get("slope")?, 2.9);
+    Ok(())
+}
+
+/// Steps of 10⁻⁹ leave a network where it starts, and steps of 10⁴ throw it about.
+#[test]
+fn the_one_learning_rate_that_works_is_found() -> Result<()> {
+    let moons = data::two_moons(60, 0.05, 0)?;
+    let space = Space::new().choices("learning_rate", &[1e-9, 1e4, 0.05, 1e-8]).choices("unused", &[1.0, 2.0]);
+    for search in [Search::grid(space.clone()), Search::randomized(space, 12).seed(1)] {
+        for scoring in [Scoring::Score, Scoring::Loss] {
+            let report = search.clone().cv(3).scoring(scoring).fit(&moons, |c| moons_net(c.get("learning_rate")?))?;
+            let best = report.best().unwrap();
+            assert_eq!(best.candidate.get("learning_rate")?, 0.05, "{report}");
+            assert!(scoring == Scoring::Loss || best.mean_test_score().unwrap() > 0.85, "{report}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_report_is_the_same_at_any_number_of_threads() -> Result<()> {
+    let moons = data::two_moons(40, 0.1, 0)?;
+    let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).log_uniform("activation_rate", 0.05, 1e6);
+    let report = |threads, seed| {
+        let search = Search::randomized(space.clone(), 6).cv(2).scoring(Scoring::Loss).seed(seed).threads(threads);
+        let report = search.fit(&moons, |candidate| {
+            let (network, config) = moons_net(candidate.get("learning_rate")?)?;
+            let method = Method::predictive_coding(8, candidate.get("activation_rate")?);
+            Ok((network, config.method(method)))
+        });
+        // The shortest decimals that give each number back.
+        report.map(|report| format!("{report:?}"))
+    };
+    let one = report(1, 3)?;
+    assert!(one.contains("Ok(") && one.contains("Diverged"), "both outcomes are compared: {one}");
+    assert_eq!(one, report(2, 3)?);
+    assert_eq!(one, report(4, 3)?);
+    assert_eq!(one, report(4, 3)?);
+    assert_ne!(one, report(1, 4)?);
+    Ok(())
+}
+
+#[test]
+fn a_candidate_that_fails_or_panics_is_reported_and_never_best() -> Result<()> {
+    let moons = data::two_moons(30, 0.1, 0)?;
+    let space = Space::new().choices("kind", &[0.0, 1.0, 2.0, 3.0, 4.0]);
+    let report = Search::grid(space).cv(3).threads(2).fit(&moons, |candidate| {
+        let (network, config) = moons_net(1e-2)?;
+        match candidate.get("kind")? as usize {
+            0 => panic!("no such luck"),
+            1 => Err(Error::Empty { what: "this candidate" }),
+            2 => Ok((network, config.method(Method::predictive_coding(200, 1e6)))),
+            3 => Ok((network, config.epochs(0))),
+            _ => Ok((network, config)),
+        }
+    })?;
+    let failed = |kind: usize| report.trials[kind].scores.as_ref().unwrap_err();
+    assert!(matches!(failed(0), Error::CandidatePanicked { message } if message == "no such luck"));
+    assert!(matches!(failed(1), Error::Empty { what: "this candidate" }));
+    assert!(matches!(failed(2), Error::Diverged { .. }), "{:?}", failed(2));
+    assert!(matches!(failed(3), Error::HyperParameter { name: "epochs", .. }));
+    assert_eq!(report.best().unwrap().candidate.get("kind")?, 4.0);
+    for trial in &report.trials[..4] {
+        assert_eq!((trial.mean_test_score(), trial.std_test_score()), (None, None));
+    }
+    Ok(())
+}
+
+#[test]
+fn where_all_candidates_fail_there_is_no_best() -> Result<()> {
+    let search = Search::grid(Space::new().choices("slope", &[1.0, 2.0]));
+    let report = search.fit(&line(), |candidate| sloped(candidate.get("slop")?))?;
+    assert!(report.best().is_none());
+    for trial in &report.trials {
+        assert!(matches!(trial.scores, Err(Error::Unsupported { what: "slop", .. })), "{:?}", trial.scores);
+    }
+    Ok(())
+}
+
+/// The squared error, which sees who calls it, and may have another value for four examples.
+#[derive(Debug)]
+struct Probe {
+    of_four: Option<f64>,
+    callers: Arc<Mutex<HashSet<ThreadId>>>,
+}
+
+impl Loss<f64> for Probe {
+    fn value(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>) -> f64 {
+        self.callers.lock().unwrap().insert(thread::current().id());
+        let value = || SquaredError.value(target, prediction);
+        self.of_four.filter(|_| target.cols() == 4).unwrap_or_else(value)
+    }
+    fn gradient(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>, grad: MatMut<'_, f64>) {
+        self.callers.lock().unwrap().insert(thread::current().id());
+        SquaredError.gradient(target, prediction, grad);
+    }
+    fn target_gradient(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>, grad: MatMut<'_, f64>) {
+        SquaredError.target_gradient(target, prediction, grad);
+    }
+}
+
+#[test]
+fn a_score_that_is_no_finite_number_is_never_best() -> Result<()> {
+    // Twelve examples: eight to train on, four held out.
+    let data = data::sine::<f64>(12, 0.1, 0)?;
+    let values = [Some(-f64::NAN), Some(f64::NAN), None, Some(f64::INFINITY), Some(f64::NEG_INFINITY)];
+    let search = Search::grid(Space::new().choices("value", &[0.0, 1.0, 2.0, 3.0, 4.0])).cv(3).scoring(Scoring::Loss);
+    let report = search.fit(&data, |candidate| {
+        let loss = Probe { of_four: values[candidate.get("value")? as usize], callers: Arc::default() };
+        let network = DecoupledNetwork::builder(1).dense(1, Activation::Identity).output_loss(loss).build()?;
+        Ok((network, FitConfig::new().epochs(1).full_batch()))
+    })?;
+    let finite = report.trials.iter().map(|trial| trial.mean_test_score().unwrap().is_finite());
+    assert_eq!(finite.collect::<Vec<_>>(), [false, false, true, false, false]);
+    assert_eq!(report.best().unwrap().candidate.get("value")?, 2.0);
+    Ok(())
+}
+
+#[test]
+fn every_fit_runs_on_one_thread() -> Result<()> {
+    let data = data::sine::<f64>(600, 0.1, 0)?;
+    let callers: Vec<Arc<Mutex<HashSet<ThreadId>>>> = (0..4).map(|_| Arc::default()).collect();
+    let search = Search::grid(Space::new().choices("candidate", &[0.0, 1.0, 2.0, 3.0])).cv(2).threads(2);
+    let report = search.fit(&data, |candidate| {
+        let callers = Arc::clone(&callers[candidate.get("candidate")? as usize]);
+        let mut network = DecoupledNetwork::builder(1);
+        for _ in 0..6 {
+            network = network.dense(16, Activation::Tanh);
+        }
+        let network =
+            network.dense(1, Activation::Identity).hidden_loss(Probe { of_four: None, callers }).threads(4).build()?;
+        Ok((network, FitConfig::new().epochs(3).full_batch()))
+    })?;
+    assert!(report.trials.iter().all(|trial| trial.scores.is_ok()));
+    for callers in callers {
+        assert_eq!(callers.lock().unwrap().len(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_grid_is_all_combinations_in_the_order_of_its_choices() {
+    let space = Space::new().choices("a", &[1.0, 2.0]).choices("b", &[5.0, 4.0, 5.5]);
+    let found: Vec<_> = candidates(&Search::grid(space)).iter().map(|c| c.iter().collect::<Vec<_>>()).collect();
+    let expected = [(1.0, 5.0), (1.0, 4.0), (1.0, 5.5), (2.0, 5.0), (2.0, 4.0), (2.0, 5.5)];
+    assert_eq!(found, expected.map(|(a, b)| vec![("a", a), ("b", b)]));
+}
+
+/// A uniform draw has the variance (high − low)²/12: four standard errors of the mean of 4000 are allowed.
+#[test]
+fn draws_have_the_distribution_that_their_dimension_names() {
+    const DRAWS: usize = 4000;
+    let space = Space::new().log_uniform("log", 1e-5, 1e-1).uniform("even", -2.0, 6.0).choices("of", &[1.0, 2.0, 4.0]);
+    let search = Search::randomized(space, DRAWS).seed(1);
+    let even = |values: &[f64], low: f64, high: f64| {
+        assert!(values.iter().all(|value| (low..=high).contains(value)));
+        let mean = values.iter().sum::<f64>() / DRAWS as f64;
+        let error = (high - low) / (12.0 * DRAWS as f64).sqrt();
+        assert!((mean - (low + high) / 2.0).abs() < 4.0 * error, "{mean} in {low}..{high}");
+        let lowest = values.iter().filter(|&&value| value < low + 0.1 * (high - low)).count() as f64;
+        // A binomial of probability 0.1: four standard deviations.
+        assert!((lowest - 400.0).abs() < 4.0 * 360f64.sqrt(), "{lowest} of {DRAWS} in the lowest tenth");
+    };
+    even(&values(&search, "even"), -2.0, 6.0);
+    let logarithms: Vec<f64> = values(&search, "log").iter().map(|value| value.log10()).collect();
+    even(&logarithms, -5.0, -1.0);
+    let chosen = values(&search, "of");
+    for choice in [1.0, 2.0, 4.0] {
+        let count = chosen.iter().filter(|&&value| value == choice).count() as f64;
+        assert!((count - DRAWS as f64 / 3.0).abs() < 4.0 * (DRAWS as f64 * 2.0 / 9.0).sqrt(), "{count} times {choice}");
+    }
+}
+
+#[test]
+fn neither_more_candidates_nor_more_dimensions_change_a_draw() {
+    let few = Space::new().uniform("a", 0.0, 1.0);
+    let more = few.clone().log_uniform("b", 1.0, 2.0);
+    let drawn = values(&Search::randomized(few, 5).seed(9), "a");
+    assert_eq!(drawn, values(&Search::randomized(more.clone(), 12).seed(9), "a")[..5]);
+    assert_ne!(drawn, values(&Search::randomized(more, 5).seed(8), "a"));
+    assert!(drawn.iter().all(|value| drawn.iter().filter(|other| *other == value).count() == 1));
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_built() {
+    let error = |search: Search| {
+        let report = search.fit(&line(), |_| -> Result<_> { unreachable!("nothing is built") });
+        report.map(|_: SearchReport| ()).unwrap_err()
+    };
+    let named = |error: Error, bad: &str| match error {
+        Error::HyperParameter { name, .. } => assert_eq!(name, bad),
+        other => panic!("another error: {other:?}"),
+    };
+    let good = || Space::new().choices("a", &[1.0]);
+    for cv in [0, 1] {
+        named(error(Search::grid(good()).cv(cv)), "folds");
+    }
+    assert!(matches!(error(Search::grid(good()).cv(12)), Error::ExampleCount { most: 11, found: 12, .. }));
+    named(error(Search::grid(good()).threads(0)), "threads");
+    named(error(Search::grid(good()).threads(257)), "threads");
+    for count in [0, 1_000_001, usize::MAX] {
+        named(error(Search::randomized(good(), count)), "n_iter");
+    }
+    let many = (0..17).fold(Space::new(), |space, i| space.choices(&"abcdefghijklmnopq"[i..=i], &[0.0; 16]));
+    named(error(Search::grid(many)), "combinations of a grid");
+    for search in [Search::grid as fn(Space) -> Search, |space| Search::randomized(space, 3)] {
+        assert!(matches!(error(search(Space::new())), Error::Empty { .. }));
+        assert!(matches!(error(search(good().choices("b", &[]))), Error::Empty { .. }));
+        assert!(matches!(error(search(good().choices("a", &[2.0]))), Error::Unsupported { what: "a", .. }));
+        named(error(search(good().choices("b", &[1.0, f64::NAN]))), "b");
+        for (low, high) in [(2.0, 1.0), (1.0, 1.0), (1.0, f64::INFINITY), (f64::NAN, 1.0), (1.0, f64::NAN)] {
+            named(error(search(good().uniform("b", low, high))), "b");
+            named(error(search(good().log_uniform("b", low, high))), "b");
+        }
+        named(error(search(good().uniform("b", f64::NEG_INFINITY, 0.0))), "b");
+        for low in [0.0, -1.0] {
+            named(error(search(good().log_uniform("b", low, 1.0))), "b");
+        }
+    }
+    assert!(matches!(error(Search::grid(good().uniform("b", 0.0, 1.0))), Error::Unsupported { what: "b", .. }));
+}
+
+#[test]
+fn a_report_prints_as_a_table_with_the_best_and_what_failed() -> Result<()> {
+    let space = Space::new().choices("slope", &[2.0, 3.0, 0.0]).choices("unused", &[0.000123456]);
+    let search = Search::grid(space).scoring(Scoring::Loss);
+    let report = search.fit(&line(), |candidate| match candidate.get("slope")? {
+        0.0 => Err(Error::Empty { what: "flat land" }),
+        slope => sloped(slope),
+    })?;
+    let of =
+        |trial: &Trial| [trial.mean_test_score(), trial.std_test_score()].map(|score| format!("{:.4}", score.unwrap()));
+    let [mean, std] = of(&report.trials[0]);
+    let (wide, narrow) = (mean.len(), std.len());
+    let table = format!(
+        "
+candidate  slope     unused  {:>wide$}  {:>narrow$}
+        0      2  0.0001235  {mean}  {std}
+        1      3  0.0001235  {:>wide$}  {:>narrow$}
+        2      0  0.0001235  {:>wide$}  {:>narrow$}
+best: slope=3 unused=0.0001235
+candidate 2: flat land is empty",
+        "loss", "std", "0.0000", "0.0000", "failed", "failed"
+    );
+    assert_eq!(report.to_string(), table.trim_start());
+    Ok(())
+}
