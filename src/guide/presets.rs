@@ -32,6 +32,8 @@
 //!   by it. The schedule's length is counted in parameter updates: epochs × batches ×
 //!   [`parameter_steps`](crate::Method::parameter_steps).
 //! * Bring inputs and targets to unit size ([`Scaler`](crate::data::Scaler)): penalties and activation rates are made for that.
+//! * [`search`](crate::search) tries rates and penalties by cross-validation; compare what it finds with the default, on data that it
+//!   has not seen. [`find_step`](crate::diagnostics::find_step) says which activation rates are stable where training starts.
 //! * Change the activation rate before the number of steps, the number of steps before the penalty.
 //! * With `bcd` and `admm` take all examples in one batch, squared errors, and `store_pre_activations`.
 //! * Train the [twin](crate::DecoupledNetwork::fit_backprop) once. If BP fails as well, look for the fault in data or settings.
