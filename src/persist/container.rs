@@ -247,11 +247,7 @@ impl<'p> Source<'p> {
     /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
     /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
-    pub(super) fn read<T: Scalar>(
-        mut self,
-        layers: &[Vec<Tensor>],
-        blobs: &[String],
-    ) -> Result<(Vec<Vec<T>>, Vec<Vec<u8>>)> {
+    pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>], blobs: &[String]) -> Result<Parts<T>> {
         let mut places = Vec::new();
         for (t, tensors) in layers.iter().enumerate() {
             let mut start = 0;
@@ -317,6 +313,9 @@ impl<'p> Source<'p> {
         Ok((start, end))
     }
 }
+
+/// The parameters of layers, and blobs.
+type Parts<T> = (Vec<Vec<T>>, Vec<Vec<u8>>);
 
 /// What lies at a place of the file.
 #[derive(Clone, Copy)]
