@@ -58,9 +58,12 @@ fn config(epochs: usize) -> FitConfig<'static, f64> {
     FitConfig::new().epochs(epochs).batch_size(16).seed(4)
 }
 
+/// A name, a network, and a method unless it is backpropagation.
+type Way = (&'static str, NetworkBuilder<f64>, Option<Method<f64>>);
+
 /// Ways to train, each with what it keeps between visits: nothing, activations, the memory of their optimizer, multipliers, rising
 /// penalties, moments.
-fn ways() -> Vec<(&'static str, NetworkBuilder<f64>, Option<Method<f64>>)> {
+fn ways() -> Vec<Way> {
     let raised = Penalty::Raised(Raise { watch: Watch::ForwardLoss, factor: 2.0, progress: 0.2, most: 50.0 });
     let persisted = Method::predictive_coding(2, 0.1).start(Start::Persisted).reads(Reads::Stored);
     let mut remembering = Method::bcd(1.0);
