@@ -46,6 +46,33 @@ impl Training {
         let bank = self.bank.as_ref().map(|_| BANK.to_owned());
         each("optimizer", layers).chain(each("moments", layers)).chain(each("observer", self.observers)).chain(bank)
     }
+
+    /// Fails for more observers than the file can have states of.
+    pub(super) fn check_observers(&self, path: &Path, tensors: usize) -> Result<()> {
+        if self.observers <= tensors {
+            return Ok(());
+        }
+        Err(format(path, "the number of its observers", &format!("at most {tensors}"), &self.observers.to_string()))
+    }
+
+    /// Fails for counts that no training comes to, and that a next one could not go on from.
+    fn check_counts(&self, path: &Path) -> Result<()> {
+        let most = isize::MAX as u64;
+        for (place, count) in [("its epochs", self.epochs as u64), ("its updates", self.updates)] {
+            if count > most {
+                return Err(format(path, place, &format!("at most {most}"), &count.to_string()));
+            }
+        }
+        if self.optimizers_since > self.updates {
+            let expected = format!("at most {} updates", self.updates);
+            return Err(format(path, "updates without a memory", &expected, &self.optimizers_since.to_string()));
+        }
+        let factor = self.penalty_factor.value;
+        if factor >= 1.0 && factor.is_finite() {
+            return Ok(());
+        }
+        Err(format(path, "the factor on the penalties", "at least 1 and finite", &factor.to_string()))
+    }
 }
 
 impl<T: Scalar> DecoupledNetwork<T> {
@@ -103,7 +130,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let source = Source::open(path)?;
         let none = || format(path, "its description", "a checkpoint", "none");
         let said = parse::<IgnoredAny, IgnoredAny>(path, contents(path, &source)?.ok_or_else(none)?)?;
-        let names = blobs(&said);
+        let names = blobs(path, &source, &said)?;
         let training = said.training.ok_or_else(none)?;
         self.check_training(path, &training, observers.len())?;
         let (params, bytes) = source.read::<T>(&tensors, &names)?;
@@ -168,10 +195,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 return Err(format(path, &format!("the optimizer of layer {t}"), &own, found));
             }
         }
-        if training.optimizers_since > training.updates {
-            let expected = format!("at most {} updates", training.updates);
-            return Err(format(path, "updates without a memory", &expected, &training.optimizers_since.to_string()));
-        }
+        training.check_counts(path)?;
         if let Some(Bank { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().skip(1).map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
