@@ -1,15 +1,15 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::container::Blob;
-use super::{Source, blobs, contents, describe, named_tensors_of, parse, write};
+use super::{Contents, Source, blobs, contents, describe, named_tensors_of, parse, write};
 use crate::bank::{ActivationBank, Layout, Storage};
 use crate::coupling::PenaltyFactor;
+use crate::description::Description;
 use crate::file::format;
-use crate::matrix::filled;
+use crate::matrix::{check_shape, filled};
 use crate::parallel::{caught, guarded};
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
@@ -121,7 +121,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// Neither the network nor the observers have changed then. As [`load_params`](Self::load_params); [`Error::Format`] for a file
-    /// that is no checkpoint, of other optimizers, another bank or another number of observers; [`Error::BankTooLarge`];
+    /// that is no checkpoint, of other layers, another loss or optimizer, another bank or another number of observers; [`Error::BankTooLarge`];
     /// [`Error::Unsupported`] for a network whose bank lies in a file; and those of [`Observer::set_state`].
     pub fn resume(&mut self, path: impl AsRef<Path>, observers: &mut [&mut dyn Observer<T>]) -> Result<()> {
         self.check_checkpoint()?;
@@ -129,8 +129,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tensors = named_tensors_of(self)?;
         let source = Source::open(path)?;
         let none = || format(path, "its description", "a checkpoint", "none");
-        let said = parse::<IgnoredAny, IgnoredAny>(path, contents(path, &source)?.ok_or_else(none)?)?;
+        let said = parse::<Description, Description>(path, contents(path, &source)?.ok_or_else(none)?)?;
         let names = blobs(path, &source, &said)?;
+        self.check_description(path, &said)?;
         let training = said.training.ok_or_else(none)?;
         self.check_training(path, &training, observers.len())?;
         let (params, bytes) = source.read::<T>(&tensors, &names)?;
@@ -181,6 +182,25 @@ impl<T: Scalar> DecoupledNetwork<T> {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Whether layers and output loss are described as those of this network.
+    fn check_description(&self, path: &Path, said: &Contents<Description, Description>) -> Result<()> {
+        let own = describe(self)?;
+        check_shape("layers of the network in the file", own.layers.len(), said.layers.len())?;
+        let layers = own.layers.iter().zip(&said.layers).enumerate();
+        let layers = layers.map(|(t, pair)| (format!("layer {t}"), pair));
+        for (place, (own, found)) in
+            layers.chain([("the output loss".to_owned(), (&own.output_loss, &said.output_loss))])
+        {
+            if own != found {
+                let text = |description: &Option<Description>| {
+                    description.as_ref().map_or_else(|| "one that is not built in".to_owned(), Description::to_string)
+                };
+                return Err(format(path, &place, &text(own), &text(found)));
+            }
+        }
+        Ok(())
     }
 
     fn check_training(&self, path: &Path, training: &Training, observers: usize) -> Result<()> {
