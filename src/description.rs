@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,6 +10,12 @@ use serde_json::Value;
 pub struct Description {
     pub(crate) kind: Cow<'static, str>,
     pub(crate) settings: Value,
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.settings)
+    }
 }
 
 impl Description {

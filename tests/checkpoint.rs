@@ -245,6 +245,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let wide = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(5, Activation::Relu);
     let others = [
         ("another width", wide.dense(2, Activation::Identity)),
+        ("another activation", {
+            let other = DecoupledNetwork::builder(2).dense(7, Activation::Sigmoid).dense(5, Activation::Relu);
+            other.dense(2, Activation::Identity)
+        }),
+        ("another loss", builder().output_loss(decoupled::loss::SoftmaxCrossEntropy::new())),
         ("another optimizer", builder().optimizer(Adam::new(0.02))),
         ("another storage", builder().bank_storage(Storage::F32)),
         ("a smaller limit", builder().bank_limit(100)),

@@ -29,7 +29,8 @@ impl<T: Scalar> Memory<T> {
 
     /// Every example begins another step.
     pub(super) fn count(&mut self) {
-        self.steps.iter_mut().for_each(|steps| *steps += 1);
+        // What a file says of earlier ones may be any number.
+        self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
 
     /// z_t ← z_t + u(gradient_t) for every example by itself, and for the z_t of a group at once.

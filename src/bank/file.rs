@@ -578,7 +578,8 @@ impl Seal {
     fn read(bytes: &[u8; SEAL], k: usize, records: u128) -> Option<Self> {
         let words = bytes.as_chunks().0;
         let [number, block, found, crc] = [0, 1, 2, 3].map(|i| u64::from_le_bytes(words[i]));
-        let fits = block == k as u64 && (found == 0 || u128::from(found) == records);
+        // No version follows the last number.
+        let fits = block == k as u64 && number < u64::MAX && (found == 0 || u128::from(found) == records);
         let seal = Self { number, block: k, records: found as usize, crc: u32::try_from(crc).ok()? };
         fits.then_some(seal)
     }

@@ -232,6 +232,11 @@ impl<'p> Source<'p> {
         }
     }
 
+    /// How many tensors the file has.
+    pub(super) fn tensors(&self) -> usize {
+        self.header.tensors.len()
+    }
+
     /// What [`write`] was given, unless another program wrote the file.
     pub(super) fn contents(&self) -> Result<Option<&str>> {
         let contents = self.header.metadata.get(CONTENTS).map(String::as_str);
