@@ -15,10 +15,12 @@ pub(crate) struct Loader {
     pub(crate) name: &'static str,
     pub(crate) files: Vec<Vec<u8>>,
     /// Makes lengths and checksums of a mutant agree again; the other is the file that it was made of.
-    pub(crate) mend: Option<fn(&mut Vec<u8>, &[u8])>,
+    pub(crate) mend: Option<Mend>,
     /// What reads the file at a path, and uses what it has read.
     pub(crate) reader: fn(PathBuf) -> Result<Reader>,
 }
+
+pub(crate) type Mend = fn(&mut [u8], &[u8]);
 
 pub(crate) type Reader = Box<dyn FnMut() -> Result<()>>;
 
@@ -211,7 +213,7 @@ fn crc32(parts: &[&[u8]]) -> u32 {
 }
 
 /// As if all that a mutant has more or less than its file were in the header.
-pub(crate) fn mend_tensors(mutant: &mut Vec<u8>, file: &[u8]) {
+pub(crate) fn mend_tensors(mutant: &mut [u8], file: &[u8]) {
     /// Where the digits of the checksum stand.
     const DIGITS: std::ops::Range<usize> = 34..42;
     let length = |bytes: &[u8]| bytes.first_chunk().map_or(0, |&word| u64::from_le_bytes(word));
@@ -227,7 +229,7 @@ pub(crate) fn mend_tensors(mutant: &mut Vec<u8>, file: &[u8]) {
 }
 
 /// Seals every slot anew; here a slot is a page.
-fn mend_bank(mutant: &mut Vec<u8>, _: &[u8]) {
+fn mend_bank(mutant: &mut [u8], _: &[u8]) {
     for slot in mutant.chunks_mut(4096).skip(1) {
         let Some((seal, records)) = slot.split_at_mut_checked(32) else { continue };
         let length = seal[16..].first_chunk().map_or(0, |&word| u64::from_le_bytes(word)) as usize;
