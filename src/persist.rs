@@ -184,7 +184,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// The file is [safetensors](https://huggingface.co/docs/safetensors), which NumPy, PyTorch and others read, with a tensor
     /// for each of [`Layer::tensors`], under the layer's number: `0.weight` is the weight of layer 0, `output × input` and row by
-    /// row as in PyTorch's `Linear`, `1.0.bias` the bias of the lowest map in a chain that is layer 1. Its metadata hold a
+    /// row as in PyTorch's `Linear`, `1.0.bias` the bias of the lowest map in a chain that is layer 1, as
+    /// [`dense`](NetworkBuilder::dense) makes them of a map and its activation. Its metadata hold a
     /// description in JSON under `decoupled`, and a CRC-32 of all bytes, by which any bit that changes is found.
     ///
     /// It is written beside the old one, under a name that ends in `.tmp`, and takes its place when it is on the disk: a process
