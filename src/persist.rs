@@ -290,7 +290,7 @@ fn blobs<L, O>(path: &Path, source: &Source<'_>, contents: &Contents<L, O>) -> R
 /// What the file says of a network, in this version.
 fn parse<'t, L: Deserialize<'t>, O: Deserialize<'t>>(path: &Path, text: &'t str) -> Result<Contents<L, O>> {
     serde_json::from_str(text).map_err(|error| {
-        format(path, "its description", "layers and losses as this version has them", &error.to_string())
+        format(path, "its description", "layers and losses as this version has them", error.to_string())
     })
 }
 
@@ -314,7 +314,7 @@ fn contents<'s>(path: &Path, source: &'s Source<'_>) -> Result<Option<&'s str>> 
     if let Some(text) = contents {
         let version = serde_json::from_str::<Format>(text).map_or_else(|_| "none".to_owned(), |v| v.format.to_string());
         if version != FORMAT.to_string() {
-            return Err(format(path, "the version of its format", &FORMAT.to_string(), &version));
+            return Err(format(path, "the version of its format", FORMAT.to_string(), &version));
         }
     }
     Ok(contents)

@@ -167,9 +167,7 @@ impl Plan {
     }
 
     fn agree_wholly(&self, path: &Path, found: &[u8]) -> Result<()> {
-        let format = |place: &str, expected: String, found: String| {
-            Err(Error::Format { path: path.to_owned(), place: place.to_owned(), expected, found })
-        };
+        let format = |place: &str, expected: String, found: String| Err(format(path, place, expected, found));
         if !found.starts_with(MAGIC) {
             return format("its first bytes", "an activation bank".to_owned(), "something else".to_owned());
         }
@@ -218,7 +216,7 @@ impl<T: Scalar> BankFile<T> {
         plan.check(limit)?;
         let expected = plan.sizes().2;
         if u128::from(length) != expected {
-            return Err(format(path, "its length", &format!("{expected} bytes"), &length.to_string()));
+            return Err(format(path, "its length", format!("{expected} bytes"), length.to_string()));
         }
         let newest = vec![(0, 0); plan.blocks()];
         let mut own = Self::new(path, file, plan, newest);
@@ -239,7 +237,7 @@ impl<T: Scalar> BankFile<T> {
             let whole = slots.iter().flatten().count();
             if whole == 0 || (whole == 1 && state == *COMPLETE) {
                 let found = format!("{} that does not", 2 - whole);
-                return Err(format(&self.path, &format!("block {k}"), "two versions whose checksum agrees", &found));
+                return Err(format(&self.path, format!("block {k}"), "two versions whose checksum agrees", &found));
             }
             // Numbers begin with 1.
             let slots = slots.map(Option::unwrap_or_default);
@@ -480,7 +478,7 @@ impl<T: Scalar> BankFile<T> {
             whole = (crc.sum(), number) == (seal.crc, seal.number);
         }
         let expected = "the version that was written last";
-        if whole { Ok(()) } else { Err(format(&self.path, &format!("block {k}"), expected, "something else")) }
+        if whole { Ok(()) } else { Err(format(&self.path, format!("block {k}"), expected, "something else")) }
     }
 
     fn write(&mut self, k: usize, block: &ActivationBank<T>) -> Result<()> {

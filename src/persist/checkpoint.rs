@@ -52,7 +52,7 @@ impl Training {
         if self.observers <= tensors {
             return Ok(());
         }
-        Err(format(path, "the number of its observers", &format!("at most {tensors}"), &self.observers.to_string()))
+        Err(format(path, "the number of its observers", format!("at most {tensors}"), self.observers.to_string()))
     }
 
     /// Fails for counts that no training comes to, and that a next one could not go on from.
@@ -60,18 +60,18 @@ impl Training {
         let most = isize::MAX as u64;
         for (place, count) in [("its epochs", self.epochs as u64), ("its updates", self.updates)] {
             if count > most {
-                return Err(format(path, place, &format!("at most {most}"), &count.to_string()));
+                return Err(format(path, place, format!("at most {most}"), count.to_string()));
             }
         }
         if self.optimizers_since > self.updates {
             let expected = format!("at most {} updates", self.updates);
-            return Err(format(path, "updates without a memory", &expected, &self.optimizers_since.to_string()));
+            return Err(format(path, "updates without a memory", &expected, self.optimizers_since.to_string()));
         }
         let factor = self.penalty_factor.value;
         if factor >= 1.0 && factor.is_finite() {
             return Ok(());
         }
-        Err(format(path, "the factor on the penalties", "at least 1 and finite", &factor.to_string()))
+        Err(format(path, "the factor on the penalties", "at least 1 and finite", factor.to_string()))
     }
 }
 
@@ -144,7 +144,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 let own = from_bytes::<T>(path, name, &bytes)?;
                 let room = self.room(t, name.starts_with("moments"))?;
                 if !own.is_empty() && own.len() != room {
-                    return Err(format(path, name, &format!("{room} numbers"), &own.len().to_string()));
+                    return Err(format(path, name, format!("{room} numbers"), own.len().to_string()));
                 }
                 memory.push(own);
             }
@@ -197,7 +197,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 let text = |description: &Option<Description>| {
                     description.as_ref().map_or_else(|| "one that is not built in".to_owned(), Description::to_string)
                 };
-                return Err(format(path, &place, &text(own), &text(found)));
+                return Err(format(path, &place, text(own), text(found)));
             }
         }
         Ok(())
@@ -206,20 +206,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn check_training(&self, path: &Path, training: &Training, observers: usize) -> Result<()> {
         if training.observers != observers {
             let expected = observers.to_string();
-            return Err(format(path, "the number of its observers", &expected, &training.observers.to_string()));
+            return Err(format(path, "the number of its observers", &expected, training.observers.to_string()));
         }
         for (t, trained) in self.trained.iter().enumerate() {
             let (own, _) = guarded("Debug of the optimizer", t, || trained.memory())?;
             let found = training.optimizers.get(t).map_or("none", String::as_str);
             if own != found {
-                return Err(format(path, &format!("the optimizer of layer {t}"), &own, found));
+                return Err(format(path, format!("the optimizer of layer {t}"), &own, found));
             }
         }
         training.check_counts(path)?;
         if let Some(Bank { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().skip(1).map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
-                return Err(format(path, "its bank", &format!("{own:?}"), &format!("{layout:?}")));
+                return Err(format(path, "its bank", format!("{own:?}"), format!("{layout:?}")));
             }
         }
         Ok(())
@@ -274,8 +274,8 @@ fn from_bytes<T: Scalar>(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<T>
         return Err(format(
             path,
             name,
-            &format!("numbers of {} bytes", size_of::<T>()),
-            &format!("{} bytes", bytes.len()),
+            format!("numbers of {} bytes", size_of::<T>()),
+            format!("{} bytes", bytes.len()),
         ));
     }
     let mut numbers = filled("what a fit needs to go on", bytes.len() / size_of::<T>(), T::zero())?;

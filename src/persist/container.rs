@@ -211,7 +211,7 @@ impl<'p> Source<'p> {
         let file = File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let mut data = Summed { file, crc: Crc::new() };
-        let cut = |expected: u64| Err(format(path, "its length", &format!("{expected} bytes"), &size.to_string()));
+        let cut = |expected: u64| Err(format(path, "its length", format!("{expected} bytes"), size.to_string()));
         if size < LENGTH as u64 {
             return cut(LENGTH as u64);
         }
@@ -220,7 +220,7 @@ impl<'p> Source<'p> {
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER {
             let expected = format!("at most {LONGEST_HEADER} bytes");
-            return Err(format(path, "its header", &expected, &length.to_string()));
+            return Err(format(path, "its header", &expected, length.to_string()));
         }
         let end = LENGTH as u64 + length;
         if size < end {
@@ -229,7 +229,7 @@ impl<'p> Source<'p> {
         let mut bytes = filled("the header of a file", length as usize, 0)?;
         data.file.read_exact(&mut bytes).map_err(failed)?;
         let header: Header = serde_json::from_slice(&bytes)
-            .map_err(|error| format(path, "its header", "that of a safetensors file", &error.to_string()))?;
+            .map_err(|error| format(path, "its header", "that of a safetensors file", error.to_string()))?;
 
         let mut sum = None;
         if header.metadata.keys().any(|key| [CHECKSUM, CONTENTS].contains(&key.as_str())) {
@@ -248,7 +248,7 @@ impl<'p> Source<'p> {
         for ((start, stop), name) in places {
             if start != used || stop < start {
                 let expected = format!("bytes from {used} on");
-                return Err(format(path, &tensor(name), &expected, &format!("{start}..{stop}")));
+                return Err(format(path, tensor(name), &expected, format!("{start}..{stop}")));
             }
             used = stop;
         }
@@ -296,7 +296,7 @@ impl<'p> Source<'p> {
         }
         if let Some((name, entry)) = self.header.tensors.first_key_value() {
             let found = format!("{} {:?}", entry.dtype, entry.shape);
-            return Err(format(self.path, &tensor(name), "none of this name in the network", &found));
+            return Err(format(self.path, tensor(name), "none of this name in the network", &found));
         }
         places.sort_by_key(|&(offsets, _)| offsets);
 
@@ -323,7 +323,7 @@ impl<'p> Source<'p> {
             let params: &[T] = &params[t][start..start + own.len()];
             if !all_finite(params) {
                 let found = params.iter().find(|x| !x.is_finite()).map_or(f64::NAN, |x| x.to_f64());
-                return Err(format(self.path, &tensor(own.name()), "finite numbers", &found.to_string()));
+                return Err(format(self.path, tensor(own.name()), "finite numbers", found.to_string()));
             }
         }
         Ok((params, bytes))
@@ -331,7 +331,7 @@ impl<'p> Source<'p> {
 
     /// Takes a tensor out of the header: where it lies.
     fn find(&mut self, name: &str, (dtype, width): (&str, usize), shape: Vec<usize>) -> Result<(u64, u64)> {
-        let fault = |found: &str| Err(format(self.path, &tensor(name), &format!("{dtype} {shape:?}"), found));
+        let fault = |found: &str| Err(format(self.path, tensor(name), format!("{dtype} {shape:?}"), found));
         let Some(entry) = self.header.tensors.remove(name) else { return fault("none") };
         let (start, end) = entry.data_offsets;
         if entry.dtype != dtype || entry.shape != shape {
