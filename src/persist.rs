@@ -299,7 +299,7 @@ fn write<T: Scalar>(
     let text = serde_json::to_string(contents).ok().filter(|text| serde_json::from_str::<Made<T>>(text).is_ok());
     let text = text.ok_or(Error::Unsupported { what: "saving", why })?;
     let layers: Vec<_> = named_tensors_of(network)?.into_iter().zip(network.params.iter().map(Vec::as_slice)).collect();
-    replace(path, |file| container::write(file, text, &layers, blobs))
+    replace(path, |file| network.pool.install(|| container::write(file, text, &layers, blobs)))
 }
 
 /// What the file says of a network, if it does, in this version.

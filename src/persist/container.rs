@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::file::{format, io_at};
 use crate::layer::Tensor;
 use crate::linalg::all_finite;
 use crate::matrix::filled;
+use crate::parallel::join;
 use crate::{Result, Scalar};
 
 /// How a header of ours begins, up to the digits of the checksum: the CRC-32 of the whole file with zeros for these digits.
@@ -88,8 +90,7 @@ pub(super) fn write<T: Scalar>(
     let length = (bytes.len() - LENGTH) as u64;
     bytes[..LENGTH].copy_from_slice(&length.to_le_bytes());
 
-    let mut out = Summed { file, crc: Crc::new() };
-    out.write(&bytes)?;
+    let mut out = Ahead { file, crc: Crc::new(), ready: bytes, next: Vec::new() };
     for (tensors, params) in layers {
         let mut rest = *params;
         for tensor in tensors {
@@ -98,8 +99,7 @@ pub(super) fn write<T: Scalar>(
             rest = others;
         }
     }
-    blobs.iter().try_for_each(|(_, bytes)| out.write(bytes))?;
-    let Summed { file, crc } = out;
+    let crc = out.finish(blobs)?;
     file.seek(SeekFrom::Start((LENGTH + START.len()) as u64))?;
     file.write_all(digits(crc).as_bytes())
 }
@@ -114,18 +114,43 @@ struct Summed<F> {
     crc: Crc,
 }
 
-impl Summed<&mut File> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.crc.add(bytes);
-        self.file.write_all(bytes)
-    }
-}
-
 impl Summed<File> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.file.read_exact(bytes)?;
         self.crc.add(bytes);
         Ok(())
+    }
+}
+
+/// A file that takes bytes, and their checksum, while those that come next are made.
+struct Ahead<'f> {
+    file: &'f mut File,
+    crc: Crc,
+    ready: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Ahead<'_> {
+    /// Writes what was made before, beside making the next.
+    fn write(&mut self, make: impl FnOnce(&mut Vec<u8>) + Send) -> io::Result<()> {
+        let Self { file, crc, ready, next } = self;
+        let add = || {
+            crc.add(ready);
+            file.write_all(ready)
+        };
+        let ((), written) = join(|| make(next), add);
+        mem::swap(ready, next);
+        written
+    }
+
+    /// Writes what is left, and blobs.
+    fn finish(self, blobs: &[Blob<'_>]) -> io::Result<Crc> {
+        let Self { file, mut crc, ready, .. } = self;
+        for bytes in [&*ready].into_iter().chain(blobs.iter().map(|(_, bytes)| &**bytes)) {
+            let ((), written) = join(|| crc.add(bytes), || file.write_all(bytes));
+            written?;
+        }
+        Ok(crc)
     }
 }
 
@@ -135,18 +160,19 @@ fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> 
     (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
 }
 
-fn write_tensor<T: Scalar>(out: &mut Summed<&mut File>, params: &[T], size: (usize, usize)) -> io::Result<()> {
+fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
-    let (mut values, mut bytes) = (Vec::new(), Vec::new());
+    let mut values = Vec::new();
     for (first, count) in bands(rows, cols * width) {
-        values.resize(count * cols, T::zero());
-        bytes.resize(values.len() * width, 0);
-        for (j, column) in params.chunks_exact(rows).enumerate() {
-            let band = values.chunks_exact_mut(cols).zip(&column[first..]);
-            band.for_each(|(row, &x)| row[j] = x);
-        }
-        let _exact = Storage::Full.encode(&values, &mut bytes);
-        out.write(&bytes)?;
+        out.write(|bytes| {
+            values.resize(count * cols, T::zero());
+            bytes.resize(values.len() * width, 0);
+            for (j, column) in params.chunks_exact(rows).enumerate() {
+                let band = values.chunks_exact_mut(cols).zip(&column[first..]);
+                band.for_each(|(row, &x)| row[j] = x);
+            }
+            let _exact = Storage::Full.encode(&values, bytes);
+        })?;
     }
     Ok(())
 }
