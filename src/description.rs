@@ -4,7 +4,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a file says of a built-in layer or loss: its kind and its settings.
+mod registry;
+
+/// What a file says of a built-in layer, loss or optimizer: its kind and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {

@@ -26,14 +26,20 @@ pub use report::{EpochReport, FitReport, StopReason};
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
 /// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
+///
+/// Feature `serde` leaves out the validation data and the metric: they are the defaults when the rest is read back.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct FitConfig<'a, T: Scalar> {
     method: Option<Method<T>>,
     epochs: usize,
     batch_size: Option<usize>,
     seed: u64,
     block: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     validation: Option<&'a Dataset<T>>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
     /// After how many epochs each, and on how many examples.
     decoupling: Option<(usize, usize)>,

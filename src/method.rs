@@ -142,6 +142,8 @@ mod predictive_coding;
 /// | `--order jacobi --activation-rate 0.1` | 90.55 | 83.71 | 33 | 4.1 |
 /// | `--order reverse` | 95.25 | 95.44 | 33 | 1.7 |
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Method<T> {
     pub(crate) start: Start,
     pub(crate) activation: ActivationStep<T>,

@@ -16,7 +16,6 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar
 
 mod checkpoint;
 mod container;
-mod registry;
 
 use checkpoint::Training;
 use container::{Blob, Source};
