@@ -77,6 +77,9 @@ impl Layer<f64> for Faulty {
         self.dense().forward(params, input, output.reborrow(), &mut []);
         cache[0] = 0.0;
         let far = input.as_slice().iter().any(|x| x.abs() > 100.0);
+        if self.is("rescaled_units_rescale_outputs") {
+            output.as_mut_slice().iter_mut().for_each(|y| *y += 0.01);
+        }
         let first = &mut output.as_mut_slice()[..2];
         match self.fault {
             "forward_overwrites" => first[1] = before,
