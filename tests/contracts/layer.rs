@@ -9,14 +9,14 @@ const OUTPUTS: usize = 3;
 
 /// A dense layer, with one fault.
 #[derive(Debug)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     fault: &'static str,
     dense: Dense,
     calls: AtomicU64,
 }
 
 impl Faulty {
-    pub fn new(fault: &'static str) -> Self {
+    pub(crate) fn new(fault: &'static str) -> Self {
         Self { fault, dense: Dense::new(INPUTS, OUTPUTS), calls: AtomicU64::new(0) }
     }
 

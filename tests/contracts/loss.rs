@@ -4,13 +4,13 @@ use decoupled::{Description, Error, Loss, MatMut, MatRef, Result, loss::Huber};
 
 /// Half the squared distance, with one fault. Its probabilities are thirds.
 #[derive(Debug)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     fault: &'static str,
     count: AtomicU64,
 }
 
 impl Faulty {
-    pub fn new(fault: &'static str) -> Self {
+    pub(crate) fn new(fault: &'static str) -> Self {
         Self { fault, count: AtomicU64::new(0) }
     }
 
@@ -101,7 +101,7 @@ impl Loss<f64> for Faulty {
         true
     }
     fn is_squared_error(&self) -> bool {
-        true
+        !self.is("hidden_value_is_bounded_below")
     }
     fn check_targets(&self, targets: MatRef<'_, f64>) -> Result<()> {
         let refused = |example, found| Err(Error::Target { loss: "Faulty", example, expected: "small", found });

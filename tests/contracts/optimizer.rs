@@ -6,7 +6,7 @@ use decoupled::{Optimizer, optimizer::Step};
 
 /// Heavy-ball descent, with one fault.
 #[derive(Debug)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     fault: &'static str,
     count: AtomicU64,
     /// How often each place in memory was updated since its first step.
@@ -14,7 +14,7 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    pub fn new(fault: &'static str) -> Self {
+    pub(crate) fn new(fault: &'static str) -> Self {
         Self { fault, count: AtomicU64::new(0), places: Mutex::default() }
     }
 }

@@ -28,6 +28,9 @@ pub(super) fn renumbered_units_renumber_outputs<T: Scalar>(trial: &Trial<'_, T>)
     let mut draw = |len: usize| {
         let mut order: Vec<usize> = (0..len).collect();
         shuffle(&mut order, &mut rng);
+        if order.is_sorted() {
+            order.rotate_left(1);
+        }
         order
     };
     let above = draw(trial.outputs);

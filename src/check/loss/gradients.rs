@@ -38,6 +38,7 @@ pub(super) fn gradient_far_out_is_no_nan<T: Scalar>(trial: &Trial<'_, T>) -> Res
 pub(super) fn gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let gradient = |z: MatRef<'_, T>, p: MatRef<'_, T>, grad: MatMut<'_, T>| trial.loss.gradient(z, p, grad);
     trial.at_some_point(
+        trial.points(),
         "gradient",
         |point| trial.written("gradient", &gradient, &point.targets, &point.predictions),
         |point| &point.predictions,
@@ -48,6 +49,7 @@ pub(super) fn gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) 
 pub(super) fn target_gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let gradient = |z: MatRef<'_, T>, p: MatRef<'_, T>, grad: MatMut<'_, T>| trial.loss.target_gradient(z, p, grad);
     trial.at_some_point(
+        trial.points(),
         "target_gradient",
         |point| trial.written("target_gradient", &gradient, &point.targets, &point.predictions),
         |point| &point.targets,

@@ -83,14 +83,18 @@ impl<T: Scalar> Trial<'_, T> {
 
     /// Compares with differences of `value`, which is of (targets, predictions) with `moved` in the place of what is followed,
     /// at one point after another until they settle.
-    pub(super) fn at_some_point(
+    pub(super) fn at_some_point<'p>(
         &self,
+        points: impl Iterator<Item = &'p Point<T>>,
         name: &'static str,
         found: impl Fn(&Point<T>) -> Result<Vec<T>>,
         followed: impl Fn(&Point<T>) -> &[T],
         value: impl Fn(&Point<T>, &[T]) -> Result<f64>,
-    ) -> Result<()> {
-        for (i, point) in self.points().enumerate() {
+    ) -> Result<()>
+    where
+        T: 'p,
+    {
+        for (i, point) in points.enumerate() {
             let gradient = found(point)?;
             let norm = |m: &[T]| norm_squared(m).to_f64().sqrt();
             let size = value(point, followed(point))?.abs() + norm(&point.targets) + norm(&point.predictions);
