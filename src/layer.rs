@@ -59,8 +59,10 @@ pub use wiring::{Tied, Wiring};
 ///   layer may keep there what it would otherwise compute twice, and use the rest as scratch.
 /// * All methods are pure functions of their arguments: the same call gives the same bits.
 ///
-/// [`check::layer`](crate::check::layer) tests all of this on your own layer, but for [`proximal`](Self::proximal) and
-/// [`regression`](Self::regression).
+/// * `cache_len` does not fall as the batch grows, and inputs in the thousands may give infinities, but no NaN.
+///
+/// [`check::layer`](crate::check::layer()) tests all of this on your own layer, and [`proximal`](Self::proximal) and
+/// [`regression`](Self::regression), if it has them, rule by rule: [`LAYER_RULES`](crate::check::LAYER_RULES).
 ///
 /// # Example
 ///
