@@ -10,27 +10,25 @@ use decoupled::data::csv;
 use decoupled::{Model, Result};
 
 #[path = "common/options.rs"]
-#[expect(dead_code, reason = "no option of this example is a flag or a count")]
+#[expect(dead_code, reason = "no option of this example is a flag, a count or optional")]
 mod options;
 
 const USAGE: &str = "\
 --model FILE     a model (target/csv/model.safetensors)
---table FILE     a CSV file with a header and the model's features, in their order (examples/data/iris.csv)
---target NAME    a column that is no feature (none)";
+--table FILE     a CSV file with the model's features, by their names (examples/data/iris.csv)";
 
 fn main() {
     let mut options = options::Options::from_command_line(USAGE);
     let model = options.value("model", PathBuf::from("target/csv/model.safetensors"));
     let table = options.value("table", PathBuf::from("examples/data/iris.csv"));
-    let target: Option<String> = options.optional("target");
     options.finish();
-    run(&model, &table, target).unwrap_or_else(|error| options::fail(&error));
+    run(&model, &table).unwrap_or_else(|error| options::fail(&error));
 }
 
-fn run(model: &Path, table: &Path, target: Option<String>) -> Result<()> {
+fn run(model: &Path, table: &Path) -> Result<()> {
     let model = Model::<f32>::load(model)?;
-    let columns = target.map_or_else(csv::Options::features, |name| csv::Options::classes(&*name));
-    let mut inputs = columns.read_inputs::<f32>(table)?;
+    // In whatever order, and among whatever others they stand.
+    let mut inputs = csv::Options::features().feature_columns(&model.feature_names).read_inputs::<f32>(table)?;
     if let Some(scaler) = &model.input_scaler {
         inputs = scaler.apply(inputs.matrix())?;
     }

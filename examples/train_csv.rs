@@ -62,7 +62,7 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     println!("accuracy on held-out lines: {:.4}", network.score(&held_out)?);
 
     let model = out.join("model.safetensors");
-    Model::new(network).input_scaler(scaler).class_names(table.classes).save(&model)?;
+    Model::new(network).input_scaler(scaler).feature_names(table.features).class_names(table.classes).save(&model)?;
     println!("written: {}, history.csv and training.svg beside it", model.display());
     Ok(())
 }

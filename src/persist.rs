@@ -34,6 +34,8 @@ struct Contents<L, O> {
     output_loss: Option<O>,
     input_scaler: Option<Scaler>,
     target_scaler: Option<Scaler>,
+    #[serde(default)]
+    feature_names: Vec<String>,
     class_names: Vec<String>,
     /// In a checkpoint: what a fit needs to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +47,9 @@ struct Contents<L, O> {
 struct Format {
     format: u64,
 }
+
+/// Whatever layers and loss it says, for a network that is there.
+type Unread = Contents<IgnoredAny, IgnoredAny>;
 
 type Made<T> = Contents<Arc<dyn Layer<T>>, Arc<dyn Loss<T>>>;
 
@@ -81,6 +86,8 @@ pub struct Model<T: Scalar> {
     pub input_scaler: Option<Scaler>,
     /// What its targets were scaled by; its inverse turns outputs into predictions.
     pub target_scaler: Option<Scaler>,
+    /// What the inputs are called, one name for each; empty where they have none.
+    pub feature_names: Vec<String>,
     /// What the outputs stand for, one name for each; empty where they have none.
     pub class_names: Vec<String>,
 }
@@ -88,7 +95,7 @@ pub struct Model<T: Scalar> {
 impl<T: Scalar> Model<T> {
     /// The network by itself.
     pub fn new(network: DecoupledNetwork<T>) -> Self {
-        Self { network, input_scaler: None, target_scaler: None, class_names: Vec::new() }
+        Self { network, input_scaler: None, target_scaler: None, feature_names: Vec::new(), class_names: Vec::new() }
     }
 
     /// Sets what inputs are scaled by.
@@ -103,6 +110,13 @@ impl<T: Scalar> Model<T> {
         Self { target_scaler: Some(scaler), ..self }
     }
 
+    /// Sets what the inputs are called: [`csv::Options::feature_columns`](crate::data::csv::Options::feature_columns) finds them by
+    /// it.
+    #[must_use]
+    pub fn feature_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        Self { feature_names: names.into_iter().map(Into::into).collect(), ..self }
+    }
+
     /// Sets what the outputs stand for.
     #[must_use]
     pub fn class_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
@@ -113,12 +127,13 @@ impl<T: Scalar> Model<T> {
     ///
     /// # Errors
     /// As [`DecoupledNetwork::save`], and [`Error::Shape`] for a scaler of other rows than what it scales, or names for some
-    /// outputs only.
+    /// inputs or outputs only.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.check()?;
         let contents = Contents {
             input_scaler: self.input_scaler.clone(),
             target_scaler: self.target_scaler.clone(),
+            feature_names: self.feature_names.clone(),
             class_names: self.class_names.clone(),
             ..describe(&self.network)?
         };
@@ -140,10 +155,10 @@ impl<T: Scalar> Model<T> {
         let source = Source::open(path)?;
         let contents: Made<T> = match contents(path, &source)? {
             Some(text) => parse(path, text)?,
-            None => return Err(format(path, "its metadata", "a description; load_params does without", "none")),
+            None => return Err(undescribed(path)),
         };
         let names = blobs(path, &source, &contents)?;
-        let built_in = "one that is built in; for others build the network and use load_params";
+        let built_in = "one that is built in; for others build the network and use load_params or load_into";
         let missing = |place: &str| format(path, place, built_in, "another");
         let layers: Result<Vec<_>> = contents
             .layers
@@ -159,8 +174,25 @@ impl<T: Scalar> Model<T> {
         let network = NetworkBuilder::described(layers, output_loss)
             .build_with(|_, _, _| Ok(params.next().unwrap_or_default()))?;
         require_params(&network)?;
-        let Contents { input_scaler, target_scaler, class_names, .. } = contents;
-        let model = Self { network, input_scaler, target_scaler, class_names };
+        let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
+        let model = Self { network, input_scaler, target_scaler, feature_names, class_names };
+        model.check()?;
+        Ok(model)
+    }
+
+    /// Reads what [`save`](Self::save) wrote into a network that was built alike, as [`DecoupledNetwork::load_params`] does: for layers
+    /// or a loss of your own.
+    ///
+    /// # Errors
+    /// As [`DecoupledNetwork::load_params`]; [`Error::Format`] for a file that another program wrote, and [`Error::Shape`] as
+    /// [`save`](Self::save).
+    pub fn load_into(mut network: DecoupledNetwork<T>, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let (params, contents) = read_params(&network, path)?;
+        network.params = params;
+        let Some(contents) = contents else { return Err(undescribed(path)) };
+        let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
+        let model = Self { network, input_scaler, target_scaler, feature_names, class_names };
         model.check()?;
         Ok(model)
     }
@@ -173,7 +205,14 @@ impl<T: Scalar> Model<T> {
         if let Some(scaler) = &self.target_scaler {
             check_shape("features of the target scaler (rows)", outputs, scaler.features())?;
         }
-        if self.class_names.is_empty() { Ok(()) } else { check_shape("class names", outputs, self.class_names.len()) }
+        for (what, names, rows) in
+            [("feature names", &self.feature_names, inputs), ("class names", &self.class_names, outputs)]
+        {
+            if !names.is_empty() {
+                check_shape(what, rows, names.len())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,16 +272,23 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// or whose tensors are not those of the network: one that lacks, one too many, another shape, a number that is not
     /// finite. [`Error::Panicked`] and [`Error::InLayer`] as [`save`](Self::save).
     pub fn load_params(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let tensors = named_tensors_of(self)?;
-        let source = Source::open(path)?;
-        let blobs = match contents(path, &source)? {
-            Some(text) => blobs(path, &source, &parse::<IgnoredAny, IgnoredAny>(path, text)?)?,
-            None => Vec::new(),
-        };
-        (self.params, _) = source.read(&tensors, &blobs)?;
+        (self.params, _) = read_params(self, path.as_ref())?;
         Ok(())
     }
+}
+
+/// Parameters for this network, and what the file says of one, if it does.
+fn read_params<T: Scalar>(network: &DecoupledNetwork<T>, path: &Path) -> Result<(Vec<Vec<T>>, Option<Unread>)> {
+    let tensors = named_tensors_of(network)?;
+    let source = Source::open(path)?;
+    let contents = contents(path, &source)?.map(|text| parse::<IgnoredAny, IgnoredAny>(path, text)).transpose()?;
+    let blobs = contents.as_ref().map_or(Ok(Vec::new()), |contents| blobs(path, &source, contents))?;
+    let (params, _) = source.read(&tensors, &blobs)?;
+    Ok((params, contents))
+}
+
+fn undescribed(path: &Path) -> Error {
+    format(path, "its metadata", "a description; DecoupledNetwork::load_params does without", "none")
 }
 
 /// The tensors of layer t, with their names in a file.
@@ -271,6 +317,7 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         output_loss: guarded("describe of the loss", network.depth(), || network.output_loss.describe())?,
         input_scaler: None,
         target_scaler: None,
+        feature_names: Vec::new(),
         class_names: Vec::new(),
         training: None,
     })

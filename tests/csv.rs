@@ -54,6 +54,21 @@ fn numbers_are_targets_in_the_asked_order() {
 }
 
 #[test]
+fn feature_columns_are_found_by_their_names_in_the_asked_order() {
+    let train = read(&Options::classes("y"), "features", "b,y,a\n1,u,2\n").unwrap();
+    assert_eq!(train.features, ["b", "a"]);
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("features.csv");
+    fs::write(&path, "more,a,b\nu,3,4\nv,5,6\n").unwrap();
+    let inputs =
+        |features: &[&str]| Options::features().feature_columns(features.iter().copied()).read_inputs::<f64>(&path);
+    assert_eq!(inputs(&["b", "a"]).unwrap().matrix().as_slice(), [4.0, 3.0, 6.0, 5.0]);
+    let missing = inputs(&["b", "c"]).unwrap_err().to_string();
+    assert!(missing.contains("one column named \"c\""), "{missing}");
+    let nameless = read(&Options::classes(1).header(false), "nameless", "1,u,2\n").unwrap();
+    assert!(nameless.features.is_empty());
+}
+
+#[test]
 fn cells_that_are_not_finite_numbers_name_line_and_field() {
     for bad in ["", "NaN", "inf", "-infinity", "1e999", "1.0.0", "one", "1,5"] {
         let quoted = format!("x,y,z\n1,2,3\n\n4,5,\"{bad}\"\n");

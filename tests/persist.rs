@@ -115,19 +115,23 @@ fn a_network_that_was_loaded_can_be_trained() {
 }
 
 #[test]
-fn scalers_and_class_names_come_back_with_the_network() {
+fn scalers_and_names_come_back_with_the_network() {
     let table = Examples::<f64>::from_row_slice(&draw(30, 5), 10, 3).unwrap();
     let targets = Examples::<f64>::from_row_slice(&draw(20, 6), 10, 2).unwrap();
     let model = Model::new(small::<f32>())
         .input_scaler(Scaler::standard(table.matrix()).unwrap())
         .target_scaler(Scaler::min_max(targets.matrix()).unwrap())
+        .feature_names(["a", "b", "c"])
         .class_names(["Öl \"\\", "\u{0}"]);
     let path = path("extras");
     model.save(&path).unwrap();
-    let loaded = Model::<f32>::load(&path).unwrap();
-    assert_eq!(loaded.input_scaler, model.input_scaler);
-    assert_eq!(loaded.target_scaler, model.target_scaler);
-    assert_eq!(loaded.class_names, model.class_names);
+    for loaded in [Model::<f32>::load(&path).unwrap(), Model::load_into(small(), &path).unwrap()] {
+        assert_eq!(loaded.input_scaler, model.input_scaler);
+        assert_eq!(loaded.target_scaler, model.target_scaler);
+        assert_eq!(loaded.feature_names, model.feature_names);
+        assert_eq!(loaded.class_names, model.class_names);
+        assert_eq!(loaded.network.params(1), model.network.params(1));
+    }
     assert_eq!(DecoupledNetwork::<f32>::load(&path).unwrap().params(1), model.network.params(1));
 }
 
@@ -140,6 +144,7 @@ fn scalers_and_names_that_do_not_fit_are_refused_before_a_file_is_touched() {
     for (misfit, expected) in [
         (model().input_scaler(scaler(2)), 3),
         (model().target_scaler(scaler(3)), 2),
+        (model().feature_names(["one", "two"]), 3),
         (model().class_names(["only one"]), 2),
     ] {
         let error = misfit.save(&path).unwrap_err();
@@ -221,6 +226,7 @@ fn parameters_that_the_reference_implementation_wrote_are_read() {
             assert!((outputs[i] - expected).abs() < 1e-14);
         }
         assert!(place(DecoupledNetwork::<f64>::load(&path)).starts_with("its metadata"));
+        assert!(place(Model::load_into(network.clone(), &path)).starts_with("its metadata"));
     }
 }
 

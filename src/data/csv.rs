@@ -25,13 +25,19 @@ impl From<&str> for Column {
     }
 }
 
+impl From<&String> for Column {
+    fn from(name: &String) -> Self {
+        Self::Name(name.clone())
+    }
+}
+
 impl From<usize> for Column {
     fn from(index: usize) -> Self {
         Self::Index(index)
     }
 }
 
-/// What a table holds: which columns are targets (all others are features), whether it begins with a header (yes, unless
+/// What a table holds: which columns are targets (all others are features, unless these are named), whether it begins with a header (yes, unless
 /// said otherwise) and what stands between two fields (a comma).
 ///
 /// Every cell that is not a class must be a finite number. Spaces around a cell do not count.
@@ -41,13 +47,15 @@ impl From<usize> for Column {
 ///
 /// let train = Options::classes("species").read::<f64>("iris-train.csv")?;
 /// let test = Options::known_classes("species", &train.classes).read::<f64>("iris-test.csv")?;
-/// let new = Options::features().read_inputs::<f64>("iris-new.csv")?;
+/// let new = Options::features().feature_columns(&train.features).read_inputs::<f64>("iris-new.csv")?;
 /// let prices = Options::numbers([13]).header(false).delimiter(b';').read::<f64>("boston.csv")?;
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     target: Target,
+    /// All columns but the targets if none are named.
+    features: Option<Vec<Column>>,
     header: bool,
     delimiter: u8,
 }
@@ -61,6 +69,7 @@ enum Target {
 /// What stands in a table: features, and numbers or names of classes.
 struct Cells<T: Scalar> {
     inputs: Examples<T>,
+    features: Vec<String>,
     targets: Option<Examples<T>>,
     names: Vec<String>,
 }
@@ -70,6 +79,8 @@ struct Cells<T: Scalar> {
 pub struct Table<T: Scalar> {
     /// One example a line, in the order of the file.
     pub dataset: Dataset<T>,
+    /// What the columns of the features are called, in their order; empty without a header.
+    pub features: Vec<String>,
     /// What each label stands for; empty when the targets are numbers.
     pub classes: Vec<String>,
 }
@@ -98,7 +109,14 @@ impl Options {
     }
 
     fn new(target: Target) -> Self {
-        Self { target, header: true, delimiter: b',' }
+        Self { target, features: None, header: true, delimiter: b',' }
+    }
+
+    /// The features are `columns`, in this order, and other columns are left out; to read a table like the one that a network was
+    /// trained on.
+    pub fn feature_columns<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.features = Some(columns.into_iter().map(Into::into).collect());
+        self
     }
 
     /// Whether the first line names the columns.
@@ -124,17 +142,17 @@ impl Options {
         if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
             return Err(Error::Empty { what: "the list of target columns" });
         }
-        let Cells { inputs, targets, names } = self.cells(path.as_ref())?;
+        let Cells { inputs, features, targets, names } = self.cells(path.as_ref())?;
         if let Some(targets) = targets {
-            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, classes: Vec::new() });
+            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, features, classes: Vec::new() });
         }
         let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
         let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
         let labels: Vec<usize> = names.iter().map(|name| labels[name]).collect();
-        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, classes })
+        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, features, classes })
     }
 
-    /// Reads the features alone, one example a line: all columns but the targets.
+    /// Reads the features alone, one example a line.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -153,12 +171,13 @@ impl Options {
 
         let (class, numbers) = match &self.target {
             Target::Classes { column, .. } => (Some(self.index(path, &header, column)?), Vec::new()),
-            Target::Numbers(columns) => {
-                (None, columns.iter().map(|column| self.index(path, &header, column)).collect::<Result<_>>()?)
-            }
+            Target::Numbers(columns) => (None, self.indices(path, &header, columns)?),
         };
         let is_feature = |field: &usize| class != Some(*field) && !numbers.contains(field);
-        let features: Vec<usize> = (0..header.len()).filter(is_feature).collect();
+        let features = match &self.features {
+            Some(columns) => self.indices(path, &header, columns)?,
+            None => (0..header.len()).filter(is_feature).collect(),
+        };
 
         let (mut inputs, mut targets, mut names) = (Vec::<T>::new(), Vec::<T>::new(), Vec::new());
         let mut record = StringRecord::new();
@@ -183,7 +202,9 @@ impl Options {
 
         let inputs = Examples::from_columns(inputs, examples, features.len())?;
         let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
-        Ok(Cells { inputs, targets: targets.transpose()?, names })
+        let features = features.iter().filter(|_| self.header).filter_map(|&field| header.get(field));
+        let features = features.map(str::to_owned).collect();
+        Ok(Cells { inputs, features, targets: targets.transpose()?, names })
     }
 
     fn known(&self) -> Option<&[String]> {
@@ -191,6 +212,10 @@ impl Options {
             Target::Classes { known, .. } => known.as_deref(),
             Target::Numbers(_) => None,
         }
+    }
+
+    fn indices(&self, path: &Path, header: &StringRecord, columns: &[Column]) -> Result<Vec<usize>> {
+        columns.iter().map(|column| self.index(path, header, column)).collect()
     }
 
     fn index(&self, path: &Path, header: &StringRecord, column: &Column) -> Result<usize> {

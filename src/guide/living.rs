@@ -22,7 +22,8 @@
 //! decoupled = { version = "0.1", features = ["csv", "plot", "progress"] }
 //! ```
 //!
-//! `predict_csv` takes features by their order, and cannot know their names: give it the columns that the first program had.
+//! The model remembers what its features are called: the second program finds them in the new table by their names, whatever else
+//! stands there, and says which one is missing.
 //!
 //! The first program:
 //!
@@ -48,7 +49,7 @@
 //! |---|---|---|
 //! | a network of built-in layers | `network.save(path)` | `DecoupledNetwork::load(path)` |
 //! | a network with layers or a loss of your own | the same | build it, then `network.load_params(path)` |
-//! | the scaler and the names of the classes as well, beside built-in layers | `Model::new(network)…save(path)` | `Model::load(path)` |
+//! | the scaler and the names of features and classes as well | `Model::new(network)…save(path)` | `Model::load(path)`, or build the network, then `Model::load_into(network, path)` |
 //! | all that a training needs to go on, bit for bit | the observer `Checkpoint` ([an example](crate::observer::Checkpoint)), or `network.save_checkpoint(path, &[])` | build it, then `network.resume(path, &mut [])` |
 //!
 //! All are [safetensors](https://huggingface.co/docs/safetensors) with a checksum. Python reads them, weights as `Linear` of PyTorch has
