@@ -91,10 +91,7 @@ fn two_networks_are_compared_and_drawn() -> Result<()> {
     assert!(diagnostics::similarity_from(&start, &own, &twin, &data)?.raw.cosine.is_some());
     let inputs = data.inputs();
     assert!((diagnostics::cka(inputs, inputs)? - 1.0).abs() < 1e-9);
-    assert!(
-        (diagnostics::procrustes(inputs, inputs)? - 1.0).abs() < 1e-9
-            || diagnostics::procrustes(inputs, inputs)? < 1e-6
-    );
+    assert!(diagnostics::procrustes(inputs, inputs)?.abs() < 1e-6);
 
     let report = net().fit(&data, &FitConfig::new().epochs(3))?;
     let picture: Picture = plot::training_curves(&[("decoupled", &report)])?;
