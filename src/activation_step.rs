@@ -77,7 +77,7 @@ impl<T: Scalar> ActivationStep<T> {
             Self::Sweeps(step) => step.validate(),
             Self::Errors(step) => step.validate(),
             Self::GaussNewton(step) => step.validate(),
-            Self::Exact(step) => step.validate(),
+            Self::Exact(step) => step.validate::<T>(),
         }
     }
 

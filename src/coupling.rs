@@ -1,6 +1,6 @@
 //! What holds a stored activation to its prediction: penalties, multipliers, and how a fit ends.
 
-use crate::Result;
+use crate::{Result, Scalar};
 
 mod multipliers;
 mod penalty;
@@ -26,8 +26,8 @@ pub struct Coupling {
 }
 
 impl Coupling {
-    pub(crate) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate<T: Scalar>(&self) -> Result<()> {
         self.penalty.validate()?;
-        self.multipliers.map_or(Ok(()), |multipliers| multipliers.validate())
+        self.multipliers.map_or(Ok(()), |multipliers| multipliers.validate::<T>())
     }
 }

@@ -35,8 +35,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// steps of descent, halved until the loss falls: not to the last digit where the inputs are badly conditioned. Neither the bank nor optimizers change.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] when the last layer has no parameters; nothing has changed
-    /// then.
+    /// As [`evaluate`](Self::evaluate), [`Error::Unsupported`] when the last layer has no parameters, and [`Error::Diverged`]
+    /// (epoch 0) when a forward activation or the loss is not finite; nothing has changed then.
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
         check(self)?;
         self.check_data(data)?;
@@ -63,8 +63,8 @@ pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
 /// Sets the bank, which is that of these data, to the forward pass, block after block, and refits the last layer to it.
 ///
 /// # Errors
-/// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for what the bank's format
-/// cannot hold, and those of the bank's file; the parameters are as they were then.
+/// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for what is not finite or what
+/// the bank's format cannot hold, and those of the bank's file; the parameters are as they were then.
 pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, blocks: &[Share]) -> Result<Refit> {
     let (mut bank, mut file) = (net.bank.take(), net.file.0.take());
     let (below, above) = (data.input_dim(), net.layers[net.depth() - 1].input_dim());
@@ -96,14 +96,16 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features, index: top };
     let mut params = net.params[top].clone();
     let before = last.at(&params)?.0;
+    if !before.is_finite() {
+        return Err(Error::Diverged { layer: top, epoch: 0, quantity: "the loss" });
+    }
     last.least_squares(&mut params)?;
     let after = last.descend(&mut params)?;
-    // Rounding may leave least squares a trifle above a minimum that was there before.
-    if after > before {
-        return Ok(Refit { before, after: before });
+    // Rounding may leave least squares a trifle above a minimum that was there before, or beyond the finite numbers.
+    if after <= before {
+        net.params[top] = params;
     }
-    net.params[top] = params;
-    Ok(Refit { before, after })
+    Ok(Refit { before, after: after.min(before) })
 }
 
 /// The input of the last layer for these inputs, `d × n`; the columns of a bank, if there are any, take all hidden activations on
@@ -123,6 +125,9 @@ fn forward<T: Scalar>(
         let mut z = x.to_vec();
         for (t, (layer, params)) in net.layers[..top].iter().zip(&net.params).enumerate() {
             z = evaluate(&**layer, params, &z, t)?;
+            if !linalg::all_finite(&z) {
+                return Err(Error::Diverged { layer: t + 1, epoch: 0, quantity: "the input" });
+            }
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.set_activation(t + 1, z)?;

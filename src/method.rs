@@ -356,7 +356,7 @@ impl<T: Scalar> Method<T> {
         self.start.validate()?;
         self.activation.validate()?;
         self.parameter.validate::<T>()?;
-        self.coupling.validate()?;
+        self.coupling.validate::<T>()?;
         let count = objective.layers.len();
         if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });

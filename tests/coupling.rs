@@ -6,8 +6,8 @@ use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
-    Coupling, Dataset, DecoupledNetwork, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty, Raise,
-    Reads, Result, Start, Timing, Watch,
+    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty,
+    Raise, Reads, Refit, Result, Start, Timing, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -260,6 +260,38 @@ fn a_refit_by_descent_comes_near_the_minimum_of_a_convex_loss() -> Result<()> {
     let least = (0..700).map(loss).sum::<f64>() / 700.0;
     assert!(least < 0.6 * refit.before && refit.after > least * (1.0 - 1e-9), "{least}, {refit:?}");
     assert!(refit.after < 1.01 * least, "{least}, {refit:?}");
+    Ok(())
+}
+
+#[test]
+fn a_refit_from_a_forward_pass_that_overflows_is_a_divergence_and_changes_nothing() -> Result<()> {
+    let line = Examples::from_row_slice(&[1.0, 2.0], 2, 1)?;
+    let data = Dataset::regression(line.clone(), line)?;
+    let diverges_in = |outcome: Result<Refit>| match outcome {
+        Err(Error::Diverged { layer, .. }) => layer,
+        other => panic!("{other:?}"),
+    };
+    let mut single = Net::builder(1).dense(1, Activation::Identity).build()?;
+    single.set_params(0, &[1e200, 0.0])?;
+    assert_eq!((diverges_in(single.refit_output(&data)), single.params(0)), (0, &[1e200, 0.0][..]));
+
+    // A unit that is bounded gives a loss that is finite.
+    let builder = Net::builder(1).dense(1, Activation::Relu).dense(1, Activation::Relu).dense(1, Activation::HardTanh);
+    let mut net = builder.dense(1, Activation::Identity).build()?;
+    for t in 0..4 {
+        net.set_params(t, &[1e200, 0.0])?;
+    }
+    assert_eq!((diverges_in(net.refit_output(&data)), net.params(3)), (2, &[1e200, 0.0][..]));
+
+    // The same at the end of a fit whose last step went there: no bank is left that could not be trained on.
+    let builder = Net::builder(1).dense(1, Activation::Relu).dense(1, Activation::Relu).dense(1, Activation::Identity);
+    let mut net = builder.optimizer(Sgd::new(1e200)).build()?;
+    for t in 0..3 {
+        net.set_params(t, &[-1.0, 3.0])?;
+    }
+    let outcome = net.fit(&data, &FitConfig::new().epochs(1).method(Method::default().finish(true)));
+    assert!(matches!(outcome, Err(Error::Diverged { epoch: 1, .. })), "{outcome:?}");
+    assert!(net.bank().is_none() && net.epochs() == 1);
     Ok(())
 }
 

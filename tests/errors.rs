@@ -524,7 +524,7 @@ fn samples() -> Vec<Error> {
             net.fit_observed(&regression(5, 3, 2), &FitConfig::new(), &mut [&mut observer])
         })),
         searched(|| panic!("no network")),
-        error(builder::<f32>().layer(Dense::new(2, 2).bias(1e300)).build()),
+        error(builder::<f32>().layer(Dense::new(2, 2).init(Init::constant(1e300))).build()),
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),
         error(data::read_idx_labels(&file)),
@@ -614,4 +614,34 @@ fn a_layer_that_lacks_two_capabilities_is_told_so_at_once() {
     // A fused unit can be fitted.
     let fused = |builder: NetworkBuilder<f64>| builder.dense(2, Activation::Tanh);
     assert_eq!(lacks(fused(builder())), (true, false));
+}
+
+/// Finite as they are written, and neither finite nor positive as a network of `f32` computes with them.
+#[test]
+fn settings_that_the_working_precision_cannot_hold_are_refused() {
+    let builder = || DecoupledNetwork::<f32>::builder(2).dense(2, Activation::Relu);
+    for lost in [1e300, 1e-300] {
+        let refused = [
+            builder().layer(LayerNorm::new(2).epsilon(lost)).build().map(drop),
+            builder()
+                .method(Method::default().multipliers(Multipliers { rate: lost, ..Multipliers::kept() }))
+                .build()
+                .map(drop),
+        ];
+        for outcome in refused {
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains("must be positive and finite, found 1e"), "{error}");
+        }
+    }
+    let exact = Exact { steps: 1, proximal: 1e300 };
+    let method = Method::new(Start::Persisted, exact, ParameterStep::new(Reads::Stored));
+    let refused = [
+        builder().layer(Dense::new(2, 1).bias(1e300)).build(),
+        builder().dense(1, Activation::LeakyRelu(-1e300)).build(),
+        DecoupledNetwork::builder(2).dense(2, Activation::Identity).method(method).build(),
+    ];
+    for outcome in refused {
+        let error = outcome.unwrap_err();
+        assert!(error.to_string().contains("finite, found"), "{error}");
+    }
 }

@@ -29,9 +29,9 @@ pub struct Exact {
 }
 
 impl Exact {
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(super) fn validate<T: Scalar>(&self) -> Result<()> {
         require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
-        require_non_negative::<f64>("proximal weight of the activations", self.proximal)
+        require_non_negative::<T>("proximal weight of the activations", self.proximal)
     }
 
     /// α for the activations that feed this layer.

@@ -28,8 +28,8 @@ impl Multipliers {
         !self.highest_only || t + 1 == depth
     }
 
-    pub(super) fn validate(self) -> Result<()> {
-        require_positive::<f64>("rate of the multipliers", self.rate)
+    pub(super) fn validate<T: Scalar>(self) -> Result<()> {
+        require_positive::<T>("rate of the multipliers", self.rate)
     }
 
     /// λ + rate · μ (z − ẑ), entry by entry.

@@ -307,7 +307,7 @@ impl<T: Scalar> Layer<T> for Elementwise {
             });
         }
         match self.activation {
-            Activation::LeakyRelu(slope) => require(slope.is_finite(), "slope of LeakyRelu", "finite", slope),
+            Activation::LeakyRelu(slope) => require(T::of(slope).is_finite(), "slope of LeakyRelu", "finite", slope),
             Activation::Quantize(bits) => {
                 require((1..=16).contains(&bits), "bits of Quantize", "one of 1 ..= 16", f64::from(bits))
             }

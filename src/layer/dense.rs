@@ -99,7 +99,7 @@ impl<T: Scalar> Layer<T> for Dense {
 
     fn validate(&self) -> Result<()> {
         let bias = self.bias.unwrap_or(0.0);
-        require(bias.is_finite(), "bias of Dense", "finite", bias)?;
+        require(T::of(bias).is_finite(), "bias of Dense", "finite", bias)?;
         self.init.validate()
     }
 

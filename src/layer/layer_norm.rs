@@ -1,7 +1,7 @@
 use rand::Rng;
 
 use super::{Layer, Tensor, Tied, Wiring};
-use crate::{MatMut, MatRef, Result, Scalar, error::require, linalg::sum_zip};
+use crate::{MatMut, MatRef, Result, Scalar, error::require_positive, linalg::sum_zip};
 
 /// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
 /// what is learnt,
@@ -62,8 +62,7 @@ impl<T: Scalar> Layer<T> for LayerNorm {
     }
 
     fn validate(&self) -> Result<()> {
-        let positive = self.epsilon > 0.0 && self.epsilon.is_finite();
-        require(positive, "epsilon of LayerNorm", "positive and finite", self.epsilon)
+        require_positive::<T>("epsilon of LayerNorm", self.epsilon)
     }
 
     fn init_params(&self, params: &mut [T], _rng: &mut dyn Rng) {

@@ -1,0 +1,274 @@
+//! Random parts of a network and of its training, all of them within their domains.
+
+use std::sync::Arc;
+
+use decoupled::layer::{Activation, Init};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::{
+    ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, ParameterStep, Penalty, Raise, Reads, Ridge,
+    Scalar, Solver, Start, Sweeps, Timing, Watch,
+};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// What a layer is, apart from its widths.
+#[derive(Clone, Debug)]
+pub(crate) enum Unit {
+    Plain(Activation),
+    With(Activation, Init),
+    Dense(Init, Option<f64>),
+    Fused(Activation),
+    Normed(Activation),
+    Elementwise(Activation),
+    StraightThrough(Activation),
+    Norm(f64),
+    Residual(Activation),
+    /// One description of a layer at two places.
+    Twice(Activation),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loss {
+    Squared,
+    Relative(f64),
+    Absolute,
+    Huber(f64),
+    Softmax(f64),
+    Binary,
+}
+
+pub(crate) type Rule<T> = Arc<dyn Optimizer<T>>;
+
+fn jumps() -> impl Strategy<Value = Activation> {
+    prop_oneof![select(vec![Activation::Sign, Activation::Step]), (1u32..=16).prop_map(Activation::Quantize)]
+}
+
+fn activations() -> impl Strategy<Value = Activation> {
+    use Activation::{Gelu, HardTanh, Identity, Relu, Sigmoid, Silu, Softplus, Tanh};
+    prop_oneof![
+        8 => select(vec![Identity, Relu, Tanh, Sigmoid, Softplus, Gelu, Silu, HardTanh]),
+        1 => (-1.0..1.0).prop_map(Activation::LeakyRelu),
+        2 => jumps(),
+    ]
+}
+
+fn inits() -> impl Strategy<Value = Init> {
+    let schemes = select(vec![
+        Init::glorot_normal(),
+        Init::glorot_uniform(),
+        Init::he_normal(),
+        Init::he_uniform(),
+        Init::lecun_normal(),
+        Init::lecun_uniform(),
+        Init::orthogonal(),
+        Init::constant(0.3),
+        Init::zeros(),
+    ]);
+    (schemes, -1.0..1.0).prop_map(|(init, gain)| init.gain(gain))
+}
+
+pub(crate) fn units() -> impl Strategy<Value = Unit> {
+    prop_oneof![
+        3 => activations().prop_map(Unit::Plain),
+        1 => (activations(), inits()).prop_map(|(activation, init)| Unit::With(activation, init)),
+        2 => (inits(), option::of(-1.0..1.0)).prop_map(|(init, bias)| Unit::Dense(init, bias)),
+        1 => activations().prop_map(Unit::Fused),
+        1 => activations().prop_map(Unit::Normed),
+        1 => activations().prop_map(Unit::Elementwise),
+        1 => jumps().prop_map(Unit::StraightThrough),
+        1 => (0.1..1.0).prop_map(Unit::Norm),
+        1 => activations().prop_map(Unit::Residual),
+        1 => activations().prop_map(Unit::Twice),
+    ]
+}
+
+/// Those that exact steps and least squares serve.
+pub(crate) fn affine_units() -> impl Strategy<Value = Unit> {
+    prop_oneof![
+        2 => activations().prop_map(Unit::Plain),
+        1 => (inits(), option::of(-1.0..1.0)).prop_map(|(init, bias)| Unit::Dense(init, bias)),
+    ]
+}
+
+pub(crate) fn output_losses() -> impl Strategy<Value = Loss> {
+    prop_oneof![hidden_losses(), (0.0..0.9).prop_map(Loss::Softmax), Just(Loss::Binary)]
+}
+
+pub(crate) fn hidden_losses() -> impl Strategy<Value = Loss> {
+    prop_oneof![
+        3 => Just(Loss::Squared),
+        1 => (1e-3..1.0).prop_map(Loss::Relative),
+        1 => Just(Loss::Absolute),
+        1 => (0.1..2.0).prop_map(Loss::Huber),
+    ]
+}
+
+/// Small rates, or such that nothing can be promised of them.
+pub(crate) fn rates(wild: bool) -> impl Strategy<Value = f64> + Clone {
+    let exponents = if wild { 0.0..12.0 } else { -4.0..-1.5 };
+    exponents.prop_map(|exponent: f64| 10f64.powf(exponent))
+}
+
+fn schedules() -> impl Strategy<Value = Schedule> {
+    let plain = prop_oneof![
+        Just(Schedule::Constant),
+        (1u64..4, 0.1..1.0).prop_map(|(every, factor)| Schedule::Step { every, factor }),
+        (0.5..1.5).prop_map(|factor| Schedule::Exponential { factor }),
+        (1u64..20, 0.0..=1.0).prop_map(|(total, floor)| Schedule::Cosine { total, floor }),
+        (1u64..20, 0.01..0.99, 0.0..=1.0, 0.0..=1.0).prop_map(|(total, rise, start, floor)| Schedule::OneCycle {
+            total,
+            rise,
+            start,
+            floor
+        }),
+    ];
+    (option::of(0u64..5), plain).prop_map(|(warm, then)| match warm {
+        Some(steps) => Schedule::WarmUp { steps, then: Box::new(then) },
+        None => then,
+    })
+}
+
+pub(crate) fn rules<T: Scalar>(wild: bool) -> BoxedStrategy<Rule<T>> {
+    let rate = rates(wild);
+    let plain = prop_oneof![
+        rate.clone().prop_map(|rate| Arc::new(Sgd::new(rate)) as Rule<T>),
+        (rate.clone(), 0.1..0.99).prop_map(|(rate, m)| Arc::new(Sgd::new(rate).momentum(m)) as Rule<T>),
+        (rate.clone(), 0.1..0.99).prop_map(|(rate, m)| Arc::new(Sgd::new(rate).momentum(m).nesterov()) as Rule<T>),
+        (rate.clone(), 0.0..0.99, 0.0..0.99, 1e-8..1e-2)
+            .prop_map(|(rate, a, b, e)| Arc::new(Adam::new(rate).beta1(a).beta2(b).epsilon(e)) as Rule<T>),
+        (rate.clone(), 0.0..0.5, 0.0..0.99, 0.0..0.99).prop_map(|(rate, decay, a, b)| {
+            Arc::new(AdamW::new(rate).weight_decay(decay).beta1(a).beta2(b).epsilon(1e-8)) as Rule<T>
+        }),
+        (rate, 0.0..0.99, 1e-8..1e-2)
+            .prop_map(|(rate, decay, e)| Arc::new(RmsProp::new(rate).decay(decay).epsilon(e)) as Rule<T>),
+    ];
+    prop_oneof![
+        4 => plain.clone(),
+        1 => (plain.clone(), schedules()).prop_map(|(rule, s)| Arc::new(Scheduled::new(rule, s)) as Rule<T>),
+        1 => (plain.clone(), 0.0..0.5).prop_map(|(rule, decay)| Arc::new(WeightDecay::new(rule, decay)) as Rule<T>),
+        1 => (plain.clone(), 1e-3..10.0).prop_map(|(rule, most)| Arc::new(ClipNorm::new(rule, most)) as Rule<T>),
+        1 => (plain, 1e-3..10.0).prop_map(|(rule, most)| Arc::new(ClipValue::new(rule, most)) as Rule<T>),
+    ]
+    .boxed()
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    select(vec![Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel])
+}
+
+fn starts() -> impl Strategy<Value = Start> {
+    prop_oneof![Just(Start::Anchored), Just(Start::Persisted), (0.01..0.99).prop_map(Start::Blend)]
+}
+
+fn timings() -> impl Strategy<Value = Timing> {
+    prop_oneof![Just(Timing::EveryStep), (1usize..4).prop_map(|local_steps| Timing::AfterRelaxation { local_steps })]
+}
+
+fn penalties() -> impl Strategy<Value = Penalty> {
+    let raises = (select(vec![Watch::Residual, Watch::ForwardLoss]), 1.1..10.0, 0.0..0.99, 1.0..100.0);
+    raises.prop_map(|(watch, factor, progress, most)| Penalty::Raised(Raise { watch, factor, progress, most }))
+}
+
+fn multipliers() -> impl Strategy<Value = Option<Multipliers>> {
+    option::of((0.1..1.0, any::<bool>()).prop_map(|(rate, highest_only)| Multipliers { rate, highest_only }))
+}
+
+fn ridges() -> impl Strategy<Value = Ridge> {
+    (0.01..1.0, 0.0..5.0, 0.0..0.9, option::of(0.01..1.0)).prop_map(|(ridge, proximal, memory, trust)| Ridge {
+        ridge,
+        proximal,
+        memory,
+        trust,
+    })
+}
+
+/// Every preset that goes by gradients, and steps of one's own, with settings changed at random.
+pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>> {
+    let (rate, steps) = (rates(wild), 1usize..4);
+    let capped = rate.clone().prop_map(|rate: f64| rate.min(1.0));
+    let sweeps =
+        (orders(), steps.clone(), rate.clone(), any::<bool>()).prop_map(|(order, steps, rate, per_penalty)| {
+            let sweeps = Sweeps::new(order, steps, if per_penalty { rate.min(1.0) } else { rate });
+            if per_penalty { sweeps.per_penalty() } else { sweeps }
+        });
+    let reads = select(vec![Reads::Stored, Reads::Forward]);
+    let own = (starts(), reads.clone()).prop_map(|(start, reads)| (start, ParameterStep::new(reads))).boxed();
+    let preset = prop_oneof![
+        2 => Just(Method::default()),
+        1 => rate.clone().prop_map(Method::joint),
+        1 => (steps.clone(), rate.clone()).prop_map(|(steps, rate)| Method::predictive_coding(steps, rate)),
+        1 => (steps.clone(), rate.clone()).prop_map(|(steps, rate)| Method::incremental(steps, rate)),
+        1 => (steps.clone(), rate.clone()).prop_map(|(steps, rate)| Method::error_based(steps, rate)),
+        1 => steps.clone().prop_map(Method::local_targets),
+        1 => Just(Method::backprop_by_sweep()),
+        1 => capped.prop_map(Method::alm),
+        1 => steps.clone().prop_map(Method::mac),
+        1 => (own.clone(), sweeps).prop_map(|((start, step), sweeps)| Method::new(start, sweeps, step)),
+        1 => (own.clone(), steps.clone(), rules(wild)).prop_map(|((start, step), steps, rule)| {
+            Method::new(start, ErrorSteps::new(steps, 1.0).optimizer(rule), step)
+        }),
+        1 => (own, steps.clone()).prop_map(|((start, step), k)| Method::new(start, GaussNewton::new(k), step)),
+    ];
+    let few = 0.15;
+    let knobs = (
+        option::weighted(few, starts()),
+        option::weighted(few, steps),
+        option::weighted(few, timings()),
+        option::weighted(few, reads),
+        option::weighted(few, penalties()),
+        option::weighted(few, multipliers()),
+        option::weighted(few, any::<bool>()),
+        option::weighted(few, orders()),
+        option::weighted(few, 0.1..1.9),
+        option::weighted(few, rules(wild)),
+    );
+    (preset, knobs).prop_map(|(method, knobs)| turned(method, knobs)).boxed()
+}
+
+type Knobs<T> = (
+    Option<Start>,
+    Option<usize>,
+    Option<Timing>,
+    Option<Reads>,
+    Option<Penalty>,
+    Option<Option<Multipliers>>,
+    Option<bool>,
+    Option<Order>,
+    Option<f64>,
+    Option<Rule<T>>,
+);
+
+fn turned<T: Scalar>(method: Method<T>, knobs: Knobs<T>) -> Method<T> {
+    let (start, steps, timing, reads, penalty, multipliers, finish, order, stable, rule) = knobs;
+    let method = start.into_iter().fold(method, Method::start);
+    let method = steps.into_iter().fold(method, Method::activation_steps);
+    let method = timing.into_iter().fold(method, Method::timing);
+    let method = reads.into_iter().fold(method, Method::reads);
+    let method = penalty.into_iter().fold(method, Method::penalty);
+    let method = multipliers.into_iter().fold(method, Method::multipliers);
+    let method = finish.into_iter().fold(method, Method::finish);
+    let method = order.into_iter().fold(method, Method::order);
+    let method = stable.into_iter().fold(method, Method::stable);
+    rule.into_iter().fold(method, Method::activation_optimizer)
+}
+
+/// Those that ask for closed forms.
+pub(crate) fn exact_methods<T: Scalar>() -> BoxedStrategy<Method<T>> {
+    let solver = prop_oneof![Just(Solver::Optimizer), ridges().prop_map(Solver::Ridge)];
+    let own = (1usize..3, 0.0..2.0, solver).prop_map(|(steps, proximal, solver)| {
+        let step = ParameterStep::new(Reads::Stored).solver(solver);
+        Method::new(Start::Persisted, Exact { steps, proximal }, step)
+    });
+    let regressed = (starts(), 1usize..3, rates(false), ridges()).prop_map(|(start, steps, rate, ridge)| {
+        let step = ParameterStep::new(Reads::Forward).layer_solver(0, Solver::Ridge(ridge));
+        Method::new(start, Sweeps::new(Order::Jacobi, steps, rate), step)
+    });
+    let preset = prop_oneof![(0.1..5.0).prop_map(Method::bcd), (0.1..1.0).prop_map(Method::admm), own, regressed];
+    let knobs = (option::of(starts()), option::of(timings()), option::of(multipliers()), option::of(penalties()));
+    (preset, knobs)
+        .prop_map(|(method, (start, timing, multipliers, penalty))| {
+            turned(method, (start, None, timing, None, penalty, multipliers, None, None, None, None))
+        })
+        .boxed()
+}

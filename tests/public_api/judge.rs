@@ -1,0 +1,129 @@
+//! A network is judged: predictions, metrics, diagnostics, a search, and pictures of them.
+
+use decoupled::diagnostics::{
+    self, Cost, Decoupling, FunctionSimilarity, Matching, ParameterSimilarity, Path, Products,
+};
+use decoupled::diagnostics::{Similarity, StepAdvice};
+use decoupled::layer::Activation;
+use decoupled::metrics::{self, Average, ClassScores, ConfusionMatrix};
+use decoupled::optimizer::Adam;
+use decoupled::plot::{self, Picture};
+use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
+use decoupled::{FitConfig, MatRef, Method, Metric, Order, Result, Scores};
+
+use crate::{Net, moons, net, one, path, trained};
+
+#[test]
+fn predictions_are_outputs_probabilities_or_classes() -> Result<()> {
+    let (net, data) = (trained(), moons());
+    let (outputs, shares) = (net.predict(data.inputs())?, net.predict_proba(data.inputs())?);
+    let classes = net.predict_class(data.inputs())?;
+    assert_eq!((outputs.shape(), shares.shape(), classes.len()), ((2, 30), (2, 30), 30));
+    assert!(shares.column_iter().all(|column| (column.sum() - 1.0).abs() < 1e-12));
+    assert_eq!(net.activations(data.inputs())?.len(), 3);
+    let Scores { loss, score } = net.evaluate(&data)?;
+    let of_classes = metrics::accuracy(data.labels().unwrap(), &classes)?;
+    assert_eq!((score, net.score(&data)?), (Some(of_classes), of_classes));
+    assert!((metrics::log_loss(data.labels().unwrap(), &shares)? - loss).abs() < 1e-12);
+    // A metric of one's own: the largest output, meaned over the examples.
+    let largest = Metric::new("largest", |_: &[f64], outputs: &[f64]| outputs.iter().copied().fold(f64::MIN, f64::max));
+    let expected = outputs.column_iter().map(|column| column.max()).sum::<f64>() / 30.0;
+    let found = net.evaluate_with(&data, Some(&largest))?.score.unwrap();
+    assert!(largest.name() == "largest" && (found - expected).abs() < 1e-12);
+    assert_eq!(Metric::<f64>::accuracy().name(), "accuracy");
+    Ok(())
+}
+
+#[test]
+fn metrics_judge_labels_scores_and_numbers() -> Result<()> {
+    let confusion: ConfusionMatrix = metrics::confusion_matrix(&[0, 0, 1, 1], &[0, 1, 1, 1], 2)?;
+    assert_eq!(confusion.counts().as_slice(), [1, 0, 1, 2]);
+    let ClassScores { precision, recall, f1, support } = confusion.per_class()[1];
+    assert!((precision - 2.0 / 3.0).abs() < 1e-12 && recall == 1.0 && (f1 - 0.8).abs() < 1e-12 && support == 2);
+    assert_eq!(confusion.average(Average::Micro).recall, 0.75);
+    assert_eq!(confusion.average(Average::Macro).recall, 0.75);
+    assert_eq!(confusion.average(Average::Weighted).support, 4);
+    let scores = [0.9, 0.1, 0.6, 0.4, 0.2, 0.8];
+    let scores = MatRef::new(&scores, 2, 3);
+    assert_eq!(metrics::top_k_accuracy(&[0, 1, 1], scores, 1)?, 2.0 / 3.0);
+    assert_eq!(metrics::roc_auc(&[0, 1, 1], scores)?, 1.0);
+    let (truth, found) = ([1.0, 2.0, 3.0], [1.0, 2.0, 5.0]);
+    let (truth, found) = (one(&truth), one(&found));
+    assert_eq!((metrics::mse(truth, found)?, metrics::mae(truth, found)?), (4.0 / 3.0, 2.0 / 3.0));
+    let (truth, found) = ([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]);
+    assert_eq!(metrics::r2(MatRef::new(&truth, 1, 3), MatRef::new(&found, 1, 3))?, 0.5);
+    Ok(())
+}
+
+#[test]
+fn diagnostics_say_how_it_trains() -> Result<()> {
+    let (net, data) = (trained(), moons());
+    let few = data.take(4)?;
+    let Decoupling { cosine, backprop_sequential_products, .. } =
+        diagnostics::decoupling(&net, &few, &Method::backprop_by_sweep())?;
+    assert!(cosine.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6) && backprop_sequential_products == 6);
+    let Cost { products, sequential_products, .. } = diagnostics::cost(&net, None, 100);
+    let products: Vec<Products> = products.unwrap();
+    // The lowest layer hands nothing down.
+    assert_eq!((sequential_products, products.iter().map(|layer| layer.total()).collect()), (6, vec![2, 3, 3]));
+    let advice: StepAdvice = diagnostics::find_step(&net, &data)?;
+    assert!((advice.largest_stable(Order::Jacobi) - 2.0 / advice.curvature).abs() < 1e-12);
+    assert!(advice.proposed(Order::RedBlack) < advice.largest_stable(Order::RedBlack));
+    const { assert!(diagnostics::DESCENT > 100) };
+    Ok(())
+}
+
+#[test]
+fn two_networks_are_compared_and_drawn() -> Result<()> {
+    let (start, own, data) = (net(), trained(), moons());
+    let mut twin = net();
+    twin.fit_backprop(&data, &FitConfig::new().epochs(3).batch_size(10))?;
+    let matching: Matching = diagnostics::matching(&own, &twin)?;
+    let renumbered = matching.renumber(&twin)?;
+    let same = |a: &Net, b: &Net| (a.predict(data.inputs()).unwrap() - b.predict(data.inputs()).unwrap()).amax();
+    assert!(same(&renumbered, &twin) < 1e-12 && same(&diagnostics::normalised(&twin)?, &twin) < 1e-12);
+    let path_between: Path = diagnostics::path(&own, &twin, &data, 3)?;
+    assert!(path_between.losses.len() == 3 && path_between.barrier().is_finite());
+    let Similarity { raw, cka, function, .. } = diagnostics::similarity(&own, &own, &data)?;
+    let ParameterSimilarity { distance, .. } = raw;
+    let FunctionSimilarity { agreement, loss_gap, .. } = function;
+    assert_eq!((distance, agreement, loss_gap), (0.0, Some(1.0), 0.0));
+    assert!(diagnostics::similarity_from(&start, &own, &twin, &data)?.raw.cosine.is_some());
+    let inputs = data.inputs();
+    assert!((diagnostics::cka(inputs, inputs)? - 1.0).abs() < 1e-9);
+    assert!(diagnostics::procrustes(inputs, inputs)?.abs() < 1e-6);
+
+    let report = net().fit(&data, &FitConfig::new().epochs(3))?;
+    let picture: Picture = plot::training_curves(&[("decoupled", &report)])?;
+    let titled = picture.titled("Training")?;
+    assert!(titled.svg().contains("Training") && titled.width() > 0 && titled.height() > 0);
+    let file = path("picture.svg");
+    titled.save(&file)?;
+    assert!(file.exists());
+    plot::residuals(&report)?;
+    plot::cka("decoupled", "backpropagation", &cka)?;
+    plot::depth_profile("residual", &[("decoupled", &report.epochs[0].residuals)])?;
+    plot::barrier(&[("raw", &path_between.losses)])?;
+    plot::decision_boundary(&own, &data).map(drop)
+}
+
+#[test]
+fn settings_are_searched_for() -> Result<()> {
+    let data = moons();
+    let build = |candidate: &Candidate| {
+        let rate = candidate.get("rate")?;
+        let net = Net::builder(2).dense(candidate.get("units")? as usize, Activation::Tanh);
+        let net = net.dense(2, Activation::Identity).optimizer(Adam::new(rate)).build()?;
+        Ok((net, FitConfig::new().epochs(2)))
+    };
+    let space = Space::new().log_uniform("rate", 1e-3, 1e-1).choices("units", &[2.0, 4.0]).uniform("unused", 0.0, 1.0);
+    let search = Search::randomized(space, 3).cv(2).scoring(Scoring::Loss).seed(1).threads(1);
+    let report: SearchReport = search.fit(&data, build)?;
+    let best: &Trial = report.best().unwrap();
+    assert!(report.trials.iter().all(|trial| trial.mean_test_score() >= best.mean_test_score()));
+    assert!(best.std_test_score().is_some() && best.candidate.iter().count() == 3);
+    let grid =
+        Search::grid(Space::new().choices("rate", &[0.01, 0.1]).choices("units", &[3.0])).scoring(Scoring::Score);
+    assert_eq!(grid.fit(&data, build)?.trials.len(), 2);
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! A network is kept: files of networks, of checkpoints and of banks, and settings in JSON.
+
+use decoupled::data::Scaler;
+use decoupled::layer::{Activation, Dense};
+use decoupled::{
+    ActivationBank, BankFile, DecoupledNetwork, Description, FitConfig, Layer, Method, Model, Observer, Result, Start,
+    observer::EarlyStopping,
+};
+
+use crate::{Net, moons, net, path, trained};
+
+#[test]
+fn a_model_comes_back_with_all_that_goes_with_it() -> Result<()> {
+    let (net, data, file) = (trained(), moons(), path("model"));
+    let scaler = Scaler::standard(data.inputs())?;
+    let model = Model::new(net.clone()).input_scaler(scaler.clone()).class_names(["upper", "lower"]);
+    model.clone().target_scaler(Scaler::min_max(data.targets())?).save(&file)?;
+    let loaded = Model::<f64>::load(&file)?;
+    assert_eq!((loaded.input_scaler, loaded.class_names), (Some(scaler), vec!["upper".to_owned(), "lower".to_owned()]));
+    assert_eq!(loaded.network.predict(data.inputs())?, net.predict(data.inputs())?);
+
+    net.save(&file)?;
+    assert_eq!(DecoupledNetwork::load(&file)?.predict(data.inputs())?, net.predict(data.inputs())?);
+    let mut other = crate::net();
+    other.load_params(&file)?;
+    assert_eq!(other.params(0), net.params(0));
+    Ok(())
+}
+
+#[test]
+fn a_training_goes_on_where_it_was_interrupted() -> Result<()> {
+    let (data, file) = (moons(), path("interrupted"));
+    let config = || FitConfig::new().method(Method::joint(0.1)).epochs(2);
+    let (mut whole, mut resumed, mut stopping) = (net(), net(), EarlyStopping::new());
+    whole.fit_observed(&data, &config(), &mut [&mut stopping])?;
+    whole.save_checkpoint(&file, &[&stopping])?;
+    let mut again = EarlyStopping::new();
+    resumed.resume(&file, &mut [&mut again])?;
+    assert_eq!(Observer::<f64>::state(&again), Observer::<f64>::state(&stopping));
+    for net in [&mut whole, &mut resumed] {
+        net.fit(&data, &config())?;
+    }
+    assert_eq!((whole.params(0), whole.bank()), (resumed.params(0), resumed.bank()));
+    Ok(())
+}
+
+#[test]
+fn a_bank_lies_in_a_file() -> Result<()> {
+    let file = path("bank");
+    let builder = Net::builder(2).dense(3, Activation::Tanh).dense(2, Activation::Identity).threads(1);
+    let mut net = builder.method(Method::default().start(Start::Persisted)).bank_file(&file, 8).build()?;
+    net.fit(&moons(), &FitConfig::new().epochs(1))?;
+    let bank: &BankFile<f64> = net.bank_file().unwrap();
+    assert_eq!((bank.path(), bank.examples(), bank.block_examples(), bank.blocks()), (&*file, 30, 8, 4));
+    let last: ActivationBank<f64> = bank.block(3)?;
+    assert!(last.examples() == 6 && last.steps().iter().all(|&steps| steps > 0) && bank.bytes() > last.bytes() as u64);
+    Ok(())
+}
+
+#[test]
+fn settings_are_json() {
+    let json = serde_json::to_string(&FitConfig::<f64>::new().epochs(7)).unwrap();
+    let back: FitConfig<'_, f64> = serde_json::from_str(&json).unwrap();
+    assert_eq!(serde_json::to_string(&back).unwrap(), json);
+    let description: Description = Layer::<f64>::describe(&Dense::new(2, 3)).unwrap();
+    let json = serde_json::to_string(&description).unwrap();
+    assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description);
+}

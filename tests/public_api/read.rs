@@ -1,0 +1,100 @@
+//! Data come in, are split and scaled, and go out.
+
+use std::fs;
+
+use decoupled::data::csv::{Column, Options, Table};
+use decoupled::data::{self, Examples, Scaler};
+use decoupled::nalgebra::dmatrix;
+use decoupled::ndarray::{Array2, ArrayView2, array};
+use decoupled::{Dataset, MatRef, Result};
+
+use crate::{moons, numbers, path};
+
+#[test]
+fn examples_come_in_rows_columns_and_features() -> Result<()> {
+    let rows = Examples::from_rows(&[[1.0, 2.0], [3.0, 4.0]])?;
+    assert_eq!(rows, Examples::from_row_slice(&[1.0, 2.0, 3.0, 4.0], 2, 2)?);
+    assert_eq!(rows, Examples::from_features(&[[1.0, 3.0], [2.0, 4.0]])?);
+    assert_eq!(rows, Examples::from_row_matrix(&dmatrix![1.0, 2.0; 3.0, 4.0])?);
+    assert_eq!(rows, Examples::from_column_matrix(dmatrix![1.0, 3.0; 2.0, 4.0])?);
+    assert_eq!(rows, Examples::try_from(array![[1.0, 2.0], [3.0, 4.0]].view())?);
+    assert_eq!(ArrayView2::from(rows.matrix()), array![[1.0, 2.0], [3.0, 4.0]]);
+    assert_eq!(Array2::from(rows.matrix()).shape(), [2, 2]);
+    Ok(())
+}
+
+#[test]
+fn data_sets_are_taken_apart() -> Result<()> {
+    let data = moons();
+    assert_eq!((data.len(), data.input_dim(), data.target_dim(), data.classes()), (30, 2, 2, Some(2)));
+    let labels = data.labels().unwrap();
+    assert_eq!(data::one_hot::<f64>(labels, 2)?.matrix(), data.targets());
+    for (first, second) in [data.split(0.8, 1)?, data.stratified_split(0.8, 1)?] {
+        assert_eq!((first.len(), second.len()), (24, 6));
+    }
+    assert_eq!(data.k_folds(3, 0)?.len(), 3);
+    assert_eq!(data.take(3)?, data.select(&[0, 1, 2])?);
+    assert_ne!(data.shuffled(1)?.fingerprint(), data.fingerprint());
+    assert_eq!(data::sine::<f64>(8, 0.0, 0)?.classes(), None);
+    assert_eq!(data::digits::<f32>()?.len(), 1797);
+    let same = Dataset::classification(Examples::from_row_slice(data.inputs().as_slice(), 30, 2)?, labels, 2)?;
+    assert_eq!(same, data);
+    Ok(())
+}
+
+#[test]
+fn scalers_go_there_and_back() -> Result<()> {
+    let data = numbers();
+    for scaler in [Scaler::standard(data.inputs())?, Scaler::min_max(data.inputs())?] {
+        assert_eq!(scaler.features(), 2);
+        let scaled = scaler.apply(data.inputs())?;
+        assert_eq!(scaler.scale_inputs(&data)?.inputs(), scaled.matrix());
+        let back = scaler.invert(scaled.matrix())?;
+        let pairs = back.matrix().as_slice().iter().zip(data.inputs().as_slice());
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-12));
+        assert_eq!(scaler.scale_targets(&data)?.inputs(), data.inputs());
+    }
+    Ok(())
+}
+
+#[test]
+fn files_are_read() -> Result<()> {
+    let table = path("table.csv");
+    fs::write(&table, "a,kind,b\n1,x,2\n3,y,4\n").unwrap();
+    let Table { dataset, classes } = Options::classes("kind").read::<f64>(&table)?;
+    assert_eq!((dataset.len(), classes), (2, vec!["x".to_owned(), "y".to_owned()]));
+    let known = Options::known_classes(Column::Name("kind".to_owned()), &["y", "x"]).read::<f64>(&table)?;
+    assert_eq!(known.dataset.labels(), Some(&[1, 0][..]));
+    fs::write(&table, "1;2\n3;4\n").unwrap();
+    let plain = |options: Options| options.header(false).delimiter(b';');
+    let read = plain(Options::numbers([Column::Index(1)])).read::<f64>(&table)?;
+    assert_eq!(read.dataset.targets().as_slice(), [2.0, 4.0]);
+    assert_eq!(plain(Options::features()).read_inputs::<f64>(&table)?.matrix().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+
+    let npy = path("table.npy");
+    data::write_npy(&npy, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2))?;
+    assert_eq!(data::read_npy::<f64>(&npy)?.matrix().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+    // One row of whole numbers below 256 is labels as numpy writes them: version 1.0, a dictionary, four bytes.
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (4,), }";
+    let header = format!("{header:<117}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes().chain([2, 0, 1, 1]));
+    fs::write(&npy, bytes).unwrap();
+    assert_eq!(data::read_npy_labels(&npy)?, [2, 0, 1, 1]);
+
+    let folder = path("idx");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["train", "t10k"] {
+        let images = [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 255];
+        fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 1, 7]).unwrap();
+    }
+    let images = data::read_idx_images::<f64>(folder.join("train-images-idx3-ubyte"))?;
+    assert_eq!(images.matrix().as_slice(), [0.0, 1.0]);
+    assert_eq!(data::read_idx_labels(folder.join("t10k-labels-idx1-ubyte"))?, [7]);
+    let (train, test) = data::mnist::<f64>(&folder)?;
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(train, test);
+    Ok(())
+}
