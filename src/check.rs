@@ -41,8 +41,8 @@ impl Subject {
 
     /// The first entry that is NaN or infinite is a breach.
     fn finite<T: Scalar>(&self, what: &str, found: &[T]) -> Result<()> {
-        match found.iter().position(|v| !v.is_finite()) {
-            Some(i) => Err(self.breach(format!("{what}, entry {i}, must be finite"), 0.0, found[i].to_f64())),
+        match found.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            Some((i, v)) => Err(self.breach(format!("{what}, entry {i}, must be finite"), 0.0, v.to_f64())),
             None => Ok(()),
         }
     }

@@ -143,7 +143,7 @@ impl<T: Scalar> Model<T> {
             Some(text) => parse(path, text)?,
             None => return Err(format(path, "its metadata", "a description; load_params does without", "none")),
         };
-        let names = blobs(&contents);
+        let names = blobs(&source, &contents);
         let built_in = "one that is built in; for others build the network and use load_params";
         let missing = |place: &str| format(path, place, built_in, "another");
         let layers: Result<Vec<_>> = contents
@@ -237,7 +237,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tensors = named_tensors_of(self)?;
         let source = Source::open(path)?;
         let blobs = match contents(path, &source)? {
-            Some(text) => blobs(&parse::<IgnoredAny, IgnoredAny>(path, text)?),
+            Some(text) => blobs(&source, &parse::<IgnoredAny, IgnoredAny>(path, text)?),
             None => Vec::new(),
         };
         (self.params, _) = source.read(&tensors, &blobs)?;
@@ -276,9 +276,10 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
     })
 }
 
-/// The names of what stands beside the parameters.
-fn blobs<L, O>(contents: &Contents<L, O>) -> Vec<String> {
-    contents.training.iter().flat_map(|training| training.blobs(contents.layers.len())).collect()
+/// The names of what stands beside the parameters; where a file claims more than it holds, one that it lacks is enough.
+fn blobs<L, O>(source: &Source<'_>, contents: &Contents<L, O>) -> Vec<String> {
+    let names = contents.training.iter().flat_map(|training| training.blobs(contents.layers.len()));
+    names.take(source.tensors() + 1).collect()
 }
 
 /// What the file says of a network, in this version.

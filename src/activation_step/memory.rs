@@ -2,7 +2,7 @@ use super::gauss_newton::Model;
 use crate::block::{Block, Group};
 use crate::optimizer::Step;
 use crate::parallel::guarded;
-use crate::{Optimizer, Result, Scalar};
+use crate::{Error, Optimizer, Result, Scalar};
 
 /// What the activation optimizer remembers of a block's examples, beside the scratch of a step.
 #[derive(Clone, Debug, Default)]
@@ -17,19 +17,28 @@ pub(crate) struct Memory<T> {
 
 impl<T: Scalar> Memory<T> {
     /// The memory of a block whose examples have taken no step yet.
-    pub(crate) fn reset(&mut self, block: &Block<T>, slots: usize) {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn reset(&mut self, block: &Block<T>, slots: usize) -> Result<()> {
         self.state.resize(block.layers() - 1, Vec::new());
         for (t, state) in self.state.iter_mut().enumerate() {
+            let len = slots.saturating_mul(block.stored(t + 1).as_slice().len());
             state.clear();
-            state.resize(slots * block.stored(t + 1).as_slice().len(), T::zero());
+            state.try_reserve_exact(len).map_err(|_| Error::OutOfMemory {
+                what: "what the activation optimizer remembers",
+                bytes: len as u128 * size_of::<T>() as u128,
+            })?;
+            state.resize(len, T::zero());
         }
         self.steps.clear();
         self.steps.resize(block.examples(), 0);
+        Ok(())
     }
 
     /// Every example begins another step.
     pub(super) fn count(&mut self) {
-        self.steps.iter_mut().for_each(|steps| *steps += 1);
+        self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
 
     /// z_t ← z_t + u(gradient_t) for every example by itself, and for the z_t of a group at once.
@@ -41,7 +50,7 @@ impl<T: Scalar> Memory<T> {
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
         let Self { state, steps, .. } = self;
-        let state = &mut state[group.layers.start - 1..group.layers.end - 1];
+        let (_, state) = state.split_at_mut(group.layers.start - 1);
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);
             guarded("the activation optimizer", t, || {

@@ -9,6 +9,7 @@ use crate::{
     Error, Layer, MatMut, MatRef, Result, Scalar,
     layer::tensors_of,
     linalg::norm_squared,
+    matrix::filled,
     random::{Purpose, shuffle, stream},
 };
 
@@ -67,8 +68,13 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
         let spread = T::one() / T::of(layer.input_dim() as f64).sqrt();
         let params = initial.iter().map(|&p| p + spread * T::standard_normal(&mut rng)).collect();
         let trial = Trial { subject: &subject, layer, params, examples };
-        let input = gaussian(layer.input_dim() * examples, &mut rng);
-        let cotangents = [0, 1].map(|_| gaussian(layer.output_dim() * examples, &mut rng));
+        let mut draw = |rows: usize| {
+            let mut batch = filled("the batch to check a layer with", rows.saturating_mul(examples), T::zero())?;
+            batch.iter_mut().for_each(|x| *x = T::standard_normal(&mut rng));
+            Ok(batch)
+        };
+        let input = draw(layer.input_dim())?;
+        let cotangents = [draw(layer.output_dim())?, draw(layer.output_dim())?];
         if point == 0 {
             trial.pure_and_overwriting(&input, &cotangents)?;
             trial.independent_columns(&input, &cotangents[0])?;
@@ -86,7 +92,7 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
 
 fn initial_params<T: Scalar>(subject: &Subject, layer: &dyn Layer<T>, seed: u64) -> Result<Vec<T>> {
     let draw = || {
-        let mut params = vec![T::zero(); layer.param_len()];
+        let mut params = filled("the parameters of a layer", layer.param_len(), T::zero())?;
         guard("init_params", || layer.init_params(&mut params, &mut stream(seed, Purpose::Init, 0, 0)))?;
         Ok(params)
     };
@@ -186,6 +192,7 @@ impl<T: Scalar> Trial<'_, T> {
         Ok(())
     }
 
+    #[expect(clippy::indexing_slicing, reason = "as many columns as examples")]
     fn independent_columns(&self, input: &[T], cotangent: &[T]) -> Result<()> {
         let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
         let mut batch = self.forward(&self.params, input)?;
@@ -232,7 +239,7 @@ impl<T: Scalar> Trial<'_, T> {
 
         let renumbered = |values: &[T], order: &[usize]| {
             let columns = values.chunks_exact(order.len());
-            columns.flat_map(|column| order.iter().map(|&i| column[i])).collect::<Vec<T>>()
+            columns.flat_map(|column| order.iter().filter_map(|&i| column.get(i).copied())).collect::<Vec<T>>()
         };
         let params = wiring.renumber(&self.params, &above.0, &below.0);
         let found = self.forward(&params, &renumbered(input, &below.0))?.output;

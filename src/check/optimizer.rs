@@ -1,4 +1,5 @@
 use super::{Subject, gaussian, guard};
+use crate::matrix::filled;
 use crate::{
     Optimizer, Result, Scalar,
     optimizer::Step,
@@ -46,9 +47,10 @@ struct Run<'a, T> {
 }
 
 impl<'a, T: Scalar> Run<'a, T> {
-    fn new(optimizer: &'a dyn Optimizer<T>, start: &[T]) -> Self {
-        let state = vec![T::zero(); optimizer.slots() * start.len()];
-        Self { optimizer, number: 0, params: start.to_vec(), state }
+    fn new(optimizer: &'a dyn Optimizer<T>, start: &[T]) -> Result<Self> {
+        let slots = guard("slots", || optimizer.slots())?;
+        let state = filled("what an optimizer remembers", slots.saturating_mul(start.len()), T::zero())?;
+        Ok(Self { optimizer, number: 0, params: start.to_vec(), state })
     }
 
     fn step(&mut self, rate: f64, mut grad: Vec<T>) -> Result<()> {
@@ -64,7 +66,7 @@ fn repeatable<T: Scalar>(
     start: &[T],
     gradients: &[Vec<T>],
 ) -> Result<()> {
-    let mut runs = [Run::new(optimizer, start), Run::new(optimizer, start)];
+    let mut runs = [Run::new(optimizer, start)?, Run::new(optimizer, start)?];
     for grad in gradients {
         for run in &mut runs {
             run.step(1.0, grad.clone())?;
@@ -79,7 +81,7 @@ fn repeatable<T: Scalar>(
 }
 
 fn still<T: Scalar>(subject: &Subject, optimizer: &dyn Optimizer<T>, start: &[T], gradients: &[Vec<T>]) -> Result<()> {
-    let mut run = Run::new(optimizer, start);
+    let mut run = Run::new(optimizer, start)?;
     for grad in gradients {
         run.step(0.0, grad.clone())?;
     }
@@ -96,7 +98,8 @@ fn divides<T: Scalar>(
         return Ok(());
     }
     let (left, right) = start.split_at(start.len() / 2);
-    let [mut whole, mut left, mut right] = [start, left, right].map(|part| Run::new(optimizer, part));
+    let mut whole = Run::new(optimizer, start)?;
+    let (mut left, mut right) = (Run::new(optimizer, left)?, Run::new(optimizer, right)?);
     for grad in gradients {
         let (of_left, of_right) = grad.split_at(left.params.len());
         whole.step(1.0, grad.clone())?;
@@ -108,23 +111,23 @@ fn divides<T: Scalar>(
 }
 
 fn descends<T: Scalar>(subject: &Subject, optimizer: &dyn Optimizer<T>, start: &[T]) -> Result<()> {
-    let mut stuck = 0;
+    let mut stuck = (0, 0.0);
     for rate in [1.0, 1e-3, 1e-6] {
-        let mut run = Run::new(optimizer, start);
+        let mut run = Run::new(optimizer, start)?;
         let mut came_closer = vec![false; start.len()];
         for _ in 0..STEPS {
             run.step(rate, run.params.clone())?;
             for ((closer, p), s) in came_closer.iter_mut().zip(&run.params).zip(start) {
                 *closer |= p.abs() < s.abs();
             }
-            match came_closer.iter().position(|closer| !closer) {
-                Some(i) => stuck = i,
+            match came_closer.iter().zip(start).enumerate().find(|(_, (closer, _))| !**closer) {
+                Some((i, (_, began))) => stuck = (i, began.to_f64()),
                 None => return Ok(()),
             }
         }
     }
-    let what = format!("parameter {stuck} comes closer to the minimum of a parabola than it began");
-    Err(subject.breach(what, 0.0, start[stuck].to_f64()))
+    let what = format!("parameter {} comes closer to the minimum of a parabola than it began", stuck.0);
+    Err(subject.breach(what, 0.0, stuck.1))
 }
 
 #[cfg(test)]

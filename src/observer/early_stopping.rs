@@ -218,8 +218,9 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
             });
         };
         for count in [epochs, wait, best_epoch] {
-            let whole = count >= 0.0 && count.is_finite() && count.fract() == 0.0;
-            require(whole, "a count in the state of EarlyStopping", "a whole number", count)?;
+            // From 2⁵³ on a number has no room for the next.
+            let whole = (0.0..2f64.powi(53)).contains(&count) && count.fract() == 0.0;
+            require(whole, "a count in the state of EarlyStopping", "a whole number below 2⁵³", count)?;
         }
         require(!best.is_nan(), "the best number in the state of EarlyStopping", "a number", best)?;
         let odd = weights.iter().copied().find(|weight| !weight.is_finite());

@@ -37,6 +37,8 @@ struct Bank {
 }
 
 const BANK: &str = "bank";
+/// Epochs and updates that a file may count, so that there is room for others.
+const MOST: u64 = u64::MAX / 2;
 
 impl Training {
     /// The names of the bytes, for a network of so many layers: the memory of every optimizer, the moments of every layer, the state of
@@ -78,8 +80,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             bank: described,
             observers: observers.len(),
         };
-        let numbers =
-            [0, 1].iter().flat_map(|&which| memories.iter().map(move |memory| Cow::Owned(to_bytes(memory[which]))));
+        let of_optimizers = memories.iter().map(|[own, _]| *own);
+        let of_regressions = memories.iter().map(|[_, own]| *own);
+        let numbers = of_optimizers.chain(of_regressions).map(|own| Cow::Owned(to_bytes(own)));
         let numbers = numbers.chain(states.iter().map(|state| Cow::Owned(to_bytes(state))));
         let records = bank.map(|(_, records)| Cow::Borrowed(records));
         let blobs: Vec<Blob<'_>> = training.blobs(self.depth()).zip(numbers.chain(records)).collect();
@@ -103,7 +106,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let source = Source::open(path)?;
         let none = || format(path, "its description", "a checkpoint", "none");
         let said = parse::<IgnoredAny, IgnoredAny>(path, contents(path, &source)?.ok_or_else(none)?)?;
-        let names = blobs(&said);
+        let names = blobs(&source, &said);
         let training = said.training.ok_or_else(none)?;
         self.check_training(path, &training, observers.len())?;
         let (params, bytes) = source.read::<T>(&tensors, &names)?;
@@ -167,6 +170,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             if own != found {
                 return Err(format(path, &format!("the optimizer of layer {t}"), &own, found));
             }
+        }
+        let count = training.updates.max(training.epochs as u64);
+        if count > MOST {
+            return Err(format(path, "its epochs and updates", &format!("at most {MOST}"), &count.to_string()));
         }
         if training.optimizers_since > training.updates {
             let expected = format!("at most {} updates", training.updates);

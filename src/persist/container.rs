@@ -86,7 +86,7 @@ pub(super) fn write<T: Scalar>(
     serde_json::to_writer(&mut bytes, &header)?;
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
     let length = (bytes.len() - LENGTH) as u64;
-    bytes[..LENGTH].copy_from_slice(&length.to_le_bytes());
+    bytes.iter_mut().zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
 
     let mut out = Summed { file, crc: Crc::new() };
     out.write(&bytes)?;
@@ -142,8 +142,8 @@ fn write_tensor<T: Scalar>(out: &mut Summed<&mut File>, params: &[T], size: (usi
         values.resize(count * cols, T::zero());
         bytes.resize(values.len() * width, 0);
         for (j, column) in params.chunks_exact(rows).enumerate() {
-            let band = values.chunks_exact_mut(cols).zip(&column[first..]);
-            band.for_each(|(row, &x)| row[j] = x);
+            let band = values.iter_mut().skip(j).step_by(cols).zip(column.iter().skip(first));
+            band.for_each(|(entry, &x)| *entry = x);
         }
         let _exact = Storage::Full.encode(&values, &mut bytes);
         out.write(&bytes)?;
@@ -160,8 +160,8 @@ fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usiz
         from.read(&mut bytes)?;
         Storage::Full.decode(&bytes, &mut values);
         for (j, column) in params.chunks_exact_mut(rows).enumerate() {
-            let band = values.chunks_exact(cols).zip(&mut column[first..]);
-            band.for_each(|(row, x)| *x = row[j]);
+            let band = values.iter().skip(j).step_by(cols).zip(column.iter_mut().skip(first));
+            band.for_each(|(&entry, x)| *x = entry);
         }
     }
     Ok(())
@@ -232,6 +232,11 @@ impl<'p> Source<'p> {
         }
     }
 
+    /// How many tensors it holds.
+    pub(super) fn tensors(&self) -> usize {
+        self.header.tensors.len()
+    }
+
     /// What [`write`] was given, unless another program wrote the file.
     pub(super) fn contents(&self) -> Result<Option<&str>> {
         let contents = self.header.metadata.get(CONTENTS).map(String::as_str);
@@ -247,6 +252,7 @@ impl<'p> Source<'p> {
     /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
     /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    #[expect(clippy::indexing_slicing, reason = "tensors and blobs by the numbers that the first loops give them")]
     pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>], blobs: &[String]) -> Result<Parts<T>> {
         let mut places = Vec::new();
         for (t, tensors) in layers.iter().enumerate() {
