@@ -299,11 +299,13 @@ impl<T: Scalar> Method<T> {
         let anchored = self.start == Start::Anchored;
         let begins = anchored || matches!(self.start, Start::Blend(_));
         let forward = if begins || reads == Reads::Forward { depth } else { 0 };
-        let activations = forward.saturating_add(relaxation).saturating_sub(usize::from(anchored));
+        // The forward pass that anchors makes the first predictions.
+        let activations = (forward - usize::from(anchored)).saturating_add(relaxation);
         match timing {
             Timing::AfterRelaxation { local_steps } => {
                 let prediction = usize::from(reads == Reads::Stored);
-                activations.saturating_add(prediction).saturating_add(local_steps.saturating_mul(2)).saturating_sub(1)
+                let local = local_steps.saturating_mul(2).saturating_sub(1);
+                activations.saturating_add(prediction).saturating_add(local)
             }
             // The parameters' products run beside the activations', and move every prediction.
             Timing::EveryStep => activations,
