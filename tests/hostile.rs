@@ -9,6 +9,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use decoupled::layer::{Dense, Residual};
+use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{DecoupledNetwork, Error, Model};
 use serde_json::{Value, json};
@@ -167,6 +168,39 @@ fn claims_of_any_size_are_refused_and_take_no_memory() {
         assert!(matches!(DecoupledNetwork::<f32>::load(&path), Err(Error::Format { .. })), "{length}");
         assert!(LARGEST.get() < 10_000, "{} bytes: {length}", LARGEST.get());
     }
+}
+
+#[test]
+fn a_checkpoint_that_claims_observers_or_counts_without_end_is_refused() {
+    let path = path("counts");
+    let checkpoint = |epochs: u64, updates: u64, observers: u64| {
+        let mut said: Value = serde_json::from_str(&described(json!([dense(1, 1)]))).unwrap();
+        said["training"] = json!({
+            "epochs": epochs, "updates": updates, "optimizers_since": 0, "penalty_factor": { "value": 1.0, "best": null },
+            "optimizers": [format!("{:?}", Sgd::new(0.1))], "bank": null, "observers": observers,
+        });
+        let none = ["optimizer.0", "moments.0"]
+            .map(|name| format!(r#""{name}":{{"dtype":"U8","shape":[0],"data_offsets":[4,4]}}"#));
+        forge(&path, &said.to_string(), &[ONE_BY_ONE, &none.join(",")].join(","), &2.5f32.to_le_bytes());
+    };
+    let resume = || {
+        let builder =
+            DecoupledNetwork::<f32>::builder(1).layer(Dense::new(1, 1).without_bias()).optimizer(Sgd::new(0.1));
+        let mut network = builder.build().unwrap();
+        network.resume(&path, &mut []).map(|()| (network.epochs(), network.updates()))
+    };
+    let most = u64::MAX / 2;
+    checkpoint(3, most, 0);
+    assert_eq!(resume().unwrap(), (3, most));
+    for (epochs, updates) in [(u64::MAX, 0), (0, u64::MAX), (most + 1, 0), (0, most + 1)] {
+        checkpoint(epochs, updates, 0);
+        assert!(matches!(resume(), Err(Error::Format { place, .. }) if place == "its epochs and updates"));
+    }
+    checkpoint(3, 4, u64::MAX);
+    LARGEST.set(0);
+    assert!(matches!(DecoupledNetwork::<f32>::load(&path), Err(Error::Format { .. })));
+    assert!(LARGEST.get() < 10_000, "{} bytes", LARGEST.get());
+    assert!(matches!(resume(), Err(Error::Format { .. })));
 }
 
 #[test]
