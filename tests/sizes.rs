@@ -67,7 +67,7 @@ impl Optimizer<f64> for Greedy {
 fn optimizers_that_remember_too_much_are_refused_before_the_first_step() {
     let data = data::two_moons::<f64>(20, 0.1, 0).unwrap();
     let config = FitConfig::new().epochs(1);
-    for slots in [1 << 62, MOST] {
+    for slots in [1 << 62, 1 << 63, MOST] {
         out_of_memory(check::optimizer::<f64>(&Greedy(slots)));
         let anchored = Method::predictive_coding(2, 0.1).activation_optimizer(Greedy(slots));
         out_of_memory(network(anchored).fit(&data, &config));
@@ -115,14 +115,14 @@ fn a_fit_of_more_epochs_than_can_be_counted_goes_on_until_it_is_stopped() {
 fn steps_beyond_count_are_the_largest_number_of_products() {
     let many = Method::<f64>::predictive_coding(MOST, 0.1);
     assert_eq!(many.sequential_products(4), MOST);
-    let local = Method::<f64>::default().timing(Timing::AfterRelaxation { local_steps: MOST });
+    let local = Method::<f64>::default().timing(Timing::AfterRelaxation { local_steps: (1 << 63) + 1 });
     assert_eq!(local.sequential_products(4), MOST);
     assert_eq!(Method::<f64>::default().sequential_products(1), 2);
 }
 
 #[test]
 fn data_for_more_examples_than_fit_into_memory_are_refused() {
-    for n in [1 << 62, MOST] {
+    for n in [1 << 62, 1 << 63, MOST] {
         out_of_memory(data::two_moons::<f32>(n, 0.1, 0));
         out_of_memory(data::sine::<f64>(n, 0.1, 0));
         assert!(matches!(one_hot::<f64>(&[0, 0, 0], n), Err(Error::HyperParameter { name: "classes", .. })));
