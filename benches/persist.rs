@@ -38,8 +38,8 @@ fn persist(criterion: &mut Criterion) {
         });
     });
     group.bench_function("save", |bencher| bencher.iter(|| network.save(&path)));
-    group.bench_function("read the bytes", |bencher| bencher.iter(|| fs::read(&path)));
-    group.bench_function("load", |bencher| bencher.iter(|| DecoupledNetwork::<f32>::load(&path)));
+    group.bench_function("read the bytes", |bencher| bencher.iter_with_large_drop(|| fs::read(&path)));
+    group.bench_function("load", |bencher| bencher.iter_with_large_drop(|| DecoupledNetwork::<f32>::load(&path)));
     group.bench_function("load_params", |bencher| bencher.iter(|| network.load_params(&path)));
     for path in [&path, &copy] {
         // There is none where a filter leaves it out.

@@ -25,6 +25,8 @@ pub use sweeps::{Order, Sweeps};
 
 /// How the stored activations move while the parameters stand.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub enum ActivationStep<T> {
     /// Gradient steps, layer by layer.
     Sweeps(Sweeps<T>),

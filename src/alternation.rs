@@ -516,7 +516,7 @@ impl<T: Scalar> Scene<'_, T> {
             }
         }
         for column in columns {
-            column.count(column.steps() + steps as u64, update);
+            column.count(column.steps().saturating_add(steps as u64), update);
         }
         Ok(())
     }

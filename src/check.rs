@@ -6,16 +6,37 @@
 //! another point, and in the end refuses the type. They are never weighed against the gradient under test, so a wrong gradient
 //! has no excuse.
 //!
+//! Every rule has a name, which the error of a type that breaks it bears: [`LAYER_RULES`], [`LOSS_RULES`] and
+//! [`OPTIMIZER_RULES`] list them.
+//!
 //! Run the checks in `f64`, where a gradient must agree to 1e-6 of its root mean square. They work in `f32`, to about 3e-3.
 
 mod difference;
+
+/// The rules of a contract: a list of their names, and `hold`, which calls the functions of these names, one after the other,
+/// until one of them fails.
+macro_rules! rules {
+    ($(#[$doc:meta])* $list:ident of $trial:ident: $($module:ident { $($(#[$on:meta])* $rule:ident,)+ })+) => {
+        $(#[$doc])*
+        pub const $list: &[&str] = &[$($($(#[$on])* stringify!($rule),)+)+];
+
+        fn hold<T: Scalar>(trial: &mut $trial<'_, T>) -> Result<()> {
+            $($($(#[$on])* {
+                trial.subject.rule = stringify!($rule);
+                $module::$rule(trial)?;
+            })+)+
+            Ok(())
+        }
+    };
+}
+
 mod layer;
 mod loss;
 mod optimizer;
 
-pub use layer::{layer, layer_at};
-pub use loss::{loss, loss_at};
-pub use optimizer::optimizer;
+pub use layer::{LAYER_RULES, layer, layer_at};
+pub use loss::{LOSS_RULES, loss, loss_at};
+pub use optimizer::{OPTIMIZER_RULES, optimizer};
 
 use std::{
     any::Any,
@@ -25,18 +46,21 @@ use std::{
 
 use rand::Rng;
 
-use crate::{Error, Result, Scalar, linalg::norm_squared};
+use crate::{Error, Result, Scalar, linalg::norm_squared, matrix::filled};
 
-/// The name of what is being checked, for errors about it.
-struct Subject(String);
+/// What is being checked and the rule that is, for errors about it.
+struct Subject {
+    name: String,
+    rule: &'static str,
+}
 
 impl Subject {
     fn new(subject: &(impl Debug + ?Sized)) -> Self {
-        Self(format!("{subject:?}"))
+        Self { name: format!("{subject:?}"), rule: "" }
     }
 
     fn breach(&self, what: impl Into<String>, expected: f64, found: f64) -> Error {
-        Error::Contract { subject: self.0.clone(), what: what.into(), expected, found }
+        Error::Contract { subject: self.name.clone(), rule: self.rule, what: what.into(), expected, found }
     }
 
     /// The first entry that is NaN or infinite is a breach.
@@ -60,8 +84,21 @@ impl Subject {
         Ok(())
     }
 
+    /// Every difference in bits is a breach, but for the sign of zero.
     fn same<T: Scalar>(&self, what: &str, expected: &[T], found: &[T]) -> Result<()> {
         self.close(what, expected, found, 0.0)
+    }
+
+    /// Two numbers of which there are to be as many.
+    fn count(&self, what: &str, expected: usize, found: usize) -> Result<()> {
+        if expected == found { Ok(()) } else { Err(self.breach(what, expected as f64, found as f64)) }
+    }
+
+    fn no_nan<T: Scalar>(&self, what: &str, found: &[T]) -> Result<()> {
+        match found.iter().position(|v| v.to_f64().is_nan()) {
+            Some(i) => Err(self.breach(format!("{what}, entry {i}, must be a number"), 0.0, f64::NAN)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -86,4 +123,21 @@ fn gaussian<T: Scalar>(len: usize, rng: &mut dyn Rng) -> Vec<T> {
 /// What rounding may do to a sum of many products of size `a`: 10⁴ units of it.
 fn rounding<T: Scalar>(a: &[T]) -> f64 {
     1e4 * T::default_epsilon().to_f64() * norm_squared(a).to_f64().sqrt()
+}
+
+/// The relative error that a number found by differences, or by solving equations, may have.
+fn loose<T: Scalar>() -> f64 {
+    (10.0 * T::default_epsilon().to_f64().sqrt()).max(1e-6)
+}
+
+/// `rows × examples` draws from N(0, 1), where there is room for them.
+fn batch<T: Scalar>(rows: usize, examples: usize, rng: &mut dyn Rng) -> Result<Vec<T>> {
+    let mut batch = filled("a batch to check with", rows.saturating_mul(examples), T::zero())?;
+    batch.iter_mut().for_each(|x| *x = T::standard_normal(rng));
+    Ok(batch)
+}
+
+/// A buffer to be overwritten, where there is room for it.
+fn nans<T: Scalar>(len: usize) -> Result<Vec<T>> {
+    filled("a buffer to check with", len, T::of(f64::NAN))
 }

@@ -1,14 +1,23 @@
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a file says of a built-in layer or loss: its kind and its settings.
+mod registry;
+
+/// What a file says of a built-in layer, loss or optimizer: its kind and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
     pub(crate) kind: Cow<'static, str>,
     pub(crate) settings: Value,
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.settings)
+    }
 }
 
 impl Description {

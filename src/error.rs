@@ -254,12 +254,14 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
-    /// A layer, loss or optimizer does not keep its contract.
-    #[error("{subject} breaks its contract: {what}: expected {expected:e}, found {found:e}")]
+    /// A layer, loss, optimizer or metric does not keep its contract.
+    #[error("{subject} breaks its contract ({rule}): {what}: expected {expected:e}, found {found:e}")]
     Contract {
-        /// Debug form of the layer, loss or optimizer.
+        /// Debug form of the layer, loss, optimizer or metric.
         subject: String,
-        /// The rule that is broken, and where.
+        /// The rule that is broken: of [`check`](crate::check), one of its lists.
+        rule: &'static str,
+        /// How it is broken, and where.
         what: String,
         /// The value that the rule asks for.
         expected: f64,

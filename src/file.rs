@@ -11,9 +11,13 @@ pub(crate) fn io_at(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }
 
-pub(crate) fn format(path: &Path, place: &str, expected: &str, found: &str) -> Error {
-    let (place, expected, found) = (place.to_owned(), expected.to_owned(), found.to_owned());
-    Error::Format { path: path.to_owned(), place, expected, found }
+pub(crate) fn format(
+    path: &Path,
+    place: impl Into<String>,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Error {
+    Error::Format { path: path.to_owned(), place: place.into(), expected: expected.into(), found: found.into() }
 }
 
 /// Makes sure that the folder remembers the file's name, where folders can be synchronised.

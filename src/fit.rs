@@ -1,17 +1,16 @@
 //! The outer loop, and what it reports.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::Penalty;
 use crate::diagnostics::{self, Decoupling};
-use crate::finish::{self, Refit};
+use crate::finish;
 use crate::matrix::check_shape;
 use crate::method::Method;
-use crate::observer::{self, Audience, Monitor};
+use crate::observer::{self, Audience};
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
@@ -19,20 +18,28 @@ use crate::tally::Tally;
 use crate::visit::{Rule, Visitor};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
 
-mod display;
+mod report;
+
+pub use report::{EpochReport, FitReport, StopReason};
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
 /// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
+///
+/// Feature `serde` leaves out the validation data and the metric: they are the defaults when the rest is read back.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct FitConfig<'a, T: Scalar> {
     method: Option<Method<T>>,
     epochs: usize,
     batch_size: Option<usize>,
     seed: u64,
     block: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     validation: Option<&'a Dataset<T>>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
     /// After how many epochs each, and on how many examples.
     decoupling: Option<(usize, usize)>,
@@ -125,116 +132,6 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// Examples in a batch of these data.
     fn batch(&self, data: &Dataset<T>) -> usize {
         self.batch_size.unwrap_or(data.len()).min(data.len())
-    }
-}
-
-/// What happened in one epoch. Means are over examples.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EpochReport {
-    /// Its number, counted from 1 over the life of the network.
-    pub epoch: usize,
-    /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
-    /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
-    /// before the last of them. For backpropagation the forward loss.
-    pub energy: f64,
-    /// Mean forward loss over the visits, each before its parameter step. Visits that start at persisted activations and whose
-    /// parameter step reads them need no forward pass: of these every eighth, and all first ones.
-    pub train_loss: f64,
-    /// Mean score of the same forward passes.
-    pub train_score: Option<f64>,
-    /// Forward loss and score on the validation data, at the end of the epoch.
-    pub validation: Option<crate::Scores>,
-    /// Its terms: that of z_t for the hidden layers t = 1 .. T, then that of the output; empty for backpropagation.
-    pub energies: Vec<f64>,
-    /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
-    /// backpropagation.
-    pub residuals: Vec<f64>,
-    /// Units of the hidden layers t = 1 .. T that gave one and the same number for every example of the epoch, as a ReLU does that
-    /// is never above zero: where the energy was measured, for backpropagation in its forward passes. Of a single example no unit
-    /// counts.
-    pub dead_units: Vec<usize>,
-    /// Mean number of parameter updates that an example's column in the bank had missed when it was visited; none where all
-    /// visits were first ones, and for backpropagation. Columns of a file that were stored after more updates than the network has
-    /// had, by another run, do not count.
-    pub staleness: Option<f64>,
-    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it: the largest of at most 32
-    /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large. Where layers follow their
-    /// own ([`Sweeps::stable`](crate::Sweeps::stable)) it is the largest of them.
-    pub curvature: Option<f64>,
-    /// (2/λmax) / activation rate, with that λmax, the least of all layers: plain steps overshoot where it is below 1. A method
-    /// that caps its rate keeps it above; [`decoupling`](Self::decoupling) has a λmax of more examples.
-    pub stability_margin: Option<f64>,
-    /// The factor on the penalties; 1 unless a schedule raised it.
-    pub penalty_factor: f64,
-    /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
-    pub update_norms: Vec<f64>,
-    /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to
-    /// [measure it](FitConfig::measure_decoupling). It is measured from a forward pass: for a method that keeps its activations from
-    /// visit to visit that is not where it trains.
-    pub decoupling: Option<Decoupling>,
-    /// Time of the epoch's training, without validation and what else is measured after it.
-    pub time: Duration,
-}
-
-impl fmt::Display for EpochReport {
-    /// One line of a table.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "epoch {:4}  energy {:.4e}  loss {:.4e}", self.epoch, self.energy, self.train_loss)?;
-        if let Some(score) = self.train_score {
-            write!(f, "  score {score:.4}")?;
-        }
-        if let Some(validation) = self.validation {
-            write!(f, "  validation loss {:.4e}", validation.loss)?;
-            if let Some(score) = validation.score {
-                write!(f, " score {score:.4}")?;
-            }
-        }
-        write!(f, "  {:.2} s", self.time.as_secs_f64())
-    }
-}
-
-/// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// All epochs are done.
-    Epochs,
-    /// An observer said so.
-    Observer,
-    /// [`EarlyStopping`](crate::observer::EarlyStopping) lost its patience.
-    EarlyStopping,
-}
-
-/// What a fit has to say.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FitReport {
-    /// One entry for each epoch.
-    pub epochs: Vec<EpochReport>,
-    /// Why it ended.
-    pub stop: StopReason,
-    /// What refitting the last layer brought, for a method that ends so.
-    pub refit: Option<Refit>,
-    /// What to look at twice, each kind once; empty when all is well.
-    pub warnings: Vec<Warning>,
-}
-
-impl FitReport {
-    /// Time of training, all epochs together, without validation and what else is measured after them.
-    pub fn time(&self) -> Duration {
-        self.epochs.iter().map(|e| e.time).sum()
-    }
-
-    /// The last epoch.
-    pub fn last(&self) -> Option<&EpochReport> {
-        self.epochs.last()
-    }
-
-    /// The epoch of the lowest [loss](Monitor::Loss), on the validation data if there are any, else in training; the first of
-    /// equal ones. A NaN is never best.
-    pub fn best(&self) -> Option<&EpochReport> {
-        let loss = |epoch: &EpochReport| Monitor::Loss.value(epoch).filter(|loss| !loss.is_nan());
-        let losses = self.epochs.iter().filter_map(|epoch| Some((loss(epoch)?, epoch)));
-        losses.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, epoch)| epoch)
     }
 }
 

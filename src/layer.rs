@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
-#[cfg(feature = "save")]
+#[cfg(feature = "serde")]
 use crate::description::Description;
 use crate::{MatMut, MatRef, Result, Scalar};
 
@@ -61,8 +61,10 @@ pub use wiring::{Tied, Wiring};
 ///   layer may keep there what it would otherwise compute twice, and use the rest as scratch.
 /// * All methods are pure functions of their arguments: the same call gives the same bits.
 ///
-/// [`check::layer`](crate::check::layer) tests all of this on your own layer, but for [`proximal`](Self::proximal) and
-/// [`regression`](Self::regression).
+/// * `cache_len` does not fall as the batch grows, and inputs in the thousands may give infinities, but no NaN.
+///
+/// [`check::layer`](crate::check::layer()) tests all of this on your own layer, and [`proximal`](Self::proximal) and
+/// [`regression`](Self::regression), if it has them, rule by rule: [`LAYER_RULES`](crate::check::LAYER_RULES).
 ///
 /// # Example
 ///
@@ -234,7 +236,7 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 
     /// What a file says of the layer, for [`Model::load`](crate::Model::load) to make it anew. None unless it is built in, or
     /// computes just what a built-in one does and hands on its description.
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<Description> {
         None
     }

@@ -96,7 +96,7 @@
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and [`Model`].
-//! * `serde`: settings are `Serialize` and `Deserialize`, `save` brings it along.
+//! * `serde`: settings are `Serialize` and `Deserialize`, [`Method`] and [`FitConfig`] among them; `save` brings it along.
 //! * `csv`: [`data`] reads tables.
 //! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.
@@ -129,7 +129,7 @@ mod coupling;
 #[expect(clippy::indexing_slicing, reason = "the remainder of a byte in tables of 256")]
 mod crc;
 pub mod data;
-#[cfg(feature = "save")]
+#[cfg(feature = "serde")]
 mod description;
 pub mod diagnostics;
 pub mod energy;
@@ -173,7 +173,7 @@ pub use bank::{ActivationBank, BankFile, Storage};
 pub use block::{Block, Reads};
 pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;
-#[cfg(feature = "save")]
+#[cfg(feature = "serde")]
 pub use description::Description;
 pub use error::{Error, Result};
 pub use finish::Refit;

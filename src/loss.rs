@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-#[cfg(feature = "save")]
+#[cfg(feature = "serde")]
 use crate::description::Description;
 use crate::{MatMut, MatRef, Result, Scalar};
 
@@ -133,7 +133,7 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
 
     /// What a file says of the loss, for [`Model::load`](crate::Model::load) to make it anew. None unless it is built in, or
     /// computes just what a built-in one does and hands on its description.
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<Description> {
         None
     }

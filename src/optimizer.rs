@@ -3,6 +3,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+#[cfg(feature = "serde")]
+use crate::description::Description;
 use crate::{Result, Scalar};
 
 mod adam;
@@ -90,6 +92,13 @@ pub trait Optimizer<T: Scalar>: Debug + Send + Sync {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
+
+    /// What JSON says of the rule, for it to be made anew. None unless it is built in, or does just what a built-in one does and
+    /// hands on its description.
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<Description> {
+        None
+    }
 }
 
 macro_rules! pointer {
@@ -106,6 +115,10 @@ macro_rules! pointer {
             }
             fn validate(&self) -> Result<()> {
                 (**self).validate()
+            }
+            #[cfg(feature = "serde")]
+            fn describe(&self) -> Option<Description> {
+                (**self).describe()
             }
         }
     };

@@ -160,7 +160,8 @@ pub(crate) fn for_each<I: Send>(items: &mut [I], f: impl Fn(&mut I) -> Result<()
     for_row(items, |_, item| f(item))
 }
 
-fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+/// Both, perhaps at the same time.
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     #[cfg(feature = "parallel")]
     return rayon::join(a, b);
     #[cfg(not(feature = "parallel"))]

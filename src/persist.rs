@@ -16,7 +16,6 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar
 
 mod checkpoint;
 mod container;
-mod registry;
 
 use checkpoint::Training;
 use container::{Blob, Source};
@@ -143,7 +142,7 @@ impl<T: Scalar> Model<T> {
             Some(text) => parse(path, text)?,
             None => return Err(format(path, "its metadata", "a description; load_params does without", "none")),
         };
-        let names = blobs(&source, &contents);
+        let names = blobs(path, &source, &contents)?;
         let built_in = "one that is built in; for others build the network and use load_params";
         let missing = |place: &str| format(path, place, built_in, "another");
         let layers: Result<Vec<_>> = contents
@@ -184,7 +183,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// The file is [safetensors](https://huggingface.co/docs/safetensors), which NumPy, PyTorch and others read, with a tensor
     /// for each of [`Layer::tensors`], under the layer's number: `0.weight` is the weight of layer 0, `output × input` and row by
-    /// row as in PyTorch's `Linear`, `1.0.bias` the bias of the lowest map in a chain that is layer 1. Its metadata hold a
+    /// row as in PyTorch's `Linear`, `1.0.bias` the bias of the lowest map in a chain that is layer 1, as
+    /// [`dense`](NetworkBuilder::dense) makes them of a map and its activation. Its metadata hold a
     /// description in JSON under `decoupled`, and a CRC-32 of all bytes, by which any bit that changes is found.
     ///
     /// It is written beside the old one, under a name that ends in `.tmp`, and takes its place when it is on the disk: a process
@@ -237,7 +237,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tensors = named_tensors_of(self)?;
         let source = Source::open(path)?;
         let blobs = match contents(path, &source)? {
-            Some(text) => blobs(&source, &parse::<IgnoredAny, IgnoredAny>(path, text)?),
+            Some(text) => blobs(path, &source, &parse::<IgnoredAny, IgnoredAny>(path, text)?)?,
             None => Vec::new(),
         };
         (self.params, _) = source.read(&tensors, &blobs)?;
@@ -276,16 +276,20 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
     })
 }
 
-/// The names of what stands beside the parameters; where a file claims more than it holds, one that it lacks is enough.
-fn blobs<L, O>(source: &Source<'_>, contents: &Contents<L, O>) -> Vec<String> {
-    let names = contents.training.iter().flat_map(|training| training.blobs(contents.layers.len()));
-    names.take(source.tensors() + 1).collect()
+/// The names of what stands beside the parameters.
+///
+/// # Errors
+/// [`Error::Format`] for more observers than there are tensors: names take memory as well.
+fn blobs<L, O>(path: &Path, source: &Source<'_>, contents: &Contents<L, O>) -> Result<Vec<String>> {
+    let Some(training) = &contents.training else { return Ok(Vec::new()) };
+    training.check_observers(path, source.tensors())?;
+    Ok(training.blobs(contents.layers.len()).collect())
 }
 
 /// What the file says of a network, in this version.
 fn parse<'t, L: Deserialize<'t>, O: Deserialize<'t>>(path: &Path, text: &'t str) -> Result<Contents<L, O>> {
     serde_json::from_str(text).map_err(|error| {
-        format(path, "its description", "layers and losses as this version has them", &error.to_string())
+        format(path, "its description", "layers and losses as this version has them", error.to_string())
     })
 }
 
@@ -300,7 +304,7 @@ fn write<T: Scalar>(
     let text = serde_json::to_string(contents).ok().filter(|text| serde_json::from_str::<Made<T>>(text).is_ok());
     let text = text.ok_or(Error::Unsupported { what: "saving", why })?;
     let layers: Vec<_> = named_tensors_of(network)?.into_iter().zip(network.params.iter().map(Vec::as_slice)).collect();
-    replace(path, |file| container::write(file, text, &layers, blobs))
+    replace(path, |file| network.pool.install(|| container::write(file, text, &layers, blobs)))
 }
 
 /// What the file says of a network, if it does, in this version.
@@ -309,7 +313,7 @@ fn contents<'s>(path: &Path, source: &'s Source<'_>) -> Result<Option<&'s str>> 
     if let Some(text) = contents {
         let version = serde_json::from_str::<Format>(text).map_or_else(|_| "none".to_owned(), |v| v.format.to_string());
         if version != FORMAT.to_string() {
-            return Err(format(path, "the version of its format", &FORMAT.to_string(), &version));
+            return Err(format(path, "the version of its format", FORMAT.to_string(), &version));
         }
     }
     Ok(contents)

@@ -352,7 +352,7 @@ impl<T: Scalar> Lane<T> {
                 }
             }
             let steps = memory.steps[i];
-            column.count(if anchored { column.steps() + steps } else { steps }, update);
+            column.count(if anchored { column.steps().saturating_add(steps) } else { steps }, update);
             Ok(())
         })
     }

@@ -218,12 +218,31 @@ fn a_checkpoint_is_a_model_file_as_well() {
 }
 
 #[test]
+fn what_is_written_at_the_end_has_the_weights_that_were_brought_back() {
+    let scratch = Scratch::new("end");
+    let path = scratch.file("run");
+    let (train, held_out) = examples().stratified_split(0.7, 1).unwrap();
+    let (mut net, mut stopping) = (builder().build().unwrap(), EarlyStopping::new());
+    stopping = stopping.patience(3).min_delta(0.02).restore_best_weights();
+    let mut checkpoint = Checkpoint::new(&path).every(100).beside(&mut stopping);
+    let config = config(60).validation(&held_out);
+    let report = net.fit_observed(&train, &config, &mut [&mut checkpoint]).unwrap();
+    let (best, loss) = stopping.best().unwrap();
+    assert_eq!((report.stop, report.epochs.len()), (StopReason::EarlyStopping, best + 3));
+    let mut resumed = builder().build().unwrap();
+    resumed.resume(&path, &mut [&mut EarlyStopping::new()]).unwrap();
+    assert_same("at the end", &resumed, &net);
+    assert_eq!(resumed.evaluate(&held_out).unwrap().loss, loss);
+}
+
+#[test]
 fn every_n_epochs_means_those_whose_number_it_divides() {
     let scratch = Scratch::new("every");
     let path = scratch.file("run");
     let mut net = builder().build().unwrap();
     let mut checkpoint = Checkpoint::new(&path).every(3);
-    fit(&mut net, None, 5, &mut [&mut checkpoint]).unwrap();
+    let mut kill = |epoch: &EpochReport| if epoch.epoch == 5 { panic!("killed") } else { ControlFlow::Continue(()) };
+    fit(&mut net, None, 8, &mut [&mut checkpoint, &mut kill]).unwrap_err();
     let mut resumed = builder().build().unwrap();
     resumed.resume(&path, &mut []).unwrap();
     assert_eq!(resumed.epochs(), 3);
@@ -245,6 +264,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     let wide = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(5, Activation::Relu);
     let others = [
         ("another width", wide.dense(2, Activation::Identity)),
+        ("another activation", {
+            let other = DecoupledNetwork::builder(2).dense(7, Activation::Sigmoid).dense(5, Activation::Relu);
+            other.dense(2, Activation::Identity)
+        }),
+        ("another loss", builder().output_loss(decoupled::loss::SoftmaxCrossEntropy::new())),
         ("another optimizer", builder().optimizer(Adam::new(0.02))),
         ("another storage", builder().bank_storage(Storage::F32)),
         ("a smaller limit", builder().bank_limit(100)),

@@ -10,7 +10,7 @@ use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatRef, Method, Metric, NetworkBuilder, Optimizer,
-    Order, Reads, Start, StopReason, Timing, Warning,
+    Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -72,7 +72,9 @@ fn without_time(epochs: &[EpochReport]) -> Vec<EpochReport> {
 #[test]
 fn two_fits_of_two_epochs_are_one_fit_of_four() {
     let data = teacher(1);
-    for method in methods() {
+    let raise = Raise { watch: Watch::ForwardLoss, factor: 3.0, progress: 0.9, most: 100.0 };
+    let raised = Method::joint(0.1).penalty(Penalty::Raised(raise));
+    for method in methods().into_iter().chain([raised]) {
         let mut once = builder().build().unwrap();
         let mut twice = once.clone();
         let whole = once.fit(&data, &config(4).method(method.clone())).unwrap();

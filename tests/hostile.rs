@@ -8,10 +8,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use decoupled::layer::{Dense, Residual};
-use decoupled::optimizer::Sgd;
+use decoupled::layer::{Activation, Dense, Residual};
+use decoupled::observer::EarlyStopping;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{DecoupledNetwork, Error, Model};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Model, Observer, data};
 use serde_json::{Value, json};
 
 #[path = "persist/common.rs"]
@@ -170,37 +170,91 @@ fn claims_of_any_size_are_refused_and_take_no_memory() {
     }
 }
 
+/// A checkpoint after an epoch, with an observer that counts.
+fn trained(path: &Path) -> (DecoupledNetwork<f64>, Vec<u8>) {
+    let builder = DecoupledNetwork::builder(2).dense(3, Activation::Tanh).dense(2, Activation::Identity);
+    let mut network = builder.threads(1).build().unwrap();
+    let mut stopping = EarlyStopping::new();
+    network.fit_observed(&moons(), &one_epoch(), &mut [&mut stopping]).unwrap();
+    network.save_checkpoint(path, &[&stopping]).unwrap();
+    (network, fs::read(path).unwrap())
+}
+
+fn moons() -> Dataset<f64> {
+    data::two_moons(6, 0.1, 0).unwrap()
+}
+
+fn one_epoch() -> FitConfig<'static, f64> {
+    FitConfig::new().epochs(1).method(Method::alm(0.7))
+}
+
+/// The same file with `to` in place of `from`, in a header that is long enough for it, and the right checksum.
+fn replaced(file: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let at = file.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+    let mut bytes = file.to_vec();
+    bytes.splice(at..at + from.len(), to.bytes());
+    let header = u64::from_le_bytes(*file.first_chunk().unwrap()) + to.len() as u64 - from.len() as u64;
+    bytes[..8].copy_from_slice(&header.to_le_bytes());
+    bytes[34..42].copy_from_slice(b"00000000");
+    let digits = format!("{:08x}", crc32(&bytes));
+    bytes[34..42].copy_from_slice(digits.as_bytes());
+    bytes
+}
+
 #[test]
-fn a_checkpoint_that_claims_observers_or_counts_without_end_is_refused() {
-    let path = path("counts");
-    let checkpoint = |epochs: u64, updates: u64, observers: u64| {
-        let mut said: Value = serde_json::from_str(&described(json!([dense(1, 1)]))).unwrap();
-        said["training"] = json!({
-            "epochs": epochs, "updates": updates, "optimizers_since": 0, "penalty_factor": { "value": 1.0, "best": null },
-            "optimizers": [format!("{:?}", Sgd::new(0.1))], "bank": null, "observers": observers,
-        });
-        let none = ["optimizer.0", "moments.0"]
-            .map(|name| format!(r#""{name}":{{"dtype":"U8","shape":[0],"data_offsets":[4,4]}}"#));
-        forge(&path, &said.to_string(), &[ONE_BY_ONE, &none.join(",")].join(","), &2.5f32.to_le_bytes());
-    };
-    let resume = || {
-        let builder =
-            DecoupledNetwork::<f32>::builder(1).layer(Dense::new(1, 1).without_bias()).optimizer(Sgd::new(0.1));
-        let mut network = builder.build().unwrap();
-        network.resume(&path, &mut []).map(|()| (network.epochs(), network.updates()))
-    };
-    let most = u64::MAX / 2;
-    checkpoint(3, most, 0);
-    assert_eq!(resume().unwrap(), (3, most));
-    for (epochs, updates) in [(u64::MAX, 0), (0, u64::MAX), (most + 1, 0), (0, most + 1)] {
-        checkpoint(epochs, updates, 0);
-        assert!(matches!(resume(), Err(Error::Format { place, .. }) if place == "its epochs and updates"));
+fn what_a_checkpoint_claims_of_its_training_is_held_against_what_it_can_be() {
+    let path = path("training");
+    let (network, file) = trained(&path);
+    let half = isize::MAX as u64;
+    for (from, to, expected) in [
+        ("\\\"epochs\\\":1,", "\\\"epochs\\\":18446744073709551615,", format!("its epochs: expected at most {half}")),
+        (
+            "\\\"updates\\\":1,",
+            "\\\"updates\\\":18446744073709551615,",
+            format!("its updates: expected at most {half}"),
+        ),
+        ("{\\\"value\\\":1.0,", "{\\\"value\\\":-2.0,", "the factor on the penalties: expected at least 1".to_owned()),
+    ] {
+        fs::write(&path, replaced(&file, from, to)).unwrap();
+        let found = place(network.clone().resume(&path, &mut [&mut EarlyStopping::new()]));
+        assert!(found.starts_with(&expected), "{found}");
     }
-    checkpoint(3, 4, u64::MAX);
-    LARGEST.set(0);
-    assert!(matches!(DecoupledNetwork::<f32>::load(&path), Err(Error::Format { .. })));
-    assert!(LARGEST.get() < 10_000, "{} bytes", LARGEST.get());
-    assert!(matches!(resume(), Err(Error::Format { .. })));
+    for observers in ["1000000000", "9223372036854775808", "18446744073709551615"] {
+        let to = format!("\\\"observers\\\":{observers}");
+        fs::write(&path, replaced(&file, "\\\"observers\\\":1", &to)).unwrap();
+        LARGEST.set(0);
+        let of_a_model = place(DecoupledNetwork::<f64>::load(&path));
+        let of_params = place(network.clone().load_params(&path));
+        let of_a_training = place(network.clone().resume(&path, &mut [&mut EarlyStopping::new()]));
+        for found in [of_a_model, of_params, of_a_training] {
+            assert!(found.starts_with("the number of its observers") && found.ends_with(observers), "{found}");
+        }
+        assert!(LARGEST.get() < 10_000, "{} bytes: {observers}", LARGEST.get());
+    }
+}
+
+#[test]
+fn counts_that_cannot_rise_are_refused_or_stay() {
+    let path = path("counts");
+    let (mut network, file) = trained(&path);
+    // Steps of each example begin its record.
+    let record = 16 + 2 * 3 * 8;
+    let mut bytes = file.clone();
+    (0..6).for_each(|i| {
+        let at = bytes.len() - (6 - i) * record;
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    });
+    fs::write(&path, replaced(&bytes, "\"crc32\"", "\"crc32\"")).unwrap();
+    let mut stopping = EarlyStopping::new();
+    network.resume(&path, &mut [&mut stopping]).unwrap();
+    assert_eq!(network.bank().unwrap().steps(), [u64::MAX; 6]);
+    network.fit(&moons(), &one_epoch()).unwrap();
+    assert_eq!(network.bank().unwrap().steps(), [u64::MAX; 6]);
+
+    for counts in [[1e300, 0.0, 0.0], [0.0, 2f64.powi(53), 0.0], [0.0, 0.0, f64::INFINITY], [-1.0, 0.0, 0.0]] {
+        let found = Observer::<f64>::set_state(&mut stopping, &[&counts[..], &[0.5]].concat()).unwrap_err();
+        assert!(matches!(found, Error::HyperParameter { .. }), "{found}");
+    }
 }
 
 #[test]

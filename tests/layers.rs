@@ -238,7 +238,7 @@ fn a_sound_layer_passes_and_each_fault_is_named() {
     let faults = [
         (Broken::InputGradient, "input_gradient along"),
         (Broken::ForgottenInputGradient, "input_gradient along"),
-        (Broken::OneEntry, "input_gradient along entry 1"),
+        (Broken::OneEntry, "input_gradient of a sum of cotangents, entry 1"),
         (Broken::ParamGradient, "param_gradient along"),
         (Broken::NanOutput, "output of forward"),
         (Broken::NanGradient, "input_gradient into a buffer full of NaN, entry 0"),

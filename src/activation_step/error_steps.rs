@@ -19,6 +19,8 @@ use crate::{Optimizer, Result, Scalar};
 ///
 /// Goemaere, Oguz, Demeester (2025), *Error-based predictive coding* (ePC), arXiv 2505.20137.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct ErrorSteps<T> {
     pub(crate) steps: usize,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,

@@ -38,6 +38,7 @@ impl<T: Scalar> Memory<T> {
 
     /// Every example begins another step.
     pub(super) fn count(&mut self) {
+        // What a file says of earlier ones may be any number.
         self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Rates<T> {
 /// A plain gradient step is stable below 2/λmax of the energy's Hessian in Z, and λmax grows as the weights do: tenfold and
 /// more in a long training. [`stable`](Self::stable) keeps the step below it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Sweeps<T> {
     pub(crate) order: Order,
     /// Sweeps; without a number, one more than a signal from the output needs to reach the lowest layer.

@@ -171,9 +171,7 @@ impl Plan {
     }
 
     fn agree_wholly(&self, path: &Path, found: &[u8]) -> Result<()> {
-        let format = |place: &str, expected: String, found: String| {
-            Err(Error::Format { path: path.to_owned(), place: place.to_owned(), expected, found })
-        };
+        let format = |place: &str, expected: String, found: String| Err(format(path, place, expected, found));
         let Some(said) = found.strip_prefix(MAGIC) else {
             return format("its first bytes", "an activation bank".to_owned(), "something else".to_owned());
         };
@@ -222,7 +220,7 @@ impl<T: Scalar> BankFile<T> {
         plan.check(limit)?;
         let expected = plan.sizes().2;
         if u128::from(length) != expected {
-            return Err(format(path, "its length", &format!("{expected} bytes"), &length.to_string()));
+            return Err(format(path, "its length", format!("{expected} bytes"), length.to_string()));
         }
         let mut own = Self::new(path, file, plan, Vec::new());
         own.find_newest()?;
@@ -243,7 +241,7 @@ impl<T: Scalar> BankFile<T> {
             let whole = slots.iter().flatten().count();
             if whole == 0 || (whole == 1 && state == *COMPLETE) {
                 let found = format!("{} that does not", 2 - whole);
-                return Err(format(&self.path, &format!("block {k}"), "two versions whose checksum agrees", &found));
+                return Err(format(&self.path, format!("block {k}"), "two versions whose checksum agrees", &found));
             }
             // Numbers begin with 1.
             let [first, second] = slots.map(Option::unwrap_or_default);
@@ -481,7 +479,7 @@ impl<T: Scalar> BankFile<T> {
             whole = (crc.sum(), number) == (seal.crc, seal.number);
         }
         let expected = "the version that was written last";
-        if whole { Ok(()) } else { Err(format(&self.path, &format!("block {k}"), expected, "something else")) }
+        if whole { Ok(()) } else { Err(format(&self.path, format!("block {k}"), expected, "something else")) }
     }
 
     fn write(&mut self, k: usize, block: &ActivationBank<T>) -> Result<()> {
@@ -594,8 +592,8 @@ impl Seal {
     fn read(bytes: &[u8; SEAL], k: usize, records: u128) -> Option<Self> {
         let &[number, block, found, crc] = bytes.as_chunks().0 else { return None };
         let [number, block, found, crc] = [number, block, found, crc].map(u64::from_le_bytes);
-        // There has to be a number for the next version.
-        let fits = number < u64::MAX && block == k as u64 && (found == 0 || u128::from(found) == records);
+        // No version follows the last number.
+        let fits = block == k as u64 && number < u64::MAX && (found == 0 || u128::from(found) == records);
         let seal = Self { number, block: k, records: found as usize, crc: u32::try_from(crc).ok()? };
         fits.then_some(seal)
     }

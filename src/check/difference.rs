@@ -1,6 +1,6 @@
 use rand::{Rng, RngExt};
 
-use super::{Subject, gaussian};
+use super::{Subject, gaussian, loose};
 use crate::{Result, Scalar};
 
 /// Coordinate axes that are followed; all of them up to twice as many.
@@ -29,7 +29,7 @@ pub(super) fn compare<T: Scalar>(
 ) -> Result<Outcome> {
     let len = point.len();
     let epsilon = T::default_epsilon().to_f64();
-    let tolerance = (10.0 * epsilon.sqrt()).max(1e-6);
+    let tolerance = loose::<T>();
     let squares: f64 = gradient.iter().map(|g| g.to_f64().powi(2)).sum();
     let typical = (squares / len as f64).sqrt();
     let centre = value(point)?;
@@ -115,7 +115,7 @@ mod tests {
 
     fn check(point: &[f64], gradient: &[f64], value: impl Fn(&[f64]) -> f64) -> Result<Outcome> {
         let mut rng = stream(5, Purpose::Probe, 0, 0);
-        compare(&Subject("a function".into()), "gradient", (point, gradient), 1.0, &mut rng, |x| Ok(value(x)))
+        compare(&Subject::new("a function"), "gradient", (point, gradient), 1.0, &mut rng, |x| Ok(value(x)))
     }
 
     #[test]

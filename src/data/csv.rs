@@ -7,6 +7,7 @@ use std::path::Path;
 use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 
 use crate::data::{Dataset, Examples};
+use crate::file::{format, io_at};
 use crate::{Error, Result, Scalar};
 
 /// A column of a table.
@@ -142,7 +143,7 @@ impl Options {
     }
 
     fn cells<T: Scalar>(&self, path: &Path) -> Result<Cells<T>> {
-        let text = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let text = fs::read(path).map_err(|error| io_at(path, error))?;
         let failed = |error| table_error(path, &text, error);
         let mut builder = ReaderBuilder::new();
         builder.has_headers(self.header).delimiter(self.delimiter).trim(Trim::All);
@@ -215,7 +216,7 @@ impl Options {
         } else {
             format!("{} columns", header.len())
         };
-        Err(Error::Format { path: path.to_owned(), place: "line 1".to_owned(), expected, found })
+        Err(format(path, "line 1", expected, found))
     }
 }
 
@@ -230,12 +231,8 @@ fn distinct(names: &[String]) -> Vec<String> {
 }
 
 fn cell_error(path: &Path, text: &[u8], record: &StringRecord, field: usize, expected: &str) -> Error {
-    Error::Format {
-        path: path.to_owned(),
-        place: format!("{}, field {}", line(text, record.position()), field + 1),
-        expected: expected.to_owned(),
-        found: format!("{:?}", record.get(field).unwrap_or_default()),
-    }
+    let place = format!("{}, field {}", line(text, record.position()), field + 1);
+    format(path, place, expected, format!("{:?}", record.get(field).unwrap_or_default()))
 }
 
 fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
@@ -249,7 +246,7 @@ fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
         }
         _ => (line, "a table".to_owned(), error.to_string()),
     };
-    Error::Format { path: path.to_owned(), place, expected, found }
+    format(path, place, expected, found)
 }
 
 /// The line of a record. A `Position` has a line too, but stands before the blank lines above the record, and in a file

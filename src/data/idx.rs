@@ -3,6 +3,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Examples};
+use crate::file::{format, io_at};
 use crate::{Error, Result, Scalar};
 
 /// Reads a file of grey images in the IDX format (magic number 0x00000803), as MNIST comes in: `pixels × images`, each
@@ -60,13 +61,8 @@ fn find(dir: &Path, name: &str, kind: &str) -> PathBuf {
 /// The `D` dimensions and the bytes of an IDX file. What the header says is compared with the file's length before
 /// anything of that size is allocated.
 fn read<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>)> {
-    let io_error = |source| Error::Io { path: path.to_owned(), source };
-    let format_error = |place: &str, expected: String, found: String| Error::Format {
-        path: path.to_owned(),
-        place: place.to_owned(),
-        expected,
-        found,
-    };
+    let io_error = |error| io_at(path, error);
+    let format_error = |place: &str, expected: String, found: String| format(path, place, expected, found);
     let mut file = File::open(path).map_err(io_error)?;
     let length = file.metadata().map_err(io_error)?.len();
     let header_length = 4 * (1 + D as u64);

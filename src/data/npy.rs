@@ -3,7 +3,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::data::Examples;
-use crate::{Error, MatRef, Result, Scalar};
+use crate::file::{format, io_at, replace};
+use crate::{MatRef, Result, Scalar};
 
 mod header;
 
@@ -43,7 +44,7 @@ fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
     let array = Array::parse(path, file)?;
     if array.features != 1 {
         let found = format!("{} for each example", array.features);
-        return Err(format_error(path, "shape".to_owned(), "one label for each example".to_owned(), found));
+        return Err(format(path, "shape", "one label for each example", found));
     }
     array.entries(path, "a label, a whole number from 0", Number::label)
 }
@@ -78,15 +79,11 @@ pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef
             false => bytes.extend(entry.to_f64().to_le_bytes()),
         }
     }
-    crate::file::replace(path.as_ref(), |file| file.write_all(&bytes))
+    replace(path.as_ref(), |file| file.write_all(&bytes))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
-}
-
-fn format_error(path: &Path, place: String, expected: String, found: String) -> Error {
-    Error::Format { path: path.to_owned(), place, expected, found }
+    fs::read(path).map_err(|error| io_at(path, error))
 }
 
 /// An entry as it stands in the file.
@@ -147,7 +144,7 @@ impl Array<'_> {
                     Some(Number::Real(real)) => format!("{real:e}"),
                     None => "a bool that is neither 0 nor 1".to_owned(),
                 };
-                format_error(path, format!("example {example}, feature {feature}"), expected.to_owned(), found)
+                format(path, format!("example {example}, feature {feature}"), expected, found)
             })?);
         }
         Ok(entries)
@@ -159,6 +156,7 @@ mod tests {
     use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
     use super::*;
+    use crate::Error;
 
     #[test]
     fn no_file_that_has_been_tampered_with_makes_the_reader_panic_or_find_more_than_is_there() {

@@ -131,7 +131,8 @@ pub(crate) fn check_twins<T: Scalar>(a: &DecoupledNetwork<T>, b: &DecoupledNetwo
 }
 
 fn not_allowed(what: &str) -> Error {
-    Error::Contract { subject: "a matching of units".to_owned(), what: what.to_owned(), expected: 1.0, found: 0.0 }
+    let (subject, what) = ("a matching of units".to_owned(), what.to_owned());
+    Error::Contract { subject, rule: "matchings_renumber_units", what, expected: 1.0, found: 0.0 }
 }
 
 /// The wiring of layer t, if it has one.
@@ -143,8 +144,8 @@ fn wiring<T: Scalar>(network: &DecoupledNetwork<T>, t: usize) -> Result<Option<W
         Some((expected, unit_by_unit)) if expected != found || unit_by_unit && inputs != outputs => {
             let what =
                 "the wiring tells of all parameters, and has an input for each output if it is unit by unit".to_owned();
-            let subject = format!("layer {t}, {layer:?}");
-            Err(Error::Contract { subject, what, expected: expected as f64, found: found as f64 })
+            let (subject, rule) = (format!("layer {t}, {layer:?}"), "wiring_covers_the_parameters");
+            Err(Error::Contract { subject, rule, what, expected: expected as f64, found: found as f64 })
         }
         _ => Ok(wiring),
     }

@@ -22,6 +22,8 @@
 //! decoupled = { version = "0.1", features = ["csv", "plot", "progress"] }
 //! ```
 //!
+//! `predict_csv` takes features by their order, and cannot know their names: give it the columns that the first program had.
+//!
 //! The first program:
 //!
 //! ```ignore
@@ -46,16 +48,18 @@
 //! |---|---|---|
 //! | a network of built-in layers | `network.save(path)` | `DecoupledNetwork::load(path)` |
 //! | a network with layers or a loss of your own | the same | build it, then `network.load_params(path)` |
-//! | the scaler and the names of the classes as well | `Model::new(network)…save(path)` | `Model::load(path)` |
-//! | all that a training needs to go on, bit for bit | the observer `Checkpoint`, or `network.save_checkpoint(path, &[])` | build it, then `network.resume(path, &mut [])` |
+//! | the scaler and the names of the classes as well, beside built-in layers | `Model::new(network)…save(path)` | `Model::load(path)` |
+//! | all that a training needs to go on, bit for bit | the observer `Checkpoint` ([an example](crate::observer::Checkpoint)), or `network.save_checkpoint(path, &[])` | build it, then `network.resume(path, &mut [])` |
 //!
 //! All are [safetensors](https://huggingface.co/docs/safetensors) with a checksum. Python reads them, weights as `Linear` of PyTorch has
 //! them; any bit that changes is found; and a file is replaced as a whole, so that a process killed while it writes leaves the old one.
 //!
 //! ```text
 //! import safetensors.torch
-//! weights = safetensors.torch.load_file("target/csv/model.safetensors")      # 0.weight, 0.bias, 1.weight, …
+//! weights = safetensors.torch.load_file("target/csv/model.safetensors")      # 0.0.weight, 0.0.bias, 1.weight, 1.bias
 //! ```
+//!
+//! A name begins with the layer's number. A map with its activation is a chain of two, and the map part 0 of it.
 //!
 //! From NumPy and back: `numpy.save("x.npy", x)`, then `data::read_npy::<f32>("x.npy")`; `data::write_npy("y.npy", &outputs)` goes
 //! the other way, one example a row.
@@ -64,4 +68,5 @@
 //!
 //! [`infer`](crate::DecoupledNetwork::infer) clamps what is known of input, hidden layers and output, and finds the rest at the least
 //! energy: missing pixels, an input for an output. The energy knows nothing of how likely an input is; where that matters, let the
-//! network make the data, as the example `occluded` does.
+//! network make the data, as the example `occluded` does. Clamp the output as well: a free input of which nothing is known stays where
+//! it started. And all is in the units that the network was trained in; [`Scaler::invert`](crate::data::Scaler::invert) goes back.

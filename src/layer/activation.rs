@@ -362,7 +362,7 @@ impl<T: Scalar> Layer<T> for Elementwise {
         Some(if scales { wiring.scales() } else { wiring })
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Elementwise", self)
     }

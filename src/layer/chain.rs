@@ -22,8 +22,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// assert_eq!((unit.input_dim(), unit.output_dim(), unit.param_len()), (3, 5, 20));
 /// ```
 #[derive(Clone, Debug)]
-#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "save", serde(deny_unknown_fields, bound = "T: Scalar"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Chain<T> {
     layers: Vec<Arc<dyn Layer<T>>>,
 }
@@ -214,7 +214,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         parts.flat_map(|(i, layer)| layer.tensors().into_iter().map(move |tensor| tensor.within(i))).collect()
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Chain", self)
     }

@@ -168,7 +168,7 @@ impl<T: Scalar> Layer<T> for Dense {
         [Tensor::matrix("weight", self.output, self.input)].into_iter().chain(bias).collect()
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Dense", self)
     }

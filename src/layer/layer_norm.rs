@@ -143,7 +143,7 @@ impl<T: Scalar> Layer<T> for LayerNorm {
         ["weight", "bias"].map(|name| Tensor::vector(name, self.dim)).into()
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("LayerNorm", self)
     }

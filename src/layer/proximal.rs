@@ -10,8 +10,8 @@ use crate::{MatMut, Result, Scalar};
 ///
 /// Offered by [`Layer::proximal`](super::Layer::proximal); below a layer that cannot do so activations move by gradient steps.
 ///
-/// The minimum must be the global one, or exact steps may raise the energy. [`check::layer`](crate::check::layer) does not call
-/// this; test yours against a search.
+/// The minimum must be the global one, or exact steps may raise the energy. [`check::layer`](crate::check::layer()) looks for
+/// lower points around it; a test of yours may search everywhere.
 ///
 /// # Example
 ///

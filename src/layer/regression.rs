@@ -12,7 +12,8 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// must hold what [`solve`](Self::solve) and [`change`](Self::change) need, for the latter the number of examples and the mean
 /// input.
 ///
-/// [`check::layer`](crate::check::layer) calls none of this; test yours against a minimum that is known.
+/// [`check::layer`](crate::check::layer()) tests it: that the moments add up, that the solution is the minimum, and that the change is
+/// that of the pre-activations.
 ///
 /// # Example
 ///

@@ -25,8 +25,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar, linalg::axpy};
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-#[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "save", serde(deny_unknown_fields, bound = "T: Scalar"))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Residual<T> {
     inner: Arc<dyn Layer<T>>,
 }
@@ -121,7 +121,7 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         self.inner.tensors()
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Residual", self)
     }

@@ -85,7 +85,7 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).tensors()
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         (**self).describe()
     }

@@ -60,7 +60,8 @@ pub(crate) fn tensors_of<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: usiz
         let names: BTreeSet<_> = tensors.iter().map(Tensor::name).collect();
         let breach = |what: &str, expected: usize, found: usize| {
             let (subject, what) = (format!("{layer:?}"), what.to_owned());
-            Err(Error::Contract { subject, what, expected: expected as f64, found: found as f64 })
+            let (rule, expected, found) = ("tensors_cover_the_parameters", expected as f64, found as f64);
+            Err(Error::Contract { subject, rule, what, expected, found })
         };
         let covered = tensors.iter().map(Tensor::len).fold(0, usize::saturating_add);
         if covered != params {

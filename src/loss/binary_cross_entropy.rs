@@ -71,7 +71,7 @@ impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
         false
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("BinaryCrossEntropy", self)
     }

@@ -52,7 +52,7 @@ impl<T: Scalar> Loss<T> for Huber {
         require_positive::<T>("Huber::delta", self.delta)
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Huber", self)
     }

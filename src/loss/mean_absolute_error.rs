@@ -40,7 +40,7 @@ impl<T: Scalar> Loss<T> for MeanAbsoluteError {
         self.gradient(prediction, target, grad);
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("MeanAbsoluteError", self)
     }

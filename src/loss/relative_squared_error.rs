@@ -86,7 +86,7 @@ impl<T: Scalar> Loss<T> for RelativeSquaredError {
         require_positive::<T>("RelativeSquaredError::epsilon", self.epsilon)
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("RelativeSquaredError", self)
     }

@@ -175,7 +175,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
         false
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("SoftmaxCrossEntropy", self)
     }

@@ -55,7 +55,7 @@ impl<T: Scalar> Loss<T> for SquaredError {
         true
     }
 
-    #[cfg(feature = "save")]
+    #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("SquaredError", self)
     }

@@ -53,7 +53,8 @@ impl<T: Scalar> Metric<T> {
             return Ok(sum);
         }
         let what = "scores are finite numbers".to_owned();
-        Err(Error::Contract { subject: format!("{self:?}"), what, expected: 0.0, found: sum })
+        let (subject, rule) = (format!("{self:?}"), "scores_are_finite");
+        Err(Error::Contract { subject, rule, what, expected: 0.0, found: sum })
     }
 }
 

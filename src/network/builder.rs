@@ -329,13 +329,17 @@ fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> 
     if !params.is_empty() {
         guarded("param_gradient", t, || layer.param_gradient(params, input, cotangent, &mut grad, &mut cache))?;
     }
-    for (what, values) in
-        [("init_params", params), ("forward", &output), ("input_gradient", &pulled), ("param_gradient", &grad)]
-    {
+    for (what, rule, values) in [
+        ("init_params", "initial_params_are_finite", params),
+        ("forward", "forward_overwrites", &output),
+        ("input_gradient", "input_gradient_overwrites", &pulled),
+        ("param_gradient", "param_gradient_overwrites", &grad),
+    ] {
         if !linalg::all_finite(values) {
             let found = values.iter().find(|v| !v.is_finite()).map_or(f64::NAN, |v| v.to_f64());
             return Err(Error::Contract {
                 subject: format!("layer {t}, {layer:?}"),
+                rule,
                 what: format!("{what} writes finite numbers everywhere"),
                 expected: 0.0,
                 found,

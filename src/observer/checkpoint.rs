@@ -6,10 +6,14 @@ use super::{Epoch, Observer, Plan, Step};
 use crate::error::require;
 use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 
-/// Writes a [checkpoint](DecoupledNetwork::save_checkpoint) after every epoch, or every n-th: a process that is killed goes on from the
-/// last one, bit for bit as if it had not been.
+/// Writes a [checkpoint](DecoupledNetwork::save_checkpoint) after every epoch, or every n-th, and at the end: a process that is killed
+/// goes on from the last one, bit for bit as if it had not been. Each waits for the disk, some 10 ms and more: where epochs are
+/// shorter, write [every](Self::every) so many.
 ///
 /// Observers with a state of their own are given to it: it passes everything on to them, and writes their state beside the network's.
+/// What is written at the end has what they did there, such as the weights that [`EarlyStopping`](super::EarlyStopping) brought
+/// back. One that stopped the fit does so again after the first epoch of the next: ask the [report](crate::FitReport::stop) before you
+/// go on.
 ///
 /// # Example
 ///
@@ -59,7 +63,7 @@ impl<'o, T: Scalar> Checkpoint<'o, T> {
         Self { path: path.into(), every: 1, others: Vec::new() }
     }
 
-    /// After every so many `epochs` ≥ 1, counted over the life of the network.
+    /// After every so many `epochs` ≥ 1, counted over the life of the network, and at the end.
     pub fn every(mut self, epochs: usize) -> Self {
         self.every = epochs;
         self
@@ -69,6 +73,11 @@ impl<'o, T: Scalar> Checkpoint<'o, T> {
     pub fn beside(mut self, observer: &'o mut dyn Observer<T>) -> Self {
         self.others.push(observer);
         self
+    }
+
+    fn write(&self, network: &DecoupledNetwork<T>) -> Result<()> {
+        let others: Vec<&dyn Observer<T>> = self.others.iter().map(|observer| &**observer as _).collect();
+        network.save_checkpoint(&self.path, &others)
     }
 
     /// Calls the others, up to the first error; the first reason to stop counts.
@@ -100,13 +109,13 @@ impl<T: Scalar> Observer<T> for Checkpoint<'_, T> {
             flow = if flow.is_break() { flow } else { of_best };
         }
         if epoch.report.epoch.is_multiple_of(self.every) {
-            let others: Vec<&dyn Observer<T>> = self.others.iter().map(|observer| &**observer as _).collect();
-            epoch.network.save_checkpoint(&self.path, &others)?;
+            self.write(epoch.network)?;
         }
         Ok(flow)
     }
 
     fn end(&mut self, network: &mut DecoupledNetwork<T>, stop: StopReason) -> Result<()> {
-        self.others.iter_mut().try_for_each(|observer| observer.end(network, stop))
+        self.others.iter_mut().try_for_each(|observer| observer.end(network, stop))?;
+        self.write(network)
     }
 }

@@ -44,6 +44,9 @@ pub struct EarlyStopping {
     resumes: bool,
 }
 
+/// 2^53: below it every whole number is a number of the state.
+const MOST: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
+
 /// What changes in a fit.
 #[derive(Clone, Debug, PartialEq)]
 struct Count {
@@ -218,9 +221,8 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
             });
         };
         for count in [epochs, wait, best_epoch] {
-            // From 2⁵³ on a number has no room for the next.
-            let whole = (0.0..2f64.powi(53)).contains(&count) && count.fract() == 0.0;
-            require(whole, "a count in the state of EarlyStopping", "a whole number below 2⁵³", count)?;
+            let whole = (0.0..MOST).contains(&count) && count.fract() == 0.0;
+            require(whole, "a count in the state of EarlyStopping", "a whole number below 2^53", count)?;
         }
         require(!best.is_nan(), "the best number in the state of EarlyStopping", "a number", best)?;
         let odd = weights.iter().copied().find(|weight| !weight.is_finite());

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::sink::Sink;
 use super::{Epoch, Observer, Plan};
+use crate::file::io_at;
 use crate::matrix::check_shape;
-use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
+use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 
 mod row;
 
@@ -73,7 +74,7 @@ impl<'w> History<'w> {
                 true => OpenOptions::new().append(true).create(true).open(path),
                 false => File::create(path),
             };
-            let file = file.map_err(|source| Error::Io { path: path.clone(), source })?;
+            let file = file.map_err(|error| io_at(path, error))?;
             self.sink = Some(Sink::new(path, file));
         }
         Ok(())

@@ -2,7 +2,8 @@ use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::file::io_at;
 
 /// Something that takes lines.
 pub(super) struct Sink<'w> {
@@ -23,7 +24,7 @@ impl<'w> Sink<'w> {
     pub(super) fn line(&mut self, mut line: String) -> Result<()> {
         line.push('\n');
         let written = self.writer.write_all(line.as_bytes()).and_then(|()| self.writer.flush());
-        written.map_err(|source| Error::Io { path: self.name.clone(), source })
+        written.map_err(|error| io_at(&self.name, error))
     }
 }
 

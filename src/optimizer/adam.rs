@@ -115,4 +115,9 @@ impl<T: Scalar> Optimizer<T> for Adam {
         require((0.0..1.0).contains(&self.beta2), "Adam::beta2", "in [0, 1)", self.beta2)?;
         require_positive::<T>("Adam::epsilon", self.epsilon)
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Adam", self)
+    }
 }

@@ -67,4 +67,9 @@ impl<T: Scalar> Optimizer<T> for AdamW {
         Optimizer::<T>::validate(&self.adam)?;
         require_non_negative::<T>("AdamW::weight_decay", self.weight_decay)
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("AdamW", self)
+    }
 }

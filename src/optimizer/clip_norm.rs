@@ -55,4 +55,9 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for ClipNorm<O> {
         require_positive::<T>("ClipNorm::max_norm", self.max_norm)?;
         self.inner.validate()
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("ClipNorm", &ClipNorm::new(self.inner.describe()?, self.max_norm))
+    }
 }

@@ -44,4 +44,9 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for ClipValue<O> {
         require_positive::<T>("ClipValue::max_value", self.max_value)?;
         self.inner.validate()
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("ClipValue", &ClipValue::new(self.inner.describe()?, self.max_value))
+    }
 }

@@ -69,4 +69,9 @@ impl<T: Scalar> Optimizer<T> for RmsProp {
         require((0.0..1.0).contains(&self.decay), "RmsProp::decay", "in [0, 1)", self.decay)?;
         require_positive::<T>("RmsProp::epsilon", self.epsilon)
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("RmsProp", self)
+    }
 }

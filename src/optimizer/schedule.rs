@@ -165,4 +165,12 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Scheduled<O> {
         self.schedule.validate()?;
         self.inner.validate()
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new(
+            "Scheduled",
+            &Scheduled::new(self.inner.describe()?, self.schedule.clone()),
+        )
+    }
 }

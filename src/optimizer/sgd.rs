@@ -82,4 +82,9 @@ impl<T: Scalar> Optimizer<T> for Sgd {
         require((0.0..1.0).contains(&self.momentum), "Sgd::momentum", "in [0, 1)", self.momentum)?;
         require(!self.nesterov || self.momentum > 0.0, "Sgd::momentum", "above 0 with Nesterov's rule", self.momentum)
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Sgd", self)
+    }
 }

@@ -46,4 +46,9 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for WeightDecay<O> {
         require_non_negative::<T>("WeightDecay::decay", self.decay)?;
         self.inner.validate()
     }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("WeightDecay", &WeightDecay::new(self.inner.describe()?, self.decay))
+    }
 }

@@ -1,15 +1,15 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::container::Blob;
-use super::{Source, blobs, contents, describe, named_tensors_of, parse, write};
+use super::{Contents, Source, blobs, contents, describe, named_tensors_of, parse, write};
 use crate::bank::{ActivationBank, Layout, Storage};
 use crate::coupling::PenaltyFactor;
+use crate::description::Description;
 use crate::file::format;
-use crate::matrix::filled;
+use crate::matrix::{check_shape, filled};
 use crate::parallel::{caught, guarded};
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
@@ -37,8 +37,6 @@ struct Bank {
 }
 
 const BANK: &str = "bank";
-/// Epochs and updates that a file may count, so that there is room for others.
-const MOST: u64 = u64::MAX / 2;
 
 impl Training {
     /// The names of the bytes, for a network of so many layers: the memory of every optimizer, the moments of every layer, the state of
@@ -47,6 +45,33 @@ impl Training {
         let each = |what: &'static str, count: usize| (0..count).map(move |i| format!("{what}.{i}"));
         let bank = self.bank.as_ref().map(|_| BANK.to_owned());
         each("optimizer", layers).chain(each("moments", layers)).chain(each("observer", self.observers)).chain(bank)
+    }
+
+    /// Fails for more observers than the file can have states of.
+    pub(super) fn check_observers(&self, path: &Path, tensors: usize) -> Result<()> {
+        if self.observers <= tensors {
+            return Ok(());
+        }
+        Err(format(path, "the number of its observers", format!("at most {tensors}"), self.observers.to_string()))
+    }
+
+    /// Fails for counts that no training comes to, and that a next one could not go on from.
+    fn check_counts(&self, path: &Path) -> Result<()> {
+        let most = isize::MAX as u64;
+        for (place, count) in [("its epochs", self.epochs as u64), ("its updates", self.updates)] {
+            if count > most {
+                return Err(format(path, place, format!("at most {most}"), count.to_string()));
+            }
+        }
+        if self.optimizers_since > self.updates {
+            let expected = format!("at most {} updates", self.updates);
+            return Err(format(path, "updates without a memory", &expected, self.optimizers_since.to_string()));
+        }
+        let factor = self.penalty_factor.value;
+        if factor >= 1.0 && factor.is_finite() {
+            return Ok(());
+        }
+        Err(format(path, "the factor on the penalties", "at least 1 and finite", factor.to_string()))
     }
 }
 
@@ -97,7 +122,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// Neither the network nor the observers have changed then. As [`load_params`](Self::load_params); [`Error::Format`] for a file
-    /// that is no checkpoint, of other optimizers, another bank or another number of observers; [`Error::BankTooLarge`];
+    /// that is no checkpoint, of other layers, another loss or optimizer, another bank or another number of observers; [`Error::BankTooLarge`];
     /// [`Error::Unsupported`] for a network whose bank lies in a file; and those of [`Observer::set_state`].
     pub fn resume(&mut self, path: impl AsRef<Path>, observers: &mut [&mut dyn Observer<T>]) -> Result<()> {
         self.check_checkpoint()?;
@@ -105,8 +130,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tensors = named_tensors_of(self)?;
         let source = Source::open(path)?;
         let none = || format(path, "its description", "a checkpoint", "none");
-        let said = parse::<IgnoredAny, IgnoredAny>(path, contents(path, &source)?.ok_or_else(none)?)?;
-        let names = blobs(&source, &said);
+        let said = parse::<Description, Description>(path, contents(path, &source)?.ok_or_else(none)?)?;
+        let names = blobs(path, &source, &said)?;
+        self.check_description(path, &said)?;
         let training = said.training.ok_or_else(none)?;
         self.check_training(path, &training, observers.len())?;
         let (params, bytes) = source.read::<T>(&tensors, &names)?;
@@ -119,7 +145,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 let own = from_bytes::<T>(path, name, &bytes)?;
                 let room = self.room(t, name.starts_with("moments"))?;
                 if !own.is_empty() && own.len() != room {
-                    return Err(format(path, name, &format!("{room} numbers"), &own.len().to_string()));
+                    return Err(format(path, name, format!("{room} numbers"), own.len().to_string()));
                 }
                 memory.push(own);
             }
@@ -159,30 +185,42 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
+    /// Whether layers and output loss are described as those of this network.
+    fn check_description(&self, path: &Path, said: &Contents<Description, Description>) -> Result<()> {
+        let own = describe(self)?;
+        check_shape("layers of the network in the file", own.layers.len(), said.layers.len())?;
+        let layers = own.layers.iter().zip(&said.layers).enumerate();
+        let layers = layers.map(|(t, pair)| (format!("layer {t}"), pair));
+        for (place, (own, found)) in
+            layers.chain([("the output loss".to_owned(), (&own.output_loss, &said.output_loss))])
+        {
+            if own != found {
+                let text = |description: &Option<Description>| {
+                    description.as_ref().map_or_else(|| "one that is not built in".to_owned(), Description::to_string)
+                };
+                return Err(format(path, &place, text(own), text(found)));
+            }
+        }
+        Ok(())
+    }
+
     fn check_training(&self, path: &Path, training: &Training, observers: usize) -> Result<()> {
         if training.observers != observers {
             let expected = observers.to_string();
-            return Err(format(path, "the number of its observers", &expected, &training.observers.to_string()));
+            return Err(format(path, "the number of its observers", &expected, training.observers.to_string()));
         }
         for (t, trained) in self.trained.iter().enumerate() {
             let (own, _) = guarded("Debug of the optimizer", t, || trained.memory())?;
             let found = training.optimizers.get(t).map_or("none", String::as_str);
             if own != found {
-                return Err(format(path, &format!("the optimizer of layer {t}"), &own, found));
+                return Err(format(path, format!("the optimizer of layer {t}"), &own, found));
             }
         }
-        let count = training.updates.max(training.epochs as u64);
-        if count > MOST {
-            return Err(format(path, "its epochs and updates", &format!("at most {MOST}"), &count.to_string()));
-        }
-        if training.optimizers_since > training.updates {
-            let expected = format!("at most {} updates", training.updates);
-            return Err(format(path, "updates without a memory", &expected, &training.optimizers_since.to_string()));
-        }
+        training.check_counts(path)?;
         if let Some(Bank { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().skip(1).map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
-                return Err(format(path, "its bank", &format!("{own:?}"), &format!("{layout:?}")));
+                return Err(format(path, "its bank", format!("{own:?}"), format!("{layout:?}")));
             }
         }
         Ok(())
@@ -237,8 +275,8 @@ fn from_bytes<T: Scalar>(path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<T>
         return Err(format(
             path,
             name,
-            &format!("numbers of {} bytes", size_of::<T>()),
-            &format!("{} bytes", bytes.len()),
+            format!("numbers of {} bytes", size_of::<T>()),
+            format!("{} bytes", bytes.len()),
         ));
     }
     let mut numbers = filled("what a fit needs to go on", bytes.len() / size_of::<T>(), T::zero())?;

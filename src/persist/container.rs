@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::file::{format, io_at};
 use crate::layer::Tensor;
 use crate::linalg::all_finite;
 use crate::matrix::filled;
+use crate::parallel::join;
 use crate::{Result, Scalar};
 
 /// How a header of ours begins, up to the digits of the checksum: the CRC-32 of the whole file with zeros for these digits.
@@ -88,8 +90,7 @@ pub(super) fn write<T: Scalar>(
     let length = (bytes.len() - LENGTH) as u64;
     bytes.iter_mut().zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
 
-    let mut out = Summed { file, crc: Crc::new() };
-    out.write(&bytes)?;
+    let mut out = Ahead { file, crc: Crc::new(), ready: bytes, next: Vec::new() };
     for (tensors, params) in layers {
         let mut rest = *params;
         for tensor in tensors {
@@ -98,8 +99,7 @@ pub(super) fn write<T: Scalar>(
             rest = others;
         }
     }
-    blobs.iter().try_for_each(|(_, bytes)| out.write(bytes))?;
-    let Summed { file, crc } = out;
+    let crc = out.finish(blobs)?;
     file.seek(SeekFrom::Start((LENGTH + START.len()) as u64))?;
     file.write_all(digits(crc).as_bytes())
 }
@@ -114,18 +114,43 @@ struct Summed<F> {
     crc: Crc,
 }
 
-impl Summed<&mut File> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.crc.add(bytes);
-        self.file.write_all(bytes)
-    }
-}
-
 impl Summed<File> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.file.read_exact(bytes)?;
         self.crc.add(bytes);
         Ok(())
+    }
+}
+
+/// A file that takes bytes, and their checksum, while those that come next are made.
+struct Ahead<'f> {
+    file: &'f mut File,
+    crc: Crc,
+    ready: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Ahead<'_> {
+    /// Writes what was made before, beside making the next.
+    fn write(&mut self, make: impl FnOnce(&mut Vec<u8>) + Send) -> io::Result<()> {
+        let Self { file, crc, ready, next } = self;
+        let add = || {
+            crc.add(ready);
+            file.write_all(ready)
+        };
+        let ((), written) = join(|| make(next), add);
+        mem::swap(ready, next);
+        written
+    }
+
+    /// Writes what is left, and blobs.
+    fn finish(self, blobs: &[Blob<'_>]) -> io::Result<Crc> {
+        let Self { file, mut crc, ready, .. } = self;
+        for bytes in [&*ready].into_iter().chain(blobs.iter().map(|(_, bytes)| &**bytes)) {
+            let ((), written) = join(|| crc.add(bytes), || file.write_all(bytes));
+            written?;
+        }
+        Ok(crc)
     }
 }
 
@@ -135,22 +160,31 @@ fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> 
     (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
 }
 
-fn write_tensor<T: Scalar>(out: &mut Summed<&mut File>, params: &[T], size: (usize, usize)) -> io::Result<()> {
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a band begins at one of the rows, and columns are as many as a row is long"
+)]
+fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
-    let (mut values, mut bytes) = (Vec::new(), Vec::new());
+    let mut values = Vec::new();
     for (first, count) in bands(rows, cols * width) {
-        values.resize(count * cols, T::zero());
-        bytes.resize(values.len() * width, 0);
-        for (j, column) in params.chunks_exact(rows).enumerate() {
-            let band = values.iter_mut().skip(j).step_by(cols).zip(column.iter().skip(first));
-            band.for_each(|(entry, &x)| *entry = x);
-        }
-        let _exact = Storage::Full.encode(&values, &mut bytes);
-        out.write(&bytes)?;
+        out.write(|bytes| {
+            values.resize(count * cols, T::zero());
+            bytes.resize(values.len() * width, 0);
+            for (j, column) in params.chunks_exact(rows).enumerate() {
+                let band = values.chunks_exact_mut(cols).zip(&column[first..]);
+                band.for_each(|(row, &x)| row[j] = x);
+            }
+            let _exact = Storage::Full.encode(&values, bytes);
+        })?;
     }
     Ok(())
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a band begins at one of the rows, and columns are as many as a row is long"
+)]
 fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
@@ -160,8 +194,8 @@ fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usiz
         from.read(&mut bytes)?;
         Storage::Full.decode(&bytes, &mut values);
         for (j, column) in params.chunks_exact_mut(rows).enumerate() {
-            let band = values.iter().skip(j).step_by(cols).zip(column.iter_mut().skip(first));
-            band.for_each(|(&entry, x)| *x = entry);
+            let band = values.chunks_exact(cols).zip(&mut column[first..]);
+            band.for_each(|(row, x)| *x = row[j]);
         }
     }
     Ok(())
@@ -185,7 +219,7 @@ impl<'p> Source<'p> {
         let file = File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let mut data = Summed { file, crc: Crc::new() };
-        let cut = |expected: u64| Err(format(path, "its length", &format!("{expected} bytes"), &size.to_string()));
+        let cut = |expected: u64| Err(format(path, "its length", format!("{expected} bytes"), size.to_string()));
         if size < LENGTH as u64 {
             return cut(LENGTH as u64);
         }
@@ -194,7 +228,7 @@ impl<'p> Source<'p> {
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER {
             let expected = format!("at most {LONGEST_HEADER} bytes");
-            return Err(format(path, "its header", &expected, &length.to_string()));
+            return Err(format(path, "its header", &expected, length.to_string()));
         }
         let end = LENGTH as u64 + length;
         if size < end {
@@ -203,7 +237,7 @@ impl<'p> Source<'p> {
         let mut bytes = filled("the header of a file", length as usize, 0)?;
         data.file.read_exact(&mut bytes).map_err(failed)?;
         let header: Header = serde_json::from_slice(&bytes)
-            .map_err(|error| format(path, "its header", "that of a safetensors file", &error.to_string()))?;
+            .map_err(|error| format(path, "its header", "that of a safetensors file", error.to_string()))?;
 
         let mut sum = None;
         if header.metadata.keys().any(|key| [CHECKSUM, CONTENTS].contains(&key.as_str())) {
@@ -222,7 +256,7 @@ impl<'p> Source<'p> {
         for ((start, stop), name) in places {
             if start != used || stop < start {
                 let expected = format!("bytes from {used} on");
-                return Err(format(path, &tensor(name), &expected, &format!("{start}..{stop}")));
+                return Err(format(path, tensor(name), &expected, format!("{start}..{stop}")));
             }
             used = stop;
         }
@@ -232,7 +266,7 @@ impl<'p> Source<'p> {
         }
     }
 
-    /// How many tensors it holds.
+    /// How many tensors the file has.
     pub(super) fn tensors(&self) -> usize {
         self.header.tensors.len()
     }
@@ -271,7 +305,7 @@ impl<'p> Source<'p> {
         }
         if let Some((name, entry)) = self.header.tensors.first_key_value() {
             let found = format!("{} {:?}", entry.dtype, entry.shape);
-            return Err(format(self.path, &tensor(name), "none of this name in the network", &found));
+            return Err(format(self.path, tensor(name), "none of this name in the network", &found));
         }
         places.sort_by_key(|&(offsets, _)| offsets);
 
@@ -298,7 +332,7 @@ impl<'p> Source<'p> {
             let params: &[T] = &params[t][start..start + own.len()];
             if !all_finite(params) {
                 let found = params.iter().find(|x| !x.is_finite()).map_or(f64::NAN, |x| x.to_f64());
-                return Err(format(self.path, &tensor(own.name()), "finite numbers", &found.to_string()));
+                return Err(format(self.path, tensor(own.name()), "finite numbers", found.to_string()));
             }
         }
         Ok((params, bytes))
@@ -306,7 +340,7 @@ impl<'p> Source<'p> {
 
     /// Takes a tensor out of the header: where it lies.
     fn find(&mut self, name: &str, (dtype, width): (&str, usize), shape: Vec<usize>) -> Result<(u64, u64)> {
-        let fault = |found: &str| Err(format(self.path, &tensor(name), &format!("{dtype} {shape:?}"), found));
+        let fault = |found: &str| Err(format(self.path, tensor(name), format!("{dtype} {shape:?}"), found));
         let Some(entry) = self.header.tensors.remove(name) else { return fault("none") };
         let (start, end) = entry.data_offsets;
         if entry.dtype != dtype || entry.shape != shape {

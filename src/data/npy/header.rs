@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::format_error;
+use crate::file::format;
 use crate::{Error, Result};
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -55,14 +55,14 @@ impl<'a> Array<'a> {
         let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
         let Some((header, contents)) = split else {
             let (expected, found) = (format!("{length} bytes"), format!("{} bytes", rest.len()));
-            return Err(format_error(path, "header".to_owned(), expected, found));
+            return Err(format(path, "header", expected, found));
         };
         let (entry, big_endian, fortran, [examples, features]) =
             Reader { path, rest: header, end: file.len() - contents.len() }.dictionary()?;
         let width = entry.width();
         if examples.checked_mul(features).and_then(|count| count.checked_mul(width)) != Some(contents.len()) {
             let expected = format!("{examples} × {features} entries of {width} bytes");
-            return Err(format_error(path, "contents".to_owned(), expected, format!("{} bytes", contents.len())));
+            return Err(format(path, "contents", expected, format!("{} bytes", contents.len())));
         }
         Ok(Self { entry, big_endian, fortran, examples, features, contents })
     }
@@ -188,6 +188,6 @@ impl<'a> Reader<'a> {
             [] => "nothing".to_owned(),
             _ => format!("\"{}\"", rest.split_at(rest.len().min(20)).0.escape_ascii()),
         };
-        format_error(self.path, format!("byte {}", self.end - rest.len()), expected.to_owned(), found)
+        format(self.path, format!("byte {}", self.end - rest.len()), expected, found)
     }
 }

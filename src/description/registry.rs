@@ -5,15 +5,16 @@ use crate::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use crate::{Layer, Loss, Scalar};
+use crate::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Scheduled, Sgd, WeightDecay};
+use crate::{Layer, Loss, Optimizer, Scalar};
 
 /// The kinds that can be made anew from their descriptions.
 macro_rules! registry {
-    ($trait:ident: $($kind:ident $(<$scalar:ident>)?),+ $(,)?) => {
+    ($trait:ident: $($kind:ident $(<$part:ty>)?),+ $(,)?) => {
         /// As its description; an error where it has none.
         impl<T: Scalar> Serialize for dyn $trait<T> {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                let none = || S::Error::custom("one that is not built in");
+                let none = || S::Error::custom(concat!(stringify!($trait), " that is not built in, or holds one"));
                 self.describe().ok_or_else(none)?.serialize(to)
             }
         }
@@ -24,7 +25,7 @@ macro_rules! registry {
                 let fault = |error| D::Error::custom(format!("{kind}: {error}"));
                 match &*kind {
                     $(stringify!($kind) => {
-                        let made = $kind$(::<$scalar>)?::deserialize(settings).map_err(fault)?;
+                        let made = $kind$(::<$part>)?::deserialize(settings).map_err(fault)?;
                         Ok(Box::new(made))
                     })+
                     _ => Err(D::Error::unknown_variant(&kind, &[$(stringify!($kind)),+])),
@@ -51,4 +52,16 @@ registry! {
     Huber,
     SoftmaxCrossEntropy,
     BinaryCrossEntropy,
+}
+
+registry! {
+    Optimizer:
+    Sgd,
+    Adam,
+    AdamW,
+    RmsProp,
+    Scheduled<Box<dyn Optimizer<T>>>,
+    ClipNorm<Box<dyn Optimizer<T>>>,
+    ClipValue<Box<dyn Optimizer<T>>>,
+    WeightDecay<Box<dyn Optimizer<T>>>,
 }

@@ -1,0 +1,241 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use decoupled::data::{Scaler, read_idx_images, read_idx_labels, read_npy, read_npy_labels, write_npy};
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
+use decoupled::nalgebra::DMatrix;
+use decoupled::observer::EarlyStopping;
+use decoupled::optimizer::Adam;
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Model, NetworkBuilder, Result, data};
+
+use crate::options::refuse;
+
+/// A reader of files, with small ones that it takes.
+pub(crate) struct Loader {
+    pub(crate) name: &'static str,
+    pub(crate) files: Vec<Vec<u8>>,
+    /// Makes lengths and checksums of a mutant agree again; the other is the file that it was made of.
+    pub(crate) mend: Option<Mend>,
+    /// What reads the file at a path, and uses what it has read.
+    pub(crate) reader: fn(PathBuf) -> Result<Reader>,
+}
+
+pub(crate) type Mend = fn(&mut [u8], &[u8]);
+
+pub(crate) type Reader = Box<dyn FnMut() -> Result<()>>;
+
+/// All that the crate reads; files are made in this folder.
+pub(crate) fn all(folder: &Path) -> Result<Vec<Loader>> {
+    let path = folder.join("whole");
+    let mut loaders = vec![model(&path)?, checkpoint(&path)?, idx_images(), idx_labels()];
+    #[cfg(feature = "csv")]
+    loaders.push(csv());
+    loaders.extend([npy(&path)?, bank(folder.join("whole-bank"))?]);
+    for loader in &loaders {
+        for file in &loader.files {
+            write(&path, file);
+            (loader.reader)(path.clone())?()?;
+        }
+    }
+    let _ = fs::remove_file(path);
+    Ok(loaders)
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| refuse(format!("{}: {error}", path.display())))
+}
+
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap_or_else(|error| refuse(format!("{}: {error}", path.display())));
+}
+
+/// Two dense layers with all that a model may have beside it, and one of every other layer.
+pub(crate) fn model(path: &Path) -> Result<Loader> {
+    let inputs = DMatrix::from_fn(3, 4, |i, j| (i * j) as f32);
+    let plain = DecoupledNetwork::builder(3).dense(2, Activation::Tanh).dense(2, Activation::Identity).build()?;
+    let plain = Model::new(plain).input_scaler(Scaler::standard((&inputs).into())?).class_names(["a", "b"]);
+    let inner = Chain::new().then(Elementwise::new(2, Activation::Quantize(3))).then(LayerNorm::new(2));
+    let inner = inner.then(Residual::new(Dense::new(2, 2).without_bias()));
+    let every = DecoupledNetwork::<f32>::builder(2).layer(Residual::new(inner)).dense(1, Activation::LeakyRelu(0.1));
+    let mut files = Vec::new();
+    for model in [plain, Model::new(every.build()?)] {
+        model.save(path)?;
+        files.push(read(path));
+    }
+    let reader = |path: PathBuf| -> Result<Reader> {
+        let network = DecoupledNetwork::<f32>::builder(3).dense(2, Activation::Tanh).dense(2, Activation::Identity);
+        let mut network = network.threads(1).build()?;
+        Ok(Box::new(move || {
+            // Its own layers are not those of every file.
+            let _ = network.load_params(&path);
+            let model = Model::<f32>::load(&path)?;
+            let inputs = DMatrix::from_element(model.network.input_dim(), 2, 0.5);
+            // Numbers that are finite may come to others that are not.
+            let _ = model.network.predict(&inputs);
+            if let Some(scaler) = &model.input_scaler {
+                let _ = scaler.apply((&inputs).into());
+            }
+            Ok(())
+        }))
+    };
+    Ok(Loader { name: "model", files, mend: Some(mend_tensors), reader })
+}
+
+fn moons() -> Result<Dataset<f64>> {
+    data::two_moons(6, 0.1, 0)
+}
+
+fn small() -> NetworkBuilder<f64> {
+    let builder = DecoupledNetwork::builder(2).dense(3, Activation::Tanh).dense(2, Activation::Identity);
+    builder.optimizer(Adam::new(0.01)).threads(1)
+}
+
+/// A fit of one more epoch, by a method that keeps activations and multipliers.
+fn one_epoch() -> FitConfig<'static, f64> {
+    FitConfig::new().epochs(1).batch_size(3).method(Method::alm(0.7))
+}
+
+/// A training with a bank, an optimizer and an observer that remember, after one epoch and after two.
+pub(crate) fn checkpoint(path: &Path) -> Result<Loader> {
+    let (data, mut network, mut stopping) = (moons()?, small().build()?, EarlyStopping::new());
+    let mut files = Vec::new();
+    for _ in 0..2 {
+        network.fit_observed(&data, &one_epoch(), &mut [&mut stopping])?;
+        network.save_checkpoint(path, &[&stopping])?;
+        files.push(read(path));
+    }
+    let reader = |path: PathBuf| -> Result<Reader> {
+        let (data, network) = (moons()?, small().build()?);
+        Ok(Box::new(move || {
+            let (mut network, mut stopping) = (network.clone(), EarlyStopping::new());
+            network.resume(&path, &mut [&mut stopping])?;
+            // Numbers of any size may diverge.
+            let _ = network.fit_observed(&data, &one_epoch(), &mut [&mut stopping]);
+            Ok(())
+        }))
+    };
+    Ok(Loader { name: "checkpoint", files, mend: Some(mend_tensors), reader })
+}
+
+fn idx_images() -> Loader {
+    let file = |size: [u32; 3]| {
+        let header = [0x0803].into_iter().chain(size).flat_map(u32::to_be_bytes);
+        header.chain((0..size.iter().product()).map(|i| i as u8)).collect()
+    };
+    let reader = |path: PathBuf| -> Result<Reader> {
+        Ok(Box::new(move || read_idx_images::<f32>(&path).map(|images| _ = images.matrix().column(0))))
+    };
+    Loader { name: "IDX images", files: vec![file([2, 3, 4]), file([10, 1, 2])], mend: None, reader }
+}
+
+fn idx_labels() -> Loader {
+    let file =
+        |count: u32| [0x0801, count].into_iter().flat_map(u32::to_be_bytes).chain((0..count as u8).rev()).collect();
+    let reader =
+        |path: PathBuf| -> Result<Reader> { Ok(Box::new(move || read_idx_labels(&path).map(|labels| _ = labels))) };
+    Loader { name: "IDX labels", files: vec![file(9), file(40)], mend: None, reader }
+}
+
+#[cfg(feature = "csv")]
+fn csv() -> Loader {
+    use decoupled::data::csv::Options;
+
+    let files = [
+        "height,width,kind\n1.5,2e3,0\n-0.25,7,10\n3,4,2\n",
+        "\"kind\", a ,b\r\n\"x\"\"y\",1,2\r\n\r\nä,3,-4e-5\r\n",
+        "kind,1\n\"two\nlines\",+2\n",
+    ];
+    let reader = |path: PathBuf| -> Result<Reader> {
+        Ok(Box::new(move || {
+            let _ = Options::numbers([0]).header(false).delimiter(b';').read::<f64>(&path);
+            let _ = Options::known_classes(2, &["0", "2"]).read::<f32>(&path);
+            Options::classes("kind").read::<f64>(&path).map(|table| _ = table)
+        }))
+    };
+    Loader { name: "CSV", files: files.map(|text| text.as_bytes().to_vec()).to_vec(), mend: None, reader }
+}
+
+fn npy(path: &Path) -> Result<Loader> {
+    write_npy(path, &DMatrix::from_fn(3, 4, |i, j| i as f64 - 0.5 * j as f64))?;
+    let own = read(path);
+    let python = |version: &[u8], dictionary: &str, entries: &[u8]| {
+        [b"\x93NUMPY", version, &[dictionary.len() as u8, 0], dictionary.as_bytes(), entries].concat()
+    };
+    let labels = python(&[1, 0], "{'descr': '>i4', 'fortran_order': True, 'shape': (5, 1)}\n", &[0; 20]);
+    let bytes = python(&[1, 0], "{\"shape\": (7,), 'descr': '|u1', 'fortran_order': False}\n", &[200; 7]);
+    let reader = |path: PathBuf| -> Result<Reader> {
+        Ok(Box::new(move || {
+            let _ = read_npy_labels(&path);
+            let _ = read_npy::<f32>(&path);
+            read_npy::<f64>(&path).map(|table| _ = table.matrix().column(0))
+        }))
+    };
+    Ok(Loader { name: "npy", files: vec![own, labels, bytes], mend: None, reader })
+}
+
+/// A bank in a file, three blocks of two examples, never visited and after an epoch.
+fn bank(path: PathBuf) -> Result<Loader> {
+    fn network(path: PathBuf) -> Result<DecoupledNetwork<f64>> {
+        small().bank_file(path, 2).build()
+    }
+    let (data, config) = (moons()?, one_epoch().batch_size(2).shuffle_blocks(2));
+    let mut files = Vec::new();
+    for epochs in 1..=2 {
+        network(path.clone())?.fit(&data, &config.clone().epochs(epochs))?;
+        files.push(read(&path));
+    }
+    let _ = fs::remove_file(path);
+    let reader = |path: PathBuf| -> Result<Reader> {
+        let (data, network) = (moons()?, network(path)?);
+        let config = one_epoch().batch_size(2).shuffle_blocks(2);
+        Ok(Box::new(move || network.clone().fit(&data, &config).map(|report| _ = report)))
+    };
+    Ok(Loader { name: "bank file", files, mend: Some(mend_bank), reader })
+}
+
+/// CRC-32 as in gzip.
+fn crc32(parts: &[&[u8]]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let (mut sum, mut bit) = (byte as u32, 0);
+            while bit < 8 {
+                sum = (sum >> 1) ^ (0xedb8_8320 * (sum & 1));
+                bit += 1;
+            }
+            table[byte] = sum;
+            byte += 1;
+        }
+        table
+    };
+    !parts.iter().copied().flatten().fold(!0, |sum: u32, &byte| (sum >> 8) ^ TABLE[usize::from(sum as u8 ^ byte)])
+}
+
+/// As if all that a mutant has more or less than its file were in the header.
+pub(crate) fn mend_tensors(mutant: &mut [u8], file: &[u8]) {
+    /// Where the digits of the checksum stand.
+    const DIGITS: std::ops::Range<usize> = 34..42;
+    let length = |bytes: &[u8]| bytes.first_chunk().map_or(0, |&word| u64::from_le_bytes(word));
+    let data = file.len().saturating_sub(8 + length(file) as usize);
+    if mutant.len() < DIGITS.end {
+        return;
+    }
+    let header = mutant.len().saturating_sub(8 + data) as u64;
+    mutant[..8].copy_from_slice(&header.to_le_bytes());
+    mutant[DIGITS].copy_from_slice(b"00000000");
+    let digits = format!("{:08x}", crc32(&[mutant]));
+    mutant[DIGITS].copy_from_slice(digits.as_bytes());
+}
+
+/// Seals every slot anew; here a slot is a page.
+fn mend_bank(mutant: &mut [u8], _: &[u8]) {
+    for slot in mutant.chunks_mut(4096).skip(1) {
+        let Some((seal, records)) = slot.split_at_mut_checked(32) else { continue };
+        let length = seal[16..].first_chunk().map_or(0, |&word| u64::from_le_bytes(word)) as usize;
+        if let Some(records) = records.get(..length) {
+            let sum = crc32(&[&seal[..24], records]);
+            seal[24..].copy_from_slice(&u64::from(sum).to_le_bytes());
+        }
+    }
+}

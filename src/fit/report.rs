@@ -1,0 +1,163 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::diagnostics::Decoupling;
+use crate::finish::Refit;
+use crate::observer::Monitor;
+use crate::{Warning, table};
+
+/// What happened in one epoch. Means are over examples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochReport {
+    /// Its number, counted from 1 over the life of the network.
+    pub epoch: usize,
+    /// Mean energy L(Θ, Z) over the visits, at the last point of each visit where all predictions from stored activations
+    /// were at hand: after the activation steps when the parameter step follows them and reads stored activations, else
+    /// before the last of them. For backpropagation the forward loss.
+    pub energy: f64,
+    /// Mean forward loss over the visits, each before its parameter step. Visits that start at persisted activations and whose
+    /// parameter step reads them need no forward pass: of these every eighth, and all first ones.
+    pub train_loss: f64,
+    /// Mean score of the same forward passes.
+    pub train_score: Option<f64>,
+    /// Forward loss and score on the validation data, at the end of the epoch.
+    pub validation: Option<crate::Scores>,
+    /// Its terms: that of z_t for the hidden layers t = 1 .. T, then that of the output; empty for backpropagation.
+    pub energies: Vec<f64>,
+    /// ‖z_t − ẑ_t‖ / ‖z_t‖ over all examples for the hidden layers t = 1 .. T, where the energy was measured; empty for
+    /// backpropagation.
+    pub residuals: Vec<f64>,
+    /// Units of the hidden layers t = 1 .. T that gave one and the same number for every example of the epoch, as a ReLU does that
+    /// is never above zero: where the energy was measured, for backpropagation in its forward passes. Of a single example no unit
+    /// counts.
+    pub dead_units: Vec<usize>,
+    /// Mean number of parameter updates that an example's column in the bank had missed when it was visited; none where all
+    /// visits were first ones, and for backpropagation. Columns of a file that were stored after more updates than the network has
+    /// had, by another run, do not count.
+    pub staleness: Option<f64>,
+    /// λmax of ∂²L/∂Z² as last estimated in the epoch, for a method whose activation rate follows it: the largest of at most 32
+    /// examples, every hundredth visit. Over all examples, and later on, it may be a few times as large. Where layers follow their
+    /// own ([`Sweeps::stable`](crate::Sweeps::stable)) it is the largest of them.
+    pub curvature: Option<f64>,
+    /// (2/λmax) / activation rate, with that λmax, the least of all layers: plain steps overshoot where it is below 1. A method
+    /// that caps its rate keeps it above; [`decoupling`](Self::decoupling) has a λmax of more examples.
+    pub stability_margin: Option<f64>,
+    /// The factor on the penalties; 1 unless a schedule raised it.
+    pub penalty_factor: f64,
+    /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
+    pub update_norms: Vec<f64>,
+    /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to
+    /// [measure it](FitConfig::measure_decoupling). It is measured from a forward pass: for a method that keeps its activations from
+    /// visit to visit that is not where it trains.
+    pub decoupling: Option<Decoupling>,
+    /// Time of the epoch's training, without validation and what else is measured after it.
+    pub time: Duration,
+}
+
+impl fmt::Display for EpochReport {
+    /// One line of a table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {:4}  energy {:.4e}  loss {:.4e}", self.epoch, self.energy, self.train_loss)?;
+        if let Some(score) = self.train_score {
+            write!(f, "  score {score:.4}")?;
+        }
+        if let Some(validation) = self.validation {
+            write!(f, "  validation loss {:.4e}", validation.loss)?;
+            if let Some(score) = validation.score {
+                write!(f, " score {score:.4}")?;
+            }
+        }
+        write!(f, "  {:.2} s", self.time.as_secs_f64())
+    }
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// All epochs are done.
+    Epochs,
+    /// An observer said so.
+    Observer,
+    /// [`EarlyStopping`](crate::observer::EarlyStopping) lost its patience.
+    EarlyStopping,
+}
+
+/// What a fit has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FitReport {
+    /// One entry for each epoch.
+    pub epochs: Vec<EpochReport>,
+    /// Why it ended.
+    pub stop: StopReason,
+    /// What refitting the last layer brought, for a method that ends so.
+    pub refit: Option<Refit>,
+    /// What to look at twice, each kind once; empty when all is well.
+    pub warnings: Vec<Warning>,
+}
+
+impl FitReport {
+    /// Time of training, all epochs together, without validation and what else is measured after them.
+    pub fn time(&self) -> Duration {
+        self.epochs.iter().map(|e| e.time).sum()
+    }
+
+    /// The last epoch.
+    pub fn last(&self) -> Option<&EpochReport> {
+        self.epochs.last()
+    }
+
+    /// The epoch of the lowest [loss](Monitor::Loss), on the validation data if there are any, else in training; the first of
+    /// equal ones. A NaN is never best.
+    pub fn best(&self) -> Option<&EpochReport> {
+        let loss = |epoch: &EpochReport| Monitor::Loss.value(epoch).filter(|loss| !loss.is_nan());
+        let losses = self.epochs.iter().filter_map(|epoch| Some((loss(epoch)?, epoch)));
+        losses.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, epoch)| epoch)
+    }
+}
+
+/// Epochs that a table has at most, but for the last.
+const ROWS: usize = 20;
+
+/// A column: its head, and what an epoch has to say there.
+type Column = (&'static str, fn(&EpochReport) -> Option<String>);
+
+const COLUMNS: [Column; 7] = [
+    ("epoch", |epoch| Some(epoch.epoch.to_string())),
+    ("energy", |epoch| Some(format!("{:.4e}", epoch.energy))),
+    ("loss", |epoch| Some(format!("{:.4e}", epoch.train_loss))),
+    ("score", |epoch| epoch.train_score.map(|score| format!("{score:.4}"))),
+    ("validation loss", |epoch| epoch.validation.map(|scores| format!("{:.4e}", scores.loss))),
+    ("validation score", |epoch| epoch.validation?.score.map(|score| format!("{score:.4}"))),
+    ("time", |epoch| Some(format!("{:.2} s", epoch.time.as_secs_f64()))),
+];
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Epochs => "all epochs are done",
+            Self::Observer => "an observer ended it",
+            Self::EarlyStopping => "stopped early",
+        })
+    }
+}
+
+impl fmt::Display for FitReport {
+    /// A table of the epochs, of many a few and the last; then why it ended, what a refit brought, and the warnings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.epochs.len().div_ceil(ROWS).max(1);
+        let last = self.epochs.len().saturating_sub(1);
+        let shown = self.epochs.iter().enumerate().filter(|(i, _)| i % step == 0 || *i == last);
+        let shown: Vec<&EpochReport> = shown.map(|(_, epoch)| epoch).collect();
+        let columns: Vec<_> =
+            COLUMNS.iter().filter(|(_, cell)| shown.iter().any(|epoch| cell(epoch).is_some())).collect();
+        let head = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+        let rows = shown.iter().map(|epoch| columns.iter().map(|(_, cell)| cell(epoch).unwrap_or_default()).collect());
+        writeln!(f, "{}", table::aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
+        write!(f, "{} after {:.2} s", self.stop, self.time().as_secs_f64())?;
+        if let Some(refit) = self.refit {
+            write!(f, "\nrefit of the last layer: loss {:.4e}, before {:.4e}", refit.after, refit.before)?;
+        }
+        self.warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
+    }
+}

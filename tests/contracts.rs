@@ -1,0 +1,46 @@
+//! Every rule of the checks can be broken, and is named where it is: a type for each contract, with the fault that its rule names.
+
+use decoupled::{Error, Result, check};
+
+#[path = "contracts/layer.rs"]
+mod layer;
+#[path = "contracts/loss.rs"]
+mod loss;
+#[path = "contracts/optimizer.rs"]
+mod optimizer;
+
+/// A check refuses each type by the rule that it is made to break, and takes the one that breaks none.
+fn each_rule_is_named(rules: &[&'static str], check: impl Fn(&'static str) -> Result<()>) {
+    check("none").unwrap();
+    for &broken in rules {
+        match check(broken) {
+            Err(Error::Contract { rule, what, .. }) => assert_eq!(rule, broken, "{what}"),
+            other => panic!("{broken}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_layer_that_breaks_a_rule_is_refused_by_the_name_of_the_rule() {
+    each_rule_is_named(check::LAYER_RULES, |fault| check::layer(&layer::Faulty::new(fault)));
+}
+
+#[test]
+fn a_loss_that_breaks_a_rule_is_refused_by_the_name_of_the_rule() {
+    each_rule_is_named(check::LOSS_RULES, |fault| check::loss(&loss::Faulty::new(fault), 3));
+}
+
+#[test]
+fn an_optimizer_that_breaks_a_rule_is_refused_by_the_name_of_the_rule() {
+    each_rule_is_named(check::OPTIMIZER_RULES, |fault| check::optimizer(&optimizer::Faulty::new(fault)));
+}
+
+#[test]
+fn no_two_rules_share_a_name() {
+    let mut names = [check::LAYER_RULES, check::LOSS_RULES, check::OPTIMIZER_RULES].concat();
+    let count = names.len();
+    assert!(count >= 40, "only {count}");
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}

@@ -1,0 +1,187 @@
+//! Settings in JSON: what comes back trains as what was written, and what is refused says why.
+#![cfg(feature = "serde")]
+
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Residual};
+use decoupled::loss::{Huber, SquaredError};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
+use decoupled::{
+    ActivationStep, Dataset, DecoupledNetwork, FitConfig, InferConfig, Layer, Loss, Method, Metric, Multipliers,
+    Optimizer, Order, Penalty, Raise, Scalar, Start, Sweeps, Watch, data,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// By way of JSON; what prints itself as another is no copy.
+fn copy<S: Serialize + DeserializeOwned + std::fmt::Debug>(setting: &S) -> S {
+    let text = serde_json::to_string(setting).unwrap();
+    let copy = serde_json::from_str(&text).unwrap();
+    assert_eq!(format!("{copy:?}"), format!("{setting:?}"), "{text}");
+    copy
+}
+
+fn refused<S: DeserializeOwned>(value: Value) -> String {
+    match serde_json::from_value::<S>(value.clone()) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{value} was accepted"),
+    }
+}
+
+fn few<T: Scalar>() -> Dataset<T> {
+    let all = data::digits::<T>().unwrap();
+    all.select(&(0..48).collect::<Vec<_>>()).unwrap()
+}
+
+/// All parameters after two epochs.
+fn trained<T: Scalar>(optimizer: impl Optimizer<T> + 'static, config: &FitConfig<'_, T>) -> Vec<u64> {
+    let data = few();
+    let mut network = DecoupledNetwork::builder(data.input_dim())
+        .store_pre_activations()
+        .dense(5, Activation::Relu)
+        .dense(10, Activation::Identity)
+        .output_loss(SquaredError)
+        .optimizer(optimizer)
+        .threads(1)
+        .build()
+        .unwrap();
+    network.fit(&data, config).unwrap();
+    (0..network.depth()).flat_map(|t| network.params(t)).map(|p| p.to_f64().to_bits()).collect()
+}
+
+fn methods<T: Scalar>() -> Vec<Method<T>> {
+    let cosine = Schedule::Cosine { total: 9, floor: 0.1 };
+    vec![
+        Method::default(),
+        Method::joint(0.1 + 0.2),
+        Method::predictive_coding(3, 0.1),
+        Method::incremental(2, 0.1),
+        Method::error_based(2, 0.05),
+        Method::local_targets(2),
+        Method::backprop_by_sweep(),
+        Method::alm(0.5),
+        Method::mac(2),
+        Method::bcd(1.0),
+        Method::admm(1.0),
+        Method::predictive_coding(2, 0.1)
+            .start(Start::Blend(1.0 / 3.0))
+            .order(Order::ReverseGaussSeidel)
+            .activation_optimizer(Scheduled::new(Adam::new(1e-2), cosine))
+            .penalty(Penalty::Raised(Raise::when(Watch::Residual)))
+            .multipliers(Multipliers::kept()),
+        Method::error_based(2, 0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)),
+    ]
+}
+
+fn every_method_trains_alike<T: Scalar>() {
+    for method in methods::<T>() {
+        let bits = |method: &Method<T>| {
+            trained(Adam::new(1e-3), &FitConfig::new().epochs(2).batch_size(16).method(method.clone()))
+        };
+        assert_eq!(bits(&copy(&method)), bits(&method), "{method:?}");
+    }
+}
+
+#[test]
+fn a_method_from_json_trains_to_the_same_bits() {
+    every_method_trains_alike::<f32>();
+    every_method_trains_alike::<f64>();
+}
+
+#[test]
+fn an_optimizer_from_json_trains_to_the_same_bits() {
+    let schedules = [
+        Schedule::Constant,
+        Schedule::Step { every: 2, factor: 0.1 + 0.2 },
+        Schedule::Exponential { factor: 0.9 },
+        Schedule::Cosine { total: 5, floor: 0.1 },
+        Schedule::WarmUp { steps: 2, then: Box::new(Schedule::Constant) },
+        Schedule::OneCycle { total: 6, rise: 0.3, start: 0.04, floor: 4e-6 },
+    ];
+    let mut all: Vec<Box<dyn Optimizer<f32>>> = vec![
+        Box::new(Sgd::new(1.0 / 30.0).momentum(0.9).nesterov()),
+        Box::new(Adam::new(1e-3).beta1(0.8).beta2(0.9).epsilon(1e-6)),
+        Box::new(AdamW::new(1e-3).weight_decay(0.1 + 0.2)),
+        Box::new(RmsProp::new(1e-3)),
+        Box::new(ClipNorm::new(WeightDecay::new(Sgd::new(0.1), 0.01), 1.0 / 3.0)),
+        Box::new(ClipValue::new(Adam::new(1e-3), 1e-3)),
+    ];
+    all.extend(
+        schedules.map(|s| Box::new(Scheduled::new(ClipNorm::new(Sgd::new(0.1), 0.5), s)) as Box<dyn Optimizer<f32>>),
+    );
+    let config = FitConfig::new().epochs(2).batch_size(16);
+    for optimizer in all {
+        let own = copy(&optimizer);
+        let name = format!("{optimizer:?}");
+        assert_eq!(trained(own, &config), trained(optimizer, &config), "{name}");
+    }
+}
+
+#[test]
+fn a_fit_from_json_is_the_same_but_for_its_data_and_metric() {
+    let data = few::<f64>();
+    let plain = FitConfig::new()
+        .method(Method::joint(0.1))
+        .epochs(3)
+        .batch_size(7)
+        .seed(u64::MAX)
+        .shuffle_blocks(20)
+        .measure_decoupling(2, 5);
+    assert_eq!(trained(Adam::new(1e-3), &copy(&plain)), trained(Adam::new(1e-3), &plain));
+    copy(&FitConfig::<f64>::new().full_batch());
+    let whole = plain.clone().validation(&data).metric(Metric::accuracy());
+    assert_eq!(serde_json::to_value(&whole).unwrap(), serde_json::to_value(&plain).unwrap());
+    copy(&InferConfig::new().steps(3).tolerance(0.1 + 0.2));
+}
+
+#[test]
+fn layers_and_losses_come_back_from_json() {
+    let chain = Chain::new().then(Dense::new(3, 3)).then(Elementwise::new(3, Activation::LeakyRelu(0.1 + 0.2)));
+    copy(&(Box::new(Residual::new(chain)) as Box<dyn Layer<f32>>));
+    copy(&(Box::new(Huber::new(0.5)) as Box<dyn Loss<f64>>));
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_its_name() {
+    let named = |error: String, name: &str| assert!(error.contains(name), "{error}");
+    let with = |mut value: Value, place: &str| {
+        let fields = if place.is_empty() { Some(&mut value) } else { value.pointer_mut(place) };
+        fields.unwrap().as_object_mut().unwrap().insert("momenta".to_owned(), 1.into());
+        value
+    };
+    let method = serde_json::to_value(Method::<f32>::default()).unwrap();
+    for place in ["", "/activation/Sweeps", "/activation/Sweeps/optimizer", "/activation/Sweeps/optimizer/settings"] {
+        named(refused::<Method<f32>>(with(method.clone(), place)), "unknown field `momenta`");
+    }
+    let errors = serde_json::to_value(Method::<f32>::error_based(1, 0.1)).unwrap();
+    named(refused::<Method<f32>>(with(errors, "/activation/Errors")), "unknown field `momenta`");
+    let fit = serde_json::to_value(FitConfig::<f32>::new()).unwrap();
+    named(refused::<FitConfig<'_, f32>>(with(fit.clone(), "")), "unknown field `momenta`");
+    let mut data = fit;
+    data["validation"] = Value::Null;
+    named(refused::<FitConfig<'_, f32>>(data), "unknown field `validation`");
+    named(refused::<InferConfig>(json!({"steps": 1, "tolerance": 1.0, "momenta": 1})), "unknown field `momenta`");
+    let lion = json!({"kind": "Lion", "settings": null});
+    named(refused::<Box<dyn Optimizer<f32>>>(lion.clone()), "unknown variant `Lion`");
+    let inner = json!({"kind": "ClipNorm", "settings": {"inner": lion, "max_norm": 1.0}});
+    named(refused::<Box<dyn Optimizer<f32>>>(inner), "unknown variant `Lion`");
+    named(refused::<ActivationStep<f32>>(json!({"Leaps": {}})), "unknown variant `Leaps`");
+    let lacking = json!({"kind": "Sgd", "settings": {"learning_rate": 0.1, "momentum": 0.0}});
+    named(refused::<Box<dyn Optimizer<f32>>>(lacking), "Sgd: missing field `nesterov`");
+}
+
+#[derive(Debug)]
+struct Still;
+
+impl<T: Scalar> Optimizer<T> for Still {
+    fn update(&self, _: Step<T>, _: &mut [T], _: &mut [T], _: &mut [T]) {}
+}
+
+#[test]
+fn an_optimizer_of_ones_own_is_an_error_that_says_so() {
+    let sweeps = |optimizer: Box<dyn Optimizer<f32>>| Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(optimizer);
+    let wrapped = Scheduled::new(ClipNorm::new(Still, 1.0), Schedule::Constant);
+    for optimizer in [Box::new(Still) as Box<dyn Optimizer<f32>>, Box::new(wrapped)] {
+        let error = serde_json::to_string(&Method::default().activation(sweeps(optimizer))).unwrap_err().to_string();
+        assert!(error.contains("Optimizer that is not built in"), "{error}");
+    }
+}
