@@ -133,7 +133,7 @@ impl<T: Scalar> ActivationBank<T> {
         self.layout.multipliers.then(|| self.gather(t, Layout::multiplier))
     }
 
-    #[expect(clippy::indexing_slicing, reason = "documented")]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     fn gather(&self, t: usize, part: fn(&Layout, usize) -> std::ops::Range<usize>) -> DMatrix<T> {
         assert!((1..=self.layers()).contains(&t), "hidden layers are 1..={}, found {t}", self.layers());
         let (rows, bytes) = (self.layout.height(t), part(&self.layout, t));
@@ -148,7 +148,7 @@ impl<T: Scalar> ActivationBank<T> {
     ///
     /// # Panics
     /// When there is no such example.
-    #[expect(clippy::indexing_slicing, reason = "documented")]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn example(&self, index: usize) -> Vec<T> {
         assert!(index < self.examples, "examples are 0..{}, found {index}", self.examples);
         let len = self.layout.record();

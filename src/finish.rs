@@ -174,13 +174,13 @@ impl<T: Scalar> Last<'_, T> {
         let Some(layer) = self.layer.regression().filter(|_| self.loss.is_squared_error()) else { return Ok(()) };
         let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
         guarded("the regression", self.index, || {
-            let mut moments = vec![T::zero(); layer.moments_len()];
+            let mut moments = filled("the moments of a regression", layer.moments_len(), T::zero())?;
             let targets = self.data.targets().as_slice().chunks(CHUNK * outputs);
             for (z, y) in self.features.chunks(CHUNK * inputs).zip(targets) {
                 let n = z.len() / inputs;
                 let rows = layer.pre_activation_dim();
                 let (input, target) = (MatRef::new(z, inputs, n), MatRef::new(y, outputs, n));
-                let mut wanted = vec![T::zero(); rows * n];
+                let mut wanted = filled("pre-activations", rows.saturating_mul(n), T::zero())?;
                 layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
                 layer.accumulate(input, MatRef::new(&wanted, rows, n), &mut moments);
             }

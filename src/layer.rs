@@ -29,6 +29,7 @@ pub use dense::Dense;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
 pub use proximal::Proximal;
+pub(crate) use regression::pre_activation_rows;
 pub use regression::{Change, Regression};
 pub use residual::Residual;
 pub use tensor::Tensor;

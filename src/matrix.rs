@@ -57,7 +57,7 @@ impl<'a, T> MatRef<'a, T> {
     /// # Panics
     /// When `j ≥ cols`.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "documented")]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn column(&self, j: usize) -> &'a [T] {
         assert!(j < self.cols, "columns are 0..{}, found {j}", self.cols);
         &self.data[j * self.rows..(j + 1) * self.rows]
@@ -134,7 +134,7 @@ impl<'a, T> MatMut<'a, T> {
     /// # Panics
     /// When `j ≥ cols`.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "documented")]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn column_mut(&mut self, j: usize) -> &mut [T] {
         assert!(j < self.cols, "columns are 0..{}, found {j}", self.cols);
         &mut self.data[j * self.rows..(j + 1) * self.rows]
@@ -178,10 +178,17 @@ fn fits(len: usize, rows: usize, cols: usize) -> bool {
 /// `len` times `value`, where so much memory can be had.
 pub(crate) fn filled<T: Copy>(what: &'static str, len: usize, value: T) -> Result<Vec<T>> {
     let mut buffer = Vec::new();
-    let bytes = len as u128 * size_of::<T>() as u128;
-    buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what, bytes })?;
-    buffer.resize(len, value);
+    resize(what, &mut buffer, len, value)?;
     Ok(buffer)
+}
+
+/// Makes a buffer `len` long, with `value` where it is new, where so much memory can be had.
+pub(crate) fn resize<T: Copy>(what: &'static str, buffer: &mut Vec<T>, len: usize, value: T) -> Result<()> {
+    let bytes = len as u128 * size_of::<T>() as u128;
+    let more = len.saturating_sub(buffer.len());
+    buffer.try_reserve_exact(more).map_err(|_| Error::OutOfMemory { what, bytes })?;
+    buffer.resize(len, value);
+    Ok(())
 }
 
 /// Fails unless two lengths agree.

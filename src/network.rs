@@ -90,7 +90,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Panics
     /// When t ≥ T.
-    #[expect(clippy::indexing_slicing, reason = "documented")]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn params(&self, t: usize) -> &[T] {
         &self.params[t]
     }

@@ -1,10 +1,12 @@
 //! Sizes that no machine has room for are errors that say so: no product of them wraps.
 
-use decoupled::data::{self, one_hot};
+use decoupled::data::{self, Examples, one_hot};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
+use decoupled::loss::SquaredError;
 use decoupled::optimizer::Step;
 use decoupled::{
-    DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, Optimizer, Timing, check, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, ParameterStep,
+    Reads, Ridge, Solver, Start, Timing, check, diagnostics,
 };
 
 const HUGE: usize = 1 << 40;
@@ -30,6 +32,8 @@ fn layers_too_wide_for_memory_are_refused_when_they_are_built_or_checked() {
     out_of_memory(DecoupledNetwork::<f64>::builder(HUGE).layer(dense()).build());
     out_of_memory(DecoupledNetwork::<f64>::builder(HUGE).layer(Chain::new().then(dense()).then(dense())).build());
     out_of_memory(check::layer::<f64>(&dense()));
+    out_of_memory(check::layer_at::<f64>(&Dense::new(2, 3), MOST, 0));
+    out_of_memory(check::loss::<f64>(&SquaredError, MOST));
     for width in [1 << 62, MOST] {
         let elementwise = || Elementwise::new(width, Activation::Gelu);
         out_of_memory(DecoupledNetwork::<f32>::builder(width).layer(elementwise()).build());
@@ -86,6 +90,30 @@ fn optimizers_that_remember_too_much_are_refused_before_the_first_step() {
             .unwrap();
         let found = network.fit(&data, &config);
         assert!(matches!(found, Err(Error::BankTooLarge { .. })) && !path.exists(), "{found:?}");
+    }
+}
+
+#[test]
+fn a_layer_with_more_moments_than_addresses_is_refused_where_it_would_be_solved() {
+    // Moments hold the square of the inputs.
+    let ones = |rows: usize| Examples::from_row_slice(&vec![1.0; 2 * rows], 2, rows).unwrap();
+    let data = Dataset::regression(ones(1 << 22), ones(1)).unwrap();
+    let config = FitConfig::new().epochs(1);
+    let joint = Method::new(
+        Start::Anchored,
+        GaussNewton::new(1),
+        ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default())),
+    );
+    for method in [Method::bcd(0.1), joint] {
+        let mut network = DecoupledNetwork::<f64>::builder(1 << 22)
+            .dense(1, Activation::Identity)
+            .dense(1, Activation::Identity)
+            .method(method)
+            .threads(1)
+            .build()
+            .unwrap();
+        out_of_memory(network.start_from_unit_variance(data.inputs(), 1.0));
+        out_of_memory(network.fit(&data, &config));
     }
 }
 

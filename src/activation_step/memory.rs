@@ -1,8 +1,9 @@
 use super::gauss_newton::Model;
 use crate::block::{Block, Group};
+use crate::matrix::resize;
 use crate::optimizer::Step;
 use crate::parallel::guarded;
-use crate::{Error, Optimizer, Result, Scalar};
+use crate::{Optimizer, Result, Scalar};
 
 /// What the activation optimizer remembers of a block's examples, beside the scratch of a step.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +26,7 @@ impl<T: Scalar> Memory<T> {
         for (t, state) in self.state.iter_mut().enumerate() {
             let len = slots.saturating_mul(block.stored(t + 1).as_slice().len());
             state.clear();
-            state.try_reserve_exact(len).map_err(|_| Error::OutOfMemory {
-                what: "what the activation optimizer remembers",
-                bytes: len as u128 * size_of::<T>() as u128,
-            })?;
-            state.resize(len, T::zero());
+            resize("what the activation optimizer remembers", state, len, T::zero())?;
         }
         self.steps.clear();
         self.steps.resize(block.examples(), 0);

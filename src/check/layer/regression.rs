@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     Error, MatMut, MatRef, Result, Scalar,
-    layer::Regression,
+    layer::{Regression, pre_activation_rows},
     linalg::{norm_squared, sum_zip},
     matrix::filled,
     random::{Purpose, stream},
@@ -28,10 +28,7 @@ impl<'a, T: Scalar> Lesson<'a, T> {
     /// None for a layer without regression.
     fn of(trial: &'a Trial<'a, T>) -> Result<Option<Self>> {
         let Some(regression) = guard("regression", || trial.layer.regression())? else { return Ok(None) };
-        let rows = guard("pre_activation_dim of the regression", || regression.pre_activation_dim())?;
-        if rows == 0 {
-            return Err(trial.subject.breach("the pre-activation has a row", 1.0, 0.0));
-        }
+        let rows = pre_activation_rows(regression, 0)?;
         let mut lesson = Self { trial, regression, rows, wanted: Vec::new(), moments: Vec::new() };
         let present = lesson.present(&trial.point.params)?;
         let noise = gaussian::<T>(present.len(), &mut lesson.rng());
