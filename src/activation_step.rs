@@ -4,9 +4,11 @@ use crate::block::Block;
 use crate::energy::Objective;
 use crate::{Optimizer, Result, Scalar};
 
+#[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
 mod curvature;
 mod error_steps;
 mod exact;
+#[expect(clippy::indexing_slicing, reason = "slices of the widths of the block's layers")]
 mod gauss_newton;
 mod memory;
 mod sweeps;
@@ -67,7 +69,7 @@ impl<T: Scalar> ActivationStep<T> {
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer, a loss or the optimizer panics.
     pub fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let mut memory = Memory::default();
-        memory.reset(block, self.slots());
+        memory.reset(block, self.slots())?;
         let rates = self.rates(objective, block, &mut PowerIteration::default())?;
         (0..self.steps(block.layers())).try_for_each(|_| self.step(objective, block, &mut memory, &rates.layers))
     }
@@ -139,9 +141,9 @@ impl<T: Scalar> ActivationStep<T> {
     pub(crate) fn sequential_products(&self, hidden: usize) -> usize {
         match self {
             Self::Sweeps(step) => step.sequential_products(hidden),
-            Self::Errors(_) | Self::GaussNewton(_) => 2 * hidden,
+            Self::Errors(_) | Self::GaussNewton(_) => hidden.saturating_mul(2),
             // The prediction beside the target's pull, then the product with what they share; layer after layer.
-            Self::Exact(_) => 2 * hidden,
+            Self::Exact(_) => hidden.saturating_mul(2),
         }
     }
 

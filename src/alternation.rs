@@ -7,7 +7,8 @@
 use crate::activation_step::{Exact, Shared};
 use crate::bank::Column;
 use crate::coupling::Multipliers;
-use crate::layer::Regression;
+use crate::layer::{Regression, pre_activation_rows};
+use crate::matrix::resize;
 use crate::method::Method;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
@@ -190,12 +191,10 @@ impl<T: Scalar> Alternation<T> {
         let remembers = ridge.memory > 0.0;
         let len = guarded("the regression", t, || regression.moments_len())?;
         let mut moments = std::mem::take(if remembers { &mut net.trained[t].moments } else { &mut self.sums.whole });
-        fade(&mut moments, ridge, len);
         let penalty = setting.at(net).penalty(t + 1);
-        let step = match self.add_moments(setting.at(net), (t, regression), batch, &mut moments) {
-            Ok(()) => regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work)),
-            Err(error) => Err(error),
-        };
+        let step = fade(&mut moments, ridge, len)
+            .and_then(|()| self.add_moments(setting.at(net), (t, regression), batch, &mut moments))
+            .and_then(|()| regress(t, ridge, (&*layer, penalty), &mut net.params[t], (&moments, &mut self.work)));
         if remembers {
             net.trained[t].moments = moments;
         } else {
@@ -441,10 +440,10 @@ impl<T: Scalar> Scene<'_, T> {
     ) -> Result<()> {
         let (layer, params) = self.layer(t);
         let (inputs, n) = (layer.input_dim(), examples.len());
-        let wanted_rows = guarded("the regression", t, || regression.pre_activation_dim())?;
+        let wanted_rows = pre_activation_rows(regression, t)?;
         let Sums { input, wanted, part, .. } = sums;
         input.resize(inputs * n, T::zero());
-        wanted.resize(wanted_rows * n, T::zero());
+        resize("pre-activations", wanted, wanted_rows.saturating_mul(n), T::zero())?;
         let row = (Chunks { slice: examples, width: FEWEST }, Chunks { slice: columns, width: FEWEST });
         let out = (
             Chunks { slice: &mut input[..], width: FEWEST * inputs },

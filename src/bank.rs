@@ -9,8 +9,10 @@ use crate::matrix::check_shape;
 use crate::matrix::filled;
 use crate::{Result, Scalar};
 
+#[expect(clippy::indexing_slicing, reason = "a record is as long as the layout says")]
 mod column;
 mod file;
+#[expect(clippy::indexing_slicing, reason = "hidden layers that there are, by all callers")]
 mod layout;
 mod storage;
 
@@ -56,7 +58,7 @@ impl<T: Scalar> ActivationBank<T> {
         data: Vec<u8>,
         limit: usize,
     ) -> Result<Self> {
-        layout.check_limit(examples, limit)?;
+        layout.check_limit(examples.max(1), limit)?;
         check_shape("bytes of the activation bank", layout.bytes(examples) as usize, data.len())?;
         Ok(Self { layout, examples, data_key, data, scalar: PhantomData })
     }
@@ -83,7 +85,7 @@ impl<T: Scalar> ActivationBank<T> {
             let mut wide = Self::new(self.layout.with_multipliers(), self.examples, self.data_key, limit)?;
             let records = self.data.chunks_exact(self.layout.record());
             for (to, from) in wide.data.chunks_exact_mut(wide.layout.record()).zip(records) {
-                to[..from.len()].copy_from_slice(from);
+                to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
             }
             *self = wide;
         }
@@ -131,6 +133,7 @@ impl<T: Scalar> ActivationBank<T> {
         self.layout.multipliers.then(|| self.gather(t, Layout::multiplier))
     }
 
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     fn gather(&self, t: usize, part: fn(&Layout, usize) -> std::ops::Range<usize>) -> DMatrix<T> {
         assert!((1..=self.layers()).contains(&t), "hidden layers are 1..={}, found {t}", self.layers());
         let (rows, bytes) = (self.layout.height(t), part(&self.layout, t));
@@ -145,6 +148,7 @@ impl<T: Scalar> ActivationBank<T> {
     ///
     /// # Panics
     /// When there is no such example.
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn example(&self, index: usize) -> Vec<T> {
         assert!(index < self.examples, "examples are 0..{}, found {index}", self.examples);
         let len = self.layout.record();

@@ -46,7 +46,7 @@ use std::{
 
 use rand::Rng;
 
-use crate::{Error, Result, Scalar, linalg::norm_squared};
+use crate::{Error, Result, Scalar, linalg::norm_squared, matrix::filled};
 
 /// What is being checked and the rule that is, for errors about it.
 struct Subject {
@@ -65,8 +65,8 @@ impl Subject {
 
     /// The first entry that is NaN or infinite is a breach.
     fn finite<T: Scalar>(&self, what: &str, found: &[T]) -> Result<()> {
-        match found.iter().position(|v| !v.is_finite()) {
-            Some(i) => Err(self.breach(format!("{what}, entry {i}, must be finite"), 0.0, found[i].to_f64())),
+        match found.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            Some((i, v)) => Err(self.breach(format!("{what}, entry {i}, must be finite"), 0.0, v.to_f64())),
             None => Ok(()),
         }
     }
@@ -130,6 +130,14 @@ fn loose<T: Scalar>() -> f64 {
     (10.0 * T::default_epsilon().to_f64().sqrt()).max(1e-6)
 }
 
-fn nans<T: Scalar>(len: usize) -> Vec<T> {
-    vec![T::of(f64::NAN); len]
+/// `rows × examples` draws from N(0, 1), where there is room for them.
+fn batch<T: Scalar>(rows: usize, examples: usize, rng: &mut dyn Rng) -> Result<Vec<T>> {
+    let mut batch = filled("a batch to check with", rows.saturating_mul(examples), T::zero())?;
+    batch.iter_mut().for_each(|x| *x = T::standard_normal(rng));
+    Ok(batch)
+}
+
+/// A buffer to be overwritten, where there is room for it.
+fn nans<T: Scalar>(len: usize) -> Result<Vec<T>> {
+    filled("a buffer to check with", len, T::of(f64::NAN))
 }

@@ -145,7 +145,9 @@ pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Result<Examples<T
     };
     data.resize(entries, T::zero());
     for (column, &label) in data.chunks_exact_mut(classes).zip(labels) {
-        column[label] = T::one();
+        if let Some(entry) = column.get_mut(label) {
+            *entry = T::one();
+        }
     }
     Examples::from_columns(data, labels.len(), classes)
 }
@@ -174,8 +176,9 @@ fn check_and_hash<T: Scalar>(what: &'static str, matrix: MatRef<'_, T>, state: u
             state = mix(state, value.to_bits());
         }
         if !finite {
-            let row = column.iter().position(|value| !value.to_f64().is_finite()).unwrap_or(0);
-            return Err(Error::NotFinite { what, example, row, value: column[row].to_f64() });
+            let mut values = column.iter().map(|value| value.to_f64()).enumerate();
+            let (row, value) = values.find(|(_, value)| !value.is_finite()).unwrap_or_default();
+            return Err(Error::NotFinite { what, example, row, value });
         }
     }
     Ok(state)

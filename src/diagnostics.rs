@@ -1,9 +1,15 @@
 //! Instruments: what a method really does, and how near two trained networks are to each other.
 
+#[expect(clippy::indexing_slicing, reason = "the matrix is asserted to be square")]
 mod assignment;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
 mod cost;
 mod decoupling;
 mod function;
+#[expect(
+    clippy::indexing_slicing,
+    reason = "one of everything for each layer of two networks that were found to be twins"
+)]
 mod matching;
 mod path;
 mod representation;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bank::Column;
 use crate::fit::Share;
+use crate::matrix::filled;
 use crate::parallel::{for_each, guarded};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
 
@@ -27,6 +28,7 @@ const PATIENCE: usize = 5;
 const PROGRESS: f64 = 1e-5;
 /// Examples that one task works on, and tasks at most, each with a gradient of its own.
 const CHUNK: usize = 256;
+const FEATURES: &str = "the highest hidden activation of all examples";
 const MAX_PARTS: usize = 16;
 
 impl<T: Scalar> DecoupledNetwork<T> {
@@ -42,11 +44,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_data(data)?;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
-            let mut features = vec![T::zero(); self.layers[self.depth() - 1].input_dim() * data.len()];
+            let mut features = filled(FEATURES, top_width(self).saturating_mul(data.len()), T::zero())?;
             forward(self, Vec::new(), data.inputs().as_slice(), &mut features)?;
             refit(self, data, &features)
         })
     }
+}
+
+/// Rows of what the last layer reads.
+fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
+    net.layers.last().map_or(0, |layer| layer.input_dim())
 }
 
 /// Fails when there is nothing to refit.
@@ -67,8 +74,9 @@ pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
 /// the bank's format cannot hold, and those of the bank's file; the parameters are as they were then.
 pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, blocks: &[Share]) -> Result<Refit> {
     let (mut bank, mut file) = (net.bank.take(), net.file.0.take());
-    let (below, above) = (data.input_dim(), net.layers[net.depth() - 1].input_dim());
-    let mut features = vec![T::zero(); above * data.len()];
+    let (below, above) = (data.input_dim(), top_width(net));
+    let mut features = filled(FEATURES, above.saturating_mul(data.len()), T::zero())?;
+    #[expect(clippy::indexing_slicing, reason = "shares are of these data")]
     let mut visit = |share: &Share, columns: Vec<Column<'_, T>>| {
         let last = share.first + share.examples.len();
         let inputs = &data.inputs().as_slice()[share.first * below..last * below];
@@ -78,7 +86,8 @@ pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>
         Some(file) => {
             let order: Vec<usize> = blocks.iter().map(|share| share.block).collect();
             file.visit(&order, |place, bank| {
-                visit(&blocks[place], bank.columns_mut().collect()).map(ControlFlow::Continue)
+                let Some(share) = blocks.get(place) else { return Ok(ControlFlow::Break(())) };
+                visit(share, bank.columns_mut().collect()).map(ControlFlow::Continue)
             })
         }
         None => {
@@ -93,8 +102,11 @@ pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>
 
 fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: &[T]) -> Result<Refit> {
     let top = net.depth() - 1;
-    let last = Last { layer: &*net.layers[top], loss: &*net.output_loss, data, features, index: top };
-    let mut params = net.params[top].clone();
+    let (Some(layer), Some(own)) = (net.layers.last(), net.params.last_mut()) else {
+        return Err(Error::Empty { what: "the list of layers" });
+    };
+    let last = Last { layer: &**layer, loss: &*net.output_loss, data, features, index: top };
+    let mut params = own.clone();
     let before = last.at(&params)?.0;
     if !before.is_finite() {
         return Err(Error::Diverged { layer: top, epoch: 0, quantity: "the loss" });
@@ -103,7 +115,7 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     let after = last.descend(&mut params)?;
     // Rounding may leave least squares a trifle above a minimum that was there before, or beyond the finite numbers.
     if after <= before {
-        net.params[top] = params;
+        *own = params;
     }
     Ok(Refit { before, after: after.min(before) })
 }
@@ -119,11 +131,11 @@ fn forward<T: Scalar>(
     let top = net.depth() - 1;
     let mut columns = columns.chunks_mut(CHUNK);
     let inputs = inputs.chunks(CHUNK * net.input_dim());
-    let jobs = inputs.zip(features.chunks_mut(CHUNK * net.layers[top].input_dim()));
+    let jobs = inputs.zip(features.chunks_mut(CHUNK * top_width(net)));
     let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
     for_each(&mut jobs, |(x, out, columns)| {
         let mut z = x.to_vec();
-        for (t, (layer, params)) in net.layers[..top].iter().zip(&net.params).enumerate() {
+        for (t, (layer, params)) in net.layers.iter().zip(&net.params).take(top).enumerate() {
             z = evaluate(&**layer, params, &z, t)?;
             if !linalg::all_finite(&z) {
                 return Err(Error::Diverged { layer: t + 1, epoch: 0, quantity: "the input" });
@@ -167,13 +179,13 @@ impl<T: Scalar> Last<'_, T> {
         let Some(layer) = self.layer.regression().filter(|_| self.loss.is_squared_error()) else { return Ok(()) };
         let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
         guarded("the regression", self.index, || {
-            let mut moments = vec![T::zero(); layer.moments_len()];
+            let mut moments = filled("the moments of a regression", layer.moments_len(), T::zero())?;
             let targets = self.data.targets().as_slice().chunks(CHUNK * outputs);
             for (z, y) in self.features.chunks(CHUNK * inputs).zip(targets) {
                 let n = z.len() / inputs;
                 let rows = layer.pre_activation_dim();
                 let (input, target) = (MatRef::new(z, inputs, n), MatRef::new(y, outputs, n));
-                let mut wanted = vec![T::zero(); rows * n];
+                let mut wanted = filled("pre-activations", rows.saturating_mul(n), T::zero())?;
                 layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
                 layer.accumulate(input, MatRef::new(&wanted, rows, n), &mut moments);
             }

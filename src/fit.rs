@@ -218,7 +218,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
-        let widths = self.layers[1..].iter().map(|layer| layer.input_dim());
+        let widths = self.hidden_widths();
         let layout = Layout::new::<T>(widths, (slots, rule), keeps, self.storage);
         let limit = self.bank_limit;
         if let Some((path, block)) = &self.bank_file {
@@ -261,7 +261,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
-        let widths: Vec<usize> = self.layers[1..].iter().map(|layer| layer.input_dim()).collect();
+        let widths: Vec<usize> = self.hidden_widths().collect();
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         pool.install(|| {
             for _ in 0..config.epochs {
@@ -329,7 +329,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             validation: None,
             energies: tally.energies.iter().map(|energy| energy / n).collect(),
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
-            dead_units: tally.dead_units(self.layers[1..].iter().map(|layer| layer.input_dim())),
+            dead_units: tally.dead_units(self.hidden_widths()),
             staleness: tally.staleness(),
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
@@ -352,7 +352,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some(file) = file {
             let blocks: Vec<usize> = order.iter().map(|share| share.block).collect();
             file.visit(&blocks, |place, bank| {
-                let share = &order[place];
+                let Some(share) = order.get(place) else { return Ok(ControlFlow::Break(())) };
                 let mut columns = deal(bank, share.examples.iter().map(|example| example - share.first));
                 self.visit_share(visitor, share, size, &mut columns, &mut tally, audience)
             })?;
@@ -466,5 +466,5 @@ fn shuffled_order(examples: usize, block: Option<usize>, seed: u64, epoch: usize
 /// The columns of these examples, each counted from the bank's first.
 fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: impl Iterator<Item = usize>) -> Vec<Column<'b, T>> {
     let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
-    order.filter_map(|example| columns[example].take()).collect()
+    order.filter_map(|example| columns.get_mut(example)?.take()).collect()
 }

@@ -132,7 +132,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let widths = self.widths();
         let examples = evidence.check(&widths)?;
         let loss = Known(&*self.output_loss);
-        let targets = evidence.targets(&widths, 0..examples);
+        let targets = evidence.targets(self.depth(), self.output_dim(), 0..examples);
         let targets = MatRef::new(&targets, self.output_dim(), examples);
         guarded("check_targets of the loss", self.depth(), || loss.check_targets(targets))??;
         let objective = Objective { output_loss: &loss, ..self.objective() };
@@ -148,7 +148,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             })
         })?;
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        let inference = gather(&widths, &parts);
+        let inference = gather(self.depth(), examples, &parts);
         let start = inference.energies_before.iter().enumerate().find(|(_, energy)| !energy.is_finite());
         match start {
             Some((example, &value)) => Err(Error::NotFinite { what: "energy of the evidence", example, row: 0, value }),
@@ -158,18 +158,17 @@ impl<T: Scalar> DecoupledNetwork<T> {
 }
 
 /// The parts of a query beside one another, example after example.
-fn gather<T: Scalar>(widths: &[usize], parts: &[(Block<T>, Vec<Outcome<T>>)]) -> Inference<T> {
-    let top = widths.len() - 1;
-    let matrix = |width, part: &dyn Fn(&Block<T>) -> Vec<T>| {
+fn gather<T: Scalar>(top: usize, examples: usize, parts: &[(Block<T>, Vec<Outcome<T>>)]) -> Inference<T> {
+    let matrix = |part: &dyn Fn(&Block<T>) -> Vec<T>| {
         let entries: Vec<T> = parts.iter().flat_map(|(block, _)| part(block)).collect();
-        DMatrix::from_vec(width, entries.len() / width, entries)
+        DMatrix::from_vec(entries.len() / examples, examples, entries)
     };
-    let stored = |t: usize| matrix(widths[t], &|block| block.stored(t).as_slice().to_vec());
+    let stored = |t: usize| matrix(&|block| block.stored(t).as_slice().to_vec());
     let outcomes = || parts.iter().flat_map(|(_, outcomes)| outcomes);
     Inference {
         inputs: stored(0),
         hidden: (1..top).map(stored).collect(),
-        outputs: matrix(widths[top], &|block| block.prediction(top - 1, Reads::Stored).as_slice().to_vec()),
+        outputs: matrix(&|block| block.prediction(top - 1, Reads::Stored).as_slice().to_vec()),
         energies_before: outcomes().map(|outcome| outcome.before.to_f64()).collect(),
         energies: outcomes().map(|outcome| outcome.energy.to_f64()).collect(),
         steps: outcomes().map(|outcome| outcome.steps).collect(),

@@ -4,8 +4,8 @@ use nalgebra::{DMatrix, SymmetricEigen};
 
 use crate::error::{require, require_positive};
 use crate::finish::evaluate;
-use crate::layer::Regression;
-use crate::matrix::{check_finite, check_shape};
+use crate::layer::{Regression, pre_activation_rows};
+use crate::matrix::{check_finite, check_shape, filled};
 use crate::parallel::guarded;
 use crate::random::{Purpose, stream};
 use crate::{DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar, linalg};
@@ -128,12 +128,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let hidden = self.hidden_regressions()?;
         let mut params = self.params.clone();
         let mut z = inputs.as_slice().to_vec();
-        for (t, (layer, params)) in hidden.into_iter().zip(&mut params).enumerate() {
+        for (t, ((layer, rows), params)) in hidden.into_iter().zip(&mut params).enumerate() {
             let input = MatRef::new(&z, self.layers[t].input_dim(), inputs.cols());
-            let mut wanted = pre_activation(layer, params, input, &evaluate(&*self.layers[t], params, &z, t)?, t)?;
-            standardise(&mut wanted, layer.pre_activation_dim(), 0.0, variance.sqrt());
+            let output = evaluate(&*self.layers[t], params, &z, t)?;
+            let mut wanted = pre_activation((layer, rows), params, input, &output, t)?;
+            standardise(&mut wanted, rows, 0.0, variance.sqrt());
             // What the examples say nothing of stays as it was.
-            fit(layer, params, input, &wanted, (0.0, PROXIMAL), t)?;
+            fit((layer, rows), params, input, &wanted, (0.0, PROXIMAL), t)?;
             z = evaluate(&*self.layers[t], params, &z, t)?;
         }
         self.params = params;
@@ -170,14 +171,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut z = inputs.as_slice().to_vec();
         let mut rank = components.nrows();
         let mut residuals = Vec::new();
-        for (t, (layer, params)) in hidden.into_iter().zip(&mut params).enumerate() {
+        for (t, ((layer, rows), params)) in hidden.into_iter().zip(&mut params).enumerate() {
             // What a narrow layer has let go, the layers above it cannot hold.
-            rank = rank.min(layer.pre_activation_dim());
-            let wanted = code(&components, rank, layer.pre_activation_dim(), start);
+            rank = rank.min(rows);
+            let wanted = code(&components, rank, rows, start);
             let input = MatRef::new(&z, self.layers[t].input_dim(), inputs.cols());
-            fit(layer, params, input, &wanted, (start.ridge, 0.0), t)?;
+            fit((layer, rows), params, input, &wanted, (start.ridge, 0.0), t)?;
             let output = evaluate(&*self.layers[t], params, &z, t)?;
-            let found = pre_activation(layer, params, input, &output, t)?;
+            let found = pre_activation((layer, rows), params, input, &output, t)?;
             let error = linalg::sum_zip(&wanted, &found, |a, b| (a - b) * (a - b)).to_f64();
             residuals.push((error / wanted.len() as f64).sqrt() / start.spread);
             z = output;
@@ -197,9 +198,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         check_finite("inputs", inputs)
     }
 
-    fn hidden_regressions(&self) -> Result<Vec<&dyn Regression<T>>> {
+    /// The regressions of the hidden layers, each with the rows of its pre-activation.
+    fn hidden_regressions(&self) -> Result<Vec<(&dyn Regression<T>, usize)>> {
         let hidden = self.layers.iter().take(self.depth() - 1).enumerate();
-        hidden.map(|(layer, own)| own.regression().ok_or_else(|| incapable(layer, &**own))).collect()
+        let own = hidden.map(|(t, layer)| {
+            let regression = guarded("regression", t, || layer.regression())?.ok_or_else(|| incapable(t, &**layer))?;
+            Ok((regression, pre_activation_rows(regression, t)?))
+        });
+        own.collect()
     }
 }
 
@@ -210,14 +216,14 @@ const NOISE: f64 = 1e-6;
 
 /// The pre-activation, `rows × n`, from which the layer gives `output`: the present one, when that is its present output.
 fn pre_activation<T: Scalar>(
-    layer: &dyn Regression<T>,
+    (layer, rows): (&dyn Regression<T>, usize),
     params: &[T],
     input: MatRef<'_, T>,
     output: &[T],
     t: usize,
 ) -> Result<Vec<T>> {
-    let (rows, examples) = (layer.pre_activation_dim(), input.cols());
-    let mut out = vec![T::zero(); rows * examples];
+    let examples = input.cols();
+    let mut out = filled("pre-activations", rows.saturating_mul(examples), T::zero())?;
     let output = MatRef::new(output, output.len() / examples, examples);
     let wanted = MatMut::new(&mut out, rows, examples);
     guarded("pre_activation", t, || layer.pre_activation(params, input, output, wanted))?
@@ -227,18 +233,19 @@ fn pre_activation<T: Scalar>(
 
 /// Least squares from `input` to `wanted`; the weights of the two penalties are in units of the mean variance of the input.
 fn fit<T: Scalar>(
-    layer: &dyn Regression<T>,
+    (layer, rows): (&dyn Regression<T>, usize),
     params: &mut [T],
     input: MatRef<'_, T>,
     wanted: &[T],
     (ridge, proximal): (f64, f64),
     t: usize,
 ) -> Result<()> {
-    let mut moments = vec![T::zero(); layer.moments_len()];
+    let len = guarded("the regression", t, || layer.moments_len())?;
+    let mut moments = filled("the moments of a regression", len, T::zero())?;
     let unit = variances(input).iter().sum::<f64>() * input.cols() as f64 / input.rows() as f64;
     let weight = |share: f64| T::of(share * unit.max(f64::MIN_POSITIVE));
     guarded("regression", t, || {
-        layer.accumulate(input, MatRef::new(wanted, layer.pre_activation_dim(), input.cols()), &mut moments);
+        layer.accumulate(input, MatRef::new(wanted, rows, input.cols()), &mut moments);
         layer.solve(&moments, weight(ridge), weight(proximal), params, &mut Vec::new())
     })?
     .map_err(|error| error.at_layer(t))?;

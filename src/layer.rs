@@ -10,6 +10,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 
 mod activation;
 mod chain;
+#[expect(clippy::indexing_slicing, reason = "parameters and columns have the widths that the layer gives")]
 mod dense;
 mod init;
 mod layer_norm;
@@ -19,6 +20,7 @@ mod regression;
 mod residual;
 mod shared;
 mod tensor;
+#[expect(clippy::indexing_slicing, reason = "parameters in the places that the wiring gives, and units that there are")]
 mod wiring;
 
 pub use activation::{Activation, Elementwise};
@@ -27,6 +29,7 @@ pub use dense::Dense;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
 pub use proximal::Proximal;
+pub(crate) use regression::pre_activation_rows;
 pub use regression::{Change, Regression};
 pub use residual::Residual;
 pub use tensor::Tensor;

@@ -103,14 +103,30 @@
 //! * `progress`: `observer::Progress`, a bar in the terminal.
 
 #![forbid(unsafe_code)]
+// Tests may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod activation_step;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and columns of a batch")]
 mod alternation;
 pub mod backprop;
 mod bank;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 mod block;
 pub mod check;
 mod coupling;
+#[expect(clippy::indexing_slicing, reason = "the remainder of a byte in tables of 256")]
 mod crc;
 pub mod data;
 #[cfg(feature = "serde")]
@@ -123,6 +139,7 @@ mod finish;
 mod fit;
 pub mod guide;
 mod infer;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the axes of one matrix")]
 mod initialise;
 pub mod layer;
 pub mod linalg;
@@ -134,6 +151,7 @@ mod network;
 pub mod observer;
 pub mod optimizer;
 mod parallel;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
 mod parameter_step;
 #[cfg(feature = "save")]
 mod persist;
@@ -146,6 +164,7 @@ mod start;
 mod summary;
 mod table;
 mod tally;
+#[expect(clippy::indexing_slicing, reason = "as many lanes as `cut` makes, and as many parts as a lane has examples")]
 mod visit;
 mod warning;
 

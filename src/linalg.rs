@@ -5,10 +5,13 @@
 //! kernel, and its `gemm` reads out of bounds when a view has a row stride other than 1 and a dimension of at most 5
 //! (dimforge/nalgebra issue 1616), so such thin products are spelled out here.
 
+#[expect(clippy::indexing_slicing, reason = "a square matrix, as asserted at the door")]
 mod cholesky;
+#[expect(clippy::indexing_slicing, reason = "shapes are asserted at the door")]
 mod elimination;
 pub(crate) mod functions;
 #[cfg(feature = "simd")]
+#[expect(clippy::indexing_slicing, reason = "tiles are cut to the shapes that `gemm` was given")]
 mod product;
 mod simd;
 
@@ -52,6 +55,7 @@ impl<'a, T: Scalar> Strided<'a, T> {
     }
 
     /// Without the rows above `row`.
+    #[expect(clippy::indexing_slicing, reason = "a row of the matrix")]
     fn without_rows_above(self, row: usize) -> Self {
         Self { data: &self.data[row * self.row_stride..], rows: self.rows - row, ..self }
     }
@@ -60,6 +64,7 @@ impl<'a, T: Scalar> Strided<'a, T> {
         DMatrixView::from_slice_with_strides(self.data, self.rows, self.cols, self.row_stride, self.col_stride)
     }
 
+    #[expect(clippy::indexing_slicing, reason = "an entry of the matrix")]
     fn at(&self, i: usize, j: usize) -> T {
         self.data[i * self.row_stride + j * self.col_stride]
     }
@@ -133,7 +138,7 @@ pub(crate) fn add_gram<T: Scalar>(a: MatRef<'_, T>, c: MatMut<'_, T>) {
     for_panels(c.into_mut_slice(), m, PANEL, |first, data| {
         let cols = data.len() / m;
         let panel = Strided::plain(a).without_rows_above(first);
-        let out = StridedMut { data: &mut data[first..], rows: m - first, cols, col_stride: m };
+        let out = StridedMut { data: data.split_at_mut(first).1, rows: m - first, cols, col_stride: m };
         gemm(panel, Strided { rows: cols, ..panel }.transpose(), out, Onto::Add);
     });
 }
@@ -194,6 +199,7 @@ fn gemm<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: StridedMut<'_, T>, o
     c.gemm(onto.sign(), &a.view(), &b.view(), keep);
 }
 
+#[expect(clippy::indexing_slicing, reason = "columns of the matrices")]
 fn thin<T: Scalar>(a: Strided<'_, T>, b: Strided<'_, T>, c: StridedMut<'_, T>, onto: Onto) {
     for j in 0..c.cols {
         let c = &mut c.data[j * c.col_stride..][..c.rows];

@@ -30,7 +30,7 @@ impl<'a, T> MatRef<'a, T> {
     /// When `data.len() != rows · cols`.
     #[inline]
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a {rows} × {cols} matrix needs {} entries", rows * cols);
+        assert!(fits(data.len(), rows, cols), "a {rows} × {cols} matrix of {} entries", data.len());
         Self { data, rows, cols }
     }
 
@@ -57,12 +57,15 @@ impl<'a, T> MatRef<'a, T> {
     /// # Panics
     /// When `j ≥ cols`.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn column(&self, j: usize) -> &'a [T] {
+        assert!(j < self.cols, "columns are 0..{}, found {j}", self.cols);
         &self.data[j * self.rows..(j + 1) * self.rows]
     }
 
     /// The columns in order.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "columns below their number")]
     pub fn columns(&self) -> impl ExactSizeIterator<Item = &'a [T]> + use<'a, T> {
         let (data, rows) = (self.data, self.rows);
         (0..self.cols).map(move |j| &data[j * rows..(j + 1) * rows])
@@ -98,7 +101,7 @@ impl<'a, T> MatMut<'a, T> {
     /// When `data.len() != rows · cols`.
     #[inline]
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a {rows} × {cols} matrix needs {} entries", rows * cols);
+        assert!(fits(data.len(), rows, cols), "a {rows} × {cols} matrix of {} entries", data.len());
         Self { data, rows, cols }
     }
 
@@ -131,7 +134,9 @@ impl<'a, T> MatMut<'a, T> {
     /// # Panics
     /// When `j ≥ cols`.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn column_mut(&mut self, j: usize) -> &mut [T] {
+        assert!(j < self.cols, "columns are 0..{}, found {j}", self.cols);
         &mut self.data[j * self.rows..(j + 1) * self.rows]
     }
 
@@ -165,13 +170,25 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
+#[inline]
+fn fits(len: usize, rows: usize, cols: usize) -> bool {
+    rows.checked_mul(cols) == Some(len)
+}
+
 /// `len` times `value`, where so much memory can be had.
 pub(crate) fn filled<T: Copy>(what: &'static str, len: usize, value: T) -> Result<Vec<T>> {
     let mut buffer = Vec::new();
-    let bytes = len as u128 * size_of::<T>() as u128;
-    buffer.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { what, bytes })?;
-    buffer.resize(len, value);
+    resize(what, &mut buffer, len, value)?;
     Ok(buffer)
+}
+
+/// Makes a buffer `len` long, with `value` where it is new, where so much memory can be had.
+pub(crate) fn resize<T: Copy>(what: &'static str, buffer: &mut Vec<T>, len: usize, value: T) -> Result<()> {
+    let bytes = len as u128 * size_of::<T>() as u128;
+    let more = len.saturating_sub(buffer.len());
+    buffer.try_reserve_exact(more).map_err(|_| Error::OutOfMemory { what, bytes })?;
+    buffer.resize(len, value);
+    Ok(())
 }
 
 /// Fails unless two lengths agree.
@@ -184,7 +201,7 @@ pub(crate) fn check_finite<T: Scalar>(what: &'static str, m: MatRef<'_, T>) -> R
     if all_finite(m.as_slice()) {
         return Ok(());
     }
-    let bad = m.as_slice().iter().position(|x| !x.is_finite()).unwrap_or(0);
-    let value = m.as_slice()[bad].to_f64();
+    let mut values = m.as_slice().iter().map(|x| x.to_f64()).enumerate();
+    let (bad, value) = values.find(|(_, x)| !x.is_finite()).unwrap_or_default();
     Err(Error::NotFinite { what, example: bad / m.rows(), row: bad % m.rows(), value })
 }

@@ -156,9 +156,8 @@ impl<T: Scalar> Default for Method<T> {
     /// block where that is less, with one sweep more than the signal needs to reach the lowest layer: 1 + ⌈hidden layers / 2⌉. With T layers some 3T products
     /// follow one another in an update; backpropagation has 2T.
     fn default() -> Self {
-        let mut method = Self::predictive_coding(1, 0.3).order(Order::RedBlack).stable(1.8);
-        method.sweeps().steps = None;
-        method
+        let method = Self::predictive_coding(1, 0.3).order(Order::RedBlack).stable(1.8);
+        method.sweeps(|sweeps| sweeps.steps = None)
     }
 }
 
@@ -201,9 +200,8 @@ impl<T: Scalar> Method<T> {
 
     /// Takes the activation steps in this order of the layers: gradient sweeps, whatever the step was before. The
     /// [`default`](Self::default) takes as many as the order asks for to reach the lowest layer, and one more.
-    pub fn order(mut self, order: Order) -> Self {
-        self.sweeps().order = order;
-        self
+    pub fn order(self, order: Order) -> Self {
+        self.sweeps(|sweeps| sweeps.order = order)
     }
 
     /// Activation steps a visit.
@@ -231,15 +229,14 @@ impl<T: Scalar> Method<T> {
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         match &mut self.activation {
             ActivationStep::Errors(own) => *own = own.clone().optimizer(optimizer),
-            _ => *self.sweeps() = self.sweeps().clone().optimizer(optimizer),
+            _ => return self.sweeps(|sweeps| *sweeps = sweeps.clone().optimizer(optimizer)),
         }
         self
     }
 
     /// Keeps the activation rate at or below fraction/λmax: [`Sweeps::stable`]. Other steps become sweeps.
-    pub fn stable(mut self, fraction: f64) -> Self {
-        self.sweeps().stable = Some(fraction);
-        self
+    pub fn stable(self, fraction: f64) -> Self {
+        self.sweeps(|sweeps| sweeps.stable = Some(fraction))
     }
 
     /// When the parameters step.
@@ -278,16 +275,14 @@ impl<T: Scalar> Method<T> {
         &self.activation
     }
 
-    /// The gradient sweeps of this method; they replace another activation step.
-    fn sweeps(&mut self) -> &mut Sweeps<T> {
-        if !matches!(self.activation, ActivationStep::Sweeps(_)) {
-            let steps = self.activation.steps(1);
-            self.activation = Sweeps::new(Order::Jacobi, steps, 0.1).into();
-        }
-        match &mut self.activation {
+    /// Changes the gradient sweeps of this method; they replace another activation step.
+    fn sweeps(self, change: impl FnOnce(&mut Sweeps<T>)) -> Self {
+        let mut sweeps = match self.activation {
             ActivationStep::Sweeps(sweeps) => sweeps,
-            _ => unreachable!("replaced above"),
-        }
+            other => Sweeps::new(Order::Jacobi, other.steps(1), 0.1),
+        };
+        change(&mut sweeps);
+        Self { activation: sweeps.into(), ..self }
     }
 
     /// How many products must follow one another for one update of a network of `depth` layers: the depth of the
@@ -298,22 +293,24 @@ impl<T: Scalar> Method<T> {
     pub fn sequential_products(&self, depth: usize) -> usize {
         let hidden = depth.saturating_sub(1);
         if hidden == 0 {
-            return 2 * self.parameter_steps(depth);
+            return self.parameter_steps(depth).saturating_mul(2);
         }
         let (timing, reads) = (self.parameter.timing, self.parameter.reads);
-        let relaxation = self.activation.steps(depth) * self.activation.sequential_products(hidden);
+        let relaxation = self.activation.steps(depth).saturating_mul(self.activation.sequential_products(hidden));
         // Persisted activations need no forward pass, unless the parameter step reads it.
         let anchored = self.start == Start::Anchored;
         let begins = anchored || matches!(self.start, Start::Blend(_));
         let forward = if begins || reads == Reads::Forward { depth } else { 0 };
-        let saved = usize::from(anchored);
+        // The forward pass that anchors makes the first predictions.
+        let activations = (forward - usize::from(anchored)).saturating_add(relaxation);
         match timing {
             Timing::AfterRelaxation { local_steps } => {
                 let prediction = usize::from(reads == Reads::Stored);
-                forward + relaxation - saved + prediction + 2 * local_steps - 1
+                let local = local_steps.saturating_mul(2).saturating_sub(1);
+                activations.saturating_add(prediction).saturating_add(local)
             }
             // The parameters' products run beside the activations', and move every prediction.
-            Timing::EveryStep => forward + relaxation - saved,
+            Timing::EveryStep => activations,
         }
     }
 

@@ -90,6 +90,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Panics
     /// When t ≥ T.
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn params(&self, t: usize) -> &[T] {
         &self.params[t]
     }
@@ -103,8 +104,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let count = self.depth();
         let own = self.params.get_mut(t).ok_or(Error::LayerIndex { what: "set_params", first: 0, count, found: t })?;
         check_shape("parameters", own.len(), params.len()).map_err(|error| error.in_layer(t))?;
-        if let Some(index) = params.iter().position(|p| !p.is_finite()) {
-            return Err(Error::ParameterNotFinite { layer: t, index, value: params[index].to_f64() });
+        if let Some((index, value)) = params.iter().enumerate().find(|(_, p)| !p.is_finite()) {
+            return Err(Error::ParameterNotFinite { layer: t, index, value: value.to_f64() });
         }
         own.copy_from_slice(params);
         Ok(())
@@ -171,13 +172,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
         check_finite("inputs", inputs)?;
         let mut activations: Vec<DMatrix<T>> = Vec::with_capacity(self.depth());
-        for (t, layer) in self.layers.iter().enumerate() {
+        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
             let mut outputs = DMatrix::zeros(layer.output_dim(), inputs.cols());
             let below = activations.last().map_or(inputs, MatRef::from);
             let chunks = below.as_slice().chunks(layer.input_dim() * CHUNK);
             let mut chunks: Vec<_> =
                 chunks.zip(outputs.as_mut_slice().chunks_mut(layer.output_dim() * CHUNK)).collect();
-            self.pool.install(|| for_each(&mut chunks, |(x, y)| self.evaluate_layer(t, x, y)))?;
+            self.pool.install(|| for_each(&mut chunks, |(x, y)| evaluate(&**layer, params, t, x, y)))?;
             activations.push(outputs);
         }
         Ok(activations)
@@ -220,6 +221,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.layers.iter().map(|layer| layer.input_dim()).chain([self.output_dim()]).collect()
     }
 
+    /// Those of the hidden z_t, t = 1 .. T.
+    pub(crate) fn hidden_widths(&self) -> impl Iterator<Item = usize> {
+        self.layers.iter().skip(1).map(|layer| layer.input_dim())
+    }
+
     /// The same network with other parameters, as many of every layer; without a bank, and with optimizers that know of nothing.
     pub(crate) fn with_params(&self, params: Vec<Vec<T>>) -> Self {
         let mut trained = self.trained.clone();
@@ -253,23 +259,22 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
         let mut input = inputs.to_vec();
-        for (t, layer) in self.layers.iter().enumerate() {
+        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
             let mut output = vec![T::zero(); layer.output_dim() * (input.len() / layer.input_dim())];
-            self.evaluate_layer(t, &input, &mut output)?;
+            evaluate(&**layer, params, t, &input, &mut output)?;
             input = output;
         }
         outputs.copy_from_slice(&input);
         Ok(())
     }
+}
 
-    /// output ← f(input; θ_t).
-    fn evaluate_layer(&self, t: usize, input: &[T], output: &mut [T]) -> Result<()> {
-        let layer = &self.layers[t];
-        let examples = input.len() / layer.input_dim();
-        guarded("forward", t, || {
-            let mut cache = vec![T::zero(); layer.cache_len(examples)];
-            let input = MatRef::new(input, layer.input_dim(), examples);
-            layer.forward(&self.params[t], input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
-        })
-    }
+/// output ← f(input; θ_t).
+fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], t: usize, input: &[T], output: &mut [T]) -> Result<()> {
+    let examples = input.len() / layer.input_dim();
+    guarded("forward", t, || {
+        let mut cache = vec![T::zero(); layer.cache_len(examples)];
+        let input = MatRef::new(input, layer.input_dim(), examples);
+        layer.forward(params, input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
+    })
 }

@@ -68,6 +68,7 @@ impl<'a, I: Sync> Row for &'a [I] {
     fn cut(self, count: usize) -> (Self, Self) {
         self.split_at(count)
     }
+    #[expect(clippy::indexing_slicing, reason = "asked of rows that have one")]
     fn first(self) -> &'a I {
         &self[0]
     }
@@ -81,6 +82,7 @@ impl<'a, I: Send> Row for &'a mut [I] {
     fn cut(self, count: usize) -> (Self, Self) {
         self.split_at_mut(count)
     }
+    #[expect(clippy::indexing_slicing, reason = "asked of rows that have one")]
     fn first(self) -> &'a mut I {
         &mut self[0]
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
-use crate::matrix::filled;
+use crate::matrix::{filled, resize};
 use crate::optimizer::Step;
 use crate::parallel::{Chunks, for_row, guarded};
 use crate::{Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
@@ -170,9 +170,9 @@ fn moments<T: Scalar>(
     }
     let target = MatRef::new(&target, block.stored(t + 1).rows(), block.examples());
     guarded("the regression", t, || {
-        moments.resize(layer.moments_len(), T::zero());
+        resize("the moments of a regression", moments, layer.moments_len(), T::zero())?;
         let rows = layer.pre_activation_dim();
-        let mut wanted = vec![T::zero(); rows * block.examples()];
+        let mut wanted = filled("pre-activations", rows.saturating_mul(block.examples()), T::zero())?;
         let out = MatMut::new(&mut wanted, rows, block.examples());
         layer.pre_activation(&objective.params[t], input, target, out)?;
         layer.accumulate(input, MatRef::new(&wanted, rows, block.examples()), moments);
@@ -205,7 +205,7 @@ pub(crate) fn follow<T: Scalar>(
             trained.descend(t, params, (first, other), (examples, number))
         }
         Solver::Ridge(ridge) => {
-            fade(&mut trained.moments, ridge, first.len());
+            fade(&mut trained.moments, ridge, first.len())?;
             let blocks = others.iter().map(|found| &found[t]);
             std::iter::once(&*first).chain(blocks).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
             regress(t, ridge, (&*layers[t], penalty(t)), params, (&trained.moments, &mut Vec::new()))?;
@@ -279,14 +279,15 @@ impl<T: Scalar> Trained<T> {
 }
 
 /// What the moments of a visit are added to: memory · moments, of so many entries.
-pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) {
+pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) -> Result<()> {
     if ridge.memory == 0.0 {
         // What they were may be anything, NaN included.
         moments.clear();
     }
-    moments.resize(len, T::zero());
+    resize("the moments of a regression", moments, len, T::zero())?;
     let memory = T::of(ridge.memory);
     moments.iter_mut().for_each(|m| *m *= memory);
+    Ok(())
 }
 
 /// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`; with scratch.

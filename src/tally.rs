@@ -57,9 +57,8 @@ impl Tally {
 
     /// What the hidden units from number `first` on gave, `units × n`.
     pub(crate) fn see_units<T: Scalar>(&mut self, first: usize, outputs: MatRef<'_, T>) {
-        let end = first + outputs.rows();
-        self.make_room(end);
-        let (low, high) = (&mut self.low[first..end], &mut self.high[first..end]);
+        self.make_room(first + outputs.rows());
+        let ((_, low), (_, high)) = (self.low.split_at_mut(first), self.high.split_at_mut(first));
         linalg::dispatch(
             #[inline(always)]
             || {

@@ -246,7 +246,7 @@ impl<T: Scalar> Lane<T> {
             objective.anchor(&mut self.block)?;
             self.look(objective, metric)?;
         }
-        self.memory.reset(&self.block, method.activation.slots());
+        self.memory.reset(&self.block, method.activation.slots())?;
         let hidden = 1..self.block.layers();
         let examples = columns.len();
         if let Some(multipliers) = method.coupling.multipliers {

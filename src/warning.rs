@@ -181,11 +181,12 @@ impl Warning {
         let largest = |moves: &[f64]| moves.iter().copied().fold(0.0, f64::max);
         let count = |moves: &[f64], moves_at_all: &dyn Fn(usize) -> bool| {
             let least = 1e-6 * largest(moves);
-            (0..moves.len()).take_while(|&t| moves[t] < least || !moves_at_all(t)).filter(|&t| moves_at_all(t)).last()
+            let still = moves.iter().enumerate().take_while(|&(t, &by)| by < least || !moves_at_all(t));
+            still.map(|(t, _)| t).filter(|&t| moves_at_all(t)).last()
         };
         let last = match largest(residuals) > 0.0 {
             true => count(residuals, &|_| true),
-            false => count(update_norms, &|t| !params[t].is_empty()),
+            false => count(update_norms, &|t| params.get(t).is_some_and(|params| !params.is_empty())),
         };
         last.map(|t| t + 1)
     }

@@ -1,6 +1,8 @@
 //! Every rule of the checks can be broken, and is named where it is: a type for each contract, with the fault that its rule names.
 
-use decoupled::{Error, Result, check};
+use decoupled::data::Examples;
+use decoupled::layer::Activation;
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Result, check};
 
 #[path = "contracts/layer.rs"]
 mod layer;
@@ -33,6 +35,23 @@ fn a_loss_that_breaks_a_rule_is_refused_by_the_name_of_the_rule() {
 #[test]
 fn an_optimizer_that_breaks_a_rule_is_refused_by_the_name_of_the_rule() {
     each_rule_is_named(check::OPTIMIZER_RULES, |fault| check::optimizer(&optimizer::Faulty::new(fault)));
+}
+
+#[test]
+fn a_regression_of_no_pre_activation_is_refused_by_the_check_by_a_start_and_by_a_fit() {
+    let faulty = || layer::Faulty::new("no pre-activation");
+    let builder = DecoupledNetwork::builder(4).layer(faulty()).dense(3, Activation::Identity).method(Method::bcd(0.1));
+    let mut network = builder.threads(1).build().unwrap();
+    let ones = |rows| Examples::from_row_slice(&vec![1.0; 2 * rows], 2, rows).unwrap();
+    let data = Dataset::regression(ones(4), ones(3)).unwrap();
+    let start = network.start_from_unit_variance(data.inputs(), 1.0);
+    let fit = network.fit(&data, &FitConfig::new().epochs(1)).map(drop);
+    for found in [check::layer(&faulty()), start, fit] {
+        assert!(
+            matches!(&found, Err(Error::Contract { what, .. }) if what == "the pre-activation has a row"),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

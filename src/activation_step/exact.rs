@@ -40,6 +40,7 @@ impl Exact {
     }
 
     /// One sweep over the hidden layers of a block.
+    #[expect(clippy::indexing_slicing, reason = "the block is one of this objective")]
     pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let (mut shared, mut work) = (Shared::default(), Vec::new());
         for t in (1..block.layers()).rev() {

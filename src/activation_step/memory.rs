@@ -1,5 +1,6 @@
 use super::gauss_newton::Model;
 use crate::block::{Block, Group};
+use crate::matrix::resize;
 use crate::optimizer::Step;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
@@ -17,14 +18,19 @@ pub(crate) struct Memory<T> {
 
 impl<T: Scalar> Memory<T> {
     /// The memory of a block whose examples have taken no step yet.
-    pub(crate) fn reset(&mut self, block: &Block<T>, slots: usize) {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn reset(&mut self, block: &Block<T>, slots: usize) -> Result<()> {
         self.state.resize(block.layers() - 1, Vec::new());
         for (t, state) in self.state.iter_mut().enumerate() {
+            let len = slots.saturating_mul(block.stored(t + 1).as_slice().len());
             state.clear();
-            state.resize(slots * block.stored(t + 1).as_slice().len(), T::zero());
+            resize("what the activation optimizer remembers", state, len, T::zero())?;
         }
         self.steps.clear();
         self.steps.resize(block.examples(), 0);
+        Ok(())
     }
 
     /// Every example begins another step.
@@ -42,7 +48,7 @@ impl<T: Scalar> Memory<T> {
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
         let Self { state, steps, .. } = self;
-        let state = &mut state[group.layers.start - 1..group.layers.end - 1];
+        let (_, state) = state.split_at_mut(group.layers.start - 1);
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);
             guarded("the activation optimizer", t, || {

@@ -91,6 +91,7 @@ impl<T: Scalar> Sweeps<T> {
 
     /// The factors on the optimizer's learning rate, for every hidden layer, at a block's present activations, and λmax if it was
     /// asked for.
+    #[expect(clippy::indexing_slicing, reason = "layers that move together share a λmax, others have their own")]
     pub(crate) fn rates(
         &self,
         objective: &Objective<'_, T>,
@@ -150,6 +151,7 @@ impl<T: Scalar> Sweeps<T> {
     }
 
     /// One step of every hidden layer.
+    #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]
     pub(super) fn sweep(
         &self,
         objective: &Objective<'_, T>,

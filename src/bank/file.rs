@@ -150,9 +150,13 @@ impl Plan {
         let examples = self.examples.min(self.block.saturating_mul(BUFFERS));
         let rows = usize::try_from(self.layout.numbers()).unwrap_or(usize::MAX);
         let too_large = |bytes, examples, limit| Err(Error::BankTooLarge { bytes, rows, examples, limit });
-        match (self.layout.bytes(examples), self.sizes().2) {
-            (bytes, _) if bytes > limit as u128 => too_large(bytes, examples, limit as u128),
-            (_, bytes) if bytes > i64::MAX as u128 => too_large(bytes, self.examples, i64::MAX as u128),
+        let bytes = self.layout.bytes(examples);
+        if bytes > limit as u128 {
+            return too_large(bytes, examples, limit as u128);
+        }
+        // What is within a limit is too small for these to overflow.
+        match self.sizes().2 {
+            bytes if bytes > i64::MAX as u128 => too_large(bytes, self.examples, i64::MAX as u128),
             _ => Ok(()),
         }
     }
@@ -168,10 +172,10 @@ impl Plan {
 
     fn agree_wholly(&self, path: &Path, found: &[u8]) -> Result<()> {
         let format = |place: &str, expected: String, found: String| Err(format(path, place, expected, found));
-        if !found.starts_with(MAGIC) {
+        let Some(said) = found.strip_prefix(MAGIC) else {
             return format("its first bytes", "an activation bank".to_owned(), "something else".to_owned());
-        }
-        let words = found[MAGIC.len()..].as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
+        };
+        let words = said.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
         let mut words = words.fuse();
         for (name, expected) in self.numbers() {
             match words.next() {
@@ -218,8 +222,7 @@ impl<T: Scalar> BankFile<T> {
         if u128::from(length) != expected {
             return Err(format(path, "its length", format!("{expected} bytes"), length.to_string()));
         }
-        let newest = vec![(0, 0); plan.blocks()];
-        let mut own = Self::new(path, file, plan, newest);
+        let mut own = Self::new(path, file, plan, Vec::new());
         own.find_newest()?;
         Ok(own)
     }
@@ -232,6 +235,7 @@ impl<T: Scalar> BankFile<T> {
             return Err(format(&self.path, "the state of its last epoch", "one of two words", "neither"));
         }
         let mut buffer = filled("a part of the activation bank", 1 << 20, 0)?;
+        let mut newest = Vec::with_capacity(self.plan.blocks());
         for k in 0..self.plan.blocks() {
             let slots = [self.check_slot(k, 0, &mut buffer)?, self.check_slot(k, 1, &mut buffer)?];
             let whole = slots.iter().flatten().count();
@@ -240,10 +244,10 @@ impl<T: Scalar> BankFile<T> {
                 return Err(format(&self.path, format!("block {k}"), "two versions whose checksum agrees", &found));
             }
             // Numbers begin with 1.
-            let slots = slots.map(Option::unwrap_or_default);
-            let slot = usize::from(slots[1] > slots[0]);
-            self.newest[k] = (slot, slots[slot]);
+            let [first, second] = slots.map(Option::unwrap_or_default);
+            newest.push(if second > first { (1, second) } else { (0, first) });
         }
+        self.newest = newest;
         Ok(())
     }
 
@@ -256,13 +260,10 @@ impl<T: Scalar> BankFile<T> {
             return Ok(None);
         };
         let mut crc = seal.begin();
-        let mut at = 0;
-        while at < seal.records {
-            let len = buffer.len().min(seal.records - at);
-            let piece = &mut buffer[..len];
+        for at in (0..seal.records).step_by(buffer.len()) {
+            let (piece, _) = buffer.split_at_mut(buffer.len().min(seal.records - at));
             self.read_bytes(start + (SEAL + at) as u64, piece)?;
             crc.add(piece);
-            at += piece.len();
         }
         Ok((crc.sum() == seal.crc).then_some(seal.number))
     }
@@ -462,7 +463,7 @@ impl<T: Scalar> BankFile<T> {
     fn read(&self, k: usize, block: &mut ActivationBank<T>) -> Result<()> {
         block.examples = self.plan.examples_of(k);
         block.data.resize(block.examples * self.plan.layout.record(), 0);
-        let (slot, number) = self.newest[k];
+        let (slot, number) = self.newest(k);
         let start = self.plan.slot(k, slot);
         let mut bytes = [0; SEAL];
         self.read_bytes(start, &mut bytes)?;
@@ -482,15 +483,31 @@ impl<T: Scalar> BankFile<T> {
     }
 
     fn write(&mut self, k: usize, block: &ActivationBank<T>) -> Result<()> {
-        let (slot, number) = (1 - self.newest[k].0, self.newest[k].1 + 1);
+        let (slot, number) = self.next(k);
         let mut seal = Seal { records: block.data.len(), ..Seal::unvisited(number, k) };
         let mut crc = seal.begin();
         crc.add(&block.data);
         seal.crc = crc.sum();
-        let start = self.plan.slot(k, slot);
-        self.write_bytes(start + SEAL as u64, &block.data)?;
-        self.write_bytes(start, &seal.bytes())?;
-        self.newest[k] = (slot, number);
+        self.write_bytes(self.plan.slot(k, slot) + SEAL as u64, &block.data)?;
+        self.seal(k, slot, &seal)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "one for each block of the plan, whose blocks are asked for")]
+    fn newest(&self, k: usize) -> (usize, u64) {
+        self.newest[k]
+    }
+
+    /// Where the next version of block k goes, and its number.
+    fn next(&self, k: usize) -> (usize, u64) {
+        let (slot, number) = self.newest(k);
+        (1 - slot, number.saturating_add(1))
+    }
+
+    /// Makes a slot the newest of block k.
+    #[expect(clippy::indexing_slicing, reason = "as in `newest`")]
+    fn seal(&mut self, k: usize, slot: usize, seal: &Seal) -> Result<()> {
+        self.write_bytes(self.plan.slot(k, slot), &seal.bytes())?;
+        self.newest[k] = (slot, seal.number);
         Ok(())
     }
 
@@ -502,9 +519,8 @@ impl<T: Scalar> BankFile<T> {
         self.stale = true;
         self.begin()?;
         for k in 0..self.plan.blocks() {
-            let (slot, number) = (1 - self.newest[k].0, self.newest[k].1 + 1);
-            self.write_bytes(self.plan.slot(k, slot), &Seal::unvisited(number, k).bytes())?;
-            self.newest[k] = (slot, number);
+            let (slot, number) = self.next(k);
+            self.seal(k, slot, &Seal::unvisited(number, k))?;
         }
         self.end()?;
         self.stale = false;
@@ -574,8 +590,8 @@ impl Seal {
 
     /// A seal that could be one of block k, with no or all of its records.
     fn read(bytes: &[u8; SEAL], k: usize, records: u128) -> Option<Self> {
-        let words = bytes.as_chunks().0;
-        let [number, block, found, crc] = [0, 1, 2, 3].map(|i| u64::from_le_bytes(words[i]));
+        let &[number, block, found, crc] = bytes.as_chunks().0 else { return None };
+        let [number, block, found, crc] = [number, block, found, crc].map(u64::from_le_bytes);
         // No version follows the last number.
         let fits = block == k as u64 && number < u64::MAX && (found == 0 || u128::from(found) == records);
         let seal = Self { number, block: k, records: found as usize, crc: u32::try_from(crc).ok()? };

@@ -96,9 +96,8 @@ fn directions<T: Scalar>(len: usize, rng: &mut dyn Rng) -> Vec<(Option<usize>, V
     let axes: Vec<usize> =
         if len <= 2 * AXES { (0..len).collect() } else { (0..AXES).map(|_| (&mut rng).random_range(0..len)).collect() };
     let axes = axes.into_iter().map(|axis| {
-        let mut direction = vec![T::zero(); len];
-        direction[axis] = T::one();
-        (Some(axis), direction)
+        let direction = (0..len).map(|i| if i == axis { T::one() } else { T::zero() });
+        (Some(axis), direction.collect())
     });
     let dense = (0..DENSE).map(|_| {
         let mut direction: Vec<T> = gaussian(len, rng);

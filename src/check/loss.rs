@@ -5,7 +5,7 @@ mod targets;
 mod trial;
 mod value;
 
-use super::{Subject, gaussian, guard};
+use super::{Subject, batch, guard};
 use crate::{
     Error, Loss, MatRef, Result, Scalar,
     random::{Purpose, stream},
@@ -82,8 +82,8 @@ pub fn loss<T: Scalar>(loss: &dyn Loss<T>, dim: usize) -> Result<()> {
     for examples in [1, 3, 8] {
         let point = |point| {
             let mut rng = stream(examples as u64, Purpose::Probe, point, 0);
-            let predictions: Vec<T> = gaussian(dim * examples, &mut rng);
-            let mut targets: Vec<T> = gaussian(dim * examples, &mut rng);
+            let predictions: Vec<T> = batch(dim, examples, &mut rng)?;
+            let mut targets: Vec<T> = batch(dim, examples, &mut rng)?;
             if guard("check_targets", || loss.check_targets(MatRef::new(&targets, dim, examples)))?.is_err() {
                 for column in targets.chunks_exact_mut(dim) {
                     let sum = column.iter().map(|t| t.exp()).sum::<T>();

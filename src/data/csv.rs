@@ -148,7 +148,7 @@ impl Options {
         }
         let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
         let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
-        let labels: Vec<usize> = names.iter().map(|name| labels[name]).collect();
+        let labels: Vec<usize> = names.iter().filter_map(|name| labels.get(name).copied()).collect();
         Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, features, classes })
     }
 
@@ -185,13 +185,13 @@ impl Options {
         while reader.read_record(&mut record).map_err(failed)? {
             for (fields, numbers) in [(&features, &mut inputs), (&numbers, &mut targets)] {
                 for &field in fields {
-                    let number = record[field].parse().map(T::of).ok();
+                    let number = record.get(field).and_then(|cell| cell.parse().ok()).map(T::of);
                     let finite = number.filter(|number| number.is_finite());
                     numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
                 }
             }
             if let Some(field) = class {
-                let name = &record[field];
+                let name = record.get(field).unwrap_or_default();
                 if name.is_empty() || self.known().is_some_and(|known| !known.iter().any(|k| k == name)) {
                     return Err(cell_error(path, &text, &record, field, "the name of a class"));
                 }
@@ -257,7 +257,7 @@ fn distinct(names: &[String]) -> Vec<String> {
 
 fn cell_error(path: &Path, text: &[u8], record: &StringRecord, field: usize, expected: &str) -> Error {
     let place = format!("{}, field {}", line(text, record.position()), field + 1);
-    format(path, place, expected, format!("{:?}", &record[field]))
+    format(path, place, expected, format!("{:?}", record.get(field).unwrap_or_default()))
 }
 
 fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
@@ -278,7 +278,8 @@ fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
 /// with CRLF before the last `\n`.
 fn line(text: &[u8], position: Option<&Position>) -> String {
     let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
-    let start = (at..text.len()).find(|&at| !matches!(text[at], b'\r' | b'\n')).unwrap_or(text.len());
-    let breaks = text[..start].iter().filter(|&&byte| byte == b'\n').count();
+    let (before, after) = text.split_at(at.min(text.len()));
+    let blank = after.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let breaks = before.iter().chain(blank).filter(|&&byte| byte == b'\n').count();
     format!("line {}", breaks + 1)
 }

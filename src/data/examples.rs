@@ -67,7 +67,8 @@ impl<T: Scalar> Examples<T> {
         if let Some(ragged) = features.iter().map(|f| f.as_ref().len()).find(|&len| len != examples) {
             return Err(Error::Shape { what: "examples of a feature (a column)", expected: examples, found: ragged });
         }
-        let entries = (0..examples).flat_map(|example| features.iter().map(move |f| f.as_ref()[example]));
+        let entries =
+            (0..examples).flat_map(|example| features.iter().filter_map(move |f| f.as_ref().get(example).copied()));
         Self::from_columns(entries.collect(), examples, features.len())
     }
 

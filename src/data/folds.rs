@@ -30,14 +30,17 @@ impl<T: Scalar> Dataset<T> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         shuffle(&mut order, &mut stream(seed, Purpose::Folds, 0, 0));
         if let Some(labels) = self.labels() {
-            order.sort_by_key(|&example| labels[example]);
+            order.sort_by_key(|&example| labels.get(example));
         }
         // Dealt like cards, class after class without a new start, so that neither sizes nor classes pile up.
-        let mut fold_of = vec![0; self.len()];
-        order.iter().enumerate().for_each(|(place, &example)| fold_of[example] = place % k);
+        let mut dealt: Vec<_> = order.into_iter().zip((0..k).cycle()).collect();
+        dealt.sort_unstable();
         let pair = |fold| {
-            let (held_out, train): (Vec<_>, Vec<_>) = (0..self.len()).partition(|&example| fold_of[example] == fold);
-            Ok((self.select(&train)?, self.select(&held_out)?))
+            let part = |held_out: bool| {
+                let own = dealt.iter().filter(|(_, of)| (*of == fold) == held_out);
+                self.select(&own.map(|&(example, _)| example).collect::<Vec<_>>())
+            };
+            Ok((part(false)?, part(true)?))
         };
         (0..k).map(pair).collect()
     }

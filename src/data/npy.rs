@@ -136,7 +136,7 @@ impl Array<'_> {
         for i in 0..count {
             let (example, feature) = (i / self.features, i % self.features);
             let at = if self.fortran { feature * self.examples + example } else { i };
-            let bytes = self.contents[at * width..][..width].iter().copied();
+            let bytes = self.contents.iter().skip(at * width).take(width).copied();
             let number = if self.big_endian { self.entry.number(bytes) } else { self.entry.number(bytes.rev()) };
             entries.push(number.and_then(&convert).ok_or_else(|| {
                 let found = match number {

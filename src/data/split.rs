@@ -38,13 +38,15 @@ impl<T: Scalar> Dataset<T> {
             return Err(Error::Empty { what: "one part of a split" });
         }
         let mut sizes = vec![0; count];
-        groups.iter().for_each(|&group| sizes[group] += 1);
+        for &group in groups {
+            sizes.get_mut(group).into_iter().for_each(|size| *size += 1);
+        }
         let mut left = quotas(&sizes, fraction);
 
         let mut order: Vec<usize> = (0..self.len()).collect();
         shuffle(&mut order, &mut stream(seed, Purpose::Split, 0, 0));
         let (first, second): (Vec<_>, Vec<_>) = order.into_iter().partition(|&example| {
-            let left = &mut left[groups[example]];
+            let Some(left) = groups.get(example).and_then(|&group| left.get_mut(group)) else { return false };
             let goes_first = *left > 0;
             *left -= usize::from(goes_first);
             goes_first
@@ -89,7 +91,8 @@ impl<T: Scalar> Dataset<T> {
         }
         let inputs = gather(self.inputs(), indices)?;
         let targets = gather(self.targets(), indices)?;
-        let labels = self.labels().map(|labels| indices.iter().map(|&index| labels[index]).collect());
+        let labels =
+            self.labels().map(|labels| indices.iter().filter_map(|&index| labels.get(index)).copied().collect());
         Self::checked(inputs, targets, labels)
     }
 }
@@ -110,11 +113,11 @@ fn quotas(sizes: &[usize], fraction: f64) -> Vec<usize> {
     let available = sizes.iter().map(|&size| most(size)).sum::<usize>().min(all - 1);
     let wanted = ((fraction * all as f64).round() as usize).clamp(given.max(1), available);
     for _ in given..wanted {
-        let missing = |group: usize| fraction * sizes[group] as f64 - quotas[group] as f64;
-        let open = (0..sizes.len()).filter(|&group| quotas[group] < most(sizes[group]));
+        let missing = |(quota, size): &(&mut usize, &usize)| fraction * **size as f64 - **quota as f64;
+        let open = quotas.iter_mut().zip(sizes).filter(|(quota, size)| **quota < most(**size));
         // Of equals `max_by` takes the last: reversed, so that the lowest class goes first.
-        if let Some(group) = open.rev().max_by(|&a, &b| missing(a).total_cmp(&missing(b))) {
-            quotas[group] += 1;
+        if let Some((quota, _)) = open.rev().max_by(|a, b| missing(a).total_cmp(&missing(b))) {
+            *quota += 1;
         }
     }
     quotas

@@ -4,6 +4,7 @@ use rand::Rng;
 
 use crate::data::{Dataset, Examples};
 use crate::error::require;
+use crate::matrix::filled;
 use crate::random::{Purpose, stream};
 use crate::{Result, Scalar};
 
@@ -14,17 +15,18 @@ use crate::{Result, Scalar};
 /// ```
 ///
 /// # Errors
-/// [`Error::Empty`](crate::Error::Empty) when `n` is 0, [`Error::HyperParameter`](crate::Error::HyperParameter) unless
-/// `noise` is finite and at least 0.
+/// [`Error::Empty`](crate::Error::Empty) when `n` is 0, [`Error::OutOfMemory`](crate::Error::OutOfMemory),
+/// [`Error::HyperParameter`](crate::Error::HyperParameter) unless `noise` is finite and at least 0.
 pub fn two_moons<T: Scalar>(n: usize, noise: f64, seed: u64) -> Result<Dataset<T>> {
     let mut rng = noisy_stream(noise, seed)?;
+    let mut points = filled("the inputs", n.saturating_mul(2), T::zero())?;
     let labels: Vec<usize> = (0..n).map(|i| i % 2).collect();
-    let points = labels.iter().flat_map(|&label| {
+    for (entries, &label) in points.as_chunks_mut().0.iter_mut().zip(&labels) {
         let (sin, cos) = (PI * f64::uniform(&mut rng)).sin_cos();
         let point = if label == 0 { [cos, sin] } else { [1.0 - cos, 0.5 - sin] };
-        point.map(|x| T::of(x + noise * f64::standard_normal(&mut rng)))
-    });
-    Dataset::classification(Examples::from_columns(points.collect(), n, 2)?, &labels, 2)
+        *entries = point.map(|x| T::of(x + noise * f64::standard_normal(&mut rng)));
+    }
+    Dataset::classification(Examples::from_columns(points, n, 2)?, &labels, 2)
 }
 
 /// A noisy sine to regress: inputs `1 × n`, targets `1 × n`.
@@ -37,12 +39,12 @@ pub fn two_moons<T: Scalar>(n: usize, noise: f64, seed: u64) -> Result<Dataset<T
 /// As [`two_moons`].
 pub fn sine<T: Scalar>(n: usize, noise: f64, seed: u64) -> Result<Dataset<T>> {
     let mut rng = noisy_stream(noise, seed)?;
-    let draws = (0..n).map(|_| {
-        let x = PI * (2.0 * f64::uniform(&mut rng) - 1.0);
-        let y = x.sin() + noise * f64::standard_normal(&mut rng);
-        (T::of(x), T::of(y))
-    });
-    let (x, y): (Vec<_>, Vec<_>) = draws.unzip();
+    let [mut x, mut y] = [filled("the inputs", n, T::zero())?, filled("the targets", n, T::zero())?];
+    for (x, y) in x.iter_mut().zip(&mut y) {
+        let at = PI * (2.0 * f64::uniform(&mut rng) - 1.0);
+        let sine = at.sin() + noise * f64::standard_normal(&mut rng);
+        (*x, *y) = (T::of(at), T::of(sine));
+    }
     Dataset::regression(Examples::from_columns(x, n, 1)?, Examples::from_columns(y, n, 1)?)
 }
 

@@ -1,5 +1,6 @@
 use super::matching::check_twins;
 use crate::error::require;
+use crate::matrix::filled;
 use crate::{Dataset, DecoupledNetwork, Metric, Result, Scalar};
 
 /// What lies on the straight line between two networks; see [`path`].
@@ -37,7 +38,7 @@ impl Path {
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) for networks of different layers, [`Error::HyperParameter`](crate::Error::HyperParameter)
-/// for fewer points, and as [`DecoupledNetwork::evaluate`].
+/// for fewer points, [`Error::OutOfMemory`](crate::Error::OutOfMemory) for too many, and as [`DecoupledNetwork::evaluate`].
 pub fn path<T: Scalar>(
     a: &DecoupledNetwork<T>,
     b: &DecoupledNetwork<T>,
@@ -47,16 +48,16 @@ pub fn path<T: Scalar>(
     check_twins(a, b)?;
     require(points > 1, "points on the line between two networks", "at least 2", points as f64)?;
     let metric = Metric::for_data(data);
-    let mut found = Path { losses: Vec::with_capacity(points), scores: Vec::with_capacity(points) };
-    for point in 0..points {
+    let losses = filled("the losses on a line", points, 0.0)?;
+    let mut found = Path { losses, scores: filled("the scores on a line", points, None)? };
+    for (point, (loss, score)) in found.losses.iter_mut().zip(&mut found.scores).enumerate() {
         let share = T::of(point as f64 / (points - 1) as f64);
         let between = |(a, b): (&Vec<T>, &Vec<T>)| {
             a.iter().zip(b).map(|(&a, &b)| (T::one() - share) * a + share * b).collect::<Vec<T>>()
         };
         let network = a.with_params(a.params.iter().zip(&b.params).map(between).collect());
         let scores = network.evaluate_with(data, metric.as_ref())?;
-        found.losses.push(scores.loss);
-        found.scores.push(scores.score);
+        (*loss, *score) = (scores.loss, scores.score);
     }
     Ok(found)
 }

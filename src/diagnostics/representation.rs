@@ -104,7 +104,12 @@ impl Representation {
         linalg::add_gram(MatRef::new(&data, rows, examples), MatMut::new(&mut gram, rows, rows));
         // ‖XXᵀ‖²_F, of which the lower triangle is at hand.
         let columns = gram.chunks_exact(rows).enumerate();
-        let square = columns.map(|(j, column)| 2.0 * linalg::norm_squared(&column[j..]) - column[j] * column[j]).sum();
+        let square = |(j, column): (usize, &[f64])| {
+            let (_, lower) = column.split_at(j);
+            let diagonal = lower.first().copied().unwrap_or_default();
+            2.0 * linalg::norm_squared(lower) - diagonal * diagonal
+        };
+        let square = columns.map(square).sum();
         let mut own = Self { trace: diagonal.iter().sum(), data, rows, diagonal, own: 0.0 };
         let alignment = own.alignment(&own, square);
         own.own = if alignment > ROUNDING * square { alignment } else { 0.0 };

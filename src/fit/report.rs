@@ -47,7 +47,7 @@ pub struct EpochReport {
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to
-    /// [measure it](FitConfig::measure_decoupling). It is measured from a forward pass: for a method that keeps its activations from
+    /// [measure it](crate::FitConfig::measure_decoupling). It is measured from a forward pass: for a method that keeps its activations from
     /// visit to visit that is not where it trains.
     pub decoupling: Option<Decoupling>,
     /// Time of the epoch's training, without validation and what else is measured after it.

@@ -28,7 +28,7 @@ pub(super) fn descend<T: Scalar>(
 ) -> Result<Vec<Outcome<T>>> {
     let rows = free.len() / block.examples();
     let inputs = block.stored(0).rows();
-    let inputs = free.chunks_exact(rows).any(|free| free[..inputs].contains(&true));
+    let inputs = free.chunks_exact(rows).any(|free| free.iter().take(inputs).any(|free| *free));
     let mut terrain = Terrain { objective, block, free, rows, inputs };
 
     let mut energies = Vec::new();
@@ -93,6 +93,7 @@ impl<T: Scalar> Terrain<'_, T> {
     }
 
     /// What `part` says of z_0 … z_{T−1}, ordered as the free entries are.
+    #[expect(clippy::indexing_slicing, reason = "`first` counts rows, as `rows` does")]
     fn gather(&self, part: impl Fn(&Block<T>, usize) -> MatRef<'_, T>, out: &mut [T]) {
         let mut first = 0;
         for t in 0..self.block.layers() {
@@ -105,6 +106,7 @@ impl<T: Scalar> Terrain<'_, T> {
     }
 
     /// z ← home + step · direction, for the free entries.
+    #[expect(clippy::indexing_slicing, reason = "all are as long as `free`")]
     fn place(&mut self, home: &[T], direction: &[T], lines: &[Line<T>]) {
         let mut first = 0;
         for t in 0..self.block.layers() {

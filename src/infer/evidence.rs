@@ -30,7 +30,7 @@ struct Clamp<'x, T> {
 impl<T> Clamp<'_, T> {
     /// Entries are counted column after column.
     fn knows(&self, entry: usize) -> bool {
-        self.known.is_none_or(|known| known.as_slice()[entry])
+        self.known.is_none_or(|known| known.as_slice().get(entry) == Some(&true))
     }
 }
 
@@ -103,11 +103,9 @@ impl<'x, T: Scalar> Evidence<'x, T> {
     }
 
     /// z_T of these examples, NaN where it is not known.
-    pub(super) fn targets(&self, widths: &[usize], span: Range<usize>) -> Vec<T> {
-        let top = widths.len() - 1;
-        let entries = span.start * widths[top]..span.end * widths[top];
-        let known = |entry| self.at(top).filter(|clamp| clamp.knows(entry)).map(|clamp| clamp.values.as_slice()[entry]);
-        entries.map(|entry| known(entry).unwrap_or(T::of(f64::NAN))).collect()
+    pub(super) fn targets(&self, top: usize, width: usize, span: Range<usize>) -> Vec<T> {
+        let known = |entry| self.at(top).filter(|clamp| clamp.knows(entry))?.values.as_slice().get(entry).copied();
+        (span.start * width..span.end * width).map(|entry| known(entry).unwrap_or(T::of(f64::NAN))).collect()
     }
 
     /// Writes what is known of these examples to the block, and predictions or starts to the rest. Returns for each example
@@ -119,22 +117,23 @@ impl<'x, T: Scalar> Evidence<'x, T> {
         span: Range<usize>,
     ) -> Result<Vec<bool>> {
         let top = block.layers();
-        let widths: Vec<usize> = (0..=top).map(|t| block.stored(t).rows()).collect();
-        let rows: usize = widths[..top].iter().sum();
+        let rows: usize = (0..top).map(|t| block.stored(t).rows()).sum();
         let mut free = vec![true; rows * span.len()];
         let mut first = 0;
-        for (t, &width) in widths[..top].iter().enumerate() {
+        for t in 0..top {
+            let width = block.stored(t).rows();
             let mut z = match t {
                 0 => vec![T::zero(); width * span.len()],
                 _ => objective.predict(block, t)?.as_slice().to_vec(),
             };
             if let Some(clamp) = self.at(t) {
-                for (i, free) in free.chunks_exact_mut(rows).enumerate() {
-                    for (row, free) in free[first..first + width].iter_mut().enumerate() {
-                        let entry = (span.start + i) * width + row;
+                let columns = free.chunks_exact_mut(rows).zip(z.chunks_exact_mut(width));
+                for (example, (free, z)) in span.clone().zip(columns) {
+                    let values = (example * width..).zip(clamp.values.column(example));
+                    for ((free, z), (entry, &value)) in free.iter_mut().skip(first).zip(z).zip(values) {
                         *free = !clamp.knows(entry);
                         if t == 0 || !*free {
-                            z[i * width + row] = clamp.values.as_slice()[entry];
+                            *z = value;
                         }
                     }
                 }
@@ -142,7 +141,8 @@ impl<'x, T: Scalar> Evidence<'x, T> {
             block.stored_mut(t).copy_from_slice(&z);
             first += width;
         }
-        block.stored_mut(top).copy_from_slice(&self.targets(&widths, span));
+        let targets = self.targets(top, block.stored(top).rows(), span);
+        block.stored_mut(top).copy_from_slice(&targets);
         Ok(free)
     }
 }

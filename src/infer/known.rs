@@ -6,11 +6,11 @@ pub(super) struct Known<'a, T>(pub(super) &'a dyn Loss<T>);
 
 /// The rows of a target that are known.
 fn known<T: Scalar>(target: &[T]) -> Vec<usize> {
-    (0..target.len()).filter(|&row| target[row].is_finite()).collect()
+    target.iter().enumerate().filter(|(_, value)| value.is_finite()).map(|(row, _)| row).collect()
 }
 
 fn select<T: Scalar>(column: &[T], rows: &[usize]) -> Vec<T> {
-    rows.iter().map(|&row| column[row]).collect()
+    rows.iter().filter_map(|&row| column.get(row).copied()).collect()
 }
 
 fn column<T>(entries: &[T]) -> MatRef<'_, T> {
@@ -33,7 +33,8 @@ impl<T: Scalar> Known<'_, T> {
                 gradient(column(&select(z, &rows)), column(&select(p, &rows)), MatMut::new(&mut own, rows.len(), 1));
             }
             out.fill(T::zero());
-            rows.iter().zip(own).for_each(|(&row, own)| out[row] = own);
+            let known = out.iter_mut().zip(z).filter(|(_, z)| z.is_finite());
+            known.zip(own).for_each(|((out, _), own)| *out = own);
         }
     }
 }

@@ -284,7 +284,7 @@ impl<T: Scalar> Layer<T> for Elementwise {
     }
 
     fn cache_len(&self, examples: usize) -> usize {
-        if self.activation.keeps_derivative() { self.dim * examples } else { 0 }
+        if self.activation.keeps_derivative() { self.dim.saturating_mul(examples) } else { 0 }
     }
 
     fn name(&self) -> String {

@@ -84,9 +84,10 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     }
 
     fn cache_len(&self, examples: usize) -> usize {
-        let own: usize = self.layers.iter().map(|layer| layer.cache_len(examples)).sum();
-        let between: usize = self.layers.iter().skip(1).map(|layer| 2 * layer.input_dim() * examples).sum();
-        own + between
+        let own = self.layers.iter().map(|layer| layer.cache_len(examples));
+        let between =
+            self.layers.iter().skip(1).map(|layer| layer.input_dim().saturating_mul(2).saturating_mul(examples));
+        own.chain(between).fold(0, usize::saturating_add)
     }
 
     fn name(&self) -> String {

@@ -188,7 +188,9 @@ struct Moments<S> {
 
 impl Dense {
     const fn moments_len(&self) -> usize {
-        self.input * self.input + self.input + 1 + self.output * (self.input + 1)
+        let columns = self.input.saturating_add(1);
+        let inputs = self.input.saturating_mul(columns).saturating_add(1);
+        inputs.saturating_add(self.output.saturating_mul(columns))
     }
 
     fn moments<'a, T>(&self, all: &'a [T]) -> Moments<&'a [T]> {

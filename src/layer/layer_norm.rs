@@ -58,7 +58,7 @@ impl<T: Scalar> Layer<T> for LayerNorm {
     }
 
     fn cache_len(&self, examples: usize) -> usize {
-        (self.dim + 1) * examples
+        self.dim.saturating_add(1).saturating_mul(examples)
     }
 
     fn validate(&self) -> Result<()> {
@@ -99,7 +99,7 @@ impl<T: Scalar> Layer<T> for LayerNorm {
         cache: &mut [T],
     ) {
         // With d = γ ⊙ c: ∂z = (d − mean d − z̄ · mean(d ⊙ z̄)) / √(var z + ε).
-        let gain = &params[..self.dim];
+        let (gain, _) = params.split_at(self.dim);
         let (normal, scales) = self.split(cache, input.cols());
         let per_feature = T::one() / T::of(self.dim as f64);
         let columns = grad.columns_mut().zip(cotangent.columns());

@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 
-use crate::{MatMut, MatRef, Result, Scalar};
+use crate::parallel::guarded;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// A layer whose parameters can be found by least squares: an affine map W·z + b, perhaps with fixed functions on top of it.
 ///
@@ -147,4 +148,21 @@ pub struct Change {
     pub squared: f64,
     /// ⟨‖u_before − ⟨u_before⟩‖²⟩: how far the pre-activations spread round their mean.
     pub spread: f64,
+}
+
+/// The rows of the pre-activation of layer t.
+///
+/// # Errors
+/// [`Error::Contract`] for none, [`Error::Panicked`].
+pub(crate) fn pre_activation_rows<T: Scalar>(regression: &dyn Regression<T>, t: usize) -> Result<usize> {
+    guarded("the regression", t, || match regression.pre_activation_dim() {
+        0 => Err(Error::Contract {
+            subject: format!("{regression:?}"),
+            rule: "regression_knows_the_present_pre_activation",
+            what: "the pre-activation has a row".to_owned(),
+            expected: 1.0,
+            found: 0.0,
+        }),
+        rows => Ok(rows),
+    })?
 }

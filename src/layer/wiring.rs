@@ -90,14 +90,14 @@ impl Wiring {
 
     /// The groups of parameters with their places, for so many outputs and inputs.
     pub(crate) fn places(&self, outputs: usize, inputs: usize) -> impl Iterator<Item = (Tied, Range<usize>)> {
-        let mut end = 0;
+        let mut end = 0usize;
         self.params.iter().map(move |&tied| {
             let start = end;
-            end += match tied {
-                Tied::Weights => outputs * inputs,
+            end = start.saturating_add(match tied {
+                Tied::Weights => outputs.saturating_mul(inputs),
                 Tied::Outputs => outputs,
                 Tied::Inputs => inputs,
-            };
+            });
             (tied, start..end)
         })
     }

@@ -154,6 +154,7 @@ precision!(f64, 11, 52, 27, {
 });
 
 /// By pairs of terms, which halves the chain of sums that wait for one another.
+#[expect(clippy::indexing_slicing, reason = "pairs of two, and at least one coefficient")]
 #[inline(always)]
 fn polynomial<T: Scalar>(coefficients: &[T], x: T) -> T {
     let square = x * x;

@@ -28,7 +28,7 @@ pub fn confusion_matrix(truth: &[usize], predicted: &[usize], classes: usize) ->
     let counts = filled("the confusion matrix", classes.saturating_mul(classes), 0)?;
     let mut counts = DMatrix::from_vec(classes, classes, counts);
     for (&truth, &predicted) in truth.iter().zip(predicted) {
-        counts[(truth, predicted)] += 1;
+        counts.get_mut((truth, predicted)).into_iter().for_each(|count| *count += 1);
     }
     Ok(ConfusionMatrix { counts })
 }

@@ -60,5 +60,7 @@ impl<T: Scalar> Metric<T> {
 
 /// Index of the first largest entry.
 pub(crate) fn argmax<T: Scalar>(column: &[T]) -> usize {
-    column.iter().enumerate().fold(0, |best, (i, x)| if *x > column[best] { i } else { best })
+    let mut entries = column.iter().enumerate();
+    let Some(first) = entries.next() else { return 0 };
+    entries.fold(first, |best, entry| if entry.1 > best.1 { entry } else { best }).0
 }

@@ -20,12 +20,12 @@ pub fn top_k_accuracy<'s, T: Scalar>(truth: &[usize], scores: impl Into<MatRef<'
     let scores = scores.into();
     check(truth, scores, scores.rows())?;
     require(k > 0, "k of top_k_accuracy", "at least 1", k as f64)?;
-    let rank = |label: usize, column: &[T]| {
-        let ahead =
-            |&(class, score): &(usize, &T)| *score > column[label] || (*score == column[label] && class > label);
-        column.iter().enumerate().filter(ahead).count()
+    let hit = |&(&label, column): &(&usize, &[T])| {
+        let own = column.get(label);
+        let ahead = |&(class, score): &(usize, &T)| Some(score) > own || (Some(score) == own && class > label);
+        column.iter().enumerate().filter(ahead).count() < k
     };
-    let hits = truth.iter().zip(scores.columns()).filter(|&(&label, column)| rank(label, column) < k).count();
+    let hits = truth.iter().zip(scores.columns()).filter(hit).count();
     Ok(hits as f64 / truth.len() as f64)
 }
 
@@ -46,7 +46,8 @@ pub fn log_loss<'p, T: Scalar>(truth: &[usize], probabilities: impl Into<MatRef<
     check_distributions("log_loss", probabilities)?;
     let (least, most) = (T::default_epsilon(), T::one() - T::default_epsilon());
     let terms = truth.iter().zip(probabilities.columns());
-    let sum: f64 = terms.map(|(&label, column)| -column[label].clamp(least, most).to_f64().ln()).sum();
+    let own = terms.filter_map(|(&label, column)| column.get(label));
+    let sum: f64 = own.map(|p| -p.clamp(least, most).to_f64().ln()).sum();
     Ok(sum / truth.len() as f64)
 }
 

@@ -105,8 +105,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             bank: described,
             observers: observers.len(),
         };
-        let numbers =
-            [0, 1].iter().flat_map(|&which| memories.iter().map(move |memory| Cow::Owned(to_bytes(memory[which]))));
+        let of_optimizers = memories.iter().map(|[own, _]| *own);
+        let of_regressions = memories.iter().map(|[_, own]| *own);
+        let numbers = of_optimizers.chain(of_regressions).map(|own| Cow::Owned(to_bytes(own)));
         let numbers = numbers.chain(states.iter().map(|state| Cow::Owned(to_bytes(state))));
         let records = bank.map(|(_, records)| Cow::Borrowed(records));
         let blobs: Vec<Blob<'_>> = training.blobs(self.depth()).zip(numbers.chain(records)).collect();

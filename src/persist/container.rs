@@ -88,7 +88,7 @@ pub(super) fn write<T: Scalar>(
     serde_json::to_writer(&mut bytes, &header)?;
     bytes.resize(bytes.len().next_multiple_of(8), b' ');
     let length = (bytes.len() - LENGTH) as u64;
-    bytes[..LENGTH].copy_from_slice(&length.to_le_bytes());
+    bytes.iter_mut().zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
 
     let mut out = Ahead { file, crc: Crc::new(), ready: bytes, next: Vec::new() };
     for (tensors, params) in layers {
@@ -160,6 +160,10 @@ fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> 
     (0..rows).step_by(most).map(move |first| (first, most.min(rows - first)))
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a band begins at one of the rows, and columns are as many as a row is long"
+)]
 fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
     let mut values = Vec::new();
@@ -177,6 +181,10 @@ fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usiz
     Ok(())
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a band begins at one of the rows, and columns are as many as a row is long"
+)]
 fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usize, usize)) -> io::Result<()> {
     let ((rows, cols), (_, width)) = (size, dtype::<T>());
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
@@ -278,6 +286,7 @@ impl<'p> Source<'p> {
     /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
     /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    #[expect(clippy::indexing_slicing, reason = "tensors and blobs by the numbers that the first loops give them")]
     pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>], blobs: &[String]) -> Result<Parts<T>> {
         let mut places = Vec::new();
         for (t, tensors) in layers.iter().enumerate() {

@@ -35,6 +35,7 @@ pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 pub(super) const NONE: RGBColor = RGBColor(0xC8, 0xC8, 0xC8);
 
 /// Of the i-th line or class; they repeat after seven.
+#[expect(clippy::indexing_slicing, reason = "a remainder")]
 pub(super) fn line(i: usize) -> RGBColor {
     LINES[i % LINES.len()]
 }
@@ -46,6 +47,7 @@ pub(super) fn pale(i: usize) -> RGBColor {
 }
 
 /// Of a value in 0 ..= 1.
+#[expect(clippy::indexing_slicing, reason = "below the last but one")]
 pub(super) fn heat(value: f64) -> RGBColor {
     let place = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let below = (place as usize).min(VIRIDIS.len() - 2);

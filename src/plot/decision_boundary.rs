@@ -1,6 +1,7 @@
 use nalgebra::DMatrix;
 
 use crate::matrix::check_finite;
+use crate::metrics::argmax;
 use crate::plot::canvas::{Look, Point, Stroke};
 use crate::plot::frame::Frame;
 use crate::plot::scale::{Kind, Scale};
@@ -40,14 +41,14 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
         return Err(Error::Shape { what, expected: classes, found: network.output_dim() });
     }
     let inputs = data.inputs();
-    let points: Vec<[f64; 2]> = (0..data.len()).map(|i| [0, 1].map(|row| inputs.column(i)[row].to_f64())).collect();
+    let points: Vec<[f64; 2]> = inputs.as_slice().as_chunks().0.iter().map(|point| point.map(T::to_f64)).collect();
     for (i, point) in points.iter().enumerate() {
         point.iter().enumerate().try_for_each(|(row, &value)| drawable("inputs", i, row, value))?;
     }
-    let scale = |row: usize| Scale::new(points.iter().map(|point| point[row]), Kind::Linear, 0.08);
+    let scale = |values: fn(&[f64; 2]) -> f64| Scale::new(points.iter().map(values), Kind::Linear, 0.08);
     let look = |class: usize| Look { colour: colour::line(class), stroke: None, marker: Some(class) };
     let legend = (0..classes).map(|class| (format!("class {class}"), look(class))).collect();
-    let frame = Frame::new((scale(0), "input 1"), (scale(1), "input 2"), legend);
+    let frame = Frame::new((scale(|[x, _]| *x), "input 1"), (scale(|[_, y]| *y), "input 2"), legend);
     let regions = predicted(network, &frame)?;
 
     let (columns, rows) = GRID;
@@ -57,21 +58,22 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
         for (r, row) in regions.iter().enumerate() {
             let mut begin = 0;
             for run in row.chunk_by(|a, b| a == b) {
+                let Some(class) = run.first() else { continue };
                 let end = begin + run.len();
                 let ((left, top), (right, bottom)) = (at(begin, r), at(end, r + 1));
                 let [more, down] = [end < columns, r + 1 < rows].map(|inside| if inside { 0.5 } else { 0.0 });
-                canvas.cell((left, top), (right + more, bottom + down), colour::pale(run[0]))?;
+                canvas.cell((left, top), (right + more, bottom + down), colour::pale(*class))?;
                 begin = end;
             }
         }
         let dark = |a: Point, b: Point| canvas.line(&[a, b], colour::INK, Stroke::Solid, 0.8);
-        for r in 1..rows {
-            let parted = |c: usize| regions[r - 1][c] != regions[r][c];
-            stretches(columns, parted).try_for_each(|(begin, end)| dark(at(begin, r), at(end, r)))?;
+        for (r, (above, below)) in (1..).zip(regions.iter().zip(regions.iter().skip(1))) {
+            let parted = above.iter().zip(below).map(|(a, b)| a != b);
+            stretches(parted).try_for_each(|(begin, end)| dark(at(begin, r), at(end, r)))?;
         }
         for c in 1..columns {
-            let parted = |r: usize| regions[r][c - 1] != regions[r][c];
-            stretches(rows, parted).try_for_each(|(begin, end)| dark(at(c, begin), at(c, end)))?;
+            let parted = regions.iter().map(|row| row.get(c - 1) != row.get(c));
+            stretches(parted).try_for_each(|(begin, end)| dark(at(c, begin), at(c, end)))?;
         }
         let marked = points.iter().zip(labels);
         marked
@@ -80,16 +82,16 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
     })
 }
 
-/// Where runs of places that `holds` is true of begin and end.
-fn stretches(count: usize, holds: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, usize)> {
-    let flags: Vec<bool> = (0..count).map(holds).collect();
+/// Where runs of places whose flag is up begin and end.
+fn stretches(flags: impl Iterator<Item = bool>) -> impl Iterator<Item = (usize, usize)> {
+    let flags: Vec<bool> = flags.collect();
     let mut begin = 0;
     let runs: Vec<_> = flags
         .chunk_by(|a, b| a == b)
         .map(|run| {
             let from = begin;
             begin += run.len();
-            (run[0], from, begin)
+            (run.first() == Some(&true), from, begin)
         })
         .collect();
     runs.into_iter().filter(|(held, ..)| *held).map(|(_, begin, end)| (begin, end))
@@ -106,9 +108,6 @@ fn predicted<T: Scalar>(network: &DecoupledNetwork<T>, frame: &Frame) -> Result<
     let outputs = network.predict(&inputs)?;
     let outputs = MatRef::new(outputs.as_slice(), network.output_dim(), columns * rows);
     check_finite("outputs of the network", outputs)?;
-    let class = |cell: usize| {
-        let logits = outputs.column(cell);
-        (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
-    };
-    Ok((0..rows).map(|r| (0..columns).map(|c| class(r * columns + c)).collect()).collect())
+    let classes: Vec<usize> = outputs.columns().map(argmax).collect();
+    Ok(classes.chunks_exact(columns).map(<[usize]>::to_vec).collect())
 }

@@ -36,7 +36,8 @@ impl Heat<'_> {
         let few = self.written && rows.max(columns) <= 12;
         let small = |text: &String| Font::SMALL.width(text);
         let widest = |texts: &[String]| texts.iter().map(small).fold(0.0, f64::max);
-        let [below, aside] = [0, 1].map(|i| widest(&self.numbers[i]));
+        let [xs, ys] = &self.numbers;
+        let (below, aside) = (widest(xs), widest(ys));
         let bar: Vec<String> = self.scale.ticks.iter().map(|(_, text)| text.clone()).collect();
         let meaning = clean(self.meaning) + &self.scale.unit;
 
@@ -71,16 +72,15 @@ impl Heat<'_> {
                 }
             }
             outline(canvas, at(0.0, 1.0), at(1.0, 0.0))?;
-            let [xs, ys] = &self.numbers;
-            for c in shown(columns, (below + 10.0) / (width * dx)) {
+            for (c, number) in shown(xs, (below + 10.0) / (width * dx)) {
                 let (x, y) = at((c as f64 + 0.5) * dx, 0.0);
                 canvas.line(&[(x, y), (x, y + 4.0)], INK, Stroke::Solid, 1.0)?;
-                canvas.text(&xs[c], (x, y + 13.0), HPos::Center, Font::SMALL, INK)?;
+                canvas.text(number, (x, y + 13.0), HPos::Center, Font::SMALL, INK)?;
             }
-            for r in shown(rows, 18.0 / (height * dy)) {
+            for (r, number) in shown(ys, 18.0 / (height * dy)) {
                 let (x, y) = at(0.0, (r as f64 + 0.5) * dy);
                 canvas.line(&[(x - 4.0, y), (x, y)], INK, Stroke::Solid, 1.0)?;
-                canvas.text(&ys[r], (x - 7.0, y), HPos::Right, Font::SMALL, INK)?;
+                canvas.text(number, (x - 7.0, y), HPos::Right, Font::SMALL, INK)?;
             }
             let middle = at(0.5, 0.5);
             let half = across / 2.0;
@@ -117,11 +117,11 @@ fn written(value: f64) -> String {
     if text == "−0.00" { "0.00".to_owned() } else { text }
 }
 
-/// Which of so many cells have their number written, when one takes the room of `cells`.
-fn shown(count: usize, cells: f64) -> impl Iterator<Item = usize> {
+/// The numbers that are written, each with its cell, when one takes the room of `cells`.
+fn shown(numbers: &[String], cells: f64) -> impl Iterator<Item = (usize, &String)> {
     let every = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|&every| every as f64 >= cells);
     let every = every.unwrap_or_else(|| cells.ceil() as usize);
     // 1, 5, 10 reads better than 1, 6, 11; but 1, 3, 5 better than 2, 4, 6.
     let phase = if every > 2 { 1 } else { 0 };
-    (0..count).filter(move |i| *i == 0 || (i + phase) % every == 0)
+    numbers.iter().enumerate().filter(move |(i, _)| *i == 0 || (i + phase) % every == 0)
 }

@@ -40,7 +40,7 @@ pub fn residuals(report: &FitReport) -> Result<Picture> {
     }
     let shown: Vec<_> = report.epochs.iter().step_by(report.epochs.len().div_ceil(COLUMNS).max(1)).collect();
     let log = |residual: f64| (residual > 0.0).then(|| residual.log10());
-    let row = |t: usize| shown.iter().map(|epoch| log(epoch.residuals[t])).collect();
+    let row = |t: usize| shown.iter().map(|epoch| epoch.residuals.get(t).copied().and_then(log)).collect();
     let rows: Vec<Vec<_>> = (0..layers).map(row).collect();
     let values = || rows.iter().flatten().copied().flatten();
     if values().next().is_none() {

@@ -119,6 +119,6 @@ fn decades(low: f64, high: f64) -> Vec<(f64, String)> {
 /// 10ⁿ.
 fn ten_to(power: i32) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let digit = |c: char| c.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]);
+    let digit = |c: char| c.to_digit(10).and_then(|digit| DIGITS.get(digit as usize)).copied().unwrap_or('⁻');
     "10".chars().chain(power.to_string().chars().map(digit)).collect()
 }

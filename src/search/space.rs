@@ -114,6 +114,8 @@ impl Dimension {
         match self {
             Self::LogUniform { low, high } => between(low.ln(), high.ln()).exp().clamp(*low, *high),
             Self::Uniform { low, high } => between(*low, *high),
+            // Less than their number, after rounding as well.
+            #[expect(clippy::indexing_slicing, reason = "there are choices, and the share is below 1")]
             Self::Choices(values) => values[(share * values.len() as f64) as usize],
         }
     }

@@ -155,7 +155,7 @@ impl Layer<f64> for Faulty {
 
 impl Regression<f64> for Faulty {
     fn pre_activation_dim(&self) -> usize {
-        OUTPUTS
+        if self.is("no pre-activation") { 0 } else { OUTPUTS }
     }
     fn moments_len(&self) -> usize {
         self.least_squares().moments_len()

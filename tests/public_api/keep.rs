@@ -14,10 +14,12 @@ fn a_model_comes_back_with_all_that_goes_with_it() -> Result<()> {
     let (net, data, file) = (trained(), moons(), path("model"));
     let scaler = Scaler::standard(data.inputs())?;
     let model = Model::new(net.clone()).input_scaler(scaler.clone()).class_names(["upper", "lower"]);
+    let model = model.feature_names(["x", "y"]);
     model.clone().target_scaler(Scaler::min_max(data.targets())?).save(&file)?;
     let loaded = Model::<f64>::load(&file)?;
     assert_eq!((loaded.input_scaler, loaded.class_names), (Some(scaler), vec!["upper".to_owned(), "lower".to_owned()]));
     assert_eq!(loaded.network.predict(data.inputs())?, net.predict(data.inputs())?);
+    assert_eq!(Model::load_into(crate::net(), &file)?.feature_names, loaded.feature_names);
 
     net.save(&file)?;
     assert_eq!(DecoupledNetwork::load(&file)?.predict(data.inputs())?, net.predict(data.inputs())?);

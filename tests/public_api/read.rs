@@ -61,8 +61,10 @@ fn scalers_go_there_and_back() -> Result<()> {
 fn files_are_read() -> Result<()> {
     let table = path("table.csv");
     fs::write(&table, "a,kind,b\n1,x,2\n3,y,4\n").unwrap();
-    let Table { dataset, classes } = Options::classes("kind").read::<f64>(&table)?;
+    let Table { dataset, features, classes } = Options::classes("kind").read::<f64>(&table)?;
     assert_eq!((dataset.len(), classes), (2, vec!["x".to_owned(), "y".to_owned()]));
+    let turned = Options::features().feature_columns(features.iter().rev()).read_inputs::<f64>(&table)?;
+    assert_eq!(turned.matrix().as_slice(), [2.0, 1.0, 4.0, 3.0]);
     let known = Options::known_classes(Column::Name("kind".to_owned()), &["y", "x"]).read::<f64>(&table)?;
     assert_eq!(known.dataset.labels(), Some(&[1, 0][..]));
     fs::write(&table, "1;2\n3;4\n").unwrap();

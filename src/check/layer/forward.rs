@@ -16,7 +16,7 @@ pub(super) fn forward_overwrites<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> 
 
 pub(super) fn forward_repeats<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let input = &trial.point.input;
-    let mut pass = trial.unwritten(&trial.point.params, trial.examples);
+    let mut pass = trial.unwritten(&trial.point.params, trial.examples)?;
     let elsewhere: Vec<T> = input.iter().map(|&x| T::of(0.5) - x).collect();
     trial.run(&mut pass, &elsewhere)?;
     trial.run(&mut pass, input)?;

@@ -37,7 +37,7 @@ pub(super) fn param_gradient_repeats<T: Scalar>(trial: &Trial<'_, T>) -> Result<
 fn repeats<'a, T: Scalar>(trial: &Trial<'a, T>, name: &str, gradient: Gradient<'a, T>) -> Result<()> {
     let ([c, other], input) = (&trial.point.cotangents, &trial.point.input);
     let expected = gradient(trial, &mut trial.first_pass()?, c)?;
-    let mut pass = trial.unwritten(&trial.point.params, trial.examples);
+    let mut pass = trial.unwritten(&trial.point.params, trial.examples)?;
     let elsewhere: Vec<T> = input.iter().map(|&x| T::of(0.5) - x).collect();
     trial.run(&mut pass, &elsewhere)?;
     trial.run(&mut pass, input)?;

@@ -30,7 +30,7 @@ impl<'a, T: Scalar> Task<'a, T> {
     }
 
     fn prepare(&self, mut work: Vec<f64>) -> Result<Vec<T>> {
-        let mut prepared = nans(self.proximal.prepared_len());
+        let mut prepared = nans(guard("prepared_len of the proximal operator", || self.proximal.prepared_len())?)?;
         let (params, weight) = (&self.trial.point.params, T::of(WEIGHT));
         guard("prepare of the proximal operator", || self.proximal.prepare(params, weight, &mut prepared, &mut work))??;
         Ok(prepared)

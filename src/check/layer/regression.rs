@@ -4,8 +4,9 @@ use super::{
 };
 use crate::{
     Error, MatMut, MatRef, Result, Scalar,
-    layer::Regression,
+    layer::{Regression, pre_activation_rows},
     linalg::{norm_squared, sum_zip},
+    matrix::filled,
     random::{Purpose, stream},
 };
 
@@ -16,6 +17,8 @@ const KEEP: f64 = 1.0;
 struct Lesson<'a, T> {
     trial: &'a Trial<'a, T>,
     regression: &'a dyn Regression<T>,
+    /// Of the pre-activation.
+    rows: usize,
     /// What is wanted of the affine map: what it gives, and noise.
     wanted: Vec<T>,
     moments: Vec<T>,
@@ -25,7 +28,8 @@ impl<'a, T: Scalar> Lesson<'a, T> {
     /// None for a layer without regression.
     fn of(trial: &'a Trial<'a, T>) -> Result<Option<Self>> {
         let Some(regression) = guard("regression", || trial.layer.regression())? else { return Ok(None) };
-        let mut lesson = Self { trial, regression, wanted: Vec::new(), moments: Vec::new() };
+        let rows = pre_activation_rows(regression, 0)?;
+        let mut lesson = Self { trial, regression, rows, wanted: Vec::new(), moments: Vec::new() };
         let present = lesson.present(&trial.point.params)?;
         let noise = gaussian::<T>(present.len(), &mut lesson.rng());
         lesson.wanted = present.iter().zip(noise).map(|(&u, noise)| u + noise).collect();
@@ -37,26 +41,23 @@ impl<'a, T: Scalar> Lesson<'a, T> {
         stream(self.trial.seed, Purpose::Probe, 0, 4)
     }
 
-    fn rows(&self) -> usize {
-        self.regression.pre_activation_dim()
-    }
-
     /// The pre-activation at these parameters: the one that is wanted for the output to stay as it is.
     fn present(&self, params: &[T]) -> Result<Vec<T>> {
         let Trial { inputs, outputs, examples, .. } = *self.trial;
         let input = &self.trial.point.input;
         let output = self.trial.forward(params, input)?.output;
-        let mut found = nans(self.rows() * examples);
+        let mut found = nans(self.rows.saturating_mul(examples))?;
         guard("pre_activation of the regression", || {
             let (input, target) = (MatRef::new(input, inputs, examples), MatRef::new(&output, outputs, examples));
-            self.regression.pre_activation(params, input, target, MatMut::new(&mut found, self.rows(), examples))
+            self.regression.pre_activation(params, input, target, MatMut::new(&mut found, self.rows, examples))
         })??;
         Ok(found)
     }
 
     /// Adds the moments of the first examples, or of all but them.
+    #[expect(clippy::indexing_slicing, reason = "examples of the trial, as many as `present` wrote columns")]
     fn accumulate(&self, wanted: &[T], examples: std::ops::Range<usize>, moments: &mut [T]) -> Result<()> {
-        let (inputs, rows, count) = (self.trial.inputs, self.rows(), examples.len());
+        let (inputs, rows, count) = (self.trial.inputs, self.rows, examples.len());
         let input = &self.trial.point.input[examples.start * inputs..examples.end * inputs];
         let wanted = &wanted[examples.start * rows..examples.end * rows];
         let (input, wanted) = (MatRef::new(input, inputs, count), MatRef::new(wanted, rows, count));
@@ -64,7 +65,8 @@ impl<'a, T: Scalar> Lesson<'a, T> {
     }
 
     fn moments(&self, wanted: &[T]) -> Result<Vec<T>> {
-        let mut moments = vec![T::zero(); self.regression.moments_len()];
+        let len = guard("moments_len of the regression", || self.regression.moments_len())?;
+        let mut moments = filled("the moments of a regression", len, T::zero())?;
         self.accumulate(wanted, 0..self.trial.examples, &mut moments)?;
         Ok(moments)
     }
@@ -149,7 +151,7 @@ pub(super) fn regression_ridge_presses_on_the_weights<T: Scalar>(trial: &Trial<'
     let Some(lesson) = Lesson::of(trial)? else { return Ok(()) };
     let scale = 1.0 + norm_squared(&lesson.moments).to_f64().sqrt();
     let params = lesson.solve(&lesson.moments, 1e9 * scale, KEEP, Vec::new())?;
-    let (rows, found) = (lesson.rows(), lesson.present(&params)?);
+    let (rows, found) = (lesson.rows, lesson.present(&params)?);
     let first = trial.column(&found, rows, 0);
     let size = 1.0 + norm_squared(&lesson.wanted).to_f64().sqrt();
     for column in found.chunks_exact(rows) {
@@ -180,7 +182,7 @@ pub(super) fn regression_change_is_of_pre_activations<T: Scalar>(trial: &Trial<'
     let change = guard("change of the regression", || lesson.regression.change(&lesson.moments, before, &after))?;
 
     let [old, new] = [lesson.present(before)?, lesson.present(&after)?];
-    let (rows, n) = (lesson.rows(), trial.examples as f64);
+    let (rows, n) = (lesson.rows, trial.examples as f64);
     let squared = sum_zip(&old, &new, |a, b| (a - b) * (a - b)).to_f64() / n;
     let spread: f64 = (0..rows)
         .map(|i| {

@@ -1,8 +1,9 @@
 use std::iter::once;
 
-use super::super::{Subject, gaussian, guard, nans};
+use super::super::{Subject, batch, guard, nans};
 use crate::{
     Layer, MatMut, MatRef, Result, Scalar,
+    matrix::filled,
     random::{Purpose, stream},
 };
 
@@ -52,13 +53,13 @@ impl<'a, T: Scalar> Trial<'a, T> {
             let mut rng = stream(seed, Purpose::Probe, point, 0);
             // Off the initial values, which may sit on a kink: a zero weight below a ReLU.
             let spread = T::one() / T::of(inputs as f64).sqrt();
-            Point {
+            Ok(Point {
                 params: initial.iter().map(|&p| p + spread * T::standard_normal(&mut rng)).collect(),
-                input: gaussian(inputs * examples, &mut rng),
-                cotangents: [0, 1].map(|_| gaussian(outputs * examples, &mut rng)),
-            }
+                input: batch(inputs, examples, &mut rng)?,
+                cotangents: [batch(outputs, examples, &mut rng)?, batch(outputs, examples, &mut rng)?],
+            })
         };
-        let (first, others) = (point(0), (1..POINTS).map(point).collect());
+        let (first, others) = (point(0)?, (1..POINTS).map(point).collect::<Result<_>>()?);
         let subject = Subject::new(layer);
         Ok(Self { subject, layer, inputs, outputs, examples, seed, initial, point: first, others })
     }
@@ -78,9 +79,9 @@ impl<'a, T: Scalar> Trial<'a, T> {
     }
 
     /// A pass that has yet to be run.
-    pub(super) fn unwritten<'p>(&self, params: &'p [T], examples: usize) -> Pass<'p, T> {
-        let cache = nans(self.layer.cache_len(examples));
-        Pass { params, input: Vec::new(), output: nans(self.outputs * examples), cache }
+    pub(super) fn unwritten<'p>(&self, params: &'p [T], examples: usize) -> Result<Pass<'p, T>> {
+        let cache = nans(guard("cache_len", || self.layer.cache_len(examples))?)?;
+        Ok(Pass { params, input: Vec::new(), output: nans(self.outputs.saturating_mul(examples))?, cache })
     }
 
     /// Runs a pass over what another left.
@@ -93,7 +94,7 @@ impl<'a, T: Scalar> Trial<'a, T> {
     }
 
     pub(super) fn forward<'p>(&self, params: &'p [T], input: &[T]) -> Result<Pass<'p, T>> {
-        let mut pass = self.unwritten(params, input.len() / self.inputs);
+        let mut pass = self.unwritten(params, input.len() / self.inputs)?;
         self.run(&mut pass, input)?;
         Ok(pass)
     }
@@ -105,7 +106,7 @@ impl<'a, T: Scalar> Trial<'a, T> {
 
     pub(super) fn input_gradient(&self, pass: &mut Pass<'_, T>, cotangent: &[T]) -> Result<Vec<T>> {
         let examples = pass.input.len() / self.inputs;
-        let mut grad = nans(pass.input.len());
+        let mut grad = nans(pass.input.len())?;
         let input = MatRef::new(&pass.input, self.inputs, examples);
         let cotangent = MatRef::new(cotangent, self.outputs, examples);
         let out = MatMut::new(&mut grad, self.inputs, examples);
@@ -114,7 +115,7 @@ impl<'a, T: Scalar> Trial<'a, T> {
     }
 
     pub(super) fn param_gradient(&self, pass: &mut Pass<'_, T>, cotangent: &[T]) -> Result<Vec<T>> {
-        let mut grad = nans(pass.params.len());
+        let mut grad = nans(pass.params.len())?;
         if grad.is_empty() {
             return Ok(grad);
         }
@@ -128,7 +129,8 @@ impl<'a, T: Scalar> Trial<'a, T> {
 }
 
 fn draw<T: Scalar>(layer: &dyn Layer<T>, seed: u64) -> Result<Vec<T>> {
-    let mut params = vec![T::zero(); guard("param_len", || layer.param_len())?];
+    let len = guard("param_len", || layer.param_len())?;
+    let mut params = filled("the parameters of a layer", len, T::zero())?;
     guard("init_params", || layer.init_params(&mut params, &mut stream(seed, Purpose::Init, 0, 0)))?;
     Ok(params)
 }

@@ -37,7 +37,7 @@ pub(super) fn renumbered_units_renumber_outputs<T: Scalar>(trial: &Trial<'_, T>)
     let below = if wiring.is_unit_by_unit() { above.clone() } else { draw(trial.inputs) };
     let renumbered = |values: &[T], order: &[usize]| {
         let columns = values.chunks_exact(order.len());
-        columns.flat_map(|column| order.iter().map(|&i| column[i])).collect::<Vec<T>>()
+        columns.flat_map(|column| order.iter().filter_map(|&i| column.get(i).copied())).collect::<Vec<T>>()
     };
     let output = trial.first_pass()?.output;
     let params = wiring.renumber(&trial.point.params, &above, &below);

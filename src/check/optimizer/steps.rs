@@ -17,7 +17,7 @@ pub(super) fn state_stays_finite<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> 
 }
 
 pub(super) fn zero_gradients_are_survived<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
-    let mut run = trial.begin();
+    let mut run = trial.begin()?;
     run.step(1.0, &vec![T::zero(); trial.start.len()])?;
     trial.subject.finite("parameters after a step along zeros", &run.params)?;
     trial.subject.finite("state after a step along zeros", &run.state)
@@ -47,7 +47,7 @@ pub(super) fn state_may_be_moved<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> 
 pub(super) fn steps_leave_no_trace<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let [grad, ..] = &trial.gradients;
     let before = trial.run(1.0)?;
-    let mut elsewhere = trial.begin();
+    let mut elsewhere = trial.begin()?;
     elsewhere.number = 1_000_000;
     elsewhere.step(1.0, grad)?;
     let after = trial.run(1.0)?;
@@ -61,7 +61,7 @@ pub(super) fn rate_zero_keeps_the_parameters<T: Scalar>(trial: &Trial<'_, T>) ->
 pub(super) fn small_rates_move_less<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let [grad, ..] = &trial.gradients;
     let moved = |rate| {
-        let mut run = trial.begin();
+        let mut run = trial.begin()?;
         run.step(rate, grad)?;
         Ok(sum_zip(&run.params, &trial.start, |a, b| (a - b) * (a - b)).to_f64().sqrt())
     };
@@ -76,7 +76,7 @@ pub(super) fn elementwise_updates_divide<T: Scalar>(trial: &Trial<'_, T>) -> Res
     }
     let middle = trial.start.len() / 2;
     let (left, right) = trial.start.split_at(middle);
-    let (mut left, mut right) = (trial.begin_at(left), trial.begin_at(right));
+    let (mut left, mut right) = (trial.begin_at(left)?, trial.begin_at(right)?);
     for grad in &trial.gradients {
         let (of_left, of_right) = grad.split_at(middle);
         left.step(1.0, of_left)?;
@@ -89,9 +89,9 @@ pub(super) fn elementwise_updates_divide<T: Scalar>(trial: &Trial<'_, T>) -> Res
 
 pub(super) fn parabola_is_descended<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let start = &trial.start;
-    let mut stuck = 0;
+    let mut stuck = (0, 0.0);
     for rate in [1.0, 1e-3, 1e-6] {
-        let mut run = trial.begin();
+        let mut run = trial.begin()?;
         let mut came_closer = vec![false; start.len()];
         for _ in 0..STEPS {
             let grad = run.params.clone();
@@ -99,12 +99,13 @@ pub(super) fn parabola_is_descended<T: Scalar>(trial: &Trial<'_, T>) -> Result<(
             for ((closer, p), s) in came_closer.iter_mut().zip(&run.params).zip(start) {
                 *closer |= p.abs() < s.abs();
             }
-            match came_closer.iter().position(|closer| !closer) {
-                Some(i) => stuck = i,
+            match came_closer.iter().zip(start).enumerate().find(|(_, (closer, _))| !**closer) {
+                Some((i, (_, began))) => stuck = (i, began.to_f64()),
                 None => return Ok(()),
             }
         }
     }
+    let (stuck, began) = stuck;
     let what = format!("parameter {stuck} comes closer to the minimum of a parabola than it began");
-    Err(trial.subject.breach(what, 0.0, start[stuck].to_f64()))
+    Err(trial.subject.breach(what, 0.0, began))
 }

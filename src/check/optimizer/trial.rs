@@ -1,5 +1,5 @@
 use super::super::{Subject, guard};
-use crate::{Optimizer, Result, Scalar, optimizer::Step};
+use crate::{Optimizer, Result, Scalar, matrix::filled, optimizer::Step};
 
 /// An optimizer, where to start, and gradients to step along.
 pub(super) struct Trial<'a, T> {
@@ -20,18 +20,18 @@ pub(super) struct Run<'a, T> {
 }
 
 impl<T: Scalar> Trial<'_, T> {
-    pub(super) fn begin(&self) -> Run<'_, T> {
+    pub(super) fn begin(&self) -> Result<Run<'_, T>> {
         self.begin_at(&self.start)
     }
 
-    pub(super) fn begin_at(&self, start: &[T]) -> Run<'_, T> {
-        let state = vec![T::zero(); self.slots * start.len()];
-        Run { optimizer: self.optimizer, number: 0, params: start.to_vec(), state }
+    pub(super) fn begin_at(&self, start: &[T]) -> Result<Run<'_, T>> {
+        let state = filled("what an optimizer remembers", self.slots.saturating_mul(start.len()), T::zero())?;
+        Ok(Run { optimizer: self.optimizer, number: 0, params: start.to_vec(), state })
     }
 
     /// After a step along each of the gradients.
     pub(super) fn run(&self, rate: f64) -> Result<Run<'_, T>> {
-        let mut run = self.begin();
+        let mut run = self.begin()?;
         self.gradients.iter().try_for_each(|grad| run.step(rate, grad))?;
         Ok(run)
     }

@@ -163,9 +163,10 @@ impl<'a> Reader<'a> {
         let rest = self.rest.trim_ascii_start();
         if let [quote @ (b'\'' | b'"'), rest @ ..] = rest
             && let Some(length) = rest.iter().position(|byte| byte == quote)
+            && let (text, [_, after @ ..]) = rest.split_at(length)
         {
-            self.rest = &rest[length + 1..];
-            return Ok(&rest[..length]);
+            self.rest = after;
+            return Ok(text);
         }
         Err(self.error("a text in quotes"))
     }
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
         let rest = self.rest.trim_ascii_start();
         let found = match rest {
             [] => "nothing".to_owned(),
-            _ => format!("\"{}\"", rest[..rest.len().min(20)].escape_ascii()),
+            _ => format!("\"{}\"", rest.split_at(rest.len().min(20)).0.escape_ascii()),
         };
         format(self.path, format!("byte {}", self.end - rest.len()), expected, found)
     }
