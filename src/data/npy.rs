@@ -18,8 +18,9 @@ use header::{Array, Entry};
 /// `numpy.ndarray.astype` does.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file, its length is not what its header
-/// says or a number is too large for `T`, [`Error::Empty`] without examples or features.
+/// [`Error::Io`](crate::Error::Io) when it cannot be read, [`Error::Format`](crate::Error::Format) when it is not such a file, its
+/// length is not what its header says or a number is too large for `T`, [`Error::Empty`](crate::Error::Empty) without examples or
+/// features.
 pub fn read_npy<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     table(path.as_ref(), &read(path.as_ref())?)
 }
@@ -35,7 +36,7 @@ fn table<T: Scalar>(path: &Path, file: &[u8]) -> Result<Examples<T>> {
 /// [`read_npy`] takes.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file.
+/// [`Error::Io`](crate::Error::Io) when it cannot be read, [`Error::Format`](crate::Error::Format) when it is not such a file.
 pub fn read_npy_labels(path: impl AsRef<Path>) -> Result<Vec<usize>> {
     labels(path.as_ref(), &read(path.as_ref())?)
 }
@@ -64,7 +65,7 @@ fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`]; a file that was there before is then as it was.
+/// [`Error::Io`](crate::Error::Io); a file that was there before is then as it was.
 pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef<'m, T>>) -> Result<()> {
     let matrix = matrix.into();
     let single = size_of::<T>() == 4;
