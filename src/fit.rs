@@ -10,6 +10,7 @@ use crate::diagnostics::{self, Decoupling};
 use crate::finish;
 use crate::matrix::check_shape;
 use crate::method::Method;
+use crate::missing;
 use crate::observer::{self, Audience};
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
@@ -175,6 +176,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             finish::check(self)?;
         }
         self.check_fit(data, config)?;
+        if data.missing() > 0 {
+            data.known_means()?;
+            missing::check(&method, config.decoupling.is_some())?;
+        }
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
         self.train(Rule::Decoupled(&method), data, config, &mut audience)
@@ -194,7 +199,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             error::require(every > 0, "epochs between measurements of the decoupling", "at least 1", every as f64)?;
             error::require(examples > 0, "examples to measure the decoupling on", "at least 1", examples as f64)?;
         }
-        self.check_data(data)?;
+        self.check_trainable(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
 
@@ -219,7 +224,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
         let widths = self.layers[1..].iter().map(|layer| layer.input_dim());
-        let layout = Layout::new::<T>(widths, (slots, rule), keeps, self.storage);
+        let inputs = if data.missing() > 0 { data.input_dim() } else { 0 };
+        let layout = Layout::new::<T>(inputs, widths, (slots, rule), keeps, self.storage);
         let limit = self.bank_limit;
         if let Some((path, block)) = &self.bank_file {
             let plan = Plan { layout, examples, data_key: key, block: *block };
@@ -248,7 +254,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
-        let mut visitor = Visitor::new(rule, data, metric.as_ref());
+        let mut visitor = Visitor::new(rule, data, metric.as_ref())?;
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,

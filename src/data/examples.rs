@@ -10,6 +10,7 @@ use crate::{Error, MatRef, Result, Scalar};
 pub struct Examples<T> {
     data: Vec<T>,
     features: usize,
+    may_miss: bool,
 }
 
 impl<T: Scalar> Examples<T> {
@@ -88,6 +89,17 @@ impl<T: Scalar> Examples<T> {
         Self::from_column_matrix(matrix.transpose())
     }
 
+    /// Says that NaN is an entry that is not known: as inputs of a [`Dataset`](crate::Dataset) these examples may have some, which
+    /// [`fit`](crate::DecoupledNetwork::fit) infers. Elsewhere NaN stays an error.
+    pub fn with_missing(self) -> Self {
+        Self { may_miss: true, ..self }
+    }
+
+    /// Whether NaN is an entry that is not known.
+    pub(super) fn may_miss(&self) -> bool {
+        self.may_miss
+    }
+
     /// The `features × examples` matrix.
     pub fn matrix(&self) -> MatRef<'_, T> {
         MatRef::new(&self.data, self.features, self.data.len() / self.features)
@@ -101,7 +113,7 @@ impl<T: Scalar> Examples<T> {
             }
         }
         debug_assert_eq!(data.len(), examples * features);
-        Ok(Self { data, features })
+        Ok(Self { data, features, may_miss: false })
     }
 }
 
