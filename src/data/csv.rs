@@ -34,7 +34,7 @@ impl From<usize> for Column {
 /// What a table holds: which columns are targets (all others are features), whether it begins with a header (yes, unless
 /// said otherwise) and what stands between two fields (a comma).
 ///
-/// Every cell that is not a class must be a finite number. Spaces around a cell do not count.
+/// Every cell that is not a class must be a finite number, but for features that [may be missing](Self::missing). Spaces around a cell do not count.
 ///
 /// ```no_run
 /// use decoupled::data::csv::Options;
@@ -50,6 +50,7 @@ pub struct Options {
     target: Target,
     header: bool,
     delimiter: u8,
+    missing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl Options {
     }
 
     fn new(target: Target) -> Self {
-        Self { target, header: true, delimiter: b',' }
+        Self { target, header: true, delimiter: b',', missing: false }
     }
 
     /// Whether the first line names the columns.
@@ -110,6 +111,12 @@ impl Options {
     /// The byte between two fields.
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
+        self
+    }
+
+    /// Whether features may be [missing](Examples::with_missing): cells that are empty or NaN. Not so, unless it is said.
+    pub fn missing(mut self, missing: bool) -> Self {
+        self.missing = missing;
         self
     }
 
@@ -164,10 +171,12 @@ impl Options {
         let mut record = StringRecord::new();
         let mut examples = 0;
         while reader.read_record(&mut record).map_err(failed)? {
-            for (fields, numbers) in [(&features, &mut inputs), (&numbers, &mut targets)] {
+            for (fields, numbers, missing) in [(&features, &mut inputs, self.missing), (&numbers, &mut targets, false)]
+            {
                 for &field in fields {
-                    let number = record[field].parse().map(T::of).ok();
-                    let finite = number.filter(|number| number.is_finite());
+                    let cell = if missing && record[field].is_empty() { "NaN" } else { &record[field] };
+                    let number = cell.parse().map(T::of).ok();
+                    let finite = number.filter(|x| x.is_finite() || (missing && x.to_f64().is_nan()));
                     numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
                 }
             }
@@ -182,6 +191,7 @@ impl Options {
         }
 
         let inputs = Examples::from_columns(inputs, examples, features.len())?;
+        let inputs = if self.missing { inputs.with_missing() } else { inputs };
         let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
         Ok(Cells { inputs, targets: targets.transpose()?, names })
     }
