@@ -137,7 +137,7 @@ impl Scaler {
 }
 
 /// What `of` has for the features that this example has a value of.
-fn known<'x, T: Scalar, F>(column: &'x [T], of: impl Iterator<Item = F>) -> impl Iterator<Item = (F, &'x T)> {
+fn known<T: Scalar, F>(column: &[T], of: impl Iterator<Item = F>) -> impl Iterator<Item = (F, &T)> {
     of.zip(column).filter(|(_, x)| x.is_finite())
 }
 
