@@ -72,7 +72,7 @@ fn features_that_may_be_missing_are_empty_or_nan_and_targets_are_not() {
     assert_eq!(found, [Some(1.0), None, None, Some(5.0), Some(7.0), Some(8.0)]);
     assert_eq!(table.dataset.missing(), 2);
     for (bad, place) in [("1,2,", 3), ("1,2,NaN", 3), ("inf,2,3", 1), ("?,2,3", 1)] {
-        assert_format_error(read(&options, "missing", &format!("u,v,y\n{bad}\n")), &format!("line 2, field {place}"));
+        assert_format_error(read(&options, "missing", format!("u,v,y\n{bad}\n")), &format!("line 2, field {place}"));
     }
 }
 
