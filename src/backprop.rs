@@ -27,6 +27,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         observers: &mut [&mut dyn Observer<T>],
     ) -> Result<FitReport> {
         self.check_fit(data, config)?;
+        data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.train(Rule::Backprop, data, config, &mut audience)
     }

@@ -1,6 +1,7 @@
 //! The activation bank: one stored, trainable activation for every hidden layer of every example.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use nalgebra::DMatrix;
 
@@ -16,7 +17,7 @@ mod file;
 mod layout;
 mod storage;
 
-pub(crate) use column::Column;
+pub(crate) use column::{Column, fill_gaps};
 pub use file::BankFile;
 pub(crate) use file::{Plan, Sole};
 pub(crate) use layout::Layout;
@@ -24,7 +25,8 @@ pub use storage::Storage;
 
 /// The stored activations z_t^i of all hidden layers t and examples i.
 ///
-/// One record for each example: its activations layer after layer, and beside them what the activation optimizer remembers and
+/// One record for each example: its activations layer after layer, below them the input where entries of it are
+/// [missing](crate::data::Examples::with_missing), and beside them what the activation optimizer remembers and
 /// the multipliers, in the format of [`Storage`]. The bank is keyed by the index of the example in its data set, so it survives
 /// shuffling and mini-batches; it remembers which data set it belongs to. What is read from it is decoded, and a copy.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +114,7 @@ impl<T: Scalar> ActivationBank<T> {
         self.layout.storage
     }
 
-    /// Bytes of activations, multipliers and optimizer state, and of two counts for every example.
+    /// Bytes of inputs that are kept, activations, multipliers and optimizer state, and of two counts for every example.
     pub fn bytes(&self) -> usize {
         self.data.len()
     }
@@ -122,7 +124,15 @@ impl<T: Scalar> ActivationBank<T> {
     /// # Panics
     /// When `t` is 0 or larger than [`layers`](Self::layers).
     pub fn layer(&self, t: usize) -> DMatrix<T> {
-        self.gather(t, Layout::activation)
+        self.gather_layer(t, Layout::activation)
+    }
+
+    /// z_0 for all examples, `d_0 × N`, zeros for those never visited; none unless the data had
+    /// [missing](crate::data::Examples::with_missing) inputs. These are as they have been inferred, the others as they were given,
+    /// but for what [`Storage`] rounds.
+    pub fn inputs(&self) -> Option<DMatrix<T>> {
+        let rows = self.layout.inputs;
+        (rows > 0).then(|| self.gather(rows, self.layout.input()))
     }
 
     /// λ_t for all examples, `d_t × N`, for t = 1 ..= layers; none unless a method keeps multipliers.
@@ -130,13 +140,16 @@ impl<T: Scalar> ActivationBank<T> {
     /// # Panics
     /// As [`layer`](Self::layer).
     pub fn multipliers(&self, t: usize) -> Option<DMatrix<T>> {
-        self.layout.multipliers.then(|| self.gather(t, Layout::multiplier))
+        self.layout.multipliers.then(|| self.gather_layer(t, Layout::multiplier))
     }
 
-    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
-    fn gather(&self, t: usize, part: fn(&Layout, usize) -> std::ops::Range<usize>) -> DMatrix<T> {
+    fn gather_layer(&self, t: usize, part: fn(&Layout, usize) -> Range<usize>) -> DMatrix<T> {
         assert!((1..=self.layers()).contains(&t), "hidden layers are 1..={}, found {t}", self.layers());
-        let (rows, bytes) = (self.layout.height(t), part(&self.layout, t));
+        self.gather(self.layout.height(t), part(&self.layout, t))
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the layout says where in a record a part lies")]
+    fn gather(&self, rows: usize, bytes: Range<usize>) -> DMatrix<T> {
         let mut all = DMatrix::zeros(rows, self.examples);
         for (out, record) in all.as_mut_slice().chunks_exact_mut(rows).zip(self.records()) {
             self.layout.storage.decode(&record[bytes.clone()], out);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
 #[cfg(feature = "csv")]
@@ -24,7 +25,8 @@ pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
 
-/// Inputs with their targets, checked once: equally many, and every number finite.
+/// Inputs with their targets, checked once: equally many, and every number finite, but for inputs that are said to be
+/// [missing](Examples::with_missing).
 ///
 /// Inputs are `input_dim × N`, targets `target_dim × N`; example i is column i of both, for good.
 ///
@@ -42,6 +44,7 @@ pub struct Dataset<T> {
     inputs: Examples<T>,
     targets: Examples<T>,
     labels: Option<Vec<usize>>,
+    missing: usize,
     fingerprint: u64,
 }
 
@@ -62,7 +65,8 @@ impl<T: Scalar> Dataset<T> {
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one label for each example, [`Error::LabelOutOfRange`], [`Error::Empty`]
-    /// without classes, [`Error::NotFinite`] for an input that is NaN or infinite.
+    /// without classes, [`Error::NotFinite`] for an input that is infinite, or NaN and not
+    /// said to be [missing](Examples::with_missing).
     pub fn classification(inputs: Examples<T>, labels: &[usize], classes: usize) -> Result<Self> {
         same_length("labels, one for each example (a column of the inputs)", &inputs, labels.len())?;
         let targets = one_hot(labels, classes)?;
@@ -73,19 +77,20 @@ impl<T: Scalar> Dataset<T> {
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one target for each example, [`Error::NotFinite`] for an input or a target
-    /// that is NaN or infinite.
+    /// that is NaN or infinite, but for inputs that are said to be [missing](Examples::with_missing).
     pub fn regression(inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
         same_length("targets, one for each example (a column of the inputs)", &inputs, targets.matrix().cols())?;
         Self::checked(inputs, targets, None)
     }
 
     fn checked(inputs: Examples<T>, targets: Examples<T>, labels: Option<Vec<usize>>) -> Result<Self> {
-        let state = check_and_hash("inputs", inputs.matrix(), 0)?;
-        let fingerprint = check_and_hash("targets", targets.matrix(), state)?;
-        Ok(Self { inputs, targets, labels, fingerprint })
+        let state = check_and_hash("inputs", inputs.matrix(), inputs.may_miss(), 0)?;
+        let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
+        let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
+        Ok(Self { inputs, targets, labels, missing, fingerprint })
     }
 
-    /// The inputs, `input_dim × N`.
+    /// The inputs, `input_dim × N`; NaN where they are missing.
     pub fn inputs(&self) -> MatRef<'_, T> {
         self.inputs.matrix()
     }
@@ -103,6 +108,32 @@ impl<T: Scalar> Dataset<T> {
     /// The number of classes, if the targets are classes.
     pub fn classes(&self) -> Option<usize> {
         self.labels.as_ref().map(|_| self.target_dim())
+    }
+
+    /// The number of inputs that are [missing](Examples::with_missing).
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// The mean of what is known of every feature, `input_dim` entries.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for a feature that is missing in every example.
+    pub fn known_means(&self) -> Result<Vec<T>> {
+        let known = |x: &&T| x.is_finite();
+        let mean = |row: usize| {
+            let feature = || self.inputs().as_slice().iter().skip(row).step_by(self.input_dim()).filter(known);
+            let count = feature().count() as f64;
+            let mean = feature().map(|x| x.to_f64() / count).sum::<f64>();
+            let what = "the mean of an input that is missing everywhere";
+            if count > 0.0 { Ok(T::of(mean)) } else { Err(Error::NotFinite { what, example: 0, row, value: f64::NAN }) }
+        };
+        (0..self.input_dim()).map(mean).collect()
+    }
+
+    /// Fails at the first input that is missing.
+    pub(crate) fn check_known(&self) -> Result<()> {
+        check_finite("inputs (only those that a fit trains on may be missing)", self.inputs())
     }
 
     /// The number of examples, at least 1.
@@ -165,19 +196,21 @@ fn same_length<T: Scalar>(what: &'static str, inputs: &Examples<T>, found: usize
     if found == expected { Ok(()) } else { Err(Error::Shape { what, expected, found }) }
 }
 
-/// Continues the hash `state` over a matrix while looking for numbers that are not finite.
-fn check_and_hash<T: Scalar>(what: &'static str, matrix: MatRef<'_, T>, state: u64) -> Result<u64> {
+/// Continues the hash `state` over a matrix while looking for numbers that are not finite, nor missing where they may be.
+fn check_and_hash<T: Scalar>(what: &'static str, matrix: MatRef<'_, T>, may_miss: bool, state: u64) -> Result<u64> {
     let shape = [matrix.rows() as u64, matrix.cols() as u64];
     let mut state = shape.into_iter().fold(state, mix);
+    let good = |value: f64| value.is_finite() || (may_miss && value.is_nan());
     for (example, column) in matrix.columns().enumerate() {
-        let mut finite = true;
+        let mut all_good = true;
         for value in column.iter().map(|value| value.to_f64()) {
-            finite &= value.is_finite();
-            state = mix(state, value.to_bits());
+            all_good &= good(value);
+            // One of the many NaNs for all of them.
+            state = mix(state, if value.is_nan() { u64::MAX } else { value.to_bits() });
         }
-        if !finite {
+        if !all_good {
             let mut values = column.iter().map(|value| value.to_f64()).enumerate();
-            let (row, value) = values.find(|(_, value)| !value.is_finite()).unwrap_or_default();
+            let (row, value) = values.find(|&(_, value)| !good(value)).unwrap_or_default();
             return Err(Error::NotFinite { what, example, row, value });
         }
     }

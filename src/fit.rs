@@ -10,6 +10,7 @@ use crate::diagnostics::{self, Decoupling};
 use crate::finish;
 use crate::matrix::check_shape;
 use crate::method::Method;
+use crate::missing;
 use crate::observer::{self, Audience};
 use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
@@ -141,6 +142,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Rates and penalties are made for inputs, activations and targets of about unit size:
     /// [`Scaler`](crate::data::Scaler) brings others there.
     ///
+    /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish
+    /// and a measurement of the decoupling cannot have it: [`Error::Unsupported`].
+    ///
     /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
     /// bank, and so does an activation optimizer with another memory or, if it has one, other settings; a bank in a file is not
     /// replaced, and refuses them.
@@ -175,6 +179,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             finish::check(self)?;
         }
         self.check_fit(data, config)?;
+        if data.missing() > 0 {
+            data.known_means()?;
+            missing::check(&method, config.decoupling.is_some())?;
+        }
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
         self.train(Rule::Decoupled(&method), data, config, &mut audience)
@@ -194,7 +202,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             error::require(every > 0, "epochs between measurements of the decoupling", "at least 1", every as f64)?;
             error::require(examples > 0, "examples to measure the decoupling on", "at least 1", examples as f64)?;
         }
-        self.check_data(data)?;
+        self.check_trainable(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
 
@@ -219,7 +227,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
         let widths = self.hidden_widths();
-        let layout = Layout::new::<T>(widths, (slots, rule), keeps, self.storage);
+        let inputs = if data.missing() > 0 { data.input_dim() } else { 0 };
+        let layout = Layout::new::<T>(inputs, widths, (slots, rule), keeps, self.storage);
         let limit = self.bank_limit;
         if let Some((path, block)) = &self.bank_file {
             let plan = Plan { layout, examples, data_key: key, block: *block };
@@ -248,7 +257,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
         let metric = config.metric.clone().or_else(|| Metric::for_data(data));
-        let mut visitor = Visitor::new(rule, data, metric.as_ref());
+        let mut visitor = Visitor::new(rule, data, metric.as_ref())?;
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,

@@ -13,7 +13,8 @@ mod descent;
 mod evidence;
 mod known;
 
-use descent::{Outcome, descend};
+use descent::Outcome;
+pub(crate) use descent::descend;
 pub use evidence::Evidence;
 use known::Known;
 

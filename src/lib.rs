@@ -147,6 +147,7 @@ pub mod loss;
 mod matrix;
 mod method;
 pub mod metrics;
+mod missing;
 mod network;
 pub mod observer;
 pub mod optimizer;

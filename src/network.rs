@@ -250,8 +250,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// Fails unless this network could be trained on the data.
+    /// Fails unless this network could be trained or judged on the data, by whatever needs to know all inputs.
     pub(crate) fn check_data(&self, data: &Dataset<T>) -> Result<()> {
+        self.check_trainable(data)?;
+        data.check_known()
+    }
+
+    /// The same for what infers missing inputs.
+    pub(crate) fn check_trainable(&self, data: &Dataset<T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
         check_shape("rows of the targets (outputs)", self.output_dim(), data.target_dim())?;
         guarded("check_targets of the loss", self.depth(), || self.output_loss.check_targets(data.targets()))?

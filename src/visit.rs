@@ -2,10 +2,11 @@
 
 use crate::activation_step::{ActivationStep, Memory, PowerIteration, Rates};
 use crate::alternation::Alternation;
-use crate::bank::Column;
+use crate::bank::{Column, fill_gaps};
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::method::Method;
+use crate::missing;
 use crate::parallel::{Chunks, for_row};
 use crate::parameter_step::{self, ParameterStep, Timing};
 use crate::start::Start;
@@ -26,6 +27,8 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     rule: Rule<'a, T>,
     data: &'a Dataset<T>,
     metric: Option<&'a Metric<T>>,
+    /// Where missing inputs start; empty where none is missing.
+    starts: Vec<T>,
     lanes: Vec<Lane<T>>,
     /// What each lane says about the parameters: gradient or moments of every layer.
     found: Vec<Vec<Vec<T>>>,
@@ -70,11 +73,15 @@ const CURVATURE_SAMPLE: usize = 32;
 const CURVATURE_SHARE: usize = 4;
 
 impl<'a, T: Scalar> Visitor<'a, T> {
-    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Self {
-        Self {
+    /// # Errors
+    /// As [`Dataset::known_means`].
+    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Result<Self> {
+        let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
+        Ok(Self {
             rule,
             data,
             metric,
+            starts,
             lanes: Vec::new(),
             found: Vec::new(),
             visits: 0,
@@ -83,7 +90,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             iteration: PowerIteration::default(),
             alternation: Alternation::default(),
             factor: T::one(),
-        }
+        })
     }
 
     /// A new epoch begins, with this factor on the penalties.
@@ -116,6 +123,11 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
             fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
+            if !self.starts.is_empty() {
+                // Its examples are not at hand; where they started will do.
+                let columns = block.stored_mut(0).chunks_exact_mut(self.starts.len());
+                columns.for_each(|column| fill_gaps(&self.starts, column));
+            }
             let objective = net.objective().with_factor(self.factor);
             objective.anchor(block)?;
             self.rates = method.activation.rates(&objective, block, &mut self.iteration)?;
@@ -161,6 +173,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
         self.visits += 1;
         let (lanes, width) = self.cut(net, batch.len());
         let (data, metric, rates, factor) = (self.data, self.metric, &self.rates.layers[..], self.factor);
+        let starts = &self.starts[..];
         let (lanes, found) = (&mut self.lanes[..lanes], &mut self.found[..lanes]);
         match self.rule {
             Rule::Backprop => {
@@ -180,12 +193,19 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         let objective = net.objective().with_factor(factor);
                         if round == 0 {
                             lane.load(data, examples);
+                            lane.complete(starts, columns);
                             lane.begin(&objective, method, (metric, look), columns)?;
                         } else {
                             lane.block.parameters_moved();
                         }
                         lane.work(&objective, method, (round, rates), found)?;
-                        if round + 1 == rounds { lane.store(method, columns, net.updates + 1) } else { Ok(()) }
+                        if round + 1 < rounds {
+                            return Ok(());
+                        }
+                        if !starts.is_empty() {
+                            missing::step(&objective, &mut lane.block, data, examples)?;
+                        }
+                        lane.store(method, columns, net.updates + 1)
                     })?;
                     follow(net, &method.parameter, factor, found, batch.len())?;
                 }
@@ -218,6 +238,14 @@ impl<T: Scalar> Lane<T> {
         self.block.resize(examples.len());
         fill(&mut self.block, data, examples.iter().copied());
         self.tally.begin(examples.len());
+    }
+
+    /// Puts what was last inferred where an input is missing.
+    fn complete(&mut self, starts: &[T], columns: &[Column<'_, T>]) {
+        if !starts.is_empty() {
+            let inputs = self.block.stored_mut(0).chunks_exact_mut(starts.len());
+            columns.iter().zip(inputs).for_each(|(column, input)| column.complete(starts, input));
+        }
     }
 
     fn backprop(
@@ -340,6 +368,7 @@ impl<T: Scalar> Lane<T> {
         let examples = columns.len();
         let anchored = method.start == Start::Anchored;
         for_row(columns, |i, column| {
+            column.set_input(block.stored(0).column(i))?;
             for t in 1..block.layers() {
                 column.set_activation(t, block.stored(t).column(i))?;
                 if !anchored {

@@ -79,6 +79,19 @@ fn cells_that_are_not_finite_numbers_name_line_and_field() {
 }
 
 #[test]
+fn features_that_may_be_missing_are_empty_or_nan_and_targets_are_not() {
+    let options = Options::numbers(["y"]).missing(true);
+    let table = read(&options, "missing", "u,v,y\n1, ,3\nnan,5,6\n7,8,9\n").unwrap();
+    let found: Vec<Option<f64>> =
+        table.dataset.inputs().as_slice().iter().map(|&x| Some(x).filter(|x| !x.is_nan())).collect();
+    assert_eq!(found, [Some(1.0), None, None, Some(5.0), Some(7.0), Some(8.0)]);
+    assert_eq!(table.dataset.missing(), 2);
+    for (bad, place) in [("1,2,", 3), ("1,2,NaN", 3), ("inf,2,3", 1), ("?,2,3", 1)] {
+        assert_format_error(read(&options, "missing", format!("u,v,y\n{bad}\n")), &format!("line 2, field {place}"));
+    }
+}
+
+#[test]
 fn lines_are_counted_in_every_kind_of_file() {
     let options = Options::classes("y");
     for (start, end) in [("", "\n"), ("", "\r\n"), ("\u{feff}", "\n"), ("\u{feff}", "\r\n")] {

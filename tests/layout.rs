@@ -23,6 +23,7 @@ const ROWS: [(&[&str], bool); 9] = [
             "fit",
             "infer",
             "initialise",
+            "missing",
             "warning",
             "backprop",
             "diagnostics",

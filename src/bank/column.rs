@@ -53,8 +53,20 @@ impl<'a, T: Scalar> Column<'a, T> {
 
     /// Calls `f` with pieces of z_t, each beside the same piece of `own`.
     pub(crate) fn beside_activation(&self, t: usize, own: &mut [T], f: impl Fn(&[T], &mut [T])) {
+        self.beside(self.layout.activation(t), own, f);
+    }
+
+    /// Writes what is kept of the input to the entries of `input` that are NaN; those of `starts` before the first visit.
+    pub(crate) fn complete(&self, starts: &[T], input: &mut [T]) {
+        match self.is_visited() {
+            true => self.beside(self.layout.input(), input, fill_gaps),
+            false => fill_gaps(starts, input),
+        }
+    }
+
+    fn beside(&self, bytes: Range<usize>, own: &mut [T], f: impl Fn(&[T], &mut [T])) {
         let mut buffer = [T::zero(); PIECE];
-        let pieces = self.record[self.layout.activation(t)].chunks(PIECE * self.layout.width);
+        let pieces = self.record[bytes].chunks(PIECE * self.layout.width);
         for (piece, own) in pieces.zip(own.chunks_mut(PIECE)) {
             let last = &mut buffer[..own.len()];
             self.layout.storage.decode(piece, last);
@@ -73,6 +85,14 @@ impl<'a, T: Scalar> Column<'a, T> {
     /// When the bank keeps no multipliers; as does [`set_multiplier`](Self::set_multiplier).
     pub(crate) fn multiplier(&self, t: usize, out: &mut [T]) {
         self.get(self.layout.multiplier(t), out);
+    }
+
+    /// Puts z_0 back, if the bank keeps it.
+    ///
+    /// # Errors
+    /// As [`set_activation`](Self::set_activation).
+    pub(crate) fn set_input(&mut self, z: &[T]) -> Result<()> {
+        self.set(self.layout.input(), &z[..self.layout.inputs], 0, "the stored input, in the bank's format,")
     }
 
     /// Puts z_t back.
@@ -109,6 +129,11 @@ impl<'a, T: Scalar> Column<'a, T> {
             false => Err(Error::Diverged { layer, epoch: 0, quantity }),
         }
     }
+}
+
+/// Writes to the entries that are NaN.
+pub(crate) fn fill_gaps<T: Scalar>(from: &[T], to: &mut [T]) {
+    to.iter_mut().zip(from).filter(|(to, _)| !to.is_finite()).for_each(|(to, &from)| *to = from);
 }
 
 /// Count 0 (steps) or 1 (last update) of a record.

@@ -7,12 +7,15 @@ use crate::{Error, Result, Scalar};
 const COUNTS: usize = 16;
 
 /// Where what is kept of an example lies in its record: two counts of 8 bytes (activation steps, last update), then numbers:
-/// activations, the optimizer's state and multipliers, each layer after layer.
+/// the input where it is kept, activations, the optimizer's state and multipliers, each layer after layer.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct Layout {
     /// First row of every hidden layer, and the number of rows at the end.
     offsets: Vec<usize>,
+    /// Rows of the input that is kept, because some of it is inferred; or 0.
+    #[cfg_attr(feature = "save", serde(default))]
+    pub(super) inputs: usize,
     /// State entries for an activation.
     pub(super) slots: usize,
     /// Whose memory the state is.
@@ -25,8 +28,10 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For hidden layers of the given `widths`, and an activation optimizer `rule` with `slots` state entries an activation.
+    /// For hidden layers of the given `widths` above `inputs` rows that are kept, and an activation optimizer `rule` with `slots`
+    /// state entries an activation.
     pub(crate) fn new<T: Scalar>(
+        inputs: usize,
         widths: impl Iterator<Item = usize>,
         (slots, rule): (usize, String),
         multipliers: bool,
@@ -37,7 +42,7 @@ impl Layout {
             *row = row.saturating_add(width);
             Some(*row)
         }));
-        Self { offsets, slots, rule, multipliers, storage, width: storage.width::<T>(), scalar: size_of::<T>() }
+        Self { offsets, inputs, slots, rule, multipliers, storage, width: storage.width::<T>(), scalar: size_of::<T>() }
     }
 
     /// The same with multipliers.
@@ -45,10 +50,11 @@ impl Layout {
         Self { multipliers: true, ..self.clone() }
     }
 
-    /// The same memory beside the activations of other hidden layers, in another storage.
+    /// The same memory beside the activations of other layers, from the input on, in another storage.
     #[cfg(feature = "save")]
-    pub(crate) fn of<T: Scalar>(&self, widths: impl Iterator<Item = usize>, storage: Storage) -> Self {
-        Self::new::<T>(widths, (self.slots, self.rule.clone()), self.multipliers, storage)
+    pub(crate) fn of<T: Scalar>(&self, mut widths: impl Iterator<Item = usize>, storage: Storage) -> Self {
+        let inputs = widths.next().filter(|_| self.inputs > 0).unwrap_or(0);
+        Self::new::<T>(inputs, widths, (self.slots, self.rule.clone()), self.multipliers, storage)
     }
 
     /// Hidden layers.
@@ -63,7 +69,8 @@ impl Layout {
 
     /// Numbers kept of an example.
     pub(super) fn numbers(&self) -> u128 {
-        (self.rows() as u128).saturating_mul(1 + self.slots as u128 + u128::from(self.multipliers))
+        let each = 1 + self.slots as u128 + u128::from(self.multipliers);
+        (self.rows() as u128).saturating_mul(each).saturating_add(self.inputs as u128)
     }
 
     /// Bytes of so many records.
@@ -93,6 +100,10 @@ impl Layout {
         self.offsets[t] - self.offsets[t - 1]
     }
 
+    pub(super) fn input(&self) -> Range<usize> {
+        COUNTS..COUNTS + self.inputs * self.width
+    }
+
     pub(super) fn activation(&self, t: usize) -> Range<usize> {
         self.span(0, 1, t)
     }
@@ -105,9 +116,9 @@ impl Layout {
         self.span(1 + self.slots, usize::from(self.multipliers), t)
     }
 
-    /// The bytes of layer t in a part with `each` numbers an activation, behind `before` of them.
+    /// The bytes of layer t in a part with `each` numbers an activation, behind the input and `before` of them.
     fn span(&self, before: usize, each: usize, t: usize) -> Range<usize> {
-        let at = |row: usize| COUNTS + (before * self.rows() + each * row) * self.width;
+        let at = |row: usize| self.input().end + (before * self.rows() + each * row) * self.width;
         at(self.offsets[t - 1])..at(self.offsets[t])
     }
 }

@@ -37,10 +37,11 @@ impl From<usize> for Column {
     }
 }
 
-/// What a table holds: which columns are targets (all others are features, unless these are named), whether it begins with a header (yes, unless
-/// said otherwise) and what stands between two fields (a comma).
+/// What a table holds: which columns are targets (all others are features, unless these are named), whether it begins
+/// with a header (yes, unless said otherwise) and what stands between two fields (a comma).
 ///
-/// Every cell that is not a class must be a finite number. Spaces around a cell do not count.
+/// Every cell that is not a class must be a finite number, but for features that [may be missing](Self::missing). Spaces around a
+/// cell do not count.
 ///
 /// ```no_run
 /// use decoupled::data::csv::Options;
@@ -58,6 +59,7 @@ pub struct Options {
     features: Option<Vec<Column>>,
     header: bool,
     delimiter: u8,
+    missing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Options {
     }
 
     fn new(target: Target) -> Self {
-        Self { target, features: None, header: true, delimiter: b',' }
+        Self { target, features: None, header: true, delimiter: b',', missing: false }
     }
 
     /// The features are `columns`, in this order, and other columns are left out; to read a table like the one that a network was
@@ -128,6 +130,12 @@ impl Options {
     /// The byte between two fields.
     pub fn delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = delimiter;
+        self
+    }
+
+    /// Whether features may be [missing](Examples::with_missing): cells that are empty or NaN. Not so, unless it is said.
+    pub fn missing(mut self, missing: bool) -> Self {
+        self.missing = missing;
         self
     }
 
@@ -183,10 +191,12 @@ impl Options {
         let mut record = StringRecord::new();
         let mut examples = 0;
         while reader.read_record(&mut record).map_err(failed)? {
-            for (fields, numbers) in [(&features, &mut inputs), (&numbers, &mut targets)] {
+            for (fields, numbers, missing) in [(&features, &mut inputs, self.missing), (&numbers, &mut targets, false)]
+            {
                 for &field in fields {
-                    let number = record.get(field).and_then(|cell| cell.parse().ok()).map(T::of);
-                    let finite = number.filter(|number| number.is_finite());
+                    let cell = record.get(field).map(|cell| if missing && cell.is_empty() { "NaN" } else { cell });
+                    let number = cell.and_then(|cell| cell.parse().ok()).map(T::of);
+                    let finite = number.filter(|x| x.is_finite() || (missing && x.to_f64().is_nan()));
                     numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
                 }
             }
@@ -201,6 +211,7 @@ impl Options {
         }
 
         let inputs = Examples::from_columns(inputs, examples, features.len())?;
+        let inputs = if self.missing { inputs.with_missing() } else { inputs };
         let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
         let features = features.iter().filter(|_| self.header).filter_map(|&field| header.get(field));
         let features = features.map(str::to_owned).collect();

@@ -10,6 +10,7 @@ use crate::{Error, MatRef, Result, Scalar};
 pub struct Examples<T> {
     data: Vec<T>,
     features: usize,
+    may_miss: bool,
 }
 
 impl<T: Scalar> Examples<T> {
@@ -89,6 +90,67 @@ impl<T: Scalar> Examples<T> {
         Self::from_column_matrix(matrix.transpose())
     }
 
+    /// Says that NaN is an entry that is **missing**: as inputs of a [`Dataset`](crate::Dataset) these examples may have some, and
+    /// [`fit`](crate::DecoupledNetwork::fit) infers them. In targets, in data to validate or to evaluate on and for
+    /// [`fit_backprop`](crate::DecoupledNetwork::fit_backprop), which has no bank, NaN stays an error.
+    ///
+    /// ```text
+    /// L(Θ, Z) is minimised over the missing entries of z_0 as well:   ∂L/∂z_0 = (∂f/∂z_0)ᵀ c_1, and 0 where z_0 is known
+    /// ```
+    ///
+    /// They start at the [mean](crate::Dataset::known_means) of what is known of the feature, stay in the bank, and take one step at
+    /// the end of every visit, after the hidden activations: as [`infer`](crate::DecoupledNetwork::infer) does, down the gradient to
+    /// where the slope vanishes, or half as far until the energy does not rise. So there is no rate to choose. The bank gets
+    /// `input_dim` numbers more for every example; known entries stay as they are.
+    ///
+    /// ```
+    /// use decoupled::data::Examples;
+    /// use decoupled::nalgebra::DMatrix;
+    /// use decoupled::{Dataset, DecoupledNetwork, Evidence, FitConfig, InferConfig, layer::Activation};
+    ///
+    /// let inputs = Examples::from_rows(&[[0.1, 0.9], [0.8, f64::NAN], [0.4, 0.5]])?.with_missing();
+    /// let targets = Examples::from_rows(&[[1.0], [1.1], [0.9]])?;
+    /// let data = Dataset::regression(inputs, targets)?;
+    /// let mut network = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(1, Activation::Identity).build()?;
+    /// network.fit(&data, &FitConfig::new())?;
+    ///
+    /// let completed = network.bank().and_then(|bank| bank.inputs()).unwrap(); // 2 × 3
+    /// assert!(completed[(1, 1)].is_finite() && completed[(0, 1)] == 0.8);
+    ///
+    /// // A new example of which the second input is missing, and the output known: from the mean to what explains it.
+    /// let means = data.known_means()?;
+    /// let (input, known) = (DMatrix::from_vec(2, 1, vec![0.3, means[1]]), DMatrix::from_vec(2, 1, vec![true, false]));
+    /// let output = DMatrix::from_vec(1, 1, vec![1.0]);
+    /// let evidence = Evidence::new().clamp_where(0, &input, &known).clamp(network.depth(), &output);
+    /// let found = network.infer(&evidence, &InferConfig::new())?;
+    /// assert_eq!(found.inputs[(0, 0)], 0.3);
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # What it is worth
+    ///
+    /// The energy has no idea of which inputs are likely: a missing one goes to where it explains the target by the network as it
+    /// is so far, errors of the network included. It helps where the targets say much of the inputs, few entries are missing and
+    /// training is long; else filling in the means does better. An example whose output is not known pulls at nothing: what
+    /// it misses stays at the mean. After 150 epochs of the default method, by the example `missing`:
+    ///
+    /// | filled / inferred, 5 seeds | missing | unseen, whole | unseen, as much missing | error of a missing entry |
+    /// |---|---|---|---|---|
+    /// | four independent inputs, eight targets that tell them; loss | 10 % | 0.033 / 0.012 | 0.190 / 0.175 | 0.99 / 0.46 |
+    /// | | 30 % | 0.079 / 0.083 | 0.576 / 0.607 | 1.00 / 0.70 |
+    /// | | 50 % | 0.158 / 0.283 | 0.890 / 1.006 | 1.00 / 0.84 |
+    /// | digits; accuracy in % | 10 % | 97.3 / 97.3 | 96.2 / 96.2 | 0.97 / 0.96 |
+    /// | | 30 % | 96.9 / 96.8 | 92.9 / 92.5 | 0.99 / 0.99 |
+    /// | | 50 % | 96.6 / 95.3 | 84.6 / 84.3 | 0.98 / 0.98 |
+    pub fn with_missing(self) -> Self {
+        Self { may_miss: true, ..self }
+    }
+
+    /// Whether NaN is an entry that is not known.
+    pub(super) fn may_miss(&self) -> bool {
+        self.may_miss
+    }
+
     /// The `features × examples` matrix.
     pub fn matrix(&self) -> MatRef<'_, T> {
         MatRef::new(&self.data, self.features, self.data.len() / self.features)
@@ -102,7 +164,7 @@ impl<T: Scalar> Examples<T> {
             }
         }
         debug_assert_eq!(data.len(), examples * features);
-        Ok(Self { data, features })
+        Ok(Self { data, features, may_miss: false })
     }
 }
 

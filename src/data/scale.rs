@@ -3,6 +3,9 @@ use crate::{Error, MatRef, Result, Scalar};
 
 /// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all.
 ///
+/// NaN is a value that is [missing](Examples::with_missing): it does not count where the map is fitted, and stays NaN, as with
+/// scikit-learn's scalers.
+///
 /// A feature that is constant where the map was fitted has spread 0: it is mapped to 0 everywhere.
 ///
 /// ```
@@ -33,20 +36,24 @@ impl Scaler {
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
     pub fn standard<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
         let mut scaler = Self::min_max(data)?;
-        let count = data.cols() as f64;
         // Moments of the range mapped to [0, 1], so that no square overflows or vanishes.
-        let mut moments = vec![(0.0, 0.0); data.rows()];
+        let mut moments = vec![(0.0, 0.0, 0.0); data.rows()];
         for column in data.columns() {
-            for (((mean, _), map), x) in moments.iter_mut().zip(&scaler.maps).zip(column) {
-                *mean += map.apply(x.to_f64()) / count;
+            for ((_, _, count), x) in moments.iter_mut().zip(column) {
+                *count += f64::from(u8::from(x.is_finite()));
             }
         }
         for column in data.columns() {
-            for (((mean, variance), map), x) in moments.iter_mut().zip(&scaler.maps).zip(column) {
-                *variance += (map.apply(x.to_f64()) - *mean).powi(2) / count;
+            for (((mean, _, count), map), x) in known(column, moments.iter_mut().zip(&scaler.maps)) {
+                *mean += map.apply(x.to_f64()) / *count;
             }
         }
-        for (map, (mean, variance)) in scaler.maps.iter_mut().zip(moments) {
+        for column in data.columns() {
+            for (((mean, variance, count), map), x) in known(column, moments.iter_mut().zip(&scaler.maps)) {
+                *variance += (map.apply(x.to_f64()) - *mean).powi(2) / *count;
+            }
+        }
+        for (map, (mean, variance, _)) in scaler.maps.iter_mut().zip(moments) {
             *map = Map { center: map.invert(mean), spread: map.spread * variance.sqrt() };
         }
         Ok(scaler)
@@ -57,7 +64,7 @@ impl Scaler {
     /// # Errors
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
     pub fn min_max<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
-        crate::data::check_and_hash("data to fit a scaler", data, 0)?;
+        crate::data::check_and_hash("data to fit a scaler", data, true, 0)?;
         if data.as_slice().is_empty() {
             return Err(Error::Empty { what: "data to fit a scaler" });
         }
@@ -67,6 +74,10 @@ impl Scaler {
                 *low = low.min(x.to_f64());
                 *high = high.max(x.to_f64());
             }
+        }
+        if let Some(row) = ranges.iter().position(|(low, high)| low > high) {
+            let what = "data to fit a scaler, missing everywhere";
+            return Err(Error::NotFinite { what, example: 0, row, value: f64::NAN });
         }
         Ok(Self { maps: ranges.into_iter().map(|(low, high)| Map { center: low, spread: high - low }).collect() })
     }
@@ -92,7 +103,9 @@ impl Scaler {
     /// # Errors
     /// [`Error::Shape`] for another input width, [`Error::NotFinite`] when a scaled input overflows.
     pub fn scale_inputs<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
-        Dataset::checked(self.apply(data.inputs())?, data.targets.clone(), data.labels.clone())
+        let inputs = self.apply(data.inputs())?;
+        let inputs = if data.missing > 0 { inputs.with_missing() } else { inputs };
+        Dataset::checked(inputs, data.targets.clone(), data.labels.clone())
     }
 
     /// The data set with scaled targets.
@@ -123,9 +136,14 @@ impl Scaler {
     }
 }
 
+/// What `of` has for the features that this example has a value of.
+fn known<T: Scalar, F>(column: &[T], of: impl Iterator<Item = F>) -> impl Iterator<Item = (F, &T)> {
+    of.zip(column).filter(|(_, x)| x.is_finite())
+}
+
 impl Map {
     fn apply(&self, x: f64) -> f64 {
-        if self.spread == 0.0 { 0.0 } else { (x - self.center) / self.spread }
+        if self.spread == 0.0 && !x.is_nan() { 0.0 } else { (x - self.center) / self.spread }
     }
 
     fn invert(&self, scaled: f64) -> f64 {

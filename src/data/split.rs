@@ -89,7 +89,8 @@ impl<T: Scalar> Dataset<T> {
         if let Some(&found) = indices.iter().find(|&&index| index >= self.len()) {
             return Err(Error::ExampleIndex { count: self.len(), found });
         }
-        let inputs = gather(self.inputs(), indices)?;
+        // What is NaN among them was said to be missing.
+        let inputs = gather(self.inputs(), indices)?.with_missing();
         let targets = gather(self.targets(), indices)?;
         let labels =
             self.labels().map(|labels| indices.iter().filter_map(|&index| labels.get(index)).copied().collect());

@@ -103,7 +103,7 @@ fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layou
     let slots = if method.start == Start::Anchored { 0 } else { method.activation.slots() };
     let widths = network.layers[1..].iter().map(|layer| layer.input_dim());
     let memory = (slots, String::new());
-    Layout::new::<T>(widths, memory, method.coupling.multipliers.is_some(), network.storage)
+    Layout::new::<T>(0, widths, memory, method.coupling.multipliers.is_some(), network.storage)
 }
 
 fn backpropagation<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<Products> {

@@ -4,7 +4,7 @@ use crate::{MatRef, Result, Scalar, linalg};
 
 /// How one example came down.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome<T> {
+pub(crate) struct Outcome<T> {
     pub(super) before: T,
     pub(super) energy: T,
     pub(super) steps: usize,
@@ -18,9 +18,9 @@ const HALVINGS: usize = 30;
 const RANGE: f64 = 1000.0;
 
 /// Takes the free entries of a block to where the energy of each example is least: at most so many steps, until no entry of the
-/// gradient is larger than the tolerance. `free` has a column for every example: z_0 … z_{T−1}, one after the other. Leaves every
-/// prediction up to date.
-pub(super) fn descend<T: Scalar>(
+/// gradient is larger than the tolerance. `free` has a column for every example: z_0 … z_{T−1}, one after the other, or fewer from z_0
+/// on. Leaves every prediction up to date.
+pub(crate) fn descend<T: Scalar>(
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
     free: &[bool],
@@ -74,7 +74,7 @@ struct Terrain<'a, T> {
     objective: &'a Objective<'a, T>,
     block: &'a mut Block<T>,
     free: &'a [bool],
-    /// Entries of an example in z_0 … z_{T−1}.
+    /// Entries of an example in z_0 … z_{T−1}, as far as any may be free.
     rows: usize,
     /// Whether any input is free.
     inputs: bool,
@@ -83,7 +83,7 @@ struct Terrain<'a, T> {
 impl<T: Scalar> Terrain<'_, T> {
     /// ∂L/∂Z at the block's activations, 0 where they are clamped.
     fn gradients(&mut self, out: &mut [T]) -> Result<()> {
-        self.objective.activation_gradients(self.block, &Group { layers: 1..self.block.layers(), every: 1 })?;
+        self.objective.activation_gradients(self.block, &Group { layers: 1..self.layers(), every: 1 })?;
         if self.inputs {
             self.objective.input_gradient(self.block)?;
         }
@@ -92,11 +92,21 @@ impl<T: Scalar> Terrain<'_, T> {
         Ok(())
     }
 
+    /// How many of z_0 … z_{T−1} may have free entries.
+    fn layers(&self) -> usize {
+        let mut rows = 0;
+        let above = |&t: &usize| {
+            rows += self.block.stored(t).rows();
+            rows <= self.rows
+        };
+        (0..self.block.layers()).take_while(above).count()
+    }
+
     /// What `part` says of z_0 … z_{T−1}, ordered as the free entries are.
     #[expect(clippy::indexing_slicing, reason = "`first` counts rows, as `rows` does")]
     fn gather(&self, part: impl Fn(&Block<T>, usize) -> MatRef<'_, T>, out: &mut [T]) {
         let mut first = 0;
-        for t in 0..self.block.layers() {
+        for t in 0..self.layers() {
             let part = part(self.block, t);
             for (out, column) in out.chunks_exact_mut(self.rows).zip(part.columns()) {
                 out[first..first + column.len()].copy_from_slice(column);
@@ -109,7 +119,7 @@ impl<T: Scalar> Terrain<'_, T> {
     #[expect(clippy::indexing_slicing, reason = "all are as long as `free`")]
     fn place(&mut self, home: &[T], direction: &[T], lines: &[Line<T>]) {
         let mut first = 0;
-        for t in 0..self.block.layers() {
+        for t in 0..self.layers() {
             let width = self.block.stored(t).rows();
             if t > 0 || self.inputs {
                 let columns = self.block.stored_mut(t).chunks_exact_mut(width).zip(lines);

@@ -218,7 +218,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         training.check_counts(path)?;
         if let Some(Bank { layout, .. }) = &training.bank {
-            let own = layout.of::<T>(self.layers.iter().skip(1).map(|layer| layer.input_dim()), self.storage);
+            let own = layout.of::<T>(self.layers.iter().map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
                 return Err(format(path, "its bank", format!("{own:?}"), format!("{layout:?}")));
             }

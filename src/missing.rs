@@ -1,0 +1,42 @@
+//! Inputs of the training data that are missing: what infers them, and which ways of training cannot.
+
+use crate::activation_step::ActivationStep;
+use crate::block::Block;
+use crate::energy::Objective;
+use crate::infer::descend;
+use crate::method::Method;
+use crate::{Dataset, Error, Result, Scalar};
+
+/// Fails for what a fit with this method cannot do where inputs are missing.
+pub(crate) fn check<T: Scalar>(method: &Method<T>, measures_decoupling: bool) -> Result<()> {
+    let exact = matches!(method.activation, ActivationStep::Exact(_));
+    let refusals = [
+        (
+            exact,
+            "exact activation steps know no minimum over a part of z_0; take sweeps, Gauss–Newton or error coordinates",
+        ),
+        (
+            method.coupling.finish,
+            "the finish refits the last layer to inputs that are given; say Method::finish(false)",
+        ),
+        (measures_decoupling, "the decoupling is measured on inputs that are given; leave out measure_decoupling"),
+    ];
+    match refusals.into_iter().find(|(applies, _)| *applies) {
+        Some((_, why)) => Err(Error::Unsupported { what: "a fit on missing inputs", why }),
+        None => Ok(()),
+    }
+}
+
+/// Moves the entries of z_0 that are missing in the data: one step of [`infer`](crate::DecoupledNetwork::infer) with all else
+/// clamped, so it can only lower the one term of the energy that sees them.
+pub(crate) fn step<T: Scalar>(
+    objective: &Objective<'_, T>,
+    block: &mut Block<T>,
+    data: &Dataset<T>,
+    examples: &[usize],
+) -> Result<()> {
+    let inputs = examples.iter().flat_map(|&example| data.inputs().column(example));
+    let free: Vec<bool> = inputs.map(|x| !x.is_finite()).collect();
+    let lowest = Objective { layers: objective.layers.get(..1).unwrap_or_default(), ..*objective };
+    if free.contains(&true) { descend(&lowest, block, &free, (1, T::zero())).map(drop) } else { Ok(()) }
+}
