@@ -62,6 +62,7 @@
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
+//! | train on inputs of which some are missing; it helps where they are few and the targets tell them | [`data::Examples::with_missing`] |
 //! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
