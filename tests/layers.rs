@@ -86,6 +86,16 @@ fn every_layer_keeps_the_contract_in_single_precision() {
     }
 }
 
+/// Two units that are brought to ±1 leave next to nothing of a gradient, but for its rounding.
+#[test]
+fn gradients_that_cancel_on_their_way_keep_the_contract() {
+    let nearly_signs = Chain::new().then(Dense::new(3, 2)).then(LayerNorm::new(2).epsilon(1e-3));
+    let signs = nearly_signs.then(Elementwise::new(2, Activation::Sign).straight_through());
+    for seed in 0..2000 {
+        check::layer_at::<f64>(&signs, 4, seed).unwrap();
+    }
+}
+
 /// ẑ = p ⊙ z², with a fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Broken {

@@ -227,8 +227,8 @@ impl<'p> Source<'p> {
         data.read(&mut length).map_err(failed)?;
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER {
-            let expected = format!("at most {LONGEST_HEADER} bytes");
-            return Err(format(path, "its header", &expected, length.to_string()));
+            let expected = format!("the length of a safetensors header, at most {LONGEST_HEADER}");
+            return Err(format(path, "its first eight bytes", expected, length.to_string()));
         }
         let end = LENGTH as u64 + length;
         if size < end {

@@ -67,6 +67,11 @@ fn files_are_read() -> Result<()> {
     assert_eq!(turned.matrix().as_slice(), [2.0, 1.0, 4.0, 3.0]);
     let known = Options::known_classes(Column::Name("kind".to_owned()), &["y", "x"]).read::<f64>(&table)?;
     assert_eq!(known.dataset.labels(), Some(&[1, 0][..]));
+    fs::write(&table, "a,kind\n1,x\n,y\n3,x\n").unwrap();
+    let Table { dataset, .. } = Options::classes("kind").missing(true).read::<f64>(&table)?;
+    assert_eq!((dataset.missing(), dataset.known_means()?), (1, vec![2.0]));
+    let one = Examples::from_rows(&[[f64::NAN], [1.0]])?.with_missing();
+    assert_eq!(Dataset::classification(one, &[0, 1], 2)?.missing(), 1);
     fs::write(&table, "1;2\n3;4\n").unwrap();
     let plain = |options: Options| options.header(false).delimiter(b';');
     let read = plain(Options::numbers([Column::Index(1)])).read::<f64>(&table)?;
