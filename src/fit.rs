@@ -143,7 +143,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// [`Scaler`](crate::data::Scaler) brings others there.
     ///
     /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish
-    /// and a measurement of the decoupling cannot have it: [`Error::Unsupported`].
+    /// and a measurement of the decoupling cannot have it: [`Error::Unsupported`]. An input that is missing in every example, or in
+    /// the validation data, is [`Error::NotFinite`].
     ///
     /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
     /// bank, and so does an activation optimizer with another memory or, if it has one, other settings; a bank in a file is not
