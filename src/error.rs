@@ -51,6 +51,14 @@ pub enum Error {
         /// What is wrong; within a chain, layers are counted from 0 at its input.
         source: Box<Error>,
     },
+    /// What is wrong with one dimension of the space of a search, or with what is asked of it.
+    #[error("in dimension {name} of the search: {source}")]
+    InDimension {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
     /// A setting names a layer that does not exist.
     #[error("{what} names layer {found}, {}", one_of(*.first, *.count))]
     LayerIndex {
@@ -310,6 +318,11 @@ impl Error {
     /// The same, found in this layer.
     pub(crate) fn in_layer(self, layer: usize) -> Self {
         Self::InLayer { layer, source: Box::new(self) }
+    }
+
+    /// The same, found in this dimension of a search.
+    pub(crate) fn in_dimension(self, name: &str) -> Self {
+        Self::InDimension { name: name.to_owned(), source: Box::new(self) }
     }
 
     /// The same, of this layer, where it is about equations of a layer that does not know its place.

@@ -97,7 +97,7 @@
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and [`Model`].
-//! * `serde`: settings are `Serialize` and `Deserialize`, [`Method`] and [`FitConfig`] among them; `save` brings it along.
+//! * `serde`: settings are `Serialize` and `Deserialize`, [`NetworkBuilder`] and [`FitConfig`] among them; `save` brings it along.
 //! * `csv`: [`data`] reads tables.
 //! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.

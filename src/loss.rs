@@ -10,6 +10,7 @@ mod binary_cross_entropy;
 mod huber;
 mod mean_absolute_error;
 mod relative_squared_error;
+mod shared;
 mod softmax_cross_entropy;
 mod squared_error;
 

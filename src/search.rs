@@ -42,6 +42,7 @@ pub use space::{Candidate, Space};
 
 /// What a candidate is judged by on the examples that are held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Scoring {
     /// [`DecoupledNetwork::score`]: accuracy for class labels, else R²; the more the better.
     Score,
@@ -74,6 +75,7 @@ const MOST: usize = 1_000_000;
 ///
 /// Defaults: five folds, [`Scoring::Score`], seed 0, as many threads as the machine has. The words are scikit-learn's.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Search {
     space: Space,
     /// So many draws; without a number, all of a grid.
@@ -81,7 +83,8 @@ pub struct Search {
     cv: usize,
     scoring: Scoring,
     seed: u64,
-    threads: usize,
+    /// Without a number, as many as the machine has.
+    threads: Option<usize>,
 }
 
 impl Search {
@@ -98,7 +101,7 @@ impl Search {
     }
 
     fn new(space: Space, n_iter: Option<usize>) -> Self {
-        Self { space, n_iter, cv: 5, scoring: Scoring::Score, seed: 0, threads: available() }
+        Self { space, n_iter, cv: 5, scoring: Scoring::Score, seed: 0, threads: None }
     }
 
     /// The number of folds: see [`Dataset::k_folds`].
@@ -121,7 +124,7 @@ impl Search {
 
     /// So many candidates are trained at a time, each on one thread; the report is the same at any number.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.threads = Some(threads);
         self
     }
 
@@ -132,10 +135,10 @@ impl Search {
     /// report; the others go on.
     ///
     /// # Errors
-    /// Before anything is trained: [`Error::Empty`] for a space without dimensions or a dimension without choices,
-    /// [`Error::HyperParameter`] for bounds that are no range and for numbers of candidates, folds or threads outside their domain,
-    /// [`Error::Unsupported`] for two dimensions of one name and for a grid with a range, [`Error::ExampleCount`] for more folds
-    /// than examples. Else only [`Error::ThreadPool`].
+    /// Before anything is trained: [`Error::Empty`] for a space without dimensions, [`Error::InDimension`] for a dimension that has
+    /// no choices, bounds that are no range, or the name of another, and for a range in a grid, [`Error::HyperParameter`] for
+    /// numbers of candidates, folds or threads outside their domain, [`Error::ExampleCount`] for more folds than examples. Else only
+    /// [`Error::ThreadPool`].
     pub fn fit<'c, T: Scalar>(
         &self,
         data: &Dataset<T>,
@@ -153,7 +156,7 @@ impl Search {
             };
             folds.iter().map(judge).collect()
         };
-        let scores = map_apart(&candidates, self.threads, |pool, candidate| {
+        let scores = map_apart(&candidates, self.threads.unwrap_or_else(available), |pool, candidate| {
             caught(|| judge(pool, candidate)).unwrap_or_else(|message| Err(Error::CandidatePanicked { message }))
         })?;
         let trials = candidates.into_iter().zip(scores).map(|(candidate, scores)| Trial { candidate, scores });

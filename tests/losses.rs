@@ -1,5 +1,7 @@
 //! The built-in losses against finite differences, closed forms and numbers worked by hand.
 
+use std::sync::Arc;
+
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -32,6 +34,38 @@ fn draw(rng: &mut ChaCha12Rng, dim: usize, n: usize) -> [Vec<f64>; 2] {
     let mut residual = || f64::from(rng.random_range(-3..3i8)) + rng.random_range(0.05..0.95);
     let p = z.iter().map(|z| z + residual()).collect();
     [z, p]
+}
+
+/// What a loss answers to every method of the trait, where no default would answer the same.
+fn answers(loss: &dyn Loss<f64>) -> String {
+    let (z, p, direction) = ([0.0, 1.0, 0.25, 0.75], [0.5, -1.5, 2.0, 0.125], [1.0, 2.0, -1.0, 3.0]);
+    let columns = |entries| MatRef::new(entries, 2, 2);
+    let (mut product, mut outputs) = ([f64::NAN; 4], p);
+    loss.hessian_product(columns(&z), columns(&p), columns(&direction), MatMut::new(&mut product, 2, 2));
+    let has_classes = loss.probabilities(MatMut::new(&mut outputs, 2, 2));
+    #[cfg(feature = "serde")]
+    let described = loss.describe();
+    #[cfg(not(feature = "serde"))]
+    let described = ();
+    format!(
+        "{} {:?} {product:?} {has_classes} {outputs:?} {} {} {:?} {:?} {described:?}",
+        value(loss, 2, &z, &p),
+        gradients(loss, 2, &z, &p),
+        loss.is_squared_error(),
+        loss.serves_hidden(),
+        loss.validate().map_err(|error| error.to_string()),
+        loss.check_targets(columns(&[0.5, 0.75, 0.0, 1.0])).map_err(|error| error.to_string()),
+    )
+}
+
+#[test]
+fn an_arc_of_a_loss_answers_as_the_loss() {
+    for loss in all() {
+        let own = answers(&*loss);
+        assert_eq!(answers(&Arc::<dyn Loss<f64>>::from(loss)), own);
+    }
+    let invalid = Huber::new(-1.0);
+    assert_eq!(answers(&Arc::new(invalid)), answers(&invalid));
 }
 
 fn all() -> Vec<Box<dyn Loss<f64>>> {

@@ -586,7 +586,7 @@ fn early_stopping_refuses_what_makes_no_sense_before_anything_changes() {
     for (mut stopping, expected) in [
         (new().min_delta(-1e-3), "EarlyStopping::min_delta must be non-negative and finite, found -0.001"),
         (new().min_delta(f64::NAN), "EarlyStopping::min_delta must be non-negative and finite, found NaN"),
-        (new().baseline(f64::NAN), "EarlyStopping::baseline must be a number, found NaN"),
+        (new().baseline(f64::INFINITY), "EarlyStopping::baseline must be finite, found inf"),
         (
             new().monitor(Monitor::ValidationLoss),
             "monitoring the validation: there is none; give FitConfig::validation",

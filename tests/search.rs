@@ -236,7 +236,7 @@ fn where_all_candidates_fail_there_is_no_best() -> Result<()> {
     let report = search.fit(&line(), |candidate| sloped(candidate.get("slop")?))?;
     assert!(report.best().is_none());
     for trial in &report.trials {
-        assert!(matches!(trial.scores, Err(Error::Unsupported { what: "slop", .. })), "{:?}", trial.scores);
+        assert!(matches!(&trial.scores, Err(Error::InDimension { name, .. }) if name == "slop"), "{:?}", trial.scores);
     }
     Ok(())
 }
@@ -305,7 +305,8 @@ fn every_fit_runs_on_one_thread() -> Result<()> {
 #[test]
 fn a_grid_is_all_combinations_in_the_order_of_its_choices() {
     let space = Space::new().choices("a", &[1.0, 2.0]).choices("b", &[5.0, 4.0, 5.5]);
-    let found: Vec<_> = candidates(&Search::grid(space)).iter().map(|c| c.iter().collect::<Vec<_>>()).collect();
+    let candidates = candidates(&Search::grid(space));
+    let found: Vec<_> = candidates.iter().map(|c| c.iter().collect::<Vec<_>>()).collect();
     let expected = [(1.0, 5.0), (1.0, 4.0), (1.0, 5.5), (2.0, 5.0), (2.0, 4.0), (2.0, 5.5)];
     assert_eq!(found, expected.map(|(a, b)| vec![("a", a), ("b", b)]));
 }
@@ -355,6 +356,10 @@ fn bad_input_is_refused_before_anything_is_built() {
         Error::HyperParameter { name, .. } => assert_eq!(name, bad),
         other => panic!("another error: {other:?}"),
     };
+    let inner = |error: Error, dimension: &str| match error {
+        Error::InDimension { name, source } if name == dimension => *source,
+        other => panic!("another error: {other:?}"),
+    };
     let good = || Space::new().choices("a", &[1.0]);
     for cv in [0, 1] {
         named(error(Search::grid(good()).cv(cv)), "folds");
@@ -369,19 +374,28 @@ fn bad_input_is_refused_before_anything_is_built() {
     named(error(Search::grid(many)), "combinations of a grid");
     for search in [Search::grid as fn(Space) -> Search, |space| Search::randomized(space, 3)] {
         assert!(matches!(error(search(Space::new())), Error::Empty { .. }));
-        assert!(matches!(error(search(good().choices("b", &[]))), Error::Empty { .. }));
-        assert!(matches!(error(search(good().choices("a", &[2.0]))), Error::Unsupported { what: "a", .. }));
-        named(error(search(good().choices("b", &[1.0, f64::NAN]))), "b");
-        for (low, high) in [(2.0, 1.0), (1.0, 1.0), (1.0, f64::INFINITY), (f64::NAN, 1.0), (1.0, f64::NAN)] {
-            named(error(search(good().uniform("b", low, high))), "b");
-            named(error(search(good().log_uniform("b", low, high))), "b");
+        assert!(matches!(inner(error(search(good().choices("b", &[]))), "b"), Error::Empty { .. }));
+        assert!(matches!(inner(error(search(good().choices("a", &[2.0]))), "a"), Error::Unsupported { .. }));
+        let in_b = |space: Space, bad| named(inner(error(search(space)), "b"), bad);
+        in_b(good().choices("b", &[1.0, f64::NAN]), "a choice");
+        let (lower, upper) = ("its lower bound", "its upper bound");
+        for (low, high, bad) in [
+            (2.0, 1.0, upper),
+            (1.0, 1.0, upper),
+            (1.0, f64::INFINITY, upper),
+            (f64::NAN, 1.0, lower),
+            (1.0, f64::NAN, upper),
+        ] {
+            in_b(good().uniform("b", low, high), bad);
+            in_b(good().log_uniform("b", low, high), bad);
         }
-        named(error(search(good().uniform("b", f64::NEG_INFINITY, 0.0))), "b");
+        in_b(good().uniform("b", f64::NEG_INFINITY, 0.0), lower);
         for low in [0.0, -1.0] {
-            named(error(search(good().log_uniform("b", low, 1.0))), "b");
+            in_b(good().log_uniform("b", low, 1.0), lower);
         }
     }
-    assert!(matches!(error(Search::grid(good().uniform("b", 0.0, 1.0))), Error::Unsupported { what: "b", .. }));
+    let range = error(Search::grid(good().uniform("b", 0.0, 1.0)));
+    assert_eq!(range.to_string(), "in dimension b of the search: a range in a grid: give its values as choices");
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Settings in JSON: what comes back trains as what was written, and what is refused says why.
 #![cfg(feature = "serde")]
 
-use decoupled::layer::{Activation, Chain, Dense, Elementwise, Residual};
-use decoupled::loss::{Huber, SquaredError};
+use std::sync::Arc;
+
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
+use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
+use decoupled::metrics::Average;
+use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
+use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
     ActivationStep, Dataset, DecoupledNetwork, FitConfig, InferConfig, Layer, Loss, Method, Metric, Multipliers,
-    Optimizer, Order, Penalty, Raise, Scalar, Start, Sweeps, Watch, data,
+    NetworkBuilder, Optimizer, Order, Penalty, Raise, Scalar, Start, Storage, Sweeps, Watch, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -133,6 +138,105 @@ fn a_fit_from_json_is_the_same_but_for_its_data_and_metric() {
     copy(&InferConfig::new().steps(3).tolerance(0.1 + 0.2));
 }
 
+/// A network, its method and how it ends: all that an experiment consists of but its data.
+#[test]
+fn an_experiment_from_json_has_the_same_outcome() {
+    let data = few::<f32>();
+    let builder = DecoupledNetwork::builder(data.input_dim())
+        .dense_with(7, Activation::Tanh, Init::he_uniform().gain(0.1 + 0.2))
+        .layer(Residual::new(Dense::new(7, 7)))
+        .dense(10, Activation::Identity)
+        .output_loss(SoftmaxCrossEntropy::new().label_smoothing(0.1))
+        .hidden_loss(Huber::new(1.0 / 3.0))
+        .penalty(0.3)
+        .layer_penalty(2, 0.7)
+        .optimizer(Adam::new(1e-2))
+        .layer_optimizer(1, Sgd::new(0.03))
+        .method(Method::joint(0.1))
+        .bank_storage(Storage::Bf16)
+        .seed(3);
+    let stopping = EarlyStopping::new().monitor(Monitor::TrainLoss).mode(Mode::Max).patience(2).restore_best_weights();
+    let outcome = |builder: NetworkBuilder<f32>, mut stopping: Every<EarlyStopping>| {
+        let mut network = builder.build().unwrap();
+        let config = FitConfig::new().epochs(9).batch_size(16);
+        let report = network.fit_observed(&data, &config, &mut [&mut stopping]).unwrap();
+        let params: Vec<u32> = (0..network.depth()).flat_map(|t| network.params(t)).map(|p| p.to_bits()).collect();
+        (report.epochs.len(), params, format!("{stopping:?}"))
+    };
+    let own = outcome(builder.clone(), Every::new(2, stopping.clone()));
+    assert_eq!(own.0, 6, "the options count: a loss that falls is no better, and every other epoch is seen");
+    assert_eq!(outcome(copy(&builder), copy(&Every::new(2, stopping.clone()))), own);
+    copy(&OnNewBest::new(stopping));
+    // Where no number of threads is set, none is written: another machine has others.
+    let value = |builder: &NetworkBuilder<f32>| serde_json::to_value(builder).unwrap();
+    assert_eq!(value(&builder)["threads"], Value::Null);
+    assert_eq!(value(&builder.threads(2))["threads"], 2);
+}
+
+/// A fit begins from nothing that another has counted.
+#[test]
+fn early_stopping_in_json_is_its_options_alone() {
+    let data = few::<f32>();
+    let fresh = EarlyStopping::new().patience(1).min_delta(1e-3).restore_best_weights();
+    let mut used = fresh.clone();
+    let mut network = DecoupledNetwork::builder(data.input_dim()).dense(10, Activation::Identity).build().unwrap();
+    network.fit_observed(&data, &FitConfig::new().epochs(2), &mut [&mut used]).unwrap();
+    assert_ne!(used, fresh);
+    let text = serde_json::to_string(&used).unwrap();
+    assert_eq!(serde_json::from_str::<EarlyStopping>(&text).unwrap(), fresh);
+}
+
+#[test]
+fn a_search_from_json_tries_the_same_candidates() {
+    let data = few::<f32>();
+    let tried = |search: &Search| {
+        let report = search.fit(&data, |candidate| {
+            let rate = candidate.get("rate")?;
+            let builder = DecoupledNetwork::builder(data.input_dim()).dense(10, Activation::Identity);
+            Ok((builder.optimizer(Sgd::new(rate)).build()?, FitConfig::new().epochs(1).batch_size(16)))
+        });
+        format!("{:?}", report.unwrap())
+    };
+    let space = Space::new().log_uniform("rate", 1e-4, 0.1 + 0.2).uniform("even", -1.0, 1.0).choices("of", &[1.0, 3.0]);
+    let drawn = Search::randomized(space, 3).cv(2).scoring(Scoring::Loss).seed(u64::MAX).threads(1);
+    let grid = Search::grid(Space::new().choices("rate", &[0.1, 0.01])).cv(3);
+    for search in [drawn, grid] {
+        assert_eq!(tried(&copy(&search)), tried(&search));
+    }
+    copy(&Average::Weighted);
+}
+
+#[cfg(feature = "csv")]
+#[test]
+fn how_a_table_is_read_comes_back_from_json() {
+    use decoupled::data::csv::Options;
+
+    for options in [
+        Options::classes("species").feature_columns(["b", "a"]).missing(true),
+        Options::known_classes(3, &["no", "yes"]).header(false).delimiter(b';'),
+        Options::numbers(["price", "rent"]),
+        Options::features(),
+    ] {
+        assert_eq!(copy(&options), options);
+    }
+    let mut value = serde_json::to_value(Options::features()).unwrap();
+    value["quote"] = 39.into();
+    assert!(refused::<Options>(value).contains("unknown field `quote`"));
+}
+
+#[test]
+fn a_loss_from_json_trains_to_the_same_bits() {
+    let data = few::<f32>();
+    let trained = |loss: Arc<dyn Loss<f32>>| {
+        let builder = DecoupledNetwork::builder(data.input_dim()).dense(10, Activation::Identity).output_loss(loss);
+        let mut network = builder.build().unwrap();
+        network.fit(&data, &FitConfig::new().epochs(2).batch_size(16)).unwrap();
+        network.params(0).iter().map(|p| p.to_bits()).collect::<Vec<_>>()
+    };
+    let own: Arc<dyn Loss<f32>> = Arc::new(SoftmaxCrossEntropy::new().label_smoothing(0.1 + 0.2));
+    assert_eq!(trained(copy(&own)), trained(own));
+}
+
 #[test]
 fn layers_and_losses_come_back_from_json() {
     let chain = Chain::new().then(Dense::new(3, 3)).then(Elementwise::new(3, Activation::LeakyRelu(0.1 + 0.2)));
@@ -159,6 +263,13 @@ fn what_is_not_known_is_refused_by_its_name() {
     let mut data = fit;
     data["validation"] = Value::Null;
     named(refused::<FitConfig<'_, f32>>(data), "unknown field `validation`");
+    for value in [
+        refused::<NetworkBuilder<f32>>(with(serde_json::to_value(DecoupledNetwork::<f32>::builder(1)).unwrap(), "")),
+        refused::<EarlyStopping>(with(serde_json::to_value(EarlyStopping::new()).unwrap(), "")),
+        refused::<Search>(with(serde_json::to_value(Search::grid(Space::new())).unwrap(), "")),
+    ] {
+        named(value, "unknown field `momenta`");
+    }
     named(refused::<InferConfig>(json!({"steps": 1, "tolerance": 1.0, "momenta": 1})), "unknown field `momenta`");
     let lion = json!({"kind": "Lion", "settings": null});
     named(refused::<Box<dyn Optimizer<f32>>>(lion.clone()), "unknown variant `Lion`");

@@ -12,6 +12,7 @@ use crate::{Error, Result, Scalar};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Column {
     /// By its name in the header.
     Name(String),
@@ -53,6 +54,7 @@ impl From<usize> for Column {
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Options {
     target: Target,
     /// All columns but the targets if none are named.
@@ -63,6 +65,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 enum Target {
     Classes { column: Column, known: Option<Vec<String>> },
     Numbers(Vec<Column>),

@@ -43,6 +43,27 @@
 //! a [history](crate::observer::History) in CSV or JSON lines, [early stopping](crate::observer::EarlyStopping) with the options of
 //! Keras, or a closure of your own. To stop by Ctrl-C with the state intact, see the example `interrupt`.
 //!
+//! # Settings
+//!
+//! With the feature `serde`, all that an experiment consists of but its data goes into a file of settings and comes back: the
+//! [builder](crate::NetworkBuilder) of a network of built-in parts, [`FitConfig`](crate::FitConfig), early stopping, a
+//! [search](crate::search::Search), how a table is read. What a program does not know, it refuses by its name.
+//!
+//! ```
+//! use decoupled::layer::Activation;
+//! use decoupled::{DecoupledNetwork, FitConfig, NetworkBuilder, data};
+//!
+//! # #[cfg(feature = "serde")]
+//! # {
+//! let builder = DecoupledNetwork::<f32>::builder(2).dense(8, Activation::Tanh).dense(2, Activation::Identity);
+//! let text = serde_json::to_string(&(builder, FitConfig::<f32>::new().epochs(3))).unwrap();
+//!
+//! let (builder, config): (NetworkBuilder<f32>, FitConfig<f32>) = serde_json::from_str(&text).unwrap();
+//! builder.build()?.fit(&data::two_moons(100, 0.1, 0)?, &config)?;
+//! # }
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
 //! # Files
 //!
 //! | you want to keep | write | read |

@@ -69,6 +69,7 @@ pub struct ClassScores {
 
 /// How scores of classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Average {
     /// The plain mean over the classes. One that neither occurs nor is predicted counts as 0, as in scikit-learn where all classes
     /// are given as `labels`.

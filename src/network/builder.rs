@@ -18,7 +18,11 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 ///
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
 /// threads as the machine has, a bank of at most 8 GiB that rounds nothing.
+///
+/// Feature `serde` writes descriptions that have only built-in parts.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct NetworkBuilder<T: Scalar> {
     input_dim: usize,
     layers: Vec<Arc<dyn Layer<T>>>,
@@ -31,7 +35,8 @@ pub struct NetworkBuilder<T: Scalar> {
     method: Method<T>,
     store_pre_activations: bool,
     seed: u64,
-    threads: usize,
+    /// Without a number, as many as the machine has.
+    threads: Option<usize>,
     bank_limit: usize,
     storage: Storage,
     bank_file: Option<(PathBuf, usize)>,
@@ -51,7 +56,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             method: Method::default(),
             store_pre_activations: false,
             seed: 0,
-            threads: available(),
+            threads: None,
             bank_limit: 8 << 30,
             storage: Storage::Full,
             bank_file: None,
@@ -161,7 +166,7 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Threads of the network's private pool, 1 ..= 256; results do not depend on it, bit for bit.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
+        self.threads = Some(threads);
         self
     }
 
@@ -280,7 +285,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             optimizers_since: 0,
             epochs: 0,
             penalty_factor: PenaltyFactor::new(),
-            pool: Arc::new(Pool::new(self.threads)?),
+            pool: Arc::new(Pool::new(self.threads.unwrap_or_else(available))?),
         };
         network.method.check(&network.objective())?;
         Ok(network)

@@ -7,6 +7,7 @@ use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 
 /// Whether less or more of a number is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mode {
     /// Less.
     Min,
@@ -29,8 +30,9 @@ pub enum Mode {
 /// fit does not measure is refused, and that the default of `monitor` is the training loss where nothing is validated. A NaN is
 /// never better.
 ///
-/// A fit starts the count anew, unless it is given the [state](Observer::state) of another.
+/// A fit starts the count anew, unless it is given the [state](Observer::state) of another; JSON holds the options alone.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct EarlyStopping {
     monitor: Monitor,
     mode: Option<Mode>,
@@ -39,8 +41,10 @@ pub struct EarlyStopping {
     baseline: Option<f64>,
     start_from_epoch: usize,
     restore_best_weights: bool,
+    #[cfg_attr(feature = "serde", serde(skip))]
     count: Count,
     /// Whether the count was given by `set_state`, for the next fit.
+    #[cfg_attr(feature = "serde", serde(skip))]
     resumes: bool,
 }
 
@@ -154,7 +158,7 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
         let delta = self.min_delta;
         require(delta >= 0.0 && delta.is_finite(), "EarlyStopping::min_delta", "non-negative and finite", delta)?;
         let baseline = self.baseline.unwrap_or_default();
-        require(!baseline.is_nan(), "EarlyStopping::baseline", "a number", baseline)?;
+        require(baseline.is_finite(), "EarlyStopping::baseline", "finite", baseline)?;
         self.monitor.check(plan)?;
         if !self.resumes {
             self.count = Count::default();

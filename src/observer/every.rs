@@ -6,6 +6,7 @@ use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 
 /// Lets another observer see only every n-th epoch, counted over the life of the network; all else passes through.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Every<O> {
     epochs: usize,
     inner: O,

@@ -3,6 +3,7 @@ use crate::{EpochReport, Error, Result};
 
 /// A number of every epoch to judge it by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Monitor {
     /// The validation loss if epochs are validated, else the training loss.

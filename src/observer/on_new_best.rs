@@ -5,6 +5,7 @@ use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 
 /// Lets another observer see only epochs that are the best of the fit so far; all else passes through.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct OnNewBest<O> {
     inner: O,
 }

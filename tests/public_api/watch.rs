@@ -134,7 +134,7 @@ fn fault(error: &Error) -> &'static str {
         Error::LayerMismatch { .. } | Error::ZeroWidth { .. } | Error::InLayer { .. } => "layers",
         Error::LayerIndex { .. } | Error::ParameterNotFinite { .. } | Error::Incapable { .. } => "layers",
         Error::HyperParameter { .. } | Error::LossMismatch { .. } | Error::Unsupported { .. } => "settings",
-        Error::Metric { .. } => "what is judged",
+        Error::InDimension { .. } | Error::Metric { .. } => "what is judged",
         Error::BankTooLarge { .. } | Error::BankInUse { .. } | Error::OutOfMemory { .. } => "room",
         Error::Diverged { .. } | Error::NotPositiveDefinite { .. } => "numbers",
         Error::Panicked { .. } | Error::ObserverPanicked { .. } | Error::CandidatePanicked { .. } => "own code",
