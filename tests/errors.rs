@@ -524,6 +524,10 @@ fn samples() -> Vec<Error> {
             net.fit_observed(&regression(5, 3, 2), &FitConfig::new(), &mut [&mut observer])
         })),
         searched(|| panic!("no network")),
+        error(
+            Search::grid(Space::new().uniform("rate", 0.0, 1.0))
+                .fit(&regression(5, 3, 2), |_| Ok((builder::<f64>().build()?, FitConfig::new()))),
+        ),
         error(builder::<f32>().layer(Dense::new(2, 2).init(Init::constant(1e300))).build()),
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),
