@@ -61,7 +61,7 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
                 let Some(class) = run.first() else { continue };
                 let end = begin + run.len();
                 let ((left, top), (right, bottom)) = (at(begin, r), at(end, r + 1));
-                let [more, down] = [end < columns, r + 1 < rows].map(|inside| if inside { 0.5 } else { 0.0 });
+                let [more, down] = [end < columns, r + 1 < rows].map(|inside| if inside { 1.0 } else { 0.0 });
                 canvas.cell((left, top), (right + more, bottom + down), colour::pale(*class))?;
                 begin = end;
             }
