@@ -770,7 +770,44 @@ fn a_history_is_in_the_file_after_every_epoch_and_goes_on_there() {
         net.fit_observed(&data, &config(1), &mut [&mut afresh]).unwrap();
         assert_eq!(lines(), head + 1);
     }
-    assert!(Observer::<f64>::set_state(&mut History::csv("x"), &[]).is_err());
+    for odd in [&[][..], &[0.5], &[-1.0], &[f64::NAN], &[1.0, 1.0]] {
+        assert!(Observer::<f64>::set_state(&mut History::csv("x"), odd).is_err(), "{odd:?}");
+    }
+}
+
+/// As of a process that is killed after it has written a row, and before the checkpoint of that epoch.
+#[test]
+fn a_history_that_is_ahead_of_its_checkpoint_has_every_row_once() {
+    let (data, folder) = (data(), Folder::new("ahead"));
+    let (path, checkpoint) = (folder.0.join("run.csv"), folder.0.join("run.safetensors"));
+    let mut net = builder().build().unwrap();
+    let mut history = History::csv(&path);
+    net.fit_observed(&data, &config(2), &mut [&mut history]).unwrap();
+    net.save_checkpoint(&checkpoint, &[&history]).unwrap();
+    net.fit_observed(&data, &config(2), &mut [&mut history]).unwrap();
+    drop(history);
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"5,0.1").unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+
+    let (mut net, mut history) = (builder().build().unwrap(), History::csv(&path));
+    net.resume(&checkpoint, &mut [&mut history]).unwrap();
+    net.fit_observed(&data, &config(3), &mut [&mut history]).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    // But for the seconds, the rows of epochs 3 and 4 are those that the first process wrote.
+    let fields = |text: &str, line: usize| {
+        let line = text.lines().nth(line).unwrap().split(',').enumerate();
+        line.filter(|(column, _)| *column != 10).map(|(_, field)| field.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(text.lines().next().unwrap().split(',').nth(10), Some("seconds"));
+    assert!((0..=4).all(|line| fields(&text, line) == fields(&whole, line)), "{text}\n{whole}");
+    assert_eq!((text.lines().count(), fields(&text, 5)[0].as_str()), (6, "5"));
+
+    // A file that is gone has nothing to go on below: it begins with the names.
+    fs::remove_file(&path).unwrap();
+    let (mut net, mut history) = (builder().build().unwrap(), History::csv(&path));
+    net.resume(&checkpoint, &mut [&mut history]).unwrap();
+    net.fit_observed(&data, &config(1), &mut [&mut history]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().next(), text.lines().next());
 }
 
 /// Takes so many lines.

@@ -1,10 +1,11 @@
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sink::Sink;
 use super::{Epoch, Observer, Plan};
+use crate::error::require;
 use crate::file::io_at;
 use crate::matrix::check_shape;
 use crate::{DecoupledNetwork, Result, Scalar, StopReason};
@@ -31,14 +32,15 @@ mod row;
 /// [`decoupling`](crate::EpochReport::decoupling) is left out.
 ///
 /// A second fit with the same value, or with another that is given its [state](Observer::state), goes on below the rows of the first.
+/// What the file has beyond those of the state is cut off: rows of epochs that came after a checkpoint, which are trained anew.
 #[derive(Debug)]
 pub struct History<'w> {
     form: Form,
     /// A file to open at the start of the fit, unless it is open.
     path: Option<PathBuf>,
     sink: Option<Sink<'w>>,
-    /// Whether there are rows, or names of columns, to go on below.
-    begun: bool,
+    /// Bytes of the rows, and names of columns, to go on below.
+    written: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +52,12 @@ enum Form {
 impl<'w> History<'w> {
     /// CSV in a file, which the start of a first fit creates, or empties.
     pub fn csv(path: impl Into<PathBuf>) -> Self {
-        Self { form: Form::Csv, path: Some(path.into()), sink: None, begun: false }
+        Self { form: Form::Csv, path: Some(path.into()), sink: None, written: 0 }
     }
 
     /// CSV to any writer.
     pub fn csv_to(writer: impl Write + Send + 'w) -> Self {
-        Self { form: Form::Csv, path: None, sink: Some(Sink::new("the writer of a history", writer)), begun: false }
+        Self { form: Form::Csv, path: None, sink: Some(Sink::new("the writer of a history", writer)), written: 0 }
     }
 
     /// JSON lines in a file, which the start of a first fit creates, or empties.
@@ -70,28 +72,36 @@ impl<'w> History<'w> {
 
     fn open(&mut self) -> Result<()> {
         if let (Some(path), None) = (&self.path, &self.sink) {
-            let file = match self.begun {
-                true => OpenOptions::new().append(true).create(true).open(path),
-                false => File::create(path),
-            };
-            let file = file.map_err(|error| io_at(path, error))?;
-            self.sink = Some(Sink::new(path, file));
+            let (file, length) = open_after(path, self.written).map_err(|error| io_at(path, error))?;
+            (self.sink, self.written) = (Some(Sink::new(path, file)), length);
         }
         Ok(())
     }
 
     fn line(&mut self, line: String) -> Result<()> {
-        self.sink.as_mut().map_or(Ok(()), |sink| sink.line(line))
+        let bytes = line.len() as u64 + 1;
+        self.sink.as_mut().map_or(Ok(()), |sink| sink.line(line))?;
+        self.written += bytes;
+        Ok(())
     }
+}
+
+/// The file, to write after its first so many bytes, or as many as it has.
+fn open_after(path: &Path, bytes: u64) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new().append(true).create(true).open(path)?;
+    let length = file.metadata()?.len();
+    if length > bytes {
+        OpenOptions::new().write(true).open(path)?.set_len(bytes)?;
+    }
+    Ok((file, length.min(bytes)))
 }
 
 impl<T: Scalar> Observer<T> for History<'_> {
     fn start(&mut self, _: &Plan, network: &DecoupledNetwork<T>) -> Result<()> {
         self.open()?;
-        if let (Form::Csv, false) = (self.form, self.begun) {
+        if let (Form::Csv, 0) = (self.form, self.written) {
             self.line(row::csv_names(network.depth()))?;
         }
-        self.begun = true;
         Ok(())
     }
 
@@ -103,14 +113,17 @@ impl<T: Scalar> Observer<T> for History<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether there are rows to go on below: 1 or 0.
+    /// How many bytes have been written.
     fn state(&self) -> Vec<f64> {
-        vec![f64::from(self.begun)]
+        vec![self.written as f64]
     }
 
     fn set_state(&mut self, state: &[f64]) -> Result<()> {
         check_shape("numbers in the state of History", 1, state.len())?;
-        self.begun = state == [1.0];
+        let bytes = state.first().copied().unwrap_or_default();
+        let whole = bytes >= 0.0 && bytes.fract() == 0.0;
+        require(whole, "bytes in the state of History", "a whole number", bytes)?;
+        self.written = bytes as u64;
         Ok(())
     }
 }
