@@ -37,6 +37,10 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     fs::create_dir_all(out).map_err(|source| Error::Io { path: out.to_owned(), source })?;
     // Every column but the target is a feature; a fifth of the lines is held out.
     let table = csv::Options::classes(target).read::<f32>(table)?;
+    if 2 * table.classes.len() > table.dataset.len() {
+        let why = "most of its classes have one line: for numbers see \"Numbers for classes\" in the guide `living`";
+        return Err(Error::Unsupported { what: "this target", why });
+    }
     let (train, held_out) = table.dataset.stratified_split(0.8, 0)?;
     // Features are brought to mean 0 and variance 1, by what the training part has.
     let scaler = Scaler::standard(train.inputs())?;
@@ -55,6 +59,9 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     let config = FitConfig::new().epochs(500).batch_size(16).validation(&held_out);
     let report = network.fit_observed(&train, &config, &mut [&mut bar, &mut stopping, &mut history])?;
     println!("{report}\n");
+    if let Some((epoch, loss)) = stopping.best() {
+        println!("the network is that of epoch {epoch}, whose validation loss is {loss:.3e}\n");
+    }
     plot::training_curves(&[("network", &report)])?.save(out.join("training.svg"))?;
 
     let (truth, found) = (held_out.labels().unwrap_or_default(), network.predict_class(held_out.inputs())?);

@@ -28,10 +28,10 @@ pub use report::{EpochReport, FitReport, StopReason};
 ///
 /// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
 ///
-/// Feature `serde` leaves out the validation data and the metric: they are the defaults when the rest is read back.
+/// Feature `serde` leaves out the validation data and the metric. What JSON does not name has its default.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, default, bound = "T: Scalar"))]
 pub struct FitConfig<'a, T: Scalar> {
     method: Option<Method<T>>,
     epochs: usize,

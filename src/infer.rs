@@ -22,7 +22,7 @@ use known::Known;
 ///
 /// Defaults: at most 500 steps, to a tolerance of 10⁻⁴.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct InferConfig {
     steps: usize,
     tolerance: f64,

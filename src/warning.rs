@@ -203,8 +203,8 @@ impl fmt::Display for Warning {
             ),
             Self::Overshoot { epoch, energy } => write!(
                 f,
-                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate (that of \
-                 sweeps can be kept below the stable one with Method::stable), or the learning rate if the activation rate is stable"
+                "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate, or the \
+                 share of the stable one that sweeps take (Method::stable), or the learning rate"
             ),
             Self::OutOfReach { layers } => write!(
                 f,

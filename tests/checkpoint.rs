@@ -196,6 +196,36 @@ fn early_stopping_counts_on_across_a_kill_at_any_epoch() {
     }
 }
 
+/// Between two checkpoints, with weights to bring back at the end that are not those to go on from.
+#[test]
+fn a_fit_that_an_observer_broke_off_goes_on_where_it_was() {
+    let scratch = Scratch::new("broken-off");
+    let (train, held_out) = examples().stratified_split(0.7, 1).unwrap();
+    let stopping = || EarlyStopping::new().patience(50).min_delta(10.0).restore_best_weights();
+    let config = |epochs| config(epochs).validation(&held_out);
+    let mut whole = builder().build().unwrap();
+    let mut own = stopping();
+    whole.fit_observed(&train, &config(9), &mut [&mut own]).unwrap();
+    assert_eq!(own.best().unwrap().0, 1, "the weights to bring back are those of the first epoch");
+
+    let path = scratch.file("run");
+    let (mut first, mut broken) = (builder().build().unwrap(), stopping());
+    let mut checkpoint = Checkpoint::new(&path).every(100).beside(&mut broken);
+    let mut interrupt = |epoch: &EpochReport| match epoch.epoch == 4 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let report = first.fit_observed(&train, &config(9), &mut [&mut interrupt, &mut checkpoint]).unwrap();
+    assert_eq!((report.stop, first.epochs()), (StopReason::Observer, 4));
+    let (mut second, mut again) = (builder().build().unwrap(), stopping());
+    second.resume(&path, &mut [&mut again]).unwrap();
+    assert_ne!(params(&second), params(&first), "the first network has the weights that were brought back");
+    let report = second.fit_observed(&train, &config(5), &mut [&mut again]).unwrap();
+    assert_eq!((report.epochs.len(), again.best()), (5, own.best()));
+    assert_same("broken off", &second, &whole);
+    assert_eq!(Observer::<f64>::state(&again), Observer::<f64>::state(&own));
+}
+
 #[test]
 fn a_checkpoint_is_a_model_file_as_well() {
     let scratch = Scratch::new("model");

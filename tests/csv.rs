@@ -133,10 +133,25 @@ fn columns_that_are_not_there_or_there_twice_are_errors() {
 
 #[test]
 fn tables_without_lines_or_features_are_empty() {
-    for (text, missing) in [("x,y\n", "the list of examples"), ("y\na\n", "the list of features")] {
-        let result = read(&Options::classes("y"), "empty", text);
-        assert!(matches!(result, Err(Error::Empty { what }) if what == missing), "{result:?}");
+    assert_format_error(read(&Options::classes("y"), "empty", "x,y\n"), "below its header");
+    let result = read(&Options::classes("y"), "empty", "y\na\n");
+    assert!(matches!(result, Err(Error::Empty { what: "the list of features" })), "{result:?}");
+}
+
+#[test]
+fn neither_a_target_nor_a_column_without_a_name_is_a_feature() {
+    let text = ",x,y\n0,2,0\n1,5,1\n";
+    for options in [Options::classes("y"), Options::numbers(["y"])] {
+        assert_format_error(read(&options.clone().feature_columns(["x", "y"]), "leak", text), "line 1, field 3");
+        assert_format_error(read(&options, "leak", text), "line 1, field 1");
+        // Who names the features has said that it is one, or that it is not.
+        for (columns, first) in [(vec![1], 2.0), (vec![0, 1], 0.0)] {
+            let table = read(&options.clone().feature_columns(columns), "leak", text).unwrap();
+            assert_eq!(table.dataset.inputs().as_slice()[0], first);
+        }
     }
+    assert_format_error(read(&Options::classes(",y").feature_columns([""]), "leak", text), "line 1");
+    assert_eq!(read(&Options::classes(2).header(false), "leak", "0,2,0\n1,5,1\n").unwrap().dataset.input_dim(), 2);
 }
 
 #[test]

@@ -173,6 +173,16 @@ fn an_experiment_from_json_has_the_same_outcome() {
     assert_eq!(value(&builder.threads(2))["threads"], 2);
 }
 
+#[test]
+fn what_json_does_not_name_has_its_default() {
+    let fit: FitConfig<'_, f32> = serde_json::from_value(json!({"epochs": 2, "batch_size": 16})).unwrap();
+    assert_eq!(format!("{fit:?}"), format!("{:?}", FitConfig::<f32>::new().epochs(2).batch_size(16)));
+    let stopping: EarlyStopping = serde_json::from_value(json!({"patience": 10, "min_delta": 0.01})).unwrap();
+    assert_eq!(stopping, EarlyStopping::new().patience(10).min_delta(0.01));
+    let infer: InferConfig = serde_json::from_value(json!({"steps": 3})).unwrap();
+    assert_eq!(infer, InferConfig::new().steps(3));
+}
+
 /// A fit begins from nothing that another has counted.
 #[test]
 fn early_stopping_in_json_is_its_options_alone() {

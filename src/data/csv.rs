@@ -145,13 +145,13 @@ impl Options {
     /// Reads the table. Errors count lines and fields from 1.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there,
-    /// lines of unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or
-    /// not known; [`Error::Empty`] without lines, features, classes or target columns; [`Error::Unsupported`] for a
+    /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there, a
+    /// feature without a name unless features are named, one that is a target, no lines, lines of unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or
+    /// not known; [`Error::Empty`] without features, classes or target columns; [`Error::Unsupported`] for a
     /// column by name without a header.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
         if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
-            return Err(Error::Empty { what: "the list of target columns" });
+            return Err(Error::Empty { what: "the list of target columns (read_inputs takes features alone)" });
         }
         let Cells { inputs, features, targets, names } = self.cells(path.as_ref())?;
         if let Some(targets) = targets {
@@ -189,6 +189,17 @@ impl Options {
             Some(columns) => self.indices(path, &header, columns)?,
             None => (0..header.len()).filter(is_feature).collect(),
         };
+        let name = |field: usize| format!("{:?}", header.get(field).unwrap_or_default());
+        if let Some(&field) = features.iter().find(|field| !is_feature(field)) {
+            return Err(format(path, at(field), "a feature that is no target", name(field)));
+        }
+        // The index of a data frame, say, which may tell the class.
+        if let (Some(field), None, true) =
+            (features.iter().find(|&&f| header.get(f) == Some("")), &self.features, self.header)
+        {
+            let expected = "a name, or no such column (feature_columns names those that count)";
+            return Err(format(path, at(*field), expected, name(*field)));
+        }
 
         let (mut inputs, mut targets, mut names) = (Vec::<T>::new(), Vec::<T>::new(), Vec::new());
         let mut record = StringRecord::new();
@@ -213,6 +224,9 @@ impl Options {
             examples += 1;
         }
 
+        if examples == 0 {
+            return Err(format(path, "below its header", "lines, an example each", "none"));
+        }
         let inputs = Examples::from_columns(inputs, examples, features.len())?;
         let inputs = if self.missing { inputs.with_missing() } else { inputs };
         let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
@@ -257,6 +271,11 @@ impl Options {
         };
         Err(format(path, "line 1", expected, found))
     }
+}
+
+/// Where a column is named.
+fn at(field: usize) -> String {
+    format!("line 1, field {}", field + 1)
 }
 
 fn distinct(names: &[String]) -> Vec<String> {

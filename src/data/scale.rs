@@ -34,7 +34,8 @@ impl Scaler {
     ///
     /// # Errors
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
-    pub fn standard<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
+    pub fn standard<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>) -> Result<Self> {
+        let data = data.into();
         let mut scaler = Self::min_max(data)?;
         // Moments of the range mapped to [0, 1], so that no square overflows or vanishes.
         let mut moments = vec![(0.0, 0.0, 0.0); data.rows()];
@@ -63,7 +64,8 @@ impl Scaler {
     ///
     /// # Errors
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
-    pub fn min_max<T: Scalar>(data: MatRef<'_, T>) -> Result<Self> {
+    pub fn min_max<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>) -> Result<Self> {
+        let data = data.into();
         crate::data::check_and_hash("data to fit a scaler", data, true, 0)?;
         if data.as_slice().is_empty() {
             return Err(Error::Empty { what: "data to fit a scaler" });
@@ -86,16 +88,16 @@ impl Scaler {
     ///
     /// # Errors
     /// [`Error::Shape`] when `data` has other rows than what the map was fitted on, [`Error::Empty`] without examples.
-    pub fn apply<T: Scalar>(&self, data: MatRef<'_, T>) -> Result<Examples<T>> {
-        self.each(data, Map::apply)
+    pub fn apply<'m, T: Scalar>(&self, data: impl Into<MatRef<'m, T>>) -> Result<Examples<T>> {
+        self.each(data.into(), Map::apply)
     }
 
     /// Undoes [`apply`](Self::apply), as for predictions of scaled targets; a constant feature gets its constant back.
     ///
     /// # Errors
     /// As [`apply`](Self::apply).
-    pub fn invert<T: Scalar>(&self, data: MatRef<'_, T>) -> Result<Examples<T>> {
-        self.each(data, Map::invert)
+    pub fn invert<'m, T: Scalar>(&self, data: impl Into<MatRef<'m, T>>) -> Result<Examples<T>> {
+        self.each(data.into(), Map::invert)
     }
 
     /// The data set with scaled inputs.

@@ -37,17 +37,48 @@
 #![doc = include_str!("../../examples/predict_csv.rs")]
 //! ```
 //!
+//! # Numbers for classes
+//!
+//! Every text in the target's column is a class. Where the targets are numbers, say so, and scale them as well: networks learn
+//! targets of unit size. The model keeps both scalers.
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "csv", feature = "save"))]
+//! # {
+//! use decoupled::data::{Scaler, csv};
+//! use decoupled::layer::Activation;
+//! use decoupled::{DecoupledNetwork, FitConfig, Model};
+//!
+//! let table = csv::Options::numbers(["price"]).read::<f32>("houses.csv")?;
+//! let (inputs, targets) = (Scaler::standard(table.dataset.inputs())?, Scaler::standard(table.dataset.targets())?);
+//! let train = targets.scale_targets(&inputs.scale_inputs(&table.dataset)?)?;
+//! let mut network = DecoupledNetwork::builder(train.input_dim())
+//!     .dense(32, Activation::Tanh)
+//!     .dense(1, Activation::Identity)
+//!     .build()?;
+//! network.fit(&train, &FitConfig::new().epochs(100).batch_size(16))?;
+//! let prices = targets.invert(&network.predict(train.inputs())?)?;
+//! println!("R² {:.3}, the first price {:.0}", network.score(&train)?, prices.matrix().column(0)[0]);
+//! Model::new(network).input_scaler(inputs).target_scaler(targets).save("houses.safetensors")?;
+//! # }
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
 //! # While it trains
 //!
 //! [`fit_observed`](crate::DecoupledNetwork::fit_observed) takes [observers](crate::observer): a bar, a [table](crate::observer::Table),
 //! a [history](crate::observer::History) in CSV or JSON lines, [early stopping](crate::observer::EarlyStopping) with the options of
-//! Keras, or a closure of your own. To stop by Ctrl-C with the state intact, see the example `interrupt`.
+//! Keras, or a closure of your own. To stop by Ctrl-C with the state intact, see the example `interrupt`. It stops after a step, in the
+//! middle of an epoch; what is to go on from a [checkpoint](crate::observer::Checkpoint) as if it had never stopped does so in
+//! `Observer::epoch` instead of `step`.
 //!
 //! # Settings
 //!
-//! With the feature `serde`, all that an experiment consists of but its data goes into a file of settings and comes back: the
+//! With the feature `serde` (and `serde_json` in your own `[dependencies]`), all that an experiment consists of but its data goes into a file of settings and comes back: the
 //! [builder](crate::NetworkBuilder) of a network of built-in parts, [`FitConfig`](crate::FitConfig), early stopping, a
-//! [search](crate::search::Search), how a table is read. What a program does not know, it refuses by its name.
+//! [search](crate::search::Search), how a table is read. What a program does not know, it refuses by its name. A
+//! [`FitConfig`](crate::FitConfig) or [`EarlyStopping`](crate::observer::EarlyStopping) may be as short as
+//! `{"epochs": 60, "batch_size": 16}` or `{"patience": 10}`; a builder is written by a program.
 //!
 //! ```
 //! use decoupled::layer::Activation;
@@ -81,7 +112,18 @@
 //! weights = safetensors.torch.load_file("target/csv/model.safetensors")      # 0.0.weight, 0.0.bias, 1.weight, 1.bias
 //! ```
 //!
-//! A name begins with the layer's number. A map with its activation is a chain of two, and the map part 0 of it.
+//! A name begins with the layer's number. A map with its activation is a chain of two, and the map part 0 of it. Scalers and names
+//! stand in the metadata; the iris network of above in NumPy:
+//!
+//! ```text
+//! import json, numpy, safetensors
+//! with safetensors.safe_open("target/csv/model.safetensors", "np") as file:
+//!     w = {name: file.get_tensor(name) for name in file.keys()}
+//!     about = json.loads(file.metadata()["decoupled"])
+//! center, spread = (numpy.array([m[key] for m in about["input_scaler"]["maps"]]) for key in ("center", "spread"))
+//! hidden = numpy.tanh((x - center) / spread @ w["0.0.weight"].T + w["0.0.bias"])         # x: a line an example
+//! print([about["class_names"][k] for k in (hidden @ w["1.weight"].T + w["1.bias"]).argmax(1)])
+//! ```
 //!
 //! From NumPy and back: `numpy.save("x.npy", x)`, then `data::read_npy::<f32>("x.npy")`; `data::write_npy("y.npy", &outputs)` goes
 //! the other way, one example a row.

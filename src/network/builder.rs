@@ -98,7 +98,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     /// From here on [`dense`](Self::dense) adds two units, the map and the activation function, so that the bank stores what is
-    /// between them as well; layers added before stay as they are. Exact activation steps, as in [`Method::bcd`], need it.
+    /// between them as well; layers added before stay as they are. Exact activation steps, as in [`Method::bcd`], need it above the
+    /// lowest unit.
     pub fn store_pre_activations(mut self) -> Self {
         self.store_pre_activations = true;
         self

@@ -12,8 +12,9 @@ use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 ///
 /// Observers with a state of their own are given to it: it passes everything on to them, and writes their state beside the network's.
 /// What is written at the end has what they did there, such as the weights that [`EarlyStopping`](super::EarlyStopping) brought
-/// back. One that stopped the fit does so again after the first epoch of the next: ask the [report](crate::FitReport::stop) before you
-/// go on.
+/// back, unless an observer broke the fit off ([`StopReason::Observer`]): then it is what the next fit goes on from, bit for bit if
+/// that was after an epoch. Broken off in the middle of one, after a step, the next fit begins with the next epoch. Early stopping
+/// does so again after the first epoch of the next fit: ask the [report](crate::FitReport::stop) before you go on.
 ///
 /// # Example
 ///
@@ -115,7 +116,11 @@ impl<T: Scalar> Observer<T> for Checkpoint<'_, T> {
     }
 
     fn end(&mut self, network: &mut DecoupledNetwork<T>, stop: StopReason) -> Result<()> {
+        let goes_on = stop == StopReason::Observer;
+        if goes_on {
+            self.write(network)?;
+        }
         self.others.iter_mut().try_for_each(|observer| observer.end(network, stop))?;
-        self.write(network)
+        if goes_on { Ok(()) } else { self.write(network) }
     }
 }

@@ -32,7 +32,7 @@ pub enum Mode {
 ///
 /// A fit starts the count anew, unless it is given the [state](Observer::state) of another; JSON holds the options alone.
 #[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct EarlyStopping {
     monitor: Monitor,
     mode: Option<Mode>,

@@ -39,10 +39,14 @@ impl Default for Progress {
 }
 
 impl<T: Scalar> Observer<T> for Progress {
+    /// Epochs are counted over the life of the network, as in reports.
     fn start(&mut self, plan: &Plan, _: &DecoupledNetwork<T>) -> Result<()> {
-        for (bar, length) in [(&self.epochs, plan.epochs), (&self.steps, plan.steps)] {
+        let past = plan.first_epoch - 1;
+        for (bar, past, length) in [(&self.epochs, past, past + plan.epochs), (&self.steps, 0, plan.steps)] {
             bar.reset();
             bar.set_length(length as u64);
+            bar.set_position(past as u64);
+            bar.reset_eta();
         }
         Ok(())
     }
@@ -58,7 +62,7 @@ impl<T: Scalar> Observer<T> for Progress {
     fn epoch(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
         let best = epoch.best.map_or_else(String::new, |best| format!("best epoch {}", best.epoch));
         self.epochs.set_message(best);
-        self.epochs.inc(1);
+        self.epochs.set_position(epoch.report.epoch as u64);
         self.steps.reset();
         Ok(ControlFlow::Continue(()))
     }
@@ -134,7 +138,10 @@ mod tests {
         let bars = |epoch| (epoch, Some(3), 5, Some(5));
         assert_eq!(seen, [bars(0), bars(1), bars(2)]);
         assert!(epochs.is_finished() && steps.is_finished());
-        let paper = paper.0.lock().unwrap();
-        assert!(paper.contains("epoch     3/3") && paper.contains("best epoch 3"), "{paper}");
+        let text = paper.0.lock().unwrap().clone();
+        assert!(text.contains("epoch     3/3") && text.contains("best epoch 3"), "{text}");
+
+        network.fit_observed(&data, &FitConfig::new().epochs(2), &mut [&mut progress]).unwrap();
+        assert_eq!((epochs.position(), epochs.length()), (5, Some(5)));
     }
 }
