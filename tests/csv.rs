@@ -55,9 +55,9 @@ fn numbers_are_targets_in_the_asked_order() {
 
 #[test]
 fn feature_columns_are_found_by_their_names_in_the_asked_order() {
-    let train = read(&Options::classes("y"), "features", "b,y,a\n1,u,2\n").unwrap();
+    let train = read(&Options::classes("y"), "asked", "b,y,a\n1,u,2\n").unwrap();
     assert_eq!(train.features, ["b", "a"]);
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("features.csv");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("asked.csv");
     fs::write(&path, "more,a,b\nu,3,4\nv,5,6\n").unwrap();
     let inputs =
         |features: &[&str]| Options::features().feature_columns(features.iter().copied()).read_inputs::<f64>(&path);
@@ -156,7 +156,7 @@ fn neither_a_target_nor_a_column_without_a_name_is_a_feature() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing.csv");
+    let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nowhere.csv");
     let result = Options::classes(0).read::<f64>(&missing);
     assert!(matches!(result, Err(Error::Io { path, .. }) if path == missing));
 }

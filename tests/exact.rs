@@ -7,8 +7,9 @@ use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing, Watch,
+    ActivationStep, Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method,
+    Multipliers, NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing,
+    Watch,
 };
 
 type Matrix = DMatrix<f64>;
@@ -232,6 +233,26 @@ fn an_exact_step_is_the_minimum_over_each_block_and_never_raises_the_energy() {
             assert!(objective.energy(&mut rival).unwrap() >= after - 1e-12, "{activation:?}");
         }
     }
+}
+
+/// The minimum over an activation does not depend on what that was, unless a proximal weight says so.
+#[test]
+fn an_exact_step_replaces_an_activation_that_is_no_number() {
+    let mut rng = rng(10);
+    let net = split(&[3, 4, 2], Activation::Tanh, 0).build().unwrap();
+    let objective = net.objective();
+    let mut block = objective.block(2);
+    for t in 0..=net.depth() {
+        let z = uniform(&mut rng, block.stored(t).as_slice().len(), 1.0);
+        block.stored_mut(t).copy_from_slice(&z);
+    }
+    let mut lost = block.clone();
+    // The first to move: all others see what it becomes.
+    lost.stored_mut(2).fill(f64::NAN);
+    for block in [&mut block, &mut lost] {
+        ActivationStep::from(Exact { steps: 1, proximal: 0.0 }).relax(&objective, block).unwrap();
+    }
+    (1..3).for_each(|t| assert_eq!(block.stored(t), lost.stored(t)));
 }
 
 /// The energy at the begin of each visit, with the energy of the whole set in one batch: what blocks of Z and Θ in turn bring.

@@ -348,6 +348,36 @@ fn each_layer_follows_its_own_optimizer() {
     }
 }
 
+/// A rule that is given every layer whole.
+#[derive(Debug)]
+struct Whole<O>(O);
+
+impl<O: Optimizer<f64>> Optimizer<f64> for Whole<O> {
+    fn slots(&self) -> usize {
+        self.0.slots()
+    }
+    fn update(&self, step: Step<f64>, params: &mut [f64], grad: &mut [f64], state: &mut [f64]) {
+        self.0.update(step, params, grad, state);
+    }
+}
+
+/// Layers of three pieces and of two, from batches of several blocks.
+#[test]
+fn a_layer_that_is_moved_piece_by_piece_ends_where_it_would_be_moved_whole() {
+    let trained = |builder: NetworkBuilder<f64>| {
+        let mut net = builder.dense(2100, Activation::Tanh).dense(2, Activation::Identity).threads(2).build().unwrap();
+        net.fit(&teacher(9), &FitConfig::new().epochs(3).full_batch()).unwrap();
+        params(&net)
+    };
+    let (momentum, adam) = (Sgd::new(0.01).momentum(0.5), Adam::new(0.01));
+    for (pieces, whole) in [
+        (Net::builder(3).optimizer(momentum), Net::builder(3).optimizer(Whole(momentum))),
+        (Net::builder(3).optimizer(adam), Net::builder(3).optimizer(Whole(adam))),
+    ] {
+        assert!(trained(pieces) == trained(whole));
+    }
+}
+
 #[test]
 fn local_steps_follow_the_same_targets_from_the_parameters_they_have_reached() {
     // A linear net with forward reads: θ_1's target z_2 and the inputs stand still, so k steps of plain descent on

@@ -211,6 +211,46 @@ fn only_rules_with_a_memory_have_slots() {
     let slots = [boxed(Sgd::new(0.1)), boxed(Sgd::new(0.1).momentum(0.9)), boxed(RmsProp::new(0.1))].map(|r| r.slots());
     assert_eq!(slots, [0, 1, 1]);
     assert_eq!([boxed(Adam::new(0.1)).slots(), boxed(AdamW::new(0.1)).slots()], [2, 2]);
+    assert_eq!(boxed(Bare).slots(), 0);
+}
+
+/// θ ← θ − g, and all else as the trait has it.
+#[derive(Debug)]
+struct Bare;
+
+impl Optimizer<f64> for Bare {
+    fn update(&self, _: Step<f64>, params: &mut [f64], grad: &mut [f64], _: &mut [f64]) {
+        params.iter_mut().zip(grad).for_each(|(p, g)| *p -= *g);
+    }
+}
+
+#[test]
+fn a_rule_is_elementwise_exactly_if_two_halves_updated_apart_are_the_whole() {
+    let clip = ClipNorm::new(Sgd::new(0.1), 1.0);
+    let rules = [
+        boxed(Sgd::new(0.1).momentum(0.9)),
+        boxed(Adam::new(0.1)),
+        boxed(AdamW::new(0.1)),
+        boxed(RmsProp::new(0.1)),
+        boxed(ClipValue::new(Adam::new(0.1), 0.9)),
+        boxed(WeightDecay::new(Adam::new(0.1), 0.1)),
+        boxed(Scheduled::new(Adam::new(0.1), Schedule::Constant)),
+        boxed(clip),
+        boxed(ClipValue::new(clip, 0.9)),
+        boxed(WeightDecay::new(clip, 0.1)),
+        boxed(Scheduled::new(clip, Schedule::Constant)),
+    ];
+    let update = |rule: &dyn Optimizer<f64>, params: &mut [f64], grad: &[f64]| {
+        let mut state = vec![0.0; rule.slots() * params.len()];
+        rule.update(Step { number: 1, rate: 1.0 }, params, &mut grad.to_vec(), &mut state);
+    };
+    let (start, grad) = ([0.5, -1.0, 2.0, 0.1], [3.0, -2.0, 1.0, 4.0]);
+    for rule in rules {
+        let (mut whole, mut halves) = (start, start);
+        update(&rule, &mut whole, &grad);
+        halves.chunks_mut(2).zip(grad.chunks(2)).for_each(|(params, grad)| update(&rule, params, grad));
+        assert_eq!(rule.is_elementwise(), whole == halves, "{rule:?}: {whole:?}, {halves:?}");
+    }
 }
 
 fn refused(rule: &dyn Optimizer<f64>, setting: &str, value: f64) {

@@ -450,6 +450,32 @@ fn a_gauss_newton_step_raises_no_example_however_curved_the_layers_are() {
     }
 }
 
+/// Over z, the energy of ŷ = tanh(z) with its target at 0: ½μ(z − a)² + ½ tanh(z)², where the model from z = a aims at
+/// −s·tanh(a)/(μ + s²) from there, s being the slope. The further up, the flatter, and the longer that step.
+#[test]
+fn a_gauss_newton_step_that_leads_up_is_halved_for_its_example_alone_until_it_does_not() {
+    let penalty = 1e-6;
+    let mut net =
+        Net::builder(1).dense(1, Activation::Identity).dense(1, Activation::Tanh).penalty(penalty).build().unwrap();
+    (0..2).for_each(|t| net.set_params(t, &[1.0, 0.0]).unwrap());
+    let inputs = [0.5, 1.3, 1.8, 2.2, 2.5];
+    let mut block = anchored(&net, &inputs, &[0.0; 5]);
+    ActivationStep::from(GaussNewton::new(1)).relax(&net.objective(), &mut block).unwrap();
+    let mut halvings = Vec::new();
+    for (a, z) in inputs.into_iter().zip(block.stored(1).as_slice()) {
+        let energy = |e: f64| (penalty * e * e + (a + e).tanh().powi(2)) / 2.0;
+        let slope = 1.0 - a.tanh().powi(2);
+        let mut e = -slope * a.tanh() / (penalty + slope * slope);
+        halvings.push(0);
+        while energy(e) > energy(0.0) {
+            e /= 2.0;
+            *halvings.last_mut().unwrap() += 1;
+        }
+        assert!((z - (a + e)).abs() < 1e-9, "{z} instead of {} from {a}", a + e);
+    }
+    assert!([0, 1, 2, 3].iter().all(|n| halvings.contains(n)), "{halvings:?}");
+}
+
 /// At a forward pass that absolute hidden errors hold fast, any step is a step up.
 #[test]
 fn a_gauss_newton_step_that_only_leads_up_is_not_taken() {
@@ -473,6 +499,17 @@ fn a_gauss_newton_step_that_overflows_is_not_taken() {
     let mut block = start.clone();
     ActivationStep::from(GaussNewton::new(2)).relax(&net.objective(), &mut block).unwrap();
     assert_eq!(block.stored(1), start.stored(1));
+}
+
+/// λ/μ is beyond the precision, and so is every part of the way there.
+#[test]
+fn a_gauss_newton_step_with_nowhere_to_go_leaves_a_number() {
+    let mut net = chain(&[1, 1, 1], Activation::Identity).penalty(1e-160).build().unwrap();
+    (0..2).for_each(|t| net.set_params(t, &[1.0, 0.0]).unwrap());
+    let mut block = anchored(&net, &[1.0], &[0.5]);
+    block.multiplier_mut(1).copy_from_slice(&[1e160]);
+    ActivationStep::from(GaussNewton::new(1)).relax(&net.objective(), &mut block).unwrap();
+    assert_eq!(block.stored(1).as_slice(), [1.0]);
 }
 
 /// With Θ fixed the multipliers of T visits are −δ, Z is the forward pass, and the parameter gradients are BP's; on a linear net

@@ -51,6 +51,7 @@ fn the_default_counts_its_sweeps_by_their_order() {
     for (order, sweeps, each) in [(Order::Jacobi, 11, 2), (Order::RedBlack, 6, 4), (Order::ReverseGaussSeidel, 2, 11)] {
         let method = Method::<f32>::default().order(order);
         assert_eq!(method.sequential_products(11), 11 + sweeps * each - 1 + 1, "{order:?}");
+        assert_eq!(method.sequential_products(2), 2 + 2 * 2, "{order:?}: a single hidden layer, in two sweeps");
         assert_eq!(method.sequential_products(1), 2, "{order:?}: nothing to relax");
     }
 }
@@ -113,6 +114,32 @@ fn the_curvature_of_a_linear_chain_is_that_of_a_dense_eigensolver() -> Result<()
         assert!((found / expected - 1.0).abs() < 0.01, "{found} instead of {expected}");
         assert!(found <= expected * (1.0 + 1e-6));
         assert_eq!(block.stored(1).as_slice(), z1, "activations are left as they were");
+    }
+    Ok(())
+}
+
+/// Over the input z of a unit tanh(w·z) the energy ½μ(z − ẑ)² + ½(f − y)² has the curvature μ + f'² + (f − y)·f''.
+#[test]
+fn the_curvature_of_a_bent_unit_is_the_second_derivative_of_its_energy() -> Result<()> {
+    let (w, target, penalty) = (1.5, 0.8, 0.3);
+    let mut net = DecoupledNetwork::<f64>::builder(1).penalty(penalty);
+    for activation in [Activation::Identity, Activation::Tanh] {
+        net = net.dense(1, activation);
+    }
+    let mut net = net.build()?;
+    net.set_params(0, &[1.0, 0.0])?;
+    net.set_params(1, &[w, 0.0])?;
+    // The step of the differences depends on the size of z.
+    for z in [0.0f64, 0.4, 1.0, -3.0] {
+        let mut block = net.objective().block(1);
+        for (t, value) in [0.7, z, target].into_iter().enumerate() {
+            block.stored_mut(t)[0] = value;
+        }
+        let f = (w * z).tanh();
+        let slope = w * (1.0 - f * f);
+        let expected = penalty + slope * slope - (f - target) * 2.0 * f * w * slope;
+        let found = curvature(&net.objective(), &mut block, 1)?;
+        assert!((found - expected.abs()).abs() < 1e-8, "{found} instead of {expected} at {z}");
     }
     Ok(())
 }
