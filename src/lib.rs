@@ -203,6 +203,6 @@ pub use nalgebra;
 pub use ndarray;
 pub use rand;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "save"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
