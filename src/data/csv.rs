@@ -146,9 +146,9 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there, a
-    /// feature without a name unless features are named, one that is a target, no lines, lines of unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or
-    /// not known; [`Error::Empty`] without features, classes or target columns; [`Error::Unsupported`] for a
-    /// column by name without a header.
+    /// feature that is a target, one whose name is empty unless [features are named](Self::feature_columns), no lines, lines of
+    /// unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or not known;
+    /// [`Error::Empty`] without features, classes or target columns; [`Error::Unsupported`] for a column by name without a header.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
         if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
             return Err(Error::Empty { what: "the list of target columns (read_inputs takes features alone)" });
