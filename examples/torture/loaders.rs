@@ -53,7 +53,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) {
 pub(crate) fn model(path: &Path) -> Result<Loader> {
     let inputs = DMatrix::from_fn(3, 4, |i, j| (i * j) as f32);
     let plain = DecoupledNetwork::builder(3).dense(2, Activation::Tanh).dense(2, Activation::Identity).build()?;
-    let plain = Model::new(plain).input_scaler(Scaler::standard((&inputs).into())?).class_names(["a", "b"]);
+    let plain = Model::new(plain).input_scaler(Scaler::standard(&inputs)?).class_names(["a", "b"]);
     let inner = Chain::new().then(Elementwise::new(2, Activation::Quantize(3))).then(LayerNorm::new(2));
     let inner = inner.then(Residual::new(Dense::new(2, 2).without_bias()));
     let every = DecoupledNetwork::<f32>::builder(2).layer(Residual::new(inner)).dense(1, Activation::LeakyRelu(0.1));
