@@ -73,7 +73,7 @@ pub(crate) fn model(path: &Path) -> Result<Loader> {
             // Numbers that are finite may come to others that are not.
             let _ = model.network.predict(&inputs);
             if let Some(scaler) = &model.input_scaler {
-                let _ = scaler.apply((&inputs).into());
+                let _ = scaler.apply(&inputs);
             }
             Ok(())
         }))
