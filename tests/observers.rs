@@ -776,6 +776,7 @@ fn a_history_is_in_the_file_after_every_epoch_and_goes_on_there() {
 }
 
 /// As of a process that is killed after it has written a row, and before the checkpoint of that epoch.
+#[cfg(feature = "save")]
 #[test]
 fn a_history_that_is_ahead_of_its_checkpoint_has_every_row_once() {
     let (data, folder) = (data(), Folder::new("ahead"));
