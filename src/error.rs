@@ -8,6 +8,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Everything that can go wrong, with what was expected, what was found and where.
 ///
 /// Layers are counted from 0 at the input; examples are counted from 0 in the order of the data set.
+///
+/// Its text is for people, its debug form for programmers; a `main` that returns it prints the latter. One that meets other errors as
+/// well, as of `std::fs`, returns `Box<dyn std::error::Error>`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -40,7 +40,7 @@
 //! # Numbers for classes
 //!
 //! Every text in the target's column is a class. Where the targets are numbers, say so, and scale them as well: networks learn
-//! targets of unit size. The model keeps both scalers.
+//! targets of unit size, and inputs of unit size: if the loss hardly falls, look there first. The model keeps both scalers.
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "csv", feature = "save"))]
