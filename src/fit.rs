@@ -156,8 +156,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
     /// for a bank in a file [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`].
     ///
-    /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`]
-    /// where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
+    /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
+    /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
     /// optimizers (after a divergence the bank as well) start anew, and the network can be used and trained on. An epoch that
     /// went well stands even if its validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {

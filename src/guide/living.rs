@@ -39,8 +39,8 @@
 //!
 //! # Numbers for classes
 //!
-//! Every text in the target's column is a class. Where the targets are numbers, say so, and scale them as well: networks learn
-//! targets of unit size, and inputs of unit size: if the loss hardly falls, look there first. The model keeps both scalers.
+//! Every text in the target's column is a class. Where the targets are numbers, say so, and scale them like the
+//! inputs: networks learn from and to numbers of unit size. If the loss hardly falls, look there first. The model keeps both scalers.
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "csv", feature = "save"))]
@@ -74,7 +74,8 @@
 //!
 //! # Settings
 //!
-//! With the feature `serde` (and `serde_json` in your own `[dependencies]`), all that an experiment consists of but its data goes into a file of settings and comes back: the
+//! With the feature `serde` (and `serde_json` in your own `[dependencies]`), all that an experiment consists of but its data goes into
+//! a file of settings and comes back: the
 //! [builder](crate::NetworkBuilder) of a network of built-in parts, [`FitConfig`](crate::FitConfig), early stopping, a
 //! [search](crate::search::Search), how a table is read. What a program does not know, it refuses by its name. A
 //! [`FitConfig`](crate::FitConfig) or [`EarlyStopping`](crate::observer::EarlyStopping) may be as short as

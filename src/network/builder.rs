@@ -19,7 +19,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
 /// threads as the machine has, a bank of at most 8 GiB that rounds nothing.
 ///
-/// Feature `serde` writes descriptions that have only built-in parts.
+/// With the feature `serde` it is written, and read back, where all its parts are built in.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
