@@ -146,9 +146,10 @@ impl Search {
     ) -> Result<SearchReport> {
         let candidates = self.candidates()?;
         let folds = data.k_folds(self.cv, self.seed)?;
-        let judge = |pool: &Arc<Pool>, candidate: &Candidate| {
+        let single = Pool::shared(1)?;
+        let judge = |candidate: &Candidate| {
             let (mut network, config) = build(candidate)?;
-            network.pool = Arc::clone(pool);
+            network.pool = Arc::clone(&single);
             let judge = |(train, held_out): &(Dataset<T>, Dataset<T>)| {
                 let mut network = network.clone();
                 network.fit(train, &config)?;
@@ -156,8 +157,8 @@ impl Search {
             };
             folds.iter().map(judge).collect()
         };
-        let scores = map_apart(&candidates, self.threads.unwrap_or_else(available), |pool, candidate| {
-            caught(|| judge(pool, candidate)).unwrap_or_else(|message| Err(Error::CandidatePanicked { message }))
+        let scores = map_apart(&candidates, self.threads.unwrap_or_else(available), |candidate| {
+            caught(|| judge(candidate)).unwrap_or_else(|message| Err(Error::CandidatePanicked { message }))
         })?;
         let trials = candidates.into_iter().zip(scores).map(|(candidate, scores)| Trial { candidate, scores });
         Ok(SearchReport { scoring: self.scoring, trials: trials.collect() })
