@@ -11,7 +11,10 @@ use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::observer::{Epoch, Step};
 use decoupled::search::{Search, Space};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Observer, Result, StopReason};
+use decoupled::{
+    BankStart, Dataset, DecoupledNetwork, Evidence, FitConfig, InferConfig, Method, Observer, Result, StopReason,
+    diagnostics,
+};
 use rayon::prelude::*;
 
 /// Of the networks, and of the pools that call them.
@@ -92,6 +95,48 @@ fn a_lock_around_a_network_within_par_iter() {
     });
 }
 
+/// A worker that waits must not begin another job here: that would wait for the lock which this one holds.
+#[test]
+fn everything_that_may_use_threads_under_a_lock_within_par_iter() {
+    let data = two_moons::<f32>(MANY, 0.1, 0).unwrap();
+    let inputs = || data.inputs();
+    let base = network(2, 2);
+    let lock = Mutex::new(());
+    let config = || FitConfig::new().epochs(1).batch_size(250);
+    let entries: [(&str, &(dyn Fn(&mut DecoupledNetwork<f32>) -> Result<()> + Sync)); 14] = [
+        ("predict_class", &|n| n.predict_class(inputs()).map(drop)),
+        ("predict_proba", &|n| n.predict_proba(inputs()).map(drop)),
+        ("score", &|n| n.score(&data).map(drop)),
+        ("activations", &|n| n.activations(inputs()).map(drop)),
+        ("a fit that is measured", &|n| n.fit(&data, &config().measure_decoupling(1, 8)).map(drop)),
+        ("mac", &|n| n.fit(&data, &config().method(Method::mac(1))).map(drop)),
+        ("refit_output", &|n| n.refit_output(&data).map(drop)),
+        ("start_from_unit_variance", &|n| n.start_from_unit_variance(inputs(), 1.0)),
+        ("start_from_bank", &|n| n.start_from_bank(inputs(), &BankStart::new()).map(drop)),
+        ("infer", &|n| n.infer(&Evidence::new().clamp(0, inputs()), &InferConfig::new()).map(drop)),
+        ("find_step", &|n| diagnostics::find_step(n, &data).map(drop)),
+        ("similarity", &|n| diagnostics::similarity(n, &base, &data).map(drop)),
+        ("objective", &|n| {
+            let objective = n.objective();
+            objective.anchor(&mut objective.block(MANY))
+        }),
+        ("save", &|n| {
+            #[cfg(feature = "save")]
+            n.save(std::env::temp_dir().join(format!("decoupled-callers-{}.safetensors", std::process::id())))?;
+            n.evaluate(&data).map(drop)
+        }),
+    ];
+    (0..8 * entries.len()).into_par_iter().for_each(|i| {
+        let (name, enter) = entries[i % entries.len()];
+        let _held = lock.lock().unwrap();
+        let outcome = enter(&mut base.clone());
+        assert!(outcome.is_ok(), "{name}: {outcome:?}");
+    });
+    #[cfg(feature = "save")]
+    std::fs::remove_file(std::env::temp_dir().join(format!("decoupled-callers-{}.safetensors", std::process::id())))
+        .unwrap();
+}
+
 /// As those are that a runtime for asynchronous tasks keeps for work that blocks: many, and most of them waiting.
 #[test]
 fn more_threads_than_processors() {
@@ -169,6 +214,10 @@ fn a_hundred_networks_share_their_threads() {
     let networks: Vec<_> = iter::repeat_with(|| network(2, 13)).take(100).collect();
     let inputs = Examples::from_row_slice(&vec![0.5; 2 * MANY], MANY, 2).unwrap();
     networks.iter().for_each(|network| drop(network.predict(&inputs).unwrap()));
+    // A thread takes its name when it first runs.
+    while !names().iter().any(|name| name == "decoupled-12") {
+        thread::yield_now();
+    }
     assert_eq!(names().iter().filter(|name| *name == "decoupled-12").count(), 1);
 }
 
@@ -181,10 +230,10 @@ const CHILD: &str = "DECOUPLED_TEST_COUNTS_THREADS";
 fn the_environment_says_how_many_threads_unless_the_builder_does() {
     const NAME: &str = "the_environment_says_how_many_threads_unless_the_builder_does";
     if env::var_os(CHILD).is_some() {
+        let before = names().len();
         let network = DecoupledNetwork::<f32>::builder(1).dense(1, Activation::Identity).build().unwrap();
-        let inputs = Examples::from_row_slice(&vec![0.5; MANY], MANY, 1).unwrap();
-        network.predict(&inputs).unwrap();
-        println!("threads={}.", names().iter().filter(|name| name.starts_with("decoupled-")).count());
+        println!("threads={}.", names().len() - before);
+        drop(network);
         return;
     }
     let processors = thread::available_parallelism().unwrap().get();
