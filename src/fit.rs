@@ -168,7 +168,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
-    /// of the others after an epoch that stands. [`Error::ObserverPanicked`] where one panics.
+    /// of the others between epochs, and those before stand. [`Error::ObserverPanicked`] where one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
@@ -273,6 +273,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
+        if !std::mem::take(&mut self.resumed) {
+            self.best_epoch = None;
+        }
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         pool.install(|| {
             for _ in 0..config.epochs {
@@ -310,6 +313,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        let learning_rate_factor = audience.learning_rate_factor(epoch)?;
+        self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
         visitor.begin_epoch(penalty_factor);
         let before = self.params.clone();
@@ -345,6 +350,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
             penalty_factor,
+            learning_rate_factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             decoupling: None,
             time: begin.elapsed(),

@@ -17,6 +17,8 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar
 mod checkpoint;
 mod container;
 
+pub(crate) use checkpoint::restore;
+
 use checkpoint::Training;
 use container::{Blob, Source};
 
