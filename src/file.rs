@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use crate::crc::Crc;
 use crate::{Error, Result};
@@ -52,6 +52,10 @@ impl Place {
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let found = match fs::metadata(path) {
             Ok(found) => Some(require_file(path, found)?),
+            // With a slash at its end it is the name of a folder.
+            Err(error) if error.kind() == ErrorKind::NotFound && ends_in_slash(path) => {
+                return Err(io_at(path, ErrorKind::IsADirectory.into()));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(io_at(path, error)),
         };
@@ -90,6 +94,10 @@ impl Place {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| is_separator(char::from(byte)))
 }
 
 fn require_file(path: &Path, found: Metadata) -> Result<Metadata> {

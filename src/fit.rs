@@ -154,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::LossMismatch`],
     /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network or missing inputs do not
     /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
-    /// for a bank in a file [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`].
+    /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
     ///
     /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
     /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
