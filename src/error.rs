@@ -295,6 +295,14 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// Something other than a regular file is where one is to be written. Nothing was written to it.
+    #[error("{path}: expected a regular file, found {found}", path = .path.display())]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// A folder, a FIFO, a socket, a device, or for a draft a symbolic link.
+        found: &'static str,
+    },
     /// A file is not what it should be.
     #[error("{path}, {place}: expected {expected}, found {found}", path = .path.display())]
     Format {
@@ -307,6 +315,12 @@ pub enum Error {
         /// What stands there.
         found: String,
     },
+    /// An error of your own code, as of an [observer](crate::Observer); see [`other`](Self::other).
+    #[error("{source}")]
+    Other {
+        /// The error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The thread pool could not be started.
     #[error("no thread pool of {threads} threads: {message}")]
     ThreadPool {
@@ -318,6 +332,43 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes an error of your own one of these: any error, or a text. Its text is the same, and
+    /// [`source`](std::error::Error::source) gives it back.
+    ///
+    /// # Example
+    ///
+    /// An observer that asks a server whether to go on:
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use std::ops::ControlFlow;
+    ///
+    /// use decoupled::observer::Epoch;
+    /// use decoupled::{Error, Observer, Result, Scalar, StopReason};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// #[error("the server does not answer after epoch {0}")]
+    /// struct Silent(usize);
+    ///
+    /// struct Ask;
+    ///
+    /// impl<T: Scalar> Observer<T> for Ask {
+    ///     fn epoch(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
+    ///         Err(Error::other(Silent(epoch.report.epoch)))
+    ///     }
+    /// }
+    /// # use decoupled::{DecoupledNetwork, FitConfig, data, layer::Activation};
+    /// # let data = data::two_moons::<f32>(20, 0.1, 0)?;
+    /// # let mut network = DecoupledNetwork::builder(2).dense(2, Activation::Identity).build()?;
+    /// let error = network.fit_observed(&data, &FitConfig::new(), &mut [&mut Ask]).unwrap_err();
+    /// assert_eq!(error.to_string(), "the server does not answer after epoch 1");
+    /// assert!(error.source().unwrap().is::<Silent>());
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other { source: error.into() }
+    }
+
     /// The same, found in this layer.
     pub(crate) fn in_layer(self, layer: usize) -> Self {
         Self::InLayer { layer, source: Box::new(self) }

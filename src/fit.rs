@@ -154,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::LossMismatch`],
     /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network or missing inputs do not
     /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
-    /// for a bank in a file [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`].
+    /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
     ///
     /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
     /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
@@ -168,7 +168,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
-    /// of the others after an epoch that stands. [`Error::ObserverPanicked`] where one panics.
+    /// of the others between epochs, and those before stand. [`Error::ObserverPanicked`] where one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
@@ -273,6 +273,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
+        if !std::mem::take(&mut self.resumed) {
+            self.best_epoch = None;
+        }
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             let mut epoch = pool.install(|| self.epoch(&mut visitor, rule, data, config, audience))?;
@@ -308,6 +311,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        let learning_rate_factor = audience.learning_rate_factor(epoch)?;
+        self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
         visitor.begin_epoch(penalty_factor);
         let before = self.params.clone();
@@ -343,6 +348,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
             penalty_factor,
+            learning_rate_factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             decoupling: None,
             time: begin.elapsed(),

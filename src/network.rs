@@ -44,6 +44,10 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) optimizers_since: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
+    /// The epoch of the lowest loss in the last fit, and those that it went on from; and its loss.
+    pub(crate) best_epoch: Option<(usize, f64)>,
+    /// Whether the next fit goes on from a checkpoint.
+    pub(crate) resumed: bool,
     pub(crate) penalty_factor: PenaltyFactor,
     pub(crate) pool: Arc<Pool>,
 }
@@ -245,6 +249,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             updates: self.updates,
             optimizers_since: self.updates,
             epochs: self.epochs,
+            best_epoch: None,
+            resumed: false,
             penalty_factor: self.penalty_factor,
             pool: Arc::clone(&self.pool),
         }

@@ -17,6 +17,8 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar
 mod checkpoint;
 mod container;
 
+pub(crate) use checkpoint::restore;
+
 use checkpoint::Training;
 use container::{Blob, Source};
 
@@ -227,7 +229,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// description in JSON under `decoupled`, and a CRC-32 of all bytes, by which any bit that changes is found.
     ///
     /// It is written beside the old one, under a name that ends in `.tmp`, and takes its place when it is on the disk: a process
-    /// that is killed leaves one of the two.
+    /// that is killed leaves one of the two. The path of a symbolic link means its target: the link stays, and a target that is missing
+    /// is made. Mode, owner and group are those of the old file, the latter two where the system lets; a new file has those of any new
+    /// file. Another hard link to the old file keeps the old file.
     ///
     /// ```
     /// use decoupled::layer::Activation;
@@ -246,7 +250,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`], and the old file is as it was; [`Error::Empty`] for a network without parameters, [`Error::Unsupported`] for
+    /// [`Error::Io`], and the old file is as it was; [`Error::NotAFile`] for a path that leads to a folder, a FIFO, a socket or a
+    /// device; [`Error::Empty`] for a network without parameters, [`Error::Unsupported`] for
     /// layers that nest too deeply to be read back; for a layer of your own [`Error::Panicked`], and [`Error::InLayer`] where its
     /// [tensors](Layer::tensors) are not its parameters.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {

@@ -432,6 +432,7 @@ fn epoch(number: usize, score: Option<f64>, validation: Option<Scores>) -> Epoch
         curvature: None,
         stability_margin: None,
         penalty_factor: 1.0,
+        learning_rate_factor: 1.0,
         update_norms: Vec::new(),
         decoupling: None,
         time: Duration::from_millis(1500),

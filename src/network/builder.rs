@@ -290,6 +290,8 @@ impl<T: Scalar> NetworkBuilder<T> {
             updates: 0,
             optimizers_since: 0,
             epochs: 0,
+            best_epoch: None,
+            resumed: false,
             penalty_factor: PenaltyFactor::new(),
             pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };
