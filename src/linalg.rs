@@ -235,10 +235,27 @@ pub(crate) fn axpy<T: Scalar>(alpha: T, x: &[T], y: &mut [T]) {
 /// How many partial sums a reduction keeps, so that it vectorises; part of the result's bits.
 pub(crate) const LANES: usize = 16;
 
-/// Σᵢ f(aᵢ, bᵢ), in a fixed order.
+/// Terms that are added up in `f32`: a sum of millions would lose what is added to it, and at 2²⁴ equal terms stop growing.
+const BLOCK: usize = 4096;
+
+/// Σᵢ f(aᵢ, bᵢ), in a fixed order. Narrower numbers than `f64` are added in blocks, and the blocks in `f64`.
 #[inline]
 pub(crate) fn sum_zip<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
     assert_eq!(a.len(), b.len(), "lengths of a reduction");
+    if size_of::<S>() >= size_of::<f64>() || a.len() <= BLOCK {
+        return sum_block(a, b, &f);
+    }
+    sum(a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| sum_block(a, b, &f)))
+}
+
+/// Σ of terms that are sums themselves, or as many, in `f64`.
+pub(crate) fn sum<S: Scalar>(terms: impl Iterator<Item = S>) -> S {
+    S::of(terms.map(S::to_f64).sum())
+}
+
+/// Σᵢ f(aᵢ, bᵢ), all in `S`.
+#[inline(always)]
+fn sum_block<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: &impl Fn(T, T) -> S) -> S {
     dispatch_from(
         a.len(),
         #[inline(always)]
