@@ -189,6 +189,24 @@ mod tests {
     }
 
     #[test]
+    fn a_single_logit_tells_two_classes_apart() {
+        let inputs = Examples::from_column_matrix(DMatrix::<f64>::identity(5, 5)).unwrap();
+        let data = Dataset::classification(inputs, &[0, 1, 1, 0, 1], 1).unwrap();
+        // A errs never, B in example 2.
+        let a = linear(5, &[-1.0, 1.0, 1.0, -1.0, 1.0], BinaryCrossEntropy);
+        let b = linear(5, &[-1.0, 1.0, -1.0, -1.0, 1.0], BinaryCrossEntropy);
+        let found = compare(&a, &b, &data).unwrap();
+        let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-15, "{found:?}");
+        close(found.agreement, 0.8);
+        close(found.chance, 0.8);
+        close(found.beyond_chance, 0.0);
+        close(found.score_gap, 0.2);
+        // There the one has p for class 1, and the other 1 − p.
+        let (p, q) = (1.0 / (1.0 + (-1f64).exp()), 1.0 / (1.0 + 1f64.exp()));
+        close(found.jensen_shannon, (p * (2.0 * p).ln() + q * (2.0 * q).ln()) / 5.0);
+    }
+
+    #[test]
     fn what_has_no_meaning_is_none() {
         let data = labelled([0, 1, 2, 0, 1]);
         let weights = says([0, 1, 2, 0, 2], 1.0);
