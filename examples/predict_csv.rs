@@ -36,7 +36,13 @@ fn run(model: &Path, table: &Path) -> Result<()> {
     let probabilities = model.network.predict_proba(&inputs)?;
     for (example, class) in classes.into_iter().enumerate() {
         let name = model.class_names.get(class).map_or_else(|| class.to_string(), String::clone);
-        println!("{name} {:.3}", probabilities[(class, example)]);
+        // A single output has the probability of class 1.
+        let own = match probabilities.nrows() {
+            1 if class == 0 => 1.0 - probabilities[(0, example)],
+            1 => probabilities[(0, example)],
+            _ => probabilities[(class, example)],
+        };
+        println!("{name} {own:.3}");
     }
     Ok(())
 }

@@ -105,7 +105,7 @@ pub enum Error {
     /// A NaN or an infinity in the data.
     #[error("{what}: example {example}, row {row} is {value}, expected a finite number")]
     NotFinite {
-        /// Inputs or targets.
+        /// Inputs, targets or outputs, or a number of an example, as the loss; that has row 0.
         what: &'static str,
         /// The example (column).
         example: usize,
@@ -134,10 +134,10 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
-    /// A target that the loss has no meaning for.
+    /// A target that the loss has no meaning for, or the kind of data set.
     #[error("{loss}: target of example {example} must be {expected}, found {}", number(*.found))]
     Target {
-        /// The loss.
+        /// The loss, or what makes the data set.
         loss: &'static str,
         /// The example (column).
         example: usize,
@@ -240,12 +240,12 @@ pub enum Error {
         methods: &'static str,
     },
     /// A layer, loss, metric or optimizer panicked. In training, the network has the parameters that the epoch started with.
-    #[error("{what} of layer {layer} panicked: {message}")]
+    #[error("{what}{} panicked: {message}", of_layer(*.layer))]
     Panicked {
         /// What was being called.
         what: &'static str,
-        /// The layer; for a loss or a metric the activation that it judges, as many as there are layers at the output.
-        layer: usize,
+        /// The layer that it belongs to: none for a loss, a metric or the settings of an optimizer for all layers.
+        layer: Option<usize>,
         /// The panic's message.
         message: String,
     },
@@ -396,6 +396,11 @@ fn one_of(first: usize, count: usize) -> String {
         0 => "but there is no hidden layer".to_owned(),
         _ => format!("expected one of {first}..{}", first + count),
     }
+}
+
+/// The layer, where there is one.
+fn of_layer(layer: Option<usize>) -> String {
+    layer.map_or_else(String::new, |layer| format!(" of layer {layer}"))
 }
 
 /// The shortest decimal that is this number, without hundreds of zeros.

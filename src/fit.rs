@@ -26,7 +26,8 @@ pub use report::{EpochReport, FitReport, StopReason};
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
-/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
+/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels and subset
+/// accuracy for multi-label data.
 ///
 /// Feature `serde` leaves out the validation data and the metric. What JSON does not name has its default.
 #[derive(Clone, Debug)]
@@ -124,7 +125,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// The score that the report shows, instead of accuracy for class labels and none for real targets.
+    /// The score that the report shows, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
+    /// targets.
     pub fn metric(mut self, metric: Metric<T>) -> Self {
         self.metric = Some(metric);
         self
@@ -217,8 +219,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epochs: config.epochs,
             steps: examples / block * block.div_ceil(size) + (examples % block).div_ceil(size),
             has_validation: config.validation.is_some(),
-            has_score: config.metric.is_some() || data.labels().is_some(),
+            has_score: self.metric(data, config).is_some(),
         }
+    }
+
+    /// The score to report.
+    fn metric(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Option<Metric<T>> {
+        config.metric.clone().or_else(|| Metric::for_data(data, self.decision.outputs))
     }
 
     /// Keeps the bank of this data set, or opens or makes one; what one optimizer remembers is nonsense to another.
@@ -258,8 +265,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
-        let metric = config.metric.clone().or_else(|| Metric::for_data(data));
-        let mut visitor = Visitor::new(rule, data, metric.as_ref())?;
+        let metric = self.metric(data, config);
+        let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
+        let mut visitor = Visitor::new(rule, data, judge)?;
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,

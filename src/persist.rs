@@ -11,6 +11,7 @@ use crate::description::Description;
 use crate::file::{format, replace};
 use crate::layer::{Tensor, tensors_of};
 use crate::matrix::check_shape;
+use crate::metrics::Decision;
 use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar};
 
@@ -39,6 +40,9 @@ struct Contents<L, O> {
     #[serde(default)]
     feature_names: Vec<String>,
     class_names: Vec<String>,
+    /// None for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
     /// In a checkpoint: what a fit needs to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<Training>,
@@ -90,7 +94,8 @@ pub struct Model<T: Scalar> {
     pub target_scaler: Option<Scaler>,
     /// What the inputs are called, one name for each; empty where they have none.
     pub feature_names: Vec<String>,
-    /// What the outputs stand for, one name for each; empty where they have none.
+    /// What the outputs stand for, one name for each, or the names of the classes 0 and 1 for a single one; empty where they have
+    /// none.
     pub class_names: Vec<String>,
 }
 
@@ -119,7 +124,7 @@ impl<T: Scalar> Model<T> {
         Self { feature_names: names.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Sets what the outputs stand for.
+    /// Sets what the outputs stand for: a name for each, or two for the classes 0 and 1 that a single one tells apart.
     #[must_use]
     pub fn class_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         Self { class_names: names.into_iter().map(Into::into).collect(), ..self }
@@ -173,7 +178,11 @@ impl<T: Scalar> Model<T> {
             layers.iter().enumerate().map(|(t, layer)| named_tensors(&**layer, t, layer.param_len())).collect();
         let (params, _) = source.read(&tensors?, &names)?;
         let mut params = params.into_iter();
-        let network = NetworkBuilder::described(layers, output_loss)
+        let builder = NetworkBuilder::described(layers, output_loss);
+        let network = contents
+            .threshold
+            .into_iter()
+            .fold(builder, NetworkBuilder::threshold)
             .build_with(|_, _, _| Ok(params.next().unwrap_or_default()))?;
         require_params(&network)?;
         let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
@@ -193,6 +202,7 @@ impl<T: Scalar> Model<T> {
         let (params, contents) = read_params(&network, path)?;
         network.params = params;
         let Some(contents) = contents else { return Err(undescribed(path)) };
+        network.set_threshold(contents.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD))?;
         let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
         let model = Self { network, input_scaler, target_scaler, feature_names, class_names };
         model.check()?;
@@ -207,14 +217,13 @@ impl<T: Scalar> Model<T> {
         if let Some(scaler) = &self.target_scaler {
             check_shape("features of the target scaler (rows)", outputs, scaler.features())?;
         }
-        for (what, names, rows) in
-            [("feature names", &self.feature_names, inputs), ("class names", &self.class_names, outputs)]
-        {
-            if !names.is_empty() {
-                check_shape(what, rows, names.len())?;
-            }
+        if !self.feature_names.is_empty() {
+            check_shape("feature names", inputs, self.feature_names.len())?;
         }
-        Ok(())
+        match (self.class_names.len(), outputs) {
+            (0, _) | (2, 1) => Ok(()),
+            (names, _) => check_shape("class names", outputs, names),
+        }
     }
 }
 
@@ -319,11 +328,12 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         format: FORMAT,
         written_by: concat!("decoupled ", env!("CARGO_PKG_VERSION")).to_owned(),
         layers: layers.map(|(t, layer)| guarded("describe", t, || layer.describe())).collect::<Result<_>>()?,
-        output_loss: guarded("describe of the loss", network.depth(), || network.output_loss.describe())?,
+        output_loss: guarded("describe of the output loss", None, || network.output_loss.describe())?,
         input_scaler: None,
         target_scaler: None,
         feature_names: Vec::new(),
         class_names: Vec::new(),
+        threshold: Some(network.threshold()).filter(|&threshold| threshold != Decision::DEFAULT_THRESHOLD),
         training: None,
     })
 }

@@ -44,13 +44,18 @@ pub use space::{Candidate, Space};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Scoring {
-    /// [`DecoupledNetwork::score`]: accuracy for class labels, else R²; the more the better.
+    /// [`DecoupledNetwork::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
     Score,
     /// The forward loss, mean over the examples; the less the better.
     Loss,
 }
 
 impl Scoring {
+    /// Fails before any training where there will be nothing to judge by.
+    fn check<T: Scalar>(self, network: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<()> {
+        if self == Self::Score { network.check_score(data) } else { Ok(()) }
+    }
+
     fn judge<T: Scalar>(self, network: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<f64> {
         match self {
             Self::Score => network.score(data),
@@ -150,6 +155,7 @@ impl Search {
         let judge = |candidate: &Candidate| {
             let (mut network, config) = build(candidate)?;
             network.pool = Arc::clone(&single);
+            self.scoring.check(&network, data)?;
             let judge = |(train, held_out): &(Dataset<T>, Dataset<T>)| {
                 let mut network = network.clone();
                 network.fit(train, &config)?;

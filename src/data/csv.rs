@@ -147,7 +147,7 @@ impl Options {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there, a
     /// feature that is a target, one whose name is empty unless [features are named](Self::feature_columns), no lines, lines of
-    /// unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or not known;
+    /// unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or not known, a single class;
     /// [`Error::Empty`] without features, classes or target columns; [`Error::Unsupported`] for a column by name without a header.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
         if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
@@ -158,6 +158,9 @@ impl Options {
             return Ok(Table { dataset: Dataset::regression(inputs, targets)?, features, classes: Vec::new() });
         }
         let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
+        if let [only] = &classes[..] {
+            return Err(format(path.as_ref(), "its classes", "two or more", format!("{only:?} alone")));
+        }
         let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
         let labels: Vec<usize> = names.iter().filter_map(|name| labels.get(name).copied()).collect();
         Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, features, classes })

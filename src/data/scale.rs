@@ -1,4 +1,4 @@
-use crate::data::{Dataset, Examples};
+use crate::data::{Dataset, Examples, Kind};
 use crate::{Error, MatRef, Result, Scalar};
 
 /// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all.
@@ -107,19 +107,20 @@ impl Scaler {
     pub fn scale_inputs<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
         let inputs = self.apply(data.inputs())?;
         let inputs = if data.missing > 0 { inputs.with_missing() } else { inputs };
-        Dataset::checked(inputs, data.targets.clone(), data.labels.clone())
+        Dataset::checked(inputs, data.targets.clone(), data.kind.clone())
     }
 
     /// The data set with scaled targets.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the targets are classes, [`Error::Shape`] for another target width,
+    /// [`Error::Unsupported`] when the targets are classes or labels, [`Error::Shape`] for another target width,
     /// [`Error::NotFinite`] when a scaled target overflows.
     pub fn scale_targets<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
-        if data.labels.is_some() {
-            return Err(Error::Unsupported { what: "scale_targets", why: "the targets are classes, not numbers" });
+        if data.kind != Kind::Numbers {
+            let why = "the targets are classes or labels, not numbers";
+            return Err(Error::Unsupported { what: "scale_targets", why });
         }
-        Dataset::checked(data.inputs.clone(), self.apply(data.targets())?, None)
+        Dataset::checked(data.inputs.clone(), self.apply(data.targets())?, Kind::Numbers)
     }
 
     /// How many features it maps.

@@ -65,7 +65,10 @@ impl Monitor {
             return Err(Error::Unsupported { what, why });
         }
         if self.is_score() && !plan.has_score {
-            let (what, why) = ("monitoring the score", "there is none for real targets; give FitConfig::metric");
+            let (what, why) = (
+                "monitoring the score",
+                "there is none for real-valued targets; give class labels, multi-label data or FitConfig::metric",
+            );
             return Err(Error::Unsupported { what, why });
         }
         Ok(())
