@@ -105,9 +105,7 @@ impl Scaler {
     /// # Errors
     /// [`Error::Shape`] for another input width, [`Error::NotFinite`] when a scaled input overflows.
     pub fn scale_inputs<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
-        let inputs = self.apply(data.inputs())?;
-        let inputs = if data.missing > 0 { inputs.with_missing() } else { inputs };
-        Dataset::checked(inputs, data.targets.clone(), data.labels.clone())
+        data.with_inputs(self.apply(data.inputs())?)
     }
 
     /// The data set with scaled targets.
