@@ -62,7 +62,6 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     if let Some((epoch, loss)) = stopping.best() {
         println!("the network is that of epoch {epoch}, whose validation loss is {loss:.3e}\n");
     }
-    plot::training_curves(&[("network", &report)])?.save(out.join("training.svg"))?;
 
     let (truth, found) = (held_out.labels().unwrap_or_default(), network.predict_class(held_out.inputs())?);
     println!("held out, classes {:?}:\n{}\n", table.classes, confusion_matrix(truth, &found, table.classes.len())?);
@@ -70,6 +69,8 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
 
     let model = out.join("model.safetensors");
     Model::new(network).input_scaler(scaler).feature_names(table.features).class_names(table.classes).save(&model)?;
+    // A picture that fails costs no training.
+    plot::training_curves(&[("network", &report)])?.save(out.join("training.svg"))?;
     println!("written: {}, history.csv and training.svg beside it", model.display());
     Ok(())
 }

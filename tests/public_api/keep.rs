@@ -17,8 +17,14 @@ fn a_model_comes_back_with_all_that_goes_with_it() -> Result<()> {
     let model = model.feature_names(["x", "y"]);
     model.clone().target_scaler(Scaler::min_max(data.targets())?).save(&file)?;
     let loaded = Model::<f64>::load(&file)?;
-    assert_eq!((loaded.input_scaler, loaded.class_names), (Some(scaler), vec!["upper".to_owned(), "lower".to_owned()]));
+    assert_eq!(
+        (&loaded.input_scaler, &*loaded.class_names),
+        (&Some(scaler), &["upper", "lower"].map(String::from)[..])
+    );
     assert_eq!(loaded.network.predict(data.inputs())?, net.predict(data.inputs())?);
+    let names: Vec<&str> = loaded.predict_name(data.inputs())?;
+    let classes = loaded.predict_class(data.inputs())?;
+    assert!(names.into_iter().zip(classes).all(|(name, class)| name == loaded.class_names[class]));
     assert_eq!(Model::load_into(crate::net(), &file)?.feature_names, loaded.feature_names);
 
     net.save(&file)?;
