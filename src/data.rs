@@ -5,6 +5,7 @@ use std::fmt;
 use crate::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
+mod columns;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod digits;
@@ -19,6 +20,7 @@ mod split;
 mod synthetic;
 mod transform;
 
+pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;
 pub use examples::Examples;
 pub use idx::{mnist, read_idx_images, read_idx_labels};

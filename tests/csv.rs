@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use decoupled::Error;
+use decoupled::data::Missing;
 use decoupled::data::csv::{Options, Table};
 
 fn read(options: &Options, name: &str, text: impl AsRef<[u8]>) -> Result<Table<f64>, Error> {
@@ -80,7 +81,7 @@ fn cells_that_are_not_finite_numbers_name_line_and_field() {
 
 #[test]
 fn features_that_may_be_missing_are_empty_or_nan_and_targets_are_not() {
-    let options = Options::numbers(["y"]).missing(true);
+    let options = Options::numbers(["y"]).missing(Missing::Keep);
     let table = read(&options, "missing", "u,v,y\n1, ,3\nnan,5,6\n7,8,9\n").unwrap();
     let found: Vec<Option<f64>> =
         table.dataset.inputs().as_slice().iter().map(|&x| Some(x).filter(|x| !x.is_nan())).collect();

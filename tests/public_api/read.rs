@@ -3,7 +3,7 @@
 use std::fs;
 
 use decoupled::data::csv::{Column, Options, Table};
-use decoupled::data::{self, Examples, Scaler};
+use decoupled::data::{self, Examples, Missing, Scaler};
 use decoupled::nalgebra::dmatrix;
 use decoupled::ndarray::{Array2, ArrayView2, array};
 use decoupled::{Dataset, MatRef, Result};
@@ -61,14 +61,15 @@ fn scalers_go_there_and_back() -> Result<()> {
 fn files_are_read() -> Result<()> {
     let table = path("table.csv");
     fs::write(&table, "a,kind,b\n1,x,2\n3,y,4\n").unwrap();
-    let Table { dataset, features, classes } = Options::classes("kind").read::<f64>(&table)?;
-    assert_eq!((dataset.len(), classes), (2, vec!["x".to_owned(), "y".to_owned()]));
+    let Table { dataset, columns, features, classes } = Options::classes("kind").read::<f64>(&table)?;
+    assert_eq!((dataset.len(), &classes), (2, &vec!["x".to_owned(), "y".to_owned()]));
+    assert_eq!((columns.input_dim(), columns.features(), columns.classes()), (2, features.clone(), &classes[..]));
     let turned = Options::features().feature_columns(features.iter().rev()).read_inputs::<f64>(&table)?;
     assert_eq!(turned.matrix().as_slice(), [2.0, 1.0, 4.0, 3.0]);
     let known = Options::known_classes(Column::Name("kind".to_owned()), &["y", "x"]).read::<f64>(&table)?;
     assert_eq!(known.dataset.labels(), Some(&[1, 0][..]));
     fs::write(&table, "a,kind\n1,x\n,y\n3,x\n").unwrap();
-    let Table { dataset, .. } = Options::classes("kind").missing(true).read::<f64>(&table)?;
+    let Table { dataset, .. } = Options::classes("kind").missing(Missing::Keep).read::<f64>(&table)?;
     assert_eq!((dataset.missing(), dataset.known_means()?), (1, vec![2.0]));
     let one = Examples::from_rows(&[[f64::NAN], [1.0]])?.with_missing();
     assert_eq!(Dataset::classification(one, &[0, 1], 2)?.missing(), 1);
