@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use decoupled::data::csv;
 use decoupled::{Model, Result};
 
 #[path = "common/options.rs"]
@@ -28,7 +27,7 @@ fn main() {
 fn run(model: &Path, table: &Path) -> Result<()> {
     let model = Model::<f32>::load(model)?;
     // In whatever order, and among whatever others they stand.
-    let inputs = csv::Options::features().feature_columns(&model.feature_names).read_inputs::<f32>(table)?;
+    let inputs = model.read_inputs(table)?;
     let (names, classes) = (model.predict_name(&inputs)?, model.predict_class(&inputs)?);
     let probabilities = model.predict_proba(&inputs)?;
     for (example, (name, class)) in names.into_iter().zip(classes).enumerate() {

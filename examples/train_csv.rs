@@ -68,7 +68,7 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     println!("accuracy on held-out lines: {:.4}", network.score(&held_out)?);
 
     let model = out.join("model.safetensors");
-    Model::new(network).input_scaler(scaler).feature_names(table.features).class_names(table.classes).save(&model)?;
+    Model::new(network).input_scaler(scaler).columns(table.columns).save(&model)?;
     // A picture that fails costs no training.
     plot::training_curves(&[("network", &report)])?.save(out.join("training.svg"))?;
     println!("written: {}, history.csv and training.svg beside it", model.display());

@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use crate::data::{Examples, Scaler, Transform};
+use crate::data::{Columns, Examples, Scaler, Transform};
 use crate::matrix::{check_finite, check_shape};
 use crate::metrics::r2;
 use crate::network::Scores;
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
 
-/// A trained network with its scalers and names: it takes inputs and gives predictions in the units of the table that it was trained
-/// on. [`Pipeline::fit`](crate::Pipeline::fit) makes one; the feature `save` writes it to a file.
+#[cfg(feature = "csv")]
+mod table;
+
+/// A trained network with its scalers, names and columns: it takes inputs and gives predictions in the units of the table that it was
+/// trained on. [`Pipeline::fit`](crate::Pipeline::fit) makes one; the feature `save` writes it to a file, and the feature `csv` reads
+/// tables like that one.
 ///
 /// ```text
 /// inputs (features × n)  →  steps, in their order  →  input_scaler  →  network  →  inverse of target_scaler  →  predictions
@@ -52,6 +56,8 @@ pub struct Model<T: Scalar> {
     pub feature_names: Vec<String>,
     /// What the classes are called, one name for each output, or two for a single one; empty where they have none.
     pub class_names: Vec<String>,
+    /// What became of every column of the table that the data were read from.
+    pub columns: Option<Columns>,
     pub(crate) steps: Steps<T>,
 }
 
@@ -85,8 +91,15 @@ impl<T: Scalar> Steps<T> {
 impl<T: Scalar> Model<T> {
     /// The network by itself.
     pub fn new(network: DecoupledNetwork<T>) -> Self {
-        let (feature_names, class_names) = (Vec::new(), Vec::new());
-        Self { network, input_scaler: None, target_scaler: None, feature_names, class_names, steps: Steps::none() }
+        Self {
+            network,
+            input_scaler: None,
+            target_scaler: None,
+            feature_names: Vec::new(),
+            class_names: Vec::new(),
+            columns: None,
+            steps: Steps::none(),
+        }
     }
 
     /// Adds a fitted step, after those that are there and before the input scaler. A file has no place for it: add it again to the
@@ -109,7 +122,7 @@ impl<T: Scalar> Model<T> {
         Self { target_scaler: Some(scaler), ..self }
     }
 
-    /// Sets what the inputs are called: `csv::Options::feature_columns` (feature `csv`) finds them by it.
+    /// Sets what the inputs are called.
     #[must_use]
     pub fn feature_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         Self { feature_names: names.into_iter().map(Into::into).collect(), ..self }
@@ -119,6 +132,14 @@ impl<T: Scalar> Model<T> {
     #[must_use]
     pub fn class_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         Self { class_names: names.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets what became of every column of the table that the data were read from, and with it the names of features and classes: the
+    /// model then reads tables like that one, by the names of the columns.
+    #[must_use]
+    pub fn columns(self, columns: Columns) -> Self {
+        let (feature_names, class_names) = (columns.features(), columns.classes().to_vec());
+        Self { columns: Some(columns), feature_names, class_names, ..self }
     }
 
     /// Predicts the targets in their own units, `outputs × n`, for inputs `features × n` in theirs; without a target scaler, the
@@ -236,8 +257,13 @@ impl<T: Scalar> Model<T> {
             check_shape("features of the target scaler (rows)", outputs, scaler.features())?;
         }
         // Steps may take other features than the network.
-        if !self.feature_names.is_empty() && self.steps.0.is_empty() {
-            check_shape("feature names", inputs, self.feature_names.len())?;
+        if self.steps.is_empty() {
+            if !self.feature_names.is_empty() {
+                check_shape("feature names", inputs, self.feature_names.len())?;
+            }
+            if let Some(columns) = &self.columns {
+                check_shape("features that the columns become", inputs, columns.input_dim())?;
+            }
         }
         if !self.class_names.is_empty() {
             // A single output tells two classes apart.

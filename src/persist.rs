@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Scaler;
+use crate::data::{Columns, Scaler};
 use crate::description::Description;
 use crate::file::{format, replace};
 use crate::layer::{Tensor, tensors_of};
@@ -38,6 +38,9 @@ struct Contents<L, O> {
     #[serde(default)]
     feature_names: Vec<String>,
     class_names: Vec<String>,
+    /// None in files that are older than columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Columns>,
     /// In a checkpoint: what a fit needs to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<Training>,
@@ -46,8 +49,9 @@ struct Contents<L, O> {
 impl<L, O> Contents<L, O> {
     /// The network with what the file says beside it.
     fn beside<T: Scalar>(self, network: DecoupledNetwork<T>) -> Result<Model<T>> {
-        let Self { input_scaler, target_scaler, feature_names, class_names, .. } = self;
-        let model = Model { network, input_scaler, target_scaler, feature_names, class_names, steps: Steps::none() };
+        let Self { input_scaler, target_scaler, feature_names, class_names, columns, .. } = self;
+        let steps = Steps::none();
+        let model = Model { network, input_scaler, target_scaler, feature_names, class_names, columns, steps };
         model.check()?;
         Ok(model)
     }
@@ -85,7 +89,7 @@ impl<T: Scalar> Model<T> {
     /// ```
     ///
     /// # Errors
-    /// As [`DecoupledNetwork::save`]; [`Error::Shape`] for a scaler of other rows than the numbers that it scales, or names for some
+    /// As [`DecoupledNetwork::save`]; [`Error::Shape`] for a scaler or columns of another width, or names for some
     /// inputs or outputs only; and [`Error::Unsupported`] for a model with a [step](Self::step), which is code.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.check()?;
@@ -98,6 +102,7 @@ impl<T: Scalar> Model<T> {
             target_scaler: self.target_scaler.clone(),
             feature_names: self.feature_names.clone(),
             class_names: self.class_names.clone(),
+            columns: self.columns.clone(),
             ..describe(&self.network)?
         };
         write(path.as_ref(), &self.network, &contents, &[])
@@ -255,6 +260,7 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         target_scaler: None,
         feature_names: Vec::new(),
         class_names: Vec::new(),
+        columns: None,
         training: None,
     })
 }

@@ -247,3 +247,92 @@ mod files {
         Ok(())
     }
 }
+
+#[cfg(all(feature = "csv", feature = "save"))]
+mod tables {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use decoupled::data::csv::Options;
+
+    use super::*;
+
+    fn file(name: &str, text: &str) -> PathBuf {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("model-tables");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Mean and variance of 1, 3, 5 and the blank, filled with their mean, are 3 and 2; a third of the colours is red.
+    const TRAIN: &str = "\
+height,colour,price
+1,red,10
+3,blue,20
+5,blue,30
+,red,40
+";
+
+    #[test]
+    fn a_loaded_model_reads_a_table_by_its_columns_and_predicts_in_its_units() -> Result<()> {
+        let (train, path) = (file("train.csv", TRAIN), file("model.safetensors", ""));
+        let table = Options::numbers(["price"]).read::<f64>(&train)?;
+        assert_eq!(table.features, ["height", "colour=blue", "colour=red"]);
+        // ẑ = height + 10 · blue + 100 · red, of scaled inputs, and then half of the range of prices.
+        let mut network = DecoupledNetwork::builder(3).layer(Dense::new(3, 1)).build()?;
+        network.set_params(0, &[1.0, 10.0, 100.0, 0.0])?;
+        let model = Model::new(network)
+            .input_scaler(Scaler::standard(table.dataset.inputs())?)
+            .target_scaler(Scaler::min_max(table.dataset.targets())?)
+            .columns(table.columns);
+        model.save(&path)?;
+
+        let loaded = Model::<f64>::load(&path)?;
+        assert_eq!((&loaded.columns, &loaded.feature_names), (&model.columns, &table.features));
+        // In another order, with a column more, a blank, and without targets.
+        let new = file("new.csv", "colour,note,height\nred,a,5\nblue,b,\n");
+        let found = loaded.read_and_predict(&new)?;
+        // Of height the mean is 3 and the variance 2; colours are 0 or 1 as often, which scales to −1 and 1.
+        let scaled = [2.0 / 2f64.sqrt() - 10.0 + 100.0, 10.0 - 100.0];
+        let expected = scaled.map(|z| 10.0 + 30.0 * z);
+        assert!(found.iter().zip(expected).all(|(found, e)| (found - e).abs() < 1e-9), "{found} for {expected:?}");
+        assert_eq!(loaded.predict(&loaded.read_inputs(&new)?)?, found);
+
+        let lacks = file("lacks.csv", "colour,weight\nred,5\n");
+        let found = loaded.read_and_predict(&lacks).unwrap_err().to_string();
+        assert!(found.contains("height"), "{found}");
+        let unseen = file("unseen.csv", "height,colour\n1,green\n");
+        let found = loaded.read_and_predict(&unseen).unwrap_err();
+        assert!(matches!(&found, Error::UnknownCategory { line: 2, .. }), "{found}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_model_of_names_alone_reads_numbers_and_one_without_them_reads_nothing() -> Result<()> {
+        let table = file("names.csv", "b,a\n1,2\n3,4\n");
+        let mut network = DecoupledNetwork::builder(2).layer(Dense::new(2, 1)).build()?;
+        network.set_params(0, &[1.0, 10.0, 0.0])?;
+        let model = Model::new(network);
+        assert!(matches!(model.read_inputs(&table), Err(Error::Unsupported { .. })));
+        assert_eq!(model.feature_names(["a", "b"]).read_and_predict(&table)?.as_slice(), [12.0, 34.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn classes_are_named_by_the_columns() -> Result<()> {
+        let table = Options::classes("colour").read::<f64>(file("classes.csv", TRAIN))?;
+        let builder = DecoupledNetwork::builder(table.dataset.input_dim()).dense(2, Activation::Identity);
+        let (model, _) = Pipeline::new(builder.build()?, FitConfig::new().epochs(1)).fit(&table.dataset)?;
+        let model = model.columns(table.columns);
+        assert_eq!(model.class_names, ["blue", "red"]);
+        let names = model.predict_name(table.dataset.inputs())?;
+        let classes = model.predict_class(table.dataset.inputs())?;
+        assert!(names.iter().zip(classes).all(|(name, class)| *name == ["blue", "red"][class]));
+        // Columns of another table than the network takes.
+        let other = Options::classes("colour").feature_columns(["price"]).read::<f64>(file("other.csv", TRAIN))?;
+        let found = model.columns(other.columns).save(file("misfit", "")).unwrap_err();
+        assert!(matches!(found, Error::Shape { expected: 2, found: 1, .. }), "{found}");
+        Ok(())
+    }
+}
