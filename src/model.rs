@@ -89,7 +89,7 @@ impl<T: Scalar> Steps<T> {
 }
 
 impl<T: Scalar> Model<T> {
-    /// The network by itself.
+    /// Creates a model of the network alone, without scalers and names.
     pub fn new(network: DecoupledNetwork<T>) -> Self {
         Self {
             network,

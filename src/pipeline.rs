@@ -94,7 +94,7 @@ impl<'c, T: Scalar> From<(DecoupledNetwork<T>, FitConfig<'c, T>)> for Pipeline<'
 }
 
 impl<'c, T: Scalar> Pipeline<'c, T> {
-    /// The network by itself, and how it is trained.
+    /// Creates a pipeline of the network alone, with how it is trained.
     pub fn new(network: DecoupledNetwork<T>, config: FitConfig<'c, T>) -> Self {
         let (steps, observers) = (Vec::new(), Vec::new());
         Self { network, config, steps, inputs: None, targets: None, observers, backprop: false }
@@ -163,6 +163,18 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
     /// As [`DecoupledNetwork::fit_observed`], [`Scaler::standard`](crate::data::Scaler::standard) and
     /// [`Model::transform`]; and those of the steps.
     pub fn fit(&self, data: &Dataset<T>) -> Result<(Model<T>, FitReport)> {
+        self.fit_observed(data, &mut [])
+    }
+
+    /// [`fit`](Self::fit), watched by observers beside those of the pipeline: a history, say, which cannot be copied.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Error::ObserverPanicked`](crate::Error::ObserverPanicked) counts the observers of the pipeline first.
+    pub fn fit_observed(
+        &self,
+        data: &Dataset<T>,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<(Model<T>, FitReport)> {
         let mut model = Model::new(self.network.clone());
         let mut train = Cow::Borrowed(data);
         for step in &self.steps {
@@ -184,11 +196,12 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
         if let Some(validation) = &validation {
             config = config.validation(validation);
         }
-        let mut observers: Vec<_> = self.observers.iter().map(|observer| observer.copy()).collect();
-        let mut observers: Vec<&mut dyn Observer<T>> = observers.iter_mut().map(|own| &mut **own as _).collect();
+        let mut copies: Vec<_> = self.observers.iter().map(|observer| observer.copy()).collect();
+        let mut all: Vec<&mut dyn Observer<T>> = copies.iter_mut().map(|own| &mut **own as _).collect();
+        all.extend(observers.iter_mut().map(|given| &mut **given as _));
         let report = match self.backprop {
-            true => model.network.fit_backprop_observed(&train, &config, &mut observers),
-            false => model.network.fit_observed(&train, &config, &mut observers),
+            true => model.network.fit_backprop_observed(&train, &config, &mut all),
+            false => model.network.fit_observed(&train, &config, &mut all),
         }?;
         Ok((model, report))
     }

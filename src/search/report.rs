@@ -38,7 +38,7 @@ impl Trial {
 }
 
 impl SearchReport {
-    /// The candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite, never is; where
+    /// Returns the candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite, never is; where
     /// there are no others there is no best.
     #[doc(alias = "best_params_")]
     #[doc(alias = "best_score_")]
@@ -46,7 +46,7 @@ impl SearchReport {
         self.trials.get(self.best_index()?)
     }
 
-    /// The place of the [best](Self::best) candidate among the trials.
+    /// Returns the place of the [best](Self::best) candidate among the trials.
     pub fn best_index(&self) -> Option<usize> {
         let worth = |trial: &Trial| {
             let mean = trial.mean_test_score().filter(|mean| mean.is_finite())?;
