@@ -313,30 +313,28 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
-        pool.install(|| {
-            for _ in 0..config.epochs {
-                let mut epoch = self.epoch(&mut visitor, rule, data, config, audience)?;
-                let measure = |method| self.measure_decoupling(method, data, config);
-                epoch.decoupling = method.map_or(Ok(None), measure)?;
-                epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
-                report.epochs.push(epoch);
-                if let (Some(method), Some(epoch)) = (method, report.last()) {
-                    self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
-                }
-                Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
-                if let Some(stop) = audience.epoch(self, &report)? {
-                    report.stop = stop;
-                    break;
-                }
+        for _ in 0..config.epochs {
+            let mut epoch = pool.install(|| self.epoch(&mut visitor, rule, data, config, audience))?;
+            let measure = |method| self.measure_decoupling(method, data, config);
+            epoch.decoupling = method.map_or(Ok(None), measure)?;
+            epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
+            report.epochs.push(epoch);
+            if let (Some(method), Some(epoch)) = (method, report.last()) {
+                self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
-            audience.end(self, report.stop)?;
-            if method.is_some_and(|method| method.coupling.finish) {
-                let blocks = natural_order(data.len(), self.block(config));
-                let refit = finish::finish(self, data, &blocks);
-                report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
+            Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
+            if let Some(stop) = audience.epoch(self, &report)? {
+                report.stop = stop;
+                break;
             }
-            Ok(report)
-        })
+        }
+        audience.end(self, report.stop)?;
+        if method.is_some_and(|method| method.coupling.finish) {
+            let blocks = natural_order(data.len(), self.block(config));
+            let refit = pool.install(|| finish::finish(self, data, &blocks));
+            report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
+        }
+        Ok(report)
     }
 
     fn epoch(

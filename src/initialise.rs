@@ -125,6 +125,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let inputs = inputs.into();
         require_positive::<T>("variance of the pre-activations", variance)?;
         self.check_sample(inputs)?;
+        self.params = self.pool.install(|| self.unit_variance(inputs, variance))?;
+        Ok(())
+    }
+
+    /// The parameters of [`start_from_unit_variance`](Self::start_from_unit_variance).
+    fn unit_variance(&self, inputs: MatRef<'_, T>, variance: f64) -> Result<Vec<Vec<T>>> {
         let hidden = self.hidden_regressions()?;
         let mut params = self.params.clone();
         let mut z = inputs.as_slice().to_vec();
@@ -137,8 +143,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             fit((layer, rows), params, input, &wanted, (0.0, PROXIMAL), t)?;
             z = evaluate(&*self.layers[t], params, &z, t)?;
         }
-        self.params = params;
-        Ok(())
+        Ok(params)
     }
 
     /// **Bank first**: chooses the stored activations of `inputs` (`d_0 × n`; some 2,000 examples will do) before there are
@@ -165,6 +170,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let inputs = inputs.into();
         start.validate::<T>()?;
         self.check_sample(inputs)?;
+        let (params, residuals) = self.pool.install(|| self.from_bank(inputs, start))?;
+        self.params = params;
+        Ok(residuals)
+    }
+
+    /// The parameters and residuals of [`start_from_bank`](Self::start_from_bank).
+    fn from_bank(&self, inputs: MatRef<'_, T>, start: &BankStart) -> Result<(Vec<Vec<T>>, Vec<f64>)> {
         let hidden = self.hidden_regressions()?;
         let components = components(inputs)?;
         let mut params = self.params.clone();
@@ -186,8 +198,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some(output) = params.last_mut() {
             output.fill(T::zero());
         }
-        self.params = params;
-        Ok(residuals)
+        Ok((params, residuals))
     }
 
     fn check_sample(&self, inputs: MatRef<'_, T>) -> Result<()> {

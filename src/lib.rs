@@ -94,7 +94,7 @@
 //!
 //! # Features
 //!
-//! * `parallel` (default): a private rayon pool; without it, the same bits on one thread.
+//! * `parallel` (default): threads of rayon's that networks share; without it, the same bits on one thread.
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
 //! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and those of [`Model`].

@@ -10,7 +10,7 @@ use crate::coupling::PenaltyFactor;
 use crate::energy::{Hidden, Objective};
 use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
-use crate::parallel::{Pool, for_each, guarded};
+use crate::parallel::{Pool, guarded};
 use crate::parameter_step::Trained;
 use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
 
@@ -159,7 +159,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let (below, above) = (self.input_dim() * CHUNK, self.output_dim() * CHUNK);
         let chunks = inputs.as_slice().chunks(below).zip(outputs.as_mut_slice().chunks_mut(above));
         let mut chunks: Vec<_> = chunks.collect();
-        self.pool.install(|| for_each(&mut chunks, |(x, y)| self.forward(x, y)))?;
+        self.pool.for_each(&mut chunks, |(x, y)| self.forward(x, y))?;
         Ok(outputs)
     }
 
@@ -178,7 +178,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let chunks = below.as_slice().chunks(layer.input_dim() * CHUNK);
             let mut chunks: Vec<_> =
                 chunks.zip(outputs.as_mut_slice().chunks_mut(layer.output_dim() * CHUNK)).collect();
-            self.pool.install(|| for_each(&mut chunks, |(x, y)| evaluate(&**layer, params, t, x, y)))?;
+            self.pool.for_each(&mut chunks, |(x, y)| evaluate(&**layer, params, t, x, y))?;
             activations.push(outputs);
         }
         Ok(activations)

@@ -1,40 +1,106 @@
 //! The only file that knows threads.
+//!
+//! Networks with the same number of threads share one pool, and one piece of work has it at a time. Work that finds it taken,
+//! or that comes from a worker of some rayon pool, stays on its caller's thread: a worker that waits for another pool runs
+//! other jobs of its own pool meanwhile, which overflows its stack, or waits for a lock that it holds itself. How work is cut
+//! does not depend on the threads, so neither do results.
 
+#[cfg(feature = "parallel")]
+use std::cell::Cell;
 #[cfg(feature = "parallel")]
 use std::panic::resume_unwind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "parallel")]
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::{Error, Result};
 
-/// A private thread pool; work that is installed in it runs [`for_each`] on its threads.
+/// Threads that networks share; work that is installed runs [`for_each`] on them.
 #[derive(Debug)]
 pub(crate) struct Pool {
+    /// None for a single thread, which is the caller's.
     #[cfg(feature = "parallel")]
-    threads: rayon::ThreadPool,
+    threads: Option<rayon::ThreadPool>,
+    #[cfg(feature = "parallel")]
+    taken: AtomicBool,
+}
+
+#[cfg(feature = "parallel")]
+thread_local! {
+    /// Whether this thread belongs to a [`Pool`].
+    static MEMBER: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Pool {
-    /// A pool of `threads` threads; without the feature `parallel` all work stays on the caller's thread.
-    pub(crate) fn new(threads: usize) -> Result<Self> {
+    /// The pool of `threads` threads that all networks with this number share, as long as there is one; without the feature
+    /// `parallel` all work stays on the caller's thread.
+    pub(crate) fn shared(threads: usize) -> Result<Arc<Self>> {
+        static POOLS: Mutex<Vec<(usize, Weak<Pool>)>> = Mutex::new(Vec::new());
         require_threads(threads)?;
-        Ok(Self {
-            #[cfg(feature = "parallel")]
-            threads: rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|i| format!("decoupled-{i}"))
-                .build()
-                .map_err(|e| Error::ThreadPool { threads, message: e.to_string() })?,
-        })
+        let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|(_, pool)| pool.strong_count() > 0);
+        if let Some(pool) = pools.iter().filter(|(own, _)| *own == threads).find_map(|(_, pool)| pool.upgrade()) {
+            return Ok(pool);
+        }
+        let pool = Arc::new(Self::new(threads)?);
+        pools.push((threads, Arc::downgrade(&pool)));
+        Ok(pool)
     }
 
-    /// Runs `work` inside the pool: entering costs some 10 µs, so enter once for a whole fit.
+    #[cfg(feature = "parallel")]
+    fn new(threads: usize) -> Result<Self> {
+        let builder = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("decoupled-{i}"))
+            .start_handler(|_| MEMBER.set(true));
+        let build = || builder.build().map_err(|e| Error::ThreadPool { threads, message: e.to_string() });
+        Ok(Self { threads: (threads > 1).then(build).transpose()?, taken: AtomicBool::new(false) })
+    }
+
+    #[cfg(not(feature = "parallel"))]
+    fn new(_: usize) -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Runs `work` inside the pool, or on the caller's thread where the pool is taken or that thread is a worker of any pool.
+    /// Entering costs some 10 µs.
     pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "parallel")]
-        return self.threads.install(work);
-        #[cfg(not(feature = "parallel"))]
+        if let Some(threads) = self.threads.as_ref().filter(|_| rayon::current_thread_index().is_none())
+            && let Some(_session) = Session::begin(&self.taken)
+        {
+            return threads.install(work);
+        }
         work()
+    }
+
+    /// [`for_each`] inside the pool, which a single item does not enter.
+    pub(crate) fn for_each<I: Send>(&self, items: &mut [I], f: impl Fn(&mut I) -> Result<()> + Sync) -> Result<()> {
+        match items {
+            [] => Ok(()),
+            [item] => f(item),
+            _ => self.install(|| for_each(items, &f)),
+        }
+    }
+}
+
+/// The time that a piece of work has a pool for itself, also if it panics.
+#[cfg(feature = "parallel")]
+struct Session<'p>(&'p AtomicBool);
+
+#[cfg(feature = "parallel")]
+impl<'p> Session<'p> {
+    fn begin(taken: &'p AtomicBool) -> Option<Self> {
+        (!taken.swap(true, Ordering::Acquire)).then(|| Self(taken))
+    }
+}
+
+#[cfg(feature = "parallel")]
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -45,9 +111,11 @@ fn require_threads(threads: usize) -> Result<()> {
     crate::error::require((1..=MOST).contains(&threads), "threads", "in 1..=256", threads as f64)
 }
 
-/// The number of threads a network uses unless told otherwise.
+/// The default number of threads: `RAYON_NUM_THREADS` where it is a positive number, else the machine's.
 pub(crate) fn available() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into).min(MOST)
+    let asked =
+        std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok()).filter(|&threads| threads > 0);
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).min(MOST)
 }
 
 /// A row of items that can be cut in two: a slice, the chunks of one, or two rows side by side, as long as the first of them.
@@ -160,28 +228,24 @@ pub(crate) fn for_each<I: Send>(items: &mut [I], f: impl Fn(&mut I) -> Result<()
     for_row(items, |_, item| f(item))
 }
 
-/// Both, perhaps at the same time.
+/// Both, perhaps at the same time: on a thread of a [`Pool`], and on no other.
 pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     #[cfg(feature = "parallel")]
-    return rayon::join(a, b);
-    #[cfg(not(feature = "parallel"))]
+    if MEMBER.get() {
+        return rayon::join(a, b);
+    }
     (a(), b())
 }
 
-/// Calls `f` with every item, as many at a time as there are threads and no more, and lends each a pool of one thread; results stand
-/// in the order of the items. Tasks of one shared pool would begin other items while they wait.
-pub(crate) fn map_apart<I: Sync, R: Send>(
-    items: &[I],
-    threads: usize,
-    f: impl Fn(&Arc<Pool>, &I) -> R + Sync,
-) -> Result<Vec<R>> {
+/// Calls `f` with every item on `threads` threads; results stand in the order of the items. Tasks of a shared pool would begin
+/// other items while they wait.
+pub(crate) fn map_apart<I: Sync, R: Send>(items: &[I], threads: usize, f: impl Fn(&I) -> R + Sync) -> Result<Vec<R>> {
     require_threads(threads)?;
     let next = AtomicUsize::new(0);
     let work = || {
-        let pool = Arc::new(Pool::new(1)?);
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
-        let own = numbers.map_while(|number| Some((number, f(&pool, items.get(number)?))));
-        Ok(pool.install(|| own.collect::<Vec<_>>()))
+        let own = numbers.map_while(|number| Some((number, f(items.get(number)?))));
+        Ok(own.collect::<Vec<_>>())
     };
     let mut results: Vec<_> = on_threads(threads.min(items.len()), work)?.into_iter().flatten().collect();
     results.sort_by_key(|&(number, _)| number);
@@ -246,7 +310,7 @@ mod tests {
     #[test]
     fn results_stand_in_the_order_of_the_items_whoever_works_on_them() {
         let begun = [const { AtomicUsize::new(0) }; 4];
-        let found = map_apart(&[0, 1, 2, 3], 2, |_, &item: &usize| {
+        let found = map_apart(&[0, 1, 2, 3], 2, |&item: &usize| {
             begun[item].store(1, Ordering::SeqCst);
             for awaited in [(0, 2), (2, 3)].iter().filter(|(own, _)| *own == item).map(|&(_, other)| other) {
                 while begun[awaited].load(Ordering::SeqCst) == 0 {

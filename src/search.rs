@@ -162,17 +162,18 @@ impl Search {
     ) -> Result<SearchReport> {
         let candidates = self.candidates()?;
         let folds = data.k_folds(self.cv, self.seed)?;
-        let judge = |pool: &Arc<Pool>, candidate: &Candidate| {
+        let single = Pool::shared(1)?;
+        let judge = |candidate: &Candidate| {
             let mut pipeline: Pipeline<'c, T> = build(candidate)?.into();
-            pipeline.network.pool = Arc::clone(pool);
+            pipeline.network.pool = Arc::clone(&single);
             let judge = |(train, held_out): &(Dataset<T>, Dataset<T>)| {
                 let (model, _) = pipeline.fit(train)?;
                 self.scoring.judge(&model, held_out)
             };
             folds.iter().map(judge).collect()
         };
-        let scores = map_apart(&candidates, self.threads.unwrap_or_else(available), |pool, candidate| {
-            caught(|| judge(pool, candidate)).unwrap_or_else(|message| Err(Error::CandidatePanicked { message }))
+        let scores = map_apart(&candidates, self.threads.unwrap_or_else(available), |candidate| {
+            caught(|| judge(candidate)).unwrap_or_else(|message| Err(Error::CandidatePanicked { message }))
         })?;
         let trials = candidates.into_iter().zip(scores).map(|(candidate, scores)| Trial { candidate, scores });
         Ok(SearchReport { scoring: self.scoring, trials: trials.collect() })

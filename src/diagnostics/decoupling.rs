@@ -53,22 +53,31 @@ pub(crate) fn measure<T: Scalar>(
     let objective = network.objective().with_factor(T::of(factor));
     method.check(&objective)?;
     network.check_data(data)?;
+    network.pool.install(|| measured(network, data, method, &objective))
+}
+
+fn measured<T: Scalar>(
+    network: &DecoupledNetwork<T>,
+    data: &Dataset<T>,
+    method: &Method<T>,
+    objective: &Objective<'_, T>,
+) -> Result<Decoupling> {
     let depth = network.depth();
-    let forward = anchored(&objective, data)?;
+    let forward = anchored(objective, data)?;
 
     let mut relaxed = forward.clone();
-    method.activation_step().relax(&objective, &mut relaxed)?;
+    method.activation_step().relax(objective, &mut relaxed)?;
     let mut local = gradient_buffers(network);
     for (t, gradient) in local.iter_mut().enumerate() {
         objective.parameter_gradient(&mut relaxed, t, method.parameter.reads, gradient)?;
     }
 
-    let largest = curvature(&objective, &mut forward.clone(), POWER_STEPS)?;
-    let (equilibrium, equilibrium_error) = descend(&objective, forward.clone())?;
+    let largest = curvature(objective, &mut forward.clone(), POWER_STEPS)?;
+    let (equilibrium, equilibrium_error) = descend(objective, forward.clone())?;
 
     let mut chain = forward.clone();
     let mut global = gradient_buffers(network);
-    backprop::gradients(&objective, &mut chain, &mut global)?;
+    backprop::gradients(objective, &mut chain, &mut global)?;
 
     let hidden = 1..depth;
     let displacement = |block: &Block<T>, t: usize| {

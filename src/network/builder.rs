@@ -35,7 +35,7 @@ pub struct NetworkBuilder<T: Scalar> {
     method: Method<T>,
     store_pre_activations: bool,
     seed: u64,
-    /// Without a number, as many as the machine has.
+    /// Without a number, [`available`].
     threads: Option<usize>,
     bank_limit: usize,
     storage: Storage,
@@ -165,7 +165,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Threads of the network's private pool, 1 ..= 256; results do not depend on it, bit for bit.
+    /// The number of threads that training, evaluation and large predictions use, 1 ..= 256; results do not depend on it, bit
+    /// for bit. The default is the environment variable `RAYON_NUM_THREADS`, or the number of processors.
+    ///
+    /// Networks with the same number share their threads, and one of them uses these at a time: another that trains meanwhile
+    /// stays on the thread that called it until the next epoch. A call from within a rayon pool (`par_iter`, `rayon::spawn`)
+    /// stays on its thread altogether: the pool it comes from is parallel already.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -286,7 +291,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             optimizers_since: 0,
             epochs: 0,
             penalty_factor: PenaltyFactor::new(),
-            pool: Arc::new(Pool::new(self.threads.unwrap_or_else(available))?),
+            pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };
         network.method.check(&network.objective())?;
         Ok(network)
