@@ -23,8 +23,7 @@ pub(crate) fn format(
 /// The contents of a file, unpacked where it is gzip by its first two bytes.
 ///
 /// # Errors
-/// [`Error::Io`]; for gzip [`Error::Format`] when it is damaged or unpacks to more than is plausible, and [`Error::Unsupported`] without the
-/// feature `gz`.
+/// [`Error::Io`]; for gzip [`Error::Format`] when it is damaged, unpacks to more than is plausible, or the feature `gz` is missing.
 #[allow(dead_code, reason = "not every set of features reads such files")]
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(path).map_err(|error| io_at(path, error))?;
@@ -52,8 +51,8 @@ fn gunzip(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[cfg(not(feature = "gz"))]
-fn gunzip(_path: &Path, _packed: &[u8]) -> Result<Vec<u8>> {
-    Err(Error::Unsupported { what: "a gzip file", why: "the feature gz reads it, or gunzip unpacks it" })
+fn gunzip(path: &Path, _packed: &[u8]) -> Result<Vec<u8>> {
+    Err(format(path, "byte 0", "a file that is not packed, or this crate with its feature gz", "a gzip file"))
 }
 
 /// Makes sure that the folder remembers the file's name, where folders can be synchronised.

@@ -217,10 +217,10 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for what [the file](Self#the-file) must not
-    /// have, a column that is not there, a feature that is a target, no lines, a column that is numbers but for some cells, a cell
+    /// have, a column that is not there or named for two things, no lines, gzip without the feature `gz`, a column that is numbers but for some cells, a cell
     /// that is no finite number, a class that is missing or not known; [`Error::Empty`] without features, classes or target columns;
-    /// [`Error::Unsupported`] for a column by name without a header, marks that are no punctuation or the same twice, and gzip
-    /// without the feature `gz`; [`Error::OutOfMemory`].
+    /// [`Error::Unsupported`] for a column by name without a header, and marks that are no punctuation or stand for two things;
+    /// [`Error::OutOfMemory`].
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
         let path = path.as_ref();
         self.require_target()?;

@@ -139,7 +139,7 @@ fn fault(error: &Error) -> &'static str {
         Error::Diverged { .. } | Error::NotPositiveDefinite { .. } => "numbers",
         Error::Panicked { .. } | Error::ObserverPanicked { .. } | Error::CandidatePanicked { .. } => "own code",
         Error::Contract { .. } => "own code",
-        Error::Io { .. } | Error::Format { .. } => "a file",
+        Error::Io { .. } | Error::Format { .. } | Error::UnknownCategory { .. } => "a file",
         Error::ThreadPool { .. } => "the system",
         _ => "something new",
     }

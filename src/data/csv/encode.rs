@@ -157,7 +157,10 @@ impl Columns {
         let (encoding, text) = (&reader.input.encoding, cell.text.as_ref());
         let missing = cells.is_missing(text);
         if missing && self.missing == Missing::Refuse {
-            return fault("a value", format!("{}; Options::missing fills cells that are missing", excerpt(text)));
+            return fault(
+                "a value",
+                format!("{}; Options::missing has the ways to fill it, and Options::fit remembers them", excerpt(text)),
+            );
         }
         let number = match encoding {
             Encoding::OneHot { categories, fill } => {

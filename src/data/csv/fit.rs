@@ -6,7 +6,7 @@ use super::cell::{Cells, Number, Places, boolean, distinct, is_date, is_infinite
 use super::encode::{no_class, remedies, target_number};
 use super::scan::{Cell, Source};
 use super::{Column, Options, Target};
-use crate::data::columns::{self, Dialect, Encoding, Input, Place};
+use crate::data::columns::{self, Dialect, Encoding, Input, Place, beginning};
 use crate::data::{Columns, LeftOut, Missing};
 use crate::file::format;
 use crate::{Error, Result};
@@ -113,11 +113,8 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
     }
     let place = |index: usize| Place { index, name: source.names.get(index).cloned().unwrap_or_default() };
 
-    // Second: which columns are what, and what has to be known of their cells.
-    let mut decided = Vec::new();
-    for (field, (plan, kinds)) in plans.iter().zip(&kinds).enumerate() {
-        decided.push(decide(&source, field, *plan, kinds)?);
-    }
+    let decide = |(field, (plan, kinds))| decide(&source, field, plan, kinds);
+    let decided = plans.into_iter().zip(&kinds).enumerate().map(decide).collect::<Result<Vec<Decision>>>()?;
     let needs_values = matches!(options.missing, Missing::Median | Missing::MostFrequent);
     let mut looks: Vec<Look<'_>> = decided
         .iter()
@@ -131,32 +128,24 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
 
     let (mut inputs, mut left_out, mut classes) = (HashMap::new(), Vec::new(), Vec::new());
     for (field, ((decision, look), kinds)) in decided.into_iter().zip(looks).zip(&kinds).enumerate() {
+        let number = |look| fill(options.missing, kinds, look);
         let encoding = match (decision, look) {
-            (Decision::LeftOut(why), _) => Err(why),
-            (Decision::Number, look) => Ok(Encoding::Number { fill: fill(options.missing, kinds, look) }),
-            (Decision::Boolean, look) => Ok(Encoding::Boolean { fill: fill(options.missing, kinds, look) }),
-            (Decision::Text { named, forced }, Look::Counts(counts)) => {
-                let (different, known) = (counts.len(), kinds.known);
-                let is_free = different == known || (different > FEW_CATEGORIES && 2 * different > known);
-                match (is_free || different > MOST_CATEGORIES) && !forced {
-                    true if named => {
-                        let found =
-                            format!("{different} different texts; Options::categories takes them as categories");
-                        return Err(source.fault(
-                            source.first_line,
-                            field,
-                            "numbers, booleans or few categories",
-                            found,
-                        ));
-                    }
-                    true => Err(LeftOut::FreeText),
-                    false => Ok(one_hot(options.missing, distinct(&cells, counts))),
-                }
+            (Decision::Number, look) => Ok(Encoding::Number { fill: number(look) }),
+            (Decision::Boolean, look) => Ok(Encoding::Boolean { fill: number(look) }),
+            (Decision::Text { named: false, .. }, Look::Counts(counts)) if is_free_text(&counts, kinds.known) => {
+                Err(LeftOut::FreeText)
             }
+            (Decision::Text { named: true, forced: false }, Look::Counts(counts))
+                if is_free_text(&counts, kinds.known) =>
+            {
+                return Err(no_feature(&source, field, &format!("{} different texts", counts.len())));
+            }
+            (Decision::Text { .. }, Look::Counts(counts)) => Ok(one_hot(options.missing, distinct(&cells, counts))),
             (Decision::Class, Look::Counts(counts)) => {
                 classes = distinct(&cells, counts).into_iter().map(|(name, _)| name).collect();
                 continue;
             }
+            (Decision::LeftOut(why), _) => Err(why),
             _ => continue,
         };
         match encoding {
@@ -165,7 +154,11 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
         }
     }
     if inputs.is_empty() {
-        return Err(Error::Empty { what: "the list of features" });
+        let reasons: Vec<String> = left_out.iter().map(|(place, why)| format!("{} ({why})", place.name)).collect();
+        return Err(match reasons.is_empty() {
+            true => Error::Empty { what: "the list of features" },
+            false => format(path, "its columns", "a feature", beginning(&format!("none: {}", reasons.join(", ")), 500)),
+        });
     }
     let inputs = order.into_iter().filter_map(|field| inputs.remove(&field)).collect();
     let target = match &options.target {
@@ -302,7 +295,8 @@ impl Kinds {
 
     fn mean(&self) -> f64 {
         let known = self.known as f64;
-        if self.sum.is_finite() { self.sum / known } else { self.scaled / known * TWO_32 }
+        let scaled = || (self.scaled / known * TWO_32).clamp(f64::MIN, f64::MAX);
+        if self.sum.is_finite() { self.sum / known } else { scaled() }
     }
 }
 
@@ -315,9 +309,7 @@ fn decide(source: &Source<'_>, field: usize, plan: Plan, kinds: &Kinds) -> Resul
         Plan::Feature { named } => named,
     };
     let left_out = |why: LeftOut| {
-        let found = format!("{why}; Options::categories takes it as categories");
-        let error = || source.fault(source.first_line, field, "numbers, booleans or few categories", found);
-        if named { Err(error()) } else { Ok(Decision::LeftOut(why)) }
+        if named { Err(no_feature(source, field, &why.to_string())) } else { Ok(Decision::LeftOut(why)) }
     };
     let Kinds { known, numbers, .. } = *kinds;
     let not_a_number = || match &kinds.first_other {
@@ -338,6 +330,17 @@ fn decide(source: &Source<'_>, field: usize, plan: Plan, kinds: &Kinds) -> Resul
     } else {
         Ok(Decision::Text { named, forced: false })
     }
+}
+
+/// The error of a column that was named as a feature and cannot be one.
+fn no_feature(source: &Source<'_>, field: usize, found: &str) -> Error {
+    let found = format!("{found}; Options::categories takes it as categories");
+    source.fault(source.first_line, field, "numbers, booleans or few categories", found)
+}
+
+fn is_free_text(counts: &HashMap<Cow<'_, str>, usize>, known: usize) -> bool {
+    let different = counts.len();
+    different == known || different > MOST_CATEGORIES || (different > FEW_CATEGORIES && 2 * different > known)
 }
 
 fn look_again<'t>(source: &Source<'t>, cells: &Cells<'_>, looks: &mut [Look<'t>]) -> Result<()> {
