@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use decoupled::data::csv;
 use decoupled::{Model, Result};
 
 #[path = "common/options.rs"]
@@ -28,14 +27,10 @@ fn main() {
 fn run(model: &Path, table: &Path) -> Result<()> {
     let model = Model::<f32>::load(model)?;
     // In whatever order, and among whatever others they stand.
-    let mut inputs = csv::Options::features().feature_columns(&model.feature_names).read_inputs::<f32>(table)?;
-    if let Some(scaler) = &model.input_scaler {
-        inputs = scaler.apply(inputs.matrix())?;
-    }
-    let classes = model.network.predict_class(&inputs)?;
-    let probabilities = model.network.predict_proba(&inputs)?;
-    for (example, class) in classes.into_iter().enumerate() {
-        let name = model.class_names.get(class).map_or_else(|| class.to_string(), String::clone);
+    let inputs = model.read_inputs(table)?;
+    let (names, classes) = (model.predict_name(&inputs)?, model.predict_class(&inputs)?);
+    let probabilities = model.predict_proba(&inputs)?;
+    for (example, (name, class)) in names.into_iter().zip(classes).enumerate() {
         // A single output has the probability of class 1.
         let own = match probabilities.nrows() {
             1 if class == 0 => 1.0 - probabilities[(0, example)],

@@ -72,13 +72,12 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
         println!("no candidate could be trained; default_score={default_score:.4}");
         return Ok(());
     };
-    let (mut network, best_config) = build(best)?;
-    network.fit(&train, &best_config)?;
+    let (model, _) = report.refit(&train, build)?;
     println!(
         "best_learning_rate={:.5} best_activation_rate={:.4} score={:.4} default_score={default_score:.4}",
         best.get("learning_rate")?,
         best.get("activation_rate")?,
-        network.score(&test)?
+        model.score(&test)?
     );
     Ok(())
 }

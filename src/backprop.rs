@@ -26,6 +26,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         observers: &mut [&mut dyn Observer<T>],
     ) -> Result<FitReport> {
+        if let Some((train, validation)) = config.cut(data)? {
+            return self.fit_backprop_observed(&train, &config.judged_on(&validation), observers);
+        }
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;

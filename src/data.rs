@@ -5,6 +5,7 @@ use std::fmt;
 use crate::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
+mod columns;
 #[cfg(feature = "csv")]
 pub mod csv;
 mod digits;
@@ -17,13 +18,16 @@ mod npy;
 mod scale;
 mod split;
 mod synthetic;
+mod transform;
 
+pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;
 pub use examples::Examples;
 pub use idx::{mnist, read_idx_images, read_idx_labels};
 pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
+pub use transform::{Scaling, Transform};
 
 /// Inputs with their targets, checked once: equally many, and every number finite, but for inputs that are said to be
 /// [missing](Examples::with_missing).
@@ -150,6 +154,12 @@ impl<T: Scalar> Dataset<T> {
         let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
         let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
         Ok(Self { inputs, targets, kind, missing, fingerprint })
+    }
+
+    /// The same targets with other inputs, as many, in the same order; they may be missing where these may.
+    pub(crate) fn with_inputs(&self, inputs: Examples<T>) -> Result<Self> {
+        let inputs = if self.missing > 0 { inputs.with_missing() } else { inputs };
+        Self::checked(inputs, self.targets.clone(), self.kind.clone())
     }
 
     /// The inputs, `input_dim × N`; NaN where they are missing.

@@ -321,6 +321,24 @@ pub enum Error {
         /// The error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A category in a table that the table which its columns were fitted on did not have.
+    #[error(
+        "{path}, line {line}, column {column}: {found:?} is none of its {categories} categories; csv::Options::unknown_categories \
+         can ignore it or give it a feature",
+        path = .path.display()
+    )]
+    UnknownCategory {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column's name; empty without a header.
+        column: String,
+        /// What stands there.
+        found: String,
+        /// How many categories the column has.
+        categories: usize,
+    },
     /// The thread pool could not be started.
     #[error("no thread pool of {threads} threads: {message}")]
     ThreadPool {

@@ -41,6 +41,7 @@ pub struct FitConfig<'a, T: Scalar> {
     block: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
     validation: Option<&'a Dataset<T>>,
+    validation_fraction: Option<f64>,
     #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
     /// After how many epochs each, and on how many examples.
@@ -56,6 +57,7 @@ impl<T: Scalar> Default for FitConfig<'_, T> {
             seed: 0,
             block: None,
             validation: None,
+            validation_fraction: None,
             metric: None,
             decoupling: None,
         }
@@ -114,6 +116,40 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     pub fn validation(mut self, data: &'a Dataset<T>) -> Self {
         self.validation = Some(data);
         self
+    }
+
+    /// Cuts this fraction off the data, 0 < fraction < 1, trains on the rest and evaluates on that part after every epoch. It is drawn
+    /// at random, by the [seed](Self::seed), and for class labels stratified.
+    #[doc(alias = "validation_split")]
+    pub fn validation_fraction(mut self, fraction: f64) -> Self {
+        self.validation_fraction = Some(fraction);
+        self
+    }
+
+    /// The part to train on and that to evaluate on, where one is to be cut off.
+    pub(crate) fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
+        let Some(fraction) = self.validation_fraction else { return Ok(None) };
+        error::require(0.0 < fraction && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
+        if self.validation.is_some() {
+            let why = "there are data to validate on: give one of the two";
+            return Err(Error::Unsupported { what: "validation_fraction", why });
+        }
+        let train = 1.0 - fraction;
+        let by_class = data.labels().is_some();
+        Ok(Some(if by_class { data.stratified_split(train, self.seed) } else { data.split(train, self.seed) }?))
+    }
+
+    /// The same, with the data to evaluate on cut off.
+    pub(crate) fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
+    where
+        'a: 'b,
+    {
+        FitConfig { validation: Some(validation), validation_fraction: None, ..self.clone() }
+    }
+
+    /// The data to evaluate on.
+    pub(crate) fn validation_data(&self) -> Option<&'a Dataset<T>> {
+        self.validation
     }
 
     /// Measures after every so many epochs, counted over the life of the network, how decoupled the method is, on so many
@@ -177,6 +213,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         observers: &mut [&mut dyn Observer<T>],
     ) -> Result<FitReport> {
+        if let Some((train, validation)) = config.cut(data)? {
+            return self.fit_observed(&train, &config.judged_on(&validation), observers);
+        }
         let method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
         if method.coupling.finish {

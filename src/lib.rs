@@ -69,7 +69,8 @@
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
-//! | keep a trained network | [`DecoupledNetwork::save`], [`Model`] |
+//! | scale data, and predict in the data's units | [`Pipeline`], [`Model`], [`data::Scaler`] |
+//! | keep a trained network | [`DecoupledNetwork::save`], [`Model::save`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
 //! # Promises
@@ -96,7 +97,7 @@
 //! * `parallel` (default): threads of rayon's that networks share; without it, the same bits on one thread.
 //! * `simd` (default): element-wise passes and narrow products by the processor's widest vectors, AVX-512 or AVX2, picked at run
 //!   time; without it, by those of the compilation target and by matrixmultiply.
-//! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and [`Model`].
+//! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and those of [`Model`].
 //! * `serde`: settings are `Serialize` and `Deserialize`, [`NetworkBuilder`] and [`FitConfig`] among them; `save` brings it along.
 //! * `csv`: [`data`] reads tables.
 //! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
@@ -149,6 +150,7 @@ mod matrix;
 mod method;
 pub mod metrics;
 mod missing;
+mod model;
 mod network;
 pub mod observer;
 pub mod optimizer;
@@ -157,6 +159,7 @@ mod parallel;
 mod parameter_step;
 #[cfg(feature = "save")]
 mod persist;
+mod pipeline;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod random;
@@ -187,12 +190,12 @@ pub use loss::Loss;
 pub use matrix::{MatMut, MatRef};
 pub use method::Method;
 pub use metrics::Metric;
+pub use model::Model;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use observer::Observer;
 pub use optimizer::Optimizer;
 pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
-#[cfg(feature = "save")]
-pub use persist::Model;
+pub use pipeline::Pipeline;
 pub use scalar::Scalar;
 pub use start::Start;
 pub use summary::{LayerSummary, Summary};

@@ -1,19 +1,20 @@
 //! Networks in files.
 
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Scaler;
+use crate::data::{Columns, Scaler};
 use crate::description::Description;
 use crate::file::{format, replace};
 use crate::layer::{Tensor, tensors_of};
-use crate::matrix::check_shape;
 use crate::metrics::Decision;
+use crate::model::Steps;
 use crate::parallel::guarded;
-use crate::{DecoupledNetwork, Error, Layer, Loss, NetworkBuilder, Result, Scalar};
+use crate::{DecoupledNetwork, Error, Layer, Loss, Model, NetworkBuilder, Result, Scalar};
 
 mod checkpoint;
 mod container;
@@ -43,9 +44,23 @@ struct Contents<L, O> {
     /// None for the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     threshold: Option<f64>,
+    /// None in files that are older than columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<Columns>,
     /// In a checkpoint: what a fit needs to go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     training: Option<Training>,
+}
+
+impl<L, O> Contents<L, O> {
+    /// The network with what the file says beside it.
+    fn beside<T: Scalar>(self, network: DecoupledNetwork<T>) -> Result<Model<T>> {
+        let Self { input_scaler, target_scaler, feature_names, class_names, columns, .. } = self;
+        let steps = Steps::none();
+        let model = Model { network, input_scaler, target_scaler, feature_names, class_names, columns, steps };
+        model.check()?;
+        Ok(model)
+    }
 }
 
 /// The part that every version has.
@@ -59,89 +74,41 @@ type Unread = Contents<IgnoredAny, IgnoredAny>;
 
 type Made<T> = Contents<Arc<dyn Layer<T>>, Arc<dyn Loss<T>>>;
 
-/// A network with what a program that predicts needs beside it: what files are made of.
-///
-/// # Example
-///
-/// ```
-/// use decoupled::data::{Examples, Scaler};
-/// use decoupled::layer::Activation;
-/// use decoupled::{DecoupledNetwork, Model};
-///
-/// let table = Examples::from_rows(&[[150.0, 0.2], [170.0, 0.1], [190.0, 0.6]])?;
-/// let network = DecoupledNetwork::<f32>::builder(2).dense(3, Activation::Identity).build()?;
-/// let model = Model::new(network)
-///     .input_scaler(Scaler::standard(table.matrix())?)
-///     .class_names(["setosa", "versicolor", "virginica"]);
-/// # let path = std::env::temp_dir().join(format!("decoupled-model-{}.safetensors", std::process::id()));
-/// model.save(&path)?;
-///
-/// let model = Model::<f32>::load(&path)?;
-/// let scaler = model.input_scaler.as_ref().unwrap();
-/// let logits = model.network.predict(scaler.apply(table.matrix())?.matrix())?;
-/// println!("{}", model.class_names[logits.column(0).argmax().0]);
-/// # std::fs::remove_file(&path).unwrap();
-/// # Ok::<(), decoupled::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Model<T: Scalar> {
-    /// The network.
-    pub network: DecoupledNetwork<T>,
-    /// What its inputs are scaled by.
-    pub input_scaler: Option<Scaler>,
-    /// What its targets were scaled by; its inverse turns outputs into predictions.
-    pub target_scaler: Option<Scaler>,
-    /// What the inputs are called, one name for each; empty where they have none.
-    pub feature_names: Vec<String>,
-    /// What the outputs stand for, one name for each, or the names of the classes 0 and 1 for a single one; empty where they have
-    /// none.
-    pub class_names: Vec<String>,
-}
-
 impl<T: Scalar> Model<T> {
-    /// The network by itself.
-    pub fn new(network: DecoupledNetwork<T>) -> Self {
-        Self { network, input_scaler: None, target_scaler: None, feature_names: Vec::new(), class_names: Vec::new() }
-    }
-
-    /// Sets what inputs are scaled by.
-    #[must_use]
-    pub fn input_scaler(self, scaler: Scaler) -> Self {
-        Self { input_scaler: Some(scaler), ..self }
-    }
-
-    /// Sets what targets were scaled by.
-    #[must_use]
-    pub fn target_scaler(self, scaler: Scaler) -> Self {
-        Self { target_scaler: Some(scaler), ..self }
-    }
-
-    /// Sets what the inputs are called: [`csv::Options::feature_columns`](crate::data::csv::Options::feature_columns) finds them by
-    /// it.
-    #[must_use]
-    pub fn feature_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        Self { feature_names: names.into_iter().map(Into::into).collect(), ..self }
-    }
-
-    /// Sets what the outputs stand for: a name for each, or two for the classes 0 and 1 that a single one tells apart.
-    #[must_use]
-    pub fn class_names<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        Self { class_names: names.into_iter().map(Into::into).collect(), ..self }
-    }
-
     /// Writes all of it to a file, as [`DecoupledNetwork::save`] does.
     ///
+    /// ```
+    /// use decoupled::data::{self, Scaling};
+    /// use decoupled::layer::Activation;
+    /// use decoupled::{DecoupledNetwork, FitConfig, Model, Pipeline};
+    ///
+    /// let moons = data::two_moons::<f32>(100, 0.1, 0)?;
+    /// let network = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(2, Activation::Identity).build()?;
+    /// let (model, _) = Pipeline::new(network, FitConfig::new()).scale_inputs(Scaling::Standard).fit(&moons)?;
+    /// # let path = std::env::temp_dir().join(format!("decoupled-model-{}.safetensors", std::process::id()));
+    /// model.class_names(["upper", "lower"]).save(&path)?;
+    ///
+    /// let model = Model::<f32>::load(&path)?;
+    /// println!("{:?}", model.predict_name(moons.inputs())?);
+    /// # std::fs::remove_file(&path).unwrap();
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`DecoupledNetwork::save`], and [`Error::Shape`] for a scaler of other rows than what it scales, or names for some
-    /// inputs or outputs only.
+    /// As [`DecoupledNetwork::save`]; [`Error::Shape`] for a scaler or columns of another width, or names for some
+    /// inputs or outputs only; and [`Error::Unsupported`] for a model with a [step](Self::step), which is code.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.check()?;
+        if !self.steps.is_empty() {
+            let why = "a file holds no code: leave the step out, and add it again to the model that is loaded";
+            return Err(Error::Unsupported { what: "saving a model with a step", why });
+        }
         let contents = Contents {
             input_scaler: self.input_scaler.clone(),
             target_scaler: self.target_scaler.clone(),
             feature_names: self.feature_names.clone(),
             class_names: self.class_names.clone(),
+            columns: self.columns.clone(),
             ..describe(&self.network)?
         };
         write(path.as_ref(), &self.network, &contents, &[])
@@ -160,20 +127,17 @@ impl<T: Scalar> Model<T> {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = Source::open(path)?;
-        let contents: Made<T> = match contents(path, &source)? {
+        let mut contents: Made<T> = match contents(path, &source)? {
             Some(text) => parse(path, text)?,
             None => return Err(undescribed(path)),
         };
         let names = blobs(path, &source, &contents)?;
         let built_in = "one that is built in; for others build the network and use load_params or load_into";
         let missing = |place: &str| format(path, place, built_in, "another");
-        let layers: Result<Vec<_>> = contents
-            .layers
-            .into_iter()
-            .enumerate()
-            .map(|(t, layer)| layer.ok_or_else(|| missing(&format!("layer {t}"))))
-            .collect();
-        let (layers, output_loss) = (layers?, contents.output_loss.ok_or_else(|| missing("the output loss"))?);
+        let layers = mem::take(&mut contents.layers).into_iter().enumerate();
+        let layers: Vec<_> =
+            layers.map(|(t, layer)| layer.ok_or_else(|| missing(&format!("layer {t}")))).collect::<Result<_>>()?;
+        let output_loss = contents.output_loss.take().ok_or_else(|| missing("the output loss"))?;
         let tensors: Result<Vec<_>> =
             layers.iter().enumerate().map(|(t, layer)| named_tensors(&**layer, t, layer.param_len())).collect();
         let (params, _) = source.read(&tensors?, &names)?;
@@ -185,10 +149,7 @@ impl<T: Scalar> Model<T> {
             .fold(builder, NetworkBuilder::threshold)
             .build_with(|_, _, _| Ok(params.next().unwrap_or_default()))?;
         require_params(&network)?;
-        let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
-        let model = Self { network, input_scaler, target_scaler, feature_names, class_names };
-        model.check()?;
-        Ok(model)
+        contents.beside(network)
     }
 
     /// Reads what [`save`](Self::save) wrote into a network that was built alike, as [`DecoupledNetwork::load_params`] does: for layers
@@ -203,27 +164,7 @@ impl<T: Scalar> Model<T> {
         network.params = params;
         let Some(contents) = contents else { return Err(undescribed(path)) };
         network.set_threshold(contents.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD))?;
-        let Contents { input_scaler, target_scaler, feature_names, class_names, .. } = contents;
-        let model = Self { network, input_scaler, target_scaler, feature_names, class_names };
-        model.check()?;
-        Ok(model)
-    }
-
-    fn check(&self) -> Result<()> {
-        let (inputs, outputs) = (self.network.input_dim(), self.network.output_dim());
-        if let Some(scaler) = &self.input_scaler {
-            check_shape("features of the input scaler (rows)", inputs, scaler.features())?;
-        }
-        if let Some(scaler) = &self.target_scaler {
-            check_shape("features of the target scaler (rows)", outputs, scaler.features())?;
-        }
-        if !self.feature_names.is_empty() {
-            check_shape("feature names", inputs, self.feature_names.len())?;
-        }
-        match (self.class_names.len(), outputs) {
-            (0, _) | (2, 1) => Ok(()),
-            (names, _) => check_shape("class names", outputs, names),
-        }
+        contents.beside(network)
     }
 }
 
@@ -334,6 +275,7 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         feature_names: Vec::new(),
         class_names: Vec::new(),
         threshold: Some(network.threshold()).filter(|&threshold| threshold != Decision::DEFAULT_THRESHOLD),
+        columns: None,
         training: None,
     })
 }

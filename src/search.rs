@@ -1,38 +1,52 @@
 //! A search for hyper-parameters by cross-validation.
 //!
-//! You say which numbers may vary ([`Space`]), and how a network and its [`FitConfig`] are made from a choice of them
-//! ([`Candidate`]); [`Search`] trains every candidate on k parts of the data, judges it on what each of them holds out, and
-//! [`SearchReport`] says which was best.
+//! You say which numbers may vary ([`Space`]), and how a [`Pipeline`] is made from a choice of them ([`Candidate`]): a network, how it
+//! is trained, scalers and other steps. [`Search`] trains every candidate on k parts of the data and judges it on the examples that
+//! each of them holds out; [`SearchReport`] says which was best, and trains that one on all data.
 //!
 //! ```
+//! use decoupled::data::{self, Scaling};
 //! use decoupled::layer::Activation;
+//! use decoupled::observer::EarlyStopping;
 //! use decoupled::optimizer::Adam;
-//! use decoupled::search::{Search, Space};
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, data};
+//! use decoupled::search::{Candidate, Search, Space};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline, Result};
 //!
 //! let moons = data::two_moons::<f32>(60, 0.1, 0)?;
 //! let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).choices("activation_rate", &[0.1, 0.3]);
-//! let report = Search::randomized(space, 4).cv(3).fit(&moons, |candidate| {
+//! let build = |candidate: &Candidate| {
 //!     let network = DecoupledNetwork::builder(2)
 //!         .dense(8, Activation::Tanh)
 //!         .dense(2, Activation::Identity)
 //!         .optimizer(Adam::new(candidate.get("learning_rate")?))
 //!         .build()?;
 //!     let method = Method::default().activation_rate(candidate.get("activation_rate")?);
-//!     Ok((network, FitConfig::new().method(method).epochs(5).batch_size(10)))
-//! })?;
+//!     // Every fold trains until the loss on a fifth of its training part no longer falls.
+//!     let config = FitConfig::new().method(method).epochs(20).batch_size(10).validation_fraction(0.2);
+//!     let stopping = EarlyStopping::new().patience(3).restore_best_weights();
+//!     Ok(Pipeline::new(network, config).scale_inputs(Scaling::Standard).observer(stopping))
+//! };
+//! let report = Search::randomized(space, 4).cv(3).fit(&moons, build)?;
 //! println!("{report}");
-//! let best = report.best().map(|trial| &trial.candidate);
-//! assert!(best.is_some_and(|candidate| candidate.get("learning_rate").is_ok()));
+//!
+//! let (model, _) = report.refit(&moons, build)?;
+//! println!("{:?}", model.predict_class(&[0.5, 0.0][..])?);
 //! # Ok::<(), decoupled::Error>(())
 //! ```
+//!
+//! # Leaks
+//!
+//! Whatever is learned from data belongs into the pipeline: it is then fitted in every fold, on the part to train on alone. A scaler that
+//! is fitted on all data before the search has seen the examples that judge it, and a choice of features by their
+//! correlation with the targets gives scores above chance on pure noise. So does a stop by the loss on the held-out part; take
+//! [`validation_fraction`](crate::FitConfig::validation_fraction).
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::require;
 use crate::parallel::{Pool, available, caught, map_apart};
-use crate::{Dataset, DecoupledNetwork, Error, FitConfig, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, Error, Model, Pipeline, Result, Scalar};
 
 mod report;
 mod space;
@@ -44,9 +58,10 @@ pub use space::{Candidate, Space};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Scoring {
-    /// [`DecoupledNetwork::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
+    /// [`Model::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
     Score,
-    /// The forward loss, mean over the examples; the less the better.
+    /// The forward loss, mean over the examples; the less the better. It is in the units that the network was trained in: candidates
+    /// are comparable if they have the same loss and scale targets alike.
     Loss,
 }
 
@@ -56,10 +71,10 @@ impl Scoring {
         if self == Self::Score { network.check_score(data) } else { Ok(()) }
     }
 
-    fn judge<T: Scalar>(self, network: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<f64> {
+    fn judge<T: Scalar>(self, model: &Model<T>, data: &Dataset<T>) -> Result<f64> {
         match self {
-            Self::Score => network.score(data),
-            Self::Loss => network.evaluate_with(data, None).map(|scores| scores.loss),
+            Self::Score => model.score(data),
+            Self::Loss => model.network.evaluate_with(&*model.apply(data)?, None).map(|scores| scores.loss),
         }
     }
 }
@@ -133,8 +148,9 @@ impl Search {
         self
     }
 
-    /// Trains and judges every candidate. `build` is called once for each, and a copy of its network is trained for each fold, on
-    /// one thread whatever the network was built with.
+    /// Trains and judges every candidate. `build` is called once for each, and returns its [`Pipeline`], or a network and how it is
+    /// trained. The pipeline is [fitted](Pipeline::fit) for each fold, steps and all, on the part to train on alone, and judged on the
+    /// part held out; on one thread, whatever the network was built with.
     ///
     /// A candidate that fails, by an error of `build`, of the training (as when it diverges) or by a panic, keeps its error in the
     /// report; the others go on.
@@ -144,22 +160,21 @@ impl Search {
     /// no choices, bounds that are no range, or the name of another, and for a range in a grid, [`Error::HyperParameter`] for
     /// numbers of candidates, folds or threads outside their domain, [`Error::ExampleCount`] for more folds than examples. Else only
     /// [`Error::ThreadPool`].
-    pub fn fit<'c, T: Scalar>(
+    pub fn fit<'c, T: Scalar, P: Into<Pipeline<'c, T>>>(
         &self,
         data: &Dataset<T>,
-        build: impl Fn(&Candidate) -> Result<(DecoupledNetwork<T>, FitConfig<'c, T>)> + Sync,
+        build: impl Fn(&Candidate) -> Result<P> + Sync,
     ) -> Result<SearchReport> {
         let candidates = self.candidates()?;
         let folds = data.k_folds(self.cv, self.seed)?;
         let single = Pool::shared(1)?;
         let judge = |candidate: &Candidate| {
-            let (mut network, config) = build(candidate)?;
-            network.pool = Arc::clone(&single);
-            self.scoring.check(&network, data)?;
+            let mut pipeline: Pipeline<'c, T> = build(candidate)?.into();
+            pipeline.network.pool = Arc::clone(&single);
+            self.scoring.check(&pipeline.network, data)?;
             let judge = |(train, held_out): &(Dataset<T>, Dataset<T>)| {
-                let mut network = network.clone();
-                network.fit(train, &config)?;
-                self.scoring.judge(&network, held_out)
+                let (model, _) = pipeline.fit(train)?;
+                self.scoring.judge(&model, held_out)
             };
             folds.iter().map(judge).collect()
         };

@@ -320,6 +320,14 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
             "a bank in a file" => assert!(matches!(found, Error::Unsupported { .. }), "{name}: {found}"),
             _ => assert!(matches!(found, Error::Format { .. }), "{name}: {found}"),
         }
+        // The setting, not two whole layers.
+        let differs = match name {
+            "another width" => "layer 0, layers.0.output: expected 8, found 7",
+            "another activation" => "layer 0, layers.1.activation: expected \"Sigmoid\", found \"Tanh\"",
+            "another loss" => "the output loss: expected SoftmaxCrossEntropy, found SquaredError",
+            _ => "",
+        };
+        assert!(found.to_string().ends_with(differs), "{found}");
         assert_eq!((params(&other), other.epochs()), before, "{name}");
         assert!(other.bank().is_none(), "{name}");
     }

@@ -6,16 +6,22 @@ use std::path::PathBuf;
 
 use decoupled::Error;
 use decoupled::data::csv::{Options, Table};
+use decoupled::data::{LeftOut, Missing};
+
+fn at(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.csv"))
+}
 
 fn read(options: &Options, name: &str, text: impl AsRef<[u8]>) -> Result<Table<f64>, Error> {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.csv"));
-    fs::write(&path, text).unwrap();
-    options.read(path)
+    fs::write(at(name), text).unwrap();
+    options.read(at(name))
 }
 
 #[track_caller]
 fn assert_format_error(result: Result<Table<f64>, Error>, at: &str) {
-    assert!(matches!(&result, Err(Error::Format { place, .. }) if place == at), "{result:?}");
+    // The column's name follows in parentheses.
+    let is_there = |place: &str| place.split(" (").next() == Some(at);
+    assert!(matches!(&result, Err(Error::Format { place, .. }) if is_there(place)), "{result:?}");
 }
 
 #[test]
@@ -63,7 +69,7 @@ fn feature_columns_are_found_by_their_names_in_the_asked_order() {
         |features: &[&str]| Options::features().feature_columns(features.iter().copied()).read_inputs::<f64>(&path);
     assert_eq!(inputs(&["b", "a"]).unwrap().matrix().as_slice(), [4.0, 3.0, 6.0, 5.0]);
     let missing = inputs(&["b", "c"]).unwrap_err().to_string();
-    assert!(missing.contains("one column named \"c\""), "{missing}");
+    assert!(missing.contains("a column named \"c\""), "{missing}");
     let nameless = read(&Options::classes(1).header(false), "nameless", "1,u,2\n").unwrap();
     assert!(nameless.features.is_empty());
 }
@@ -72,7 +78,8 @@ fn feature_columns_are_found_by_their_names_in_the_asked_order() {
 fn cells_that_are_not_finite_numbers_name_line_and_field() {
     for bad in ["", "NaN", "inf", "-infinity", "1e999", "1.0.0", "one", "1,5"] {
         let quoted = format!("x,y,z\n1,2,3\n\n4,5,\"{bad}\"\n");
-        assert_format_error(read(&Options::numbers(["x"]), "cells", &quoted), "line 4, field 3");
+        let options = Options::numbers(["x"]).missing(Missing::Refuse);
+        assert_format_error(read(&options, "cells", &quoted), "line 4, field 3");
         assert_format_error(read(&Options::numbers(["z"]), "cells", &quoted), "line 4, field 3");
     }
     assert_format_error(read(&Options::classes("y"), "cells", "x,y\n1,a\n2,\n"), "line 3, field 2");
@@ -80,14 +87,15 @@ fn cells_that_are_not_finite_numbers_name_line_and_field() {
 
 #[test]
 fn features_that_may_be_missing_are_empty_or_nan_and_targets_are_not() {
-    let options = Options::numbers(["y"]).missing(true);
+    let options = Options::numbers(["y"]).missing(Missing::Keep);
     let table = read(&options, "missing", "u,v,y\n1, ,3\nnan,5,6\n7,8,9\n").unwrap();
     let found: Vec<Option<f64>> =
         table.dataset.inputs().as_slice().iter().map(|&x| Some(x).filter(|x| !x.is_nan())).collect();
     assert_eq!(found, [Some(1.0), None, None, Some(5.0), Some(7.0), Some(8.0)]);
     assert_eq!(table.dataset.missing(), 2);
     for (bad, place) in [("1,2,", 3), ("1,2,NaN", 3), ("inf,2,3", 1), ("?,2,3", 1)] {
-        assert_format_error(read(&options, "missing", format!("u,v,y\n{bad}\n")), &format!("line 2, field {place}"));
+        let text = format!("u,v,y\n1,2,3\n{bad}\n");
+        assert_format_error(read(&options, "missing", text), &format!("line 3, field {place}"));
     }
 }
 
@@ -99,7 +107,7 @@ fn lines_are_counted_in_every_kind_of_file() {
         assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 6, field 1");
         let text = ["x,y", "1,a", "", "", "2,a,b", ""].join(end);
         assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 5");
-        let text = ["x,y", "z,a"].join(end);
+        let text = ["x,y", "z,a", "1,b"].join(end);
         assert_format_error(read(&options, "lines", format!("{start}{text}")), "line 2, field 1");
     }
 }
@@ -120,9 +128,9 @@ fn broken_tables_name_the_line() {
 }
 
 #[test]
-fn columns_that_are_not_there_or_there_twice_are_errors() {
-    let text = "x,y,y\n1,2,3\n";
-    for options in [Options::classes("z"), Options::classes("y"), Options::numbers([3])] {
+fn columns_that_are_not_there_are_errors() {
+    let text = "x,y,z\n1,2,3\n";
+    for options in [Options::classes("w"), Options::numbers([3]), Options::classes("x").leave_out(["w"])] {
         assert_format_error(read(&options, "columns", text), "line 1");
         assert_format_error(read(&options, "columns", ""), "line 1");
     }
@@ -148,10 +156,42 @@ fn a_single_class_is_refused() {
 }
 
 #[test]
+fn a_name_that_stands_twice_is_refused_on_reading_and_names_that_are_empty_are_not() {
+    let text = "x,w,y,w\n1,2,3,4\n";
+    let all = [
+        Options::numbers(["y"]),
+        Options::numbers(["y"]).feature_columns(["x"]),
+        Options::numbers([2]).leave_out([1, 3]),
+    ];
+    for options in all {
+        assert_format_error(read(&options, "twice", text), "line 1, field 4");
+    }
+    assert_format_error(read(&Options::numbers(["y"]), "twice", "\n\nx,y,x\n1,2,3\n"), "line 3, field 3");
+    let table = read(&Options::numbers(["y"]), "twice", ",x,y,\n7,1,2,\n8,3,4,\n").unwrap();
+    assert_eq!(table.dataset.inputs().as_slice(), [1.0, 3.0]);
+    // A column that stands for two things is found there as well.
+    for options in [
+        Options::numbers(["y", "y"]),
+        Options::numbers(["y"]).feature_columns(["x", "x"]),
+        Options::numbers(["y"]).leave_out(["y"]),
+        Options::numbers(["y"]).leave_out(["x"]).categories(["x"]),
+    ] {
+        let result = read(&options, "twice", "x,y,z\n1,2,3\n");
+        assert!(
+            matches!(&result, Err(Error::Format { place, .. }) if place.starts_with("line 1, field ")),
+            "{result:?}"
+        );
+    }
+}
+
+#[test]
 fn tables_without_lines_or_features_are_empty() {
     assert_format_error(read(&Options::classes("y"), "empty", "x,y\n"), "below its header");
     let result = read(&Options::classes("y"), "empty", "y\na\n");
     assert!(matches!(result, Err(Error::Empty { what: "the list of features" })), "{result:?}");
+    // Where there are columns it says why they are none.
+    let result = read(&Options::classes("y"), "empty", "id,note,y\n1,u,a\n2,v,b\n").unwrap_err().to_string();
+    assert!(result.contains("id (an index), note (free text)"), "{result}");
 }
 
 #[test]
@@ -159,11 +199,14 @@ fn neither_a_target_nor_a_column_without_a_name_is_a_feature() {
     let text = ",x,y\n0,2,0\n1,5,1\n";
     for options in [Options::classes("y"), Options::numbers(["y"])] {
         assert_format_error(read(&options.clone().feature_columns(["x", "y"]), "leak", text), "line 1, field 3");
-        assert_format_error(read(&options, "leak", text), "line 1, field 1");
+        let table = read(&options, "leak", text).unwrap();
+        assert_eq!(table.columns.left_out().collect::<Vec<_>>(), [("", LeftOut::Unnamed)]);
+        assert_eq!(table.dataset.inputs().as_slice(), [2.0, 5.0]);
         // Who names the features has said that it is one, or that it is not.
         for (columns, first) in [(vec![1], 2.0), (vec![0, 1], 0.0)] {
             let table = read(&options.clone().feature_columns(columns), "leak", text).unwrap();
             assert_eq!(table.dataset.inputs().as_slice()[0], first);
+            assert_eq!(table.columns.read::<f64>(at("leak")).unwrap(), table);
         }
     }
     assert_format_error(read(&Options::classes(",y").feature_columns([""]), "leak", text), "line 1");
@@ -180,7 +223,7 @@ fn a_missing_file_is_named() {
 #[test]
 fn no_bytes_make_the_reader_panic() {
     let text = b"x,\"y\"\r\n1,a\n2,\"b\"\n";
-    for options in [Options::classes("y"), Options::numbers([0]).header(false), Options::classes(1).delimiter(b'"')] {
+    for options in [Options::classes("y"), Options::numbers([0]).header(false), Options::classes(1).delimiter(b';')] {
         for at in 0..text.len() {
             let mut mutated = text.to_vec();
             for value in (0..=255).step_by(5).chain(*b"\",\r\n") {
@@ -207,4 +250,98 @@ fn features_are_read_without_targets_and_beside_them() {
     assert_eq!(Options::features().read_inputs::<f64>(&path).unwrap(), read);
     assert!(matches!(Options::features().read::<f64>(&path), Err(Error::Empty { .. })));
     assert!(matches!(Options::classes("kind").read_inputs::<f64>(&path), Err(Error::Format { .. })));
+}
+
+/// The line and the field that a text's error names, by every way of ending a line.
+#[track_caller]
+fn assert_refused(options: &Options, text: &str, place: &str, found: &str) {
+    for end in ["\n", "\r\n", "\r"] {
+        let result = read(options, "refused", text.replace('\n', end));
+        let is = |error: &Error| matches!(error, Error::Format { place: p, found: f, .. } if p == place && f.contains(found));
+        assert!(result.as_ref().is_err_and(is), "{end:?}: {result:?}");
+    }
+}
+
+#[test]
+fn quotes_that_rfc_4180_does_not_allow_are_refused_in_every_column() {
+    // The first is left out and the last is the target: no column is spared.
+    let all = [Options::classes("kind").leave_out(["x"]), Options::classes("kind"), Options::classes("x")];
+    for options in all {
+        let refused = |text: &str, place: &str, found: &str| assert_refused(&options, text, place, found);
+        // Never closed: one at the end, and one whose record has swallowed the rest.
+        refused("x,kind\n1,oak\n2,\"elm\n3,oak\n4,elm\n", "line 3, field 2 (kind)", "the end of the file");
+        refused("x,kind\n1,oak\n\"2,elm\n3,oak\n4,elm\n", "line 3, field 1 (x)", "the end of the file");
+        refused("x,kind\n1,oak\n2,\"elm", "line 3, field 2 (kind)", "the end of the file");
+        refused("x,kind\n1,oak\n2,\"", "line 3, field 2 (kind)", "the end of the file");
+        refused("x,kind\n1,oak\n2,\"a\"\"", "line 3, field 2 (kind)", "the end of the file");
+        // Closed by the quote of another.
+        refused("x,kind\n1,\"oak\n2,\"elm\"\n", "line 2, field 2 (kind)", "elm");
+        // Within a field, and behind one.
+        refused("x,kind\n1,oak\n\n2,e\"l\"m\n", "line 4, field 2 (kind)", "e\\\"l\\\"m");
+        refused("x,kind\n1,oak\n2\",elm\n", "line 3, field 1 (x)", "2\\\"");
+        refused("x,kind\n1,oak\n2,\"el\"m\n", "line 3, field 2 (kind)", "m");
+        refused("x,kind\n1,oak\n2,\"el\" \"m\"\n", "line 3, field 2 (kind)", "m");
+        refused("x,kind\n1,oak\n\"2\"3,elm\n", "line 3, field 1 (x)", "3,elm");
+        // Bytes that are no text.
+        refused("x,kind\n1,oak\n2,e\0m\n", "line 3, field 2 (kind)", "NUL");
+        refused("x,kind\n1,oak\n\"\n\0\",elm\n", "line 3, field 1 (x)", "NUL");
+        // In the header, whose names are not yet known.
+        refused("x,\"kind\n1,oak\n", "line 1, field 2", "the end of the file");
+        refused("\n\nx,ki\"nd\n1,oak\n", "line 3, field 2", "nd");
+        // Of another length.
+        refused("x,kind\n1,oak\n2,elm,3\n", "line 3", "3");
+        refused("x,kind\n\"\n1\",oak\n2\n", "line 4", "1");
+        refused("x,kind\n1,oak\n2,elm,\n", "line 3", "3");
+    }
+}
+
+#[test]
+fn a_line_is_counted_once_however_it_ends() {
+    let options = Options::numbers(["x"]);
+    // Seven lines before the one with the fault, some of them within quotes.
+    assert_refused(&options, "\n\nx,s\n1,\"a\n\nb\"\n\nz,a\n", "line 8, field 1 (x)", "z");
+    let mixed = "x,s\r1,a\n2,b\r\n3,a\r\r4,\"b\r\"\n\rz,a";
+    assert_format_error(read(&options, "mixed", mixed), "line 9, field 1");
+    let commented = "# one\nx,s # two\n1,a# three\n # four\nz,b\n";
+    assert_format_error(read(&options.clone().comment(b'#'), "commented", commented), "line 5, field 1");
+    let bytes = [b"\xff\xfe".as_slice(), &"x,y\n1,2\n".bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
+    assert_format_error(read(&options, "utf16", bytes), "byte 0");
+}
+
+#[test]
+fn every_cell_of_a_legal_table_comes_back() {
+    // Cells with all that may stand in quotes, written by the rule: what is read is what was written, trimmed.
+    let pieces = ["a", "\"", ",", "\n", "\r", "\r\n", "ä", " ", "", "\"\"", "'"];
+    let names: Vec<String> = (0..121).map(|i| format!("{}x{}", pieces[i / 11], pieces[i % 11])).collect();
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\""))).collect();
+    let text: Vec<String> = quoted.iter().map(|cell| format!("{cell},1,{cell}")).collect();
+    let table = read(&Options::classes(0).header(false).categories([2]), "legal", text.join("\n")).unwrap();
+    let mut expected: Vec<&str> = names.iter().map(|name| name.trim()).collect();
+    let trimmed = expected.clone();
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(table.classes, expected);
+    let labels: Vec<usize> = trimmed.iter().map(|name| expected.binary_search(name).unwrap()).collect();
+    assert_eq!(table.dataset.labels(), Some(&labels[..]));
+    let inputs = table.dataset.inputs();
+    assert!((0..121).all(|i| inputs.column(i)[0] == 1.0 && inputs.column(i)[1 + labels[i]] == 1.0));
+}
+
+#[test]
+fn marks_that_cannot_be_told_apart_are_refused() {
+    let new = || Options::numbers(["x"]);
+    let bad = [b'"', b'\n', b'\r', 0, b'a', b'0', 0xc3].map(|byte| new().delimiter(byte));
+    let others = [
+        new().decimal(b'1'),
+        new().decimal(b'-'),
+        new().thousands(b'e'),
+        new().thousands(b'.'),
+        new().decimal(b',').thousands(b','),
+        new().comment(b'"'),
+        new().comment(b','),
+        new().comment(b'.'),
+    ];
+    for options in bad.into_iter().chain(others) {
+        assert!(matches!(read(&options, "marks", "x,y\n1,2\n"), Err(Error::Unsupported { .. })), "{options:?}");
+    }
 }

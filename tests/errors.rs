@@ -532,6 +532,13 @@ fn samples() -> Vec<Error> {
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),
         error(data::read_idx_labels(&file)),
+        #[cfg(feature = "csv")]
+        error({
+            std::fs::write(&file, "colour\nred\nblue\nred\n").unwrap();
+            let columns = data::csv::Options::features().fit(&file).unwrap();
+            std::fs::write(&file, "colour\ngreen\n").unwrap();
+            columns.read_inputs::<f64>(&file)
+        }),
     ];
     std::fs::remove_file(&file).unwrap();
     std::fs::remove_file(&bank).unwrap();
@@ -550,8 +557,9 @@ fn every_variant_is_reached_and_says_what_it_is_about() {
         .iter()
         .map(|error| format!("{error:?}").chars().take_while(|c| c.is_ascii_alphabetic()).collect())
         .collect();
-    // No portable way makes the system refuse threads.
-    let missing: Vec<_> = declared.iter().filter(|name| **name != "ThreadPool" && !reached.contains(**name)).collect();
+    // No portable way makes the system refuse threads, and tables are read by a feature.
+    let spared = |name: &str| name == "ThreadPool" || (name == "UnknownCategory" && !cfg!(feature = "csv"));
+    let missing: Vec<_> = declared.iter().filter(|name| !spared(name) && !reached.contains(**name)).collect();
     assert!(declared.len() > 15 && missing.is_empty(), "not reached: {missing:?}");
     for error in &samples {
         let message = error.to_string();

@@ -33,6 +33,8 @@ const ROWS: [(&[&str], bool); 9] = [
             "summary",
             "observer",
             "persist",
+            "model",
+            "pipeline",
             "search",
         ],
         true,
@@ -40,7 +42,7 @@ const ROWS: [(&[&str], bool); 9] = [
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 45] = [
+const ROOT: [(&str, &str); 46] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -55,7 +57,8 @@ const ROOT: [(&str, &str); 45] = [
     ("Dataset", "data"),
     ("Description", "description"),
     ("Observer", "observer"),
-    ("Model", "persist"),
+    ("Model", "model"),
+    ("Pipeline", "pipeline"),
     ("Metric", "metrics"),
     ("Block", "block"),
     ("Reads", "block"),

@@ -9,7 +9,7 @@ use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SquaredError;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Method, Result};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Method, Pipeline, Result};
 
 /// Example i has input i, and the class that its place in the list says.
 fn numbered(labels: &[usize], classes: usize) -> Dataset<f64> {
@@ -56,7 +56,7 @@ fn moons_net(learning_rate: f64) -> Result<(DecoupledNetwork<f32>, FitConfig<'st
 
 /// The candidates that a search tries, each of which fails at once.
 fn candidates(search: &Search) -> Vec<Candidate> {
-    let refuse = |_: &Candidate| Err(Error::Empty { what: "nothing to train" });
+    let refuse = |_: &Candidate| -> Result<Pipeline<'_, f64>> { Err(Error::Empty { what: "nothing to train" }) };
     let report = search.fit(&line(), refuse).unwrap();
     report.trials.into_iter().map(|trial| trial.candidate).collect()
 }
@@ -353,7 +353,7 @@ fn neither_more_candidates_nor_more_dimensions_change_a_draw() {
 #[test]
 fn bad_input_is_refused_before_anything_is_built() {
     let error = |search: Search| {
-        let report = search.fit(&line(), |_| -> Result<_> { unreachable!("nothing is built") });
+        let report = search.fit(&line(), |_| -> Result<Pipeline<'_, f64>> { unreachable!("nothing is built") });
         report.map(|_: SearchReport| ()).unwrap_err()
     };
     let named = |error: Error, bad: &str| match error {

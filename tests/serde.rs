@@ -229,10 +229,10 @@ fn a_search_from_json_tries_the_same_candidates() {
 #[cfg(feature = "csv")]
 #[test]
 fn how_a_table_is_read_comes_back_from_json() {
-    use decoupled::data::csv::Options;
+    use decoupled::data::{Missing, csv::Options};
 
     for options in [
-        Options::classes("species").feature_columns(["b", "a"]).missing(true),
+        Options::classes("species").feature_columns(["b", "a"]).missing(Missing::Keep),
         Options::known_classes(3, &["no", "yes"]).header(false).delimiter(b';'),
         Options::numbers(["price", "rent"]),
         Options::features(),

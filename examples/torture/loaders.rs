@@ -30,6 +30,8 @@ pub(crate) fn all(folder: &Path) -> Result<Vec<Loader>> {
     let mut loaders = vec![model(&path)?, checkpoint(&path)?, idx_images(), idx_labels()];
     #[cfg(feature = "csv")]
     loaders.push(csv());
+    #[cfg(all(feature = "csv", feature = "gz"))]
+    loaders.push(packed_csv());
     loaders.extend([npy(&path)?, bank(folder.join("whole-bank"))?]);
     for loader in &loaders {
         for file in &loader.files {
@@ -138,21 +140,57 @@ fn idx_labels() -> Loader {
 
 #[cfg(feature = "csv")]
 fn csv() -> Loader {
-    use decoupled::data::csv::Options;
-
     let files = [
         "height,width,kind\n1.5,2e3,0\n-0.25,7,10\n3,4,2\n",
         "\"kind\", a ,b\r\n\"x\"\"y\",1,2\r\n\r\nä,3,-4e-5\r\n",
         "kind,1\n\"two\nlines\",+2\n",
+        ",height,colour,wild,found,kind\n0,1.5,red,yes,2024-01-02,oak\n1,,blue,no,3 Jan 2024,elm\n2,n/a,red,,10:30,oak\n",
+        "id;price;kind;code\n# from 2024 on\n3;1.234,5;x;1,0 # dear\n1;0,5;y;1\n2;NA;x;10\n",
+        "kind,a\r-1.0,true\r-1,no\r7,null\r",
     ];
-    let reader = |path: PathBuf| -> Result<Reader> {
-        Ok(Box::new(move || {
-            let _ = Options::numbers([0]).header(false).delimiter(b';').read::<f64>(&path);
-            let _ = Options::known_classes(2, &["0", "2"]).read::<f32>(&path);
-            Options::classes("kind").read::<f64>(&path).map(|table| _ = table)
-        }))
-    };
-    Loader { name: "CSV", files: files.map(|text| text.as_bytes().to_vec()).to_vec(), mend: None, reader }
+    Loader {
+        name: "CSV",
+        files: files.map(|text| text.as_bytes().to_vec()).to_vec(),
+        mend: None,
+        reader: |path| Ok(csv_reader(path)),
+    }
+}
+
+/// A packed table, by Python: `gzip.compress(b"a,s,kind\n1,u,x\n,v,y\n3,u,x\n4.5,NA,y\n", mtime=0)`.
+#[cfg(all(feature = "csv", feature = "gz"))]
+fn packed_csv() -> Loader {
+    let file = vec![
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x4b, 0xd4, 0x29, 0xd6, 0xc9, 0xce, 0xcc, 0x4b,
+        0xe1, 0x32, 0xd4, 0x29, 0xd5, 0xa9, 0xe0, 0xd2, 0x29, 0xd3, 0xa9, 0xe4, 0x32, 0x06, 0x33, 0x4d, 0xf4, 0x4c,
+        0x75, 0xfc, 0x1c, 0x81, 0x5c, 0x00, 0xe9, 0xa6, 0x95, 0x8e, 0x23, 0x00, 0x00, 0x00,
+    ];
+    Loader { name: "gzip CSV", files: vec![file], mend: None, reader: |path| Ok(csv_reader(path)) }
+}
+
+#[cfg(feature = "csv")]
+fn csv_reader(path: PathBuf) -> Reader {
+    use decoupled::data::csv::Options;
+    use decoupled::data::{Missing, Unknown};
+
+    Box::new(move || {
+        let _ = Options::numbers([0]).header(false).delimiter(b';').read::<f64>(&path);
+        let _ = Options::known_classes(2, &["0", "2"]).missing(Missing::Keep).read::<f32>(&path);
+        let european = Options::classes("kind").delimiter(b';').decimal(b',').thousands(b'.').comment(b'#');
+        let european = european.na_values(["-1", "?"]).missing(Missing::Median).unknown_categories(Unknown::Other);
+        // What one table says is held against another, in its numbers and in its places.
+        if let Ok(columns) = european.categories(["code"]).fit(&path) {
+            let _ = columns.to_string();
+            columns.read::<f32>(&path)?;
+        }
+        let plain = Options::features().header(false).missing(Missing::MostFrequent);
+        let places = plain.unknown_categories(Unknown::Ignore).fit(&path);
+        let table = Options::classes("kind").read::<f64>(&path);
+        for columns in places.into_iter().chain(table.as_ref().ok().map(|table| table.columns.clone())) {
+            let _ = columns.to_string();
+            columns.read_inputs::<f64>(&path)?;
+        }
+        table.map(|table| _ = table)
+    })
 }
 
 fn npy(path: &Path) -> Result<Loader> {

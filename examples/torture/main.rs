@@ -7,11 +7,11 @@
 //! fourth should be 0, and the program ends with 1 where they are not, or where another promise fails.
 //!
 //! ```text
-//! cargo run --release --features csv --example torture
-//! cargo run --release --features csv --example torture -- --quick
+//! cargo run --release --features csv,gz --example torture
+//! cargo run --release --features csv,gz --example torture -- --quick
 //! ```
 //!
-//! Without the feature `csv` the reader of CSV is left out.
+//! Without the features `csv` and `gz` the readers of CSV are left out.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -42,6 +42,7 @@ const USAGE: &str = "\
 --kills N        processes to kill
 --mutants N      changed files for each reader
 --epochs N       of the long run
+--only READER    does nothing but give its mutants to this reader, as CSV
 --seed N         (0)
 --corpus FOLDER  does nothing but write the files that mutants are made of, for tests/fuzz";
 
@@ -50,6 +51,7 @@ struct Settings {
     mutants: usize,
     epochs: usize,
     seed: u64,
+    only: Option<String>,
 }
 
 /// Whether a promise held, with what there is to say.
@@ -73,6 +75,7 @@ fn main() {
         mutants: options.count("mutants", 100_000 * times),
         epochs: options.count("epochs", 1_000 * times),
         seed: options.value("seed", 0),
+        only: options.optional("only"),
     };
     let role: Option<String> = options.optional("role");
     let file: Option<PathBuf> = options.optional("file");
@@ -142,6 +145,15 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
         all_held &= word != "FAILED";
         println!("{name:22} {word:8} {what}");
     };
+    if let Some(only) = &settings.only {
+        let loaders = loaders::all(memory)?;
+        let Some(loader) = loaders.iter().find(|loader| loader.name == only) else {
+            refuse(format!("--only {only}: the readers are {:?}", loaders.iter().map(|l| l.name).collect::<Vec<_>>()))
+        };
+        let (_, verdict) = attack(loader, settings, memory, settings.seed)?;
+        line(loader.name, verdict);
+        return Ok(all_held);
+    }
     // First, while nothing else has used memory.
     line("long run", soak::run(settings.epochs)?);
     for (name, verdict) in places::run(disk)?.into_iter().chain(layers::run()?) {
@@ -166,18 +178,8 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
 
     let (mut mutants, mut panics) = (0, 0);
     for (loader, stream) in loaders.iter().zip(1..) {
-        let outcome = mutants::run(loader, memory, settings.mutants as u64, settings.seed + stream)?;
-        let held = outcome.panics.is_empty() && outcome.greedy == 0;
-        let what = format!(
-            "{} mutants, {} of them taken, {} panics, {} kB of memory at most, {} beyond 2 × the file + 16 MB",
-            outcome.mutants,
-            outcome.taken,
-            outcome.panics.len(),
-            outcome.most / 1024,
-            outcome.greedy
-        );
-        line(loader.name, Verdict::of(held, what));
-        outcome.panics.first().into_iter().for_each(|message| println!("  the first: {message}"));
+        let (outcome, verdict) = attack(loader, settings, memory, settings.seed + stream)?;
+        line(loader.name, verdict);
         mutants += outcome.mutants;
         panics += outcome.panics.len();
     }
@@ -188,4 +190,25 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
         killed.strays.len()
     );
     Ok(all_held)
+}
+
+/// Gives its mutants to a reader.
+fn attack(
+    loader: &loaders::Loader,
+    settings: &Settings,
+    folder: &Path,
+    seed: u64,
+) -> Result<(mutants::Outcome, Verdict)> {
+    let outcome = mutants::run(loader, folder, settings.mutants as u64, seed)?;
+    let held = outcome.panics.is_empty() && outcome.greedy == 0;
+    let mut what = format!(
+        "{} mutants, {} of them taken, {} panics, {} kB of memory at most, {} beyond 2 × the file + 16 MB",
+        outcome.mutants,
+        outcome.taken,
+        outcome.panics.len(),
+        outcome.most / 1024,
+        outcome.greedy
+    );
+    outcome.panics.first().into_iter().for_each(|message| what += &format!("\n  the first: {message}"));
+    Ok((outcome, Verdict::of(held, what)))
 }

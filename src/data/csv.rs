@@ -1,14 +1,16 @@
 //! Tables of text with a delimiter: a line is an example, a column a feature or a target.
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
-use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
-
-use crate::data::{Dataset, Examples};
-use crate::file::{format, io_at};
+use crate::data::columns::Dialect;
+use crate::data::{Columns, Dataset, Examples, Missing, Unknown};
+use crate::file::{format, read_bytes};
 use crate::{Error, Result, Scalar};
+
+mod cell;
+mod encode;
+mod fit;
+mod scan;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,30 +40,48 @@ impl From<usize> for Column {
     }
 }
 
-/// What a table holds: which columns are targets (all others are features, unless these are named), whether it begins
-/// with a header (yes, unless said otherwise) and what stands between two fields (a comma).
+/// How a table is written, which columns are targets, and how the others become features.
 ///
-/// Every cell that is not a class must be a finite number, but for features that [may be missing](Self::missing). Spaces around a
-/// cell do not count.
+/// Numbers, booleans and text are told apart by their cells: [`Columns`] has the rules, and the table that is read has its columns,
+/// which say what became of each and read further tables alike.
 ///
 /// ```no_run
 /// use decoupled::data::csv::Options;
 ///
-/// let train = Options::classes("species").read::<f64>("iris-train.csv")?;
-/// let test = Options::known_classes("species", &train.classes).read::<f64>("iris-test.csv")?;
-/// let new = Options::features().feature_columns(&train.features).read_inputs::<f64>("iris-new.csv")?;
-/// let prices = Options::numbers([13]).header(false).delimiter(b';').read::<f64>("boston.csv")?;
+/// let train = Options::classes("species").read::<f64>("plants-train.csv")?;
+/// println!("{}", train.columns);
+/// let test = train.columns.read::<f64>("plants-test.csv")?; // the same categories, means and classes
+/// let new = train.columns.read_inputs::<f64>("plants-new.csv")?; // without a column of species
+///
+/// let european = Options::numbers(["price"]).delimiter(b';').decimal(b',').thousands(b'.');
+/// let prices = european.categories(["storeys"]).read::<f64>("houses.csv.gz")?;
 /// # Ok::<(), decoupled::Error>(())
 /// ```
+///
+/// # The file
+///
+/// It is UTF-8 with or without a mark at its beginning, and unpacked by the feature `gz` if it is gzip. `\n`, `\r\n` and `\r` end a
+/// line; lines that are blank are left out. Fields are in quotes or not, as RFC 4180 has them: delimiters, line breaks and doubled
+/// quotes may stand in quotes. Spaces around a cell do not count. An error names the line and the field: for a quote that is not
+/// closed or stands in a field without quotes, text behind a closing quote, a NUL byte, a line with more fields than the first or fewer, a
+/// name that stands twice in the header.
+///
+/// # Missing cells
+///
+/// Cells that are empty are missing, and so are those that pandas takes for it: `NA`, `N/A`, `n/a`, `<NA>`, `#N/A`, `#N/A N/A`, `#NA`, `NULL`,
+/// `null`, `None`, `NaN`, `nan`, `-NaN`, `-nan`, `1.#IND`, `-1.#IND`, `1.#QNAN`, `-1.#QNAN`. Features are filled with the column's
+/// mean, so that the data can be validated and evaluated on as well; [`missing`](Self::missing) has the other ways. A target must not be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Options {
     target: Target,
     /// All columns but the targets if none are named.
     features: Option<Vec<Column>>,
-    header: bool,
-    delimiter: u8,
-    missing: bool,
+    categories: Vec<Column>,
+    leave_out: Vec<Column>,
+    dialect: Dialect,
+    missing: Missing,
+    unknown: Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,33 +91,27 @@ enum Target {
     Numbers(Vec<Column>),
 }
 
-/// What stands in a table: features, and numbers or names of classes.
-struct Cells<T: Scalar> {
-    inputs: Examples<T>,
-    features: Vec<String>,
-    targets: Option<Examples<T>>,
-    names: Vec<String>,
-}
-
 /// A table that has been read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table<T: Scalar> {
     /// One example a line, in the order of the file.
     pub dataset: Dataset<T>,
-    /// What the columns of the features are called, in their order; empty without a header.
+    /// What became of every column; they read a further table alike.
+    pub columns: Columns,
+    /// What the features are called, in their order, as `height` or `colour=red`; empty without a header.
     pub features: Vec<String>,
     /// What each label stands for; empty when the targets are numbers.
     pub classes: Vec<String>,
 }
 
 impl Options {
-    /// Each distinct text in `column` is a class. Classes are in the order of their numbers when all are integers, else in
-    /// the order of their bytes.
+    /// Each distinct text in `column` is a class. Classes are in the order of their values when all are numbers, and 1 and 1.0 are one
+    /// class; else in the order of code points.
     pub fn classes(column: impl Into<Column>) -> Self {
         Self::new(Target::Classes { column: column.into(), known: None })
     }
 
-    /// The classes in `column` are `names`, in this order, and no others; to read a test part like its training part.
+    /// The classes in `column` are `names`, in this order, and no others.
     pub fn known_classes(column: impl Into<Column>, names: &[impl AsRef<str>]) -> Self {
         let known = Some(names.iter().map(|name| name.as_ref().to_owned()).collect());
         Self::new(Target::Classes { column: column.into(), known })
@@ -108,214 +122,169 @@ impl Options {
         Self::new(Target::Numbers(columns.into_iter().map(Into::into).collect()))
     }
 
-    /// No column is a target: for [`read_inputs`](Self::read_inputs) of what is to be predicted.
+    /// No column is a target.
     pub fn features() -> Self {
         Self::new(Target::Numbers(Vec::new()))
     }
 
     fn new(target: Target) -> Self {
-        Self { target, features: None, header: true, delimiter: b',', missing: false }
+        let dialect = Dialect {
+            header: true,
+            delimiter: b',',
+            decimal: b'.',
+            thousands: None,
+            comment: None,
+            na_values: Vec::new(),
+            keep_default_na: true,
+        };
+        let (missing, unknown) = (Missing::Mean, Unknown::Refuse);
+        Self { target, features: None, categories: Vec::new(), leave_out: Vec::new(), dialect, missing, unknown }
     }
 
-    /// The features are `columns`, in this order, and other columns are left out; to read a table like the one that a network was
-    /// trained on.
+    /// The features are made of `columns`, in this order, and other columns are left out.
     pub fn feature_columns<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
         self.features = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Whether the first line names the columns.
+    /// Takes `columns` as categories whatever their cells are: numbers that are codes, or free text.
+    pub fn categories<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.categories = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Leaves `columns` out.
+    pub fn leave_out<C: Into<Column>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.leave_out = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether the first line names the columns; `true` by default.
     pub fn header(mut self, header: bool) -> Self {
-        self.header = header;
+        self.dialect.header = header;
         self
     }
 
-    /// The byte between two fields.
+    /// The byte between two fields; a comma by default.
     pub fn delimiter(mut self, delimiter: u8) -> Self {
-        self.delimiter = delimiter;
+        self.dialect.delimiter = delimiter;
         self
     }
 
-    /// Whether features may be [missing](Examples::with_missing): cells that are empty or NaN. Not so, unless it is said.
-    pub fn missing(mut self, missing: bool) -> Self {
+    /// The byte between a number's whole part and its fraction; a point by default.
+    pub fn decimal(mut self, decimal: u8) -> Self {
+        self.dialect.decimal = decimal;
+        self
+    }
+
+    /// The byte between groups of three digits before the decimal mark; none by default.
+    pub fn thousands(mut self, thousands: u8) -> Self {
+        self.dialect.thousands = Some(thousands);
+        self
+    }
+
+    /// The byte from which on the rest of a line is a comment, unless it stands in quotes; none by default.
+    pub fn comment(mut self, comment: u8) -> Self {
+        self.dialect.comment = Some(comment);
+        self
+    }
+
+    /// Further cells that are missing, as `?` or `-999`, which -999.0 is as well.
+    pub fn na_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
+        self.dialect.na_values = values.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether `NA`, `null` and the like are missing, or only empty cells and [`na_values`](Self::na_values); `true` by default.
+    pub fn keep_default_na(mut self, keep: bool) -> Self {
+        self.dialect.keep_default_na = keep;
+        self
+    }
+
+    /// What is done about features that are missing; filled with the column's mean by default.
+    pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
+        self
+    }
+
+    /// What is done about a category that a later table has and this one does not; an error by default.
+    pub fn unknown_categories(mut self, unknown: Unknown) -> Self {
+        self.unknown = unknown;
         self
     }
 
     /// Reads the table. Errors count lines and fields from 1.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for a column that is not there, a
-    /// feature that is a target, one whose name is empty unless [features are named](Self::feature_columns), no lines, lines of
-    /// unequal length, text that is not UTF-8, a cell that is not a finite number, a class that is empty or not known, a single class;
-    /// [`Error::Empty`] without features, classes or target columns; [`Error::Unsupported`] for a column by name without a header.
+    /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for what [the file](Self#the-file) must not
+    /// have, a column that is not there or named for two things, no lines, gzip without the feature `gz`, a column that is numbers but for some cells, a cell
+    /// that is no finite number, a class that is missing or not known; [`Error::Empty`] without features, classes or target columns;
+    /// [`Error::Unsupported`] for a column by name without a header, and marks that are no punctuation or stand for two things;
+    /// [`Error::OutOfMemory`].
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
-        if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
-            return Err(Error::Empty { what: "the list of target columns (read_inputs takes features alone)" });
-        }
-        let Cells { inputs, features, targets, names } = self.cells(path.as_ref())?;
-        if let Some(targets) = targets {
-            return Ok(Table { dataset: Dataset::regression(inputs, targets)?, features, classes: Vec::new() });
-        }
-        let classes = self.known().map_or_else(|| distinct(&names), <[_]>::to_vec);
-        if let [only] = &classes[..] {
-            return Err(format(path.as_ref(), "its classes", "two or more", format!("{only:?} alone")));
-        }
-        let labels: HashMap<&String, usize> = classes.iter().zip(0..).collect();
-        let labels: Vec<usize> = names.iter().filter_map(|name| labels.get(name).copied()).collect();
-        Ok(Table { dataset: Dataset::classification(inputs, &labels, classes.len())?, features, classes })
+        let path = path.as_ref();
+        self.require_target()?;
+        let text = read_bytes(path)?;
+        fit::fit(self, path, &text)?.table(path, &text)
     }
 
-    /// Reads the features alone, one example a line.
+    /// Looks at the table, for what its columns become; without a target it is the way to features that
+    /// [`Columns::read_inputs`] reads.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn fit(&self, path: impl AsRef<Path>) -> Result<Columns> {
+        let path = path.as_ref();
+        fit::fit(self, path, &read_bytes(path)?)
+    }
+
+    /// Reads the features alone, one example a line, where nothing is to be remembered of them: numbers and booleans, none missing
+    /// (but for [`Missing::Keep`]).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`Error::Format`] for a column of categories and for a missing cell: of another table they would be
+    /// other features, so [`fit`](Self::fit) comes first.
+    pub fn read_inputs<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Examples<T>> {
+        let path = path.as_ref();
+        let text = read_bytes(path)?;
+        let missing = if self.missing == Missing::Keep { Missing::Keep } else { Missing::Refuse };
+        let columns = fit::fit(&Self { missing, ..self.clone() }, path, &text)?;
+        match columns.first_categories() {
+            Some(name) => {
+                let found =
+                    format!("categories in {name:?}; Options::fit remembers them, Columns::read_inputs reads by it");
+                Err(format(path, "its columns", "numbers and booleans", found))
+            }
+            None => columns.inputs(path, &text),
+        }
+    }
+
+    fn require_target(&self) -> Result<()> {
+        if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
+            return Err(Error::Empty { what: "the list of target columns (Options::fit and read_inputs do without)" });
+        }
+        Ok(())
+    }
+}
+
+impl Columns {
+    /// Reads a table like the one that these columns are of: by the names of the columns, in any order and among any others, or by
+    /// their places without a header; with the same categories, classes, marks and values for missing cells.
+    ///
+    /// # Errors
+    /// As [`Options::read`], and [`Error::UnknownCategory`] for a category that the training table did not have, unless
+    /// [`Options::unknown_categories`] says otherwise.
+    pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
+        let path = path.as_ref();
+        self.table(path, &read_bytes(path)?)
+    }
+
+    /// Reads the features alone, as [`read`](Self::read); the table need not have the targets.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_inputs<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Examples<T>> {
-        self.cells(path.as_ref()).map(|cells| cells.inputs)
+        let path = path.as_ref();
+        self.inputs(path, &read_bytes(path)?)
     }
-
-    fn cells<T: Scalar>(&self, path: &Path) -> Result<Cells<T>> {
-        let text = fs::read(path).map_err(|error| io_at(path, error))?;
-        let failed = |error| table_error(path, &text, error);
-        let mut builder = ReaderBuilder::new();
-        builder.has_headers(self.header).delimiter(self.delimiter).trim(Trim::All);
-        let mut reader = builder.from_reader(text.as_slice());
-        // Without a header this is the first line, which comes again as a record.
-        let header = reader.headers().map_err(failed)?.clone();
-
-        let (class, numbers) = match &self.target {
-            Target::Classes { column, .. } => (Some(self.index(path, &header, column)?), Vec::new()),
-            Target::Numbers(columns) => (None, self.indices(path, &header, columns)?),
-        };
-        let is_feature = |field: &usize| class != Some(*field) && !numbers.contains(field);
-        let features = match &self.features {
-            Some(columns) => self.indices(path, &header, columns)?,
-            None => (0..header.len()).filter(is_feature).collect(),
-        };
-        let name = |field: usize| format!("{:?}", header.get(field).unwrap_or_default());
-        if let Some(&field) = features.iter().find(|field| !is_feature(field)) {
-            return Err(format(path, at(field), "a feature that is no target", name(field)));
-        }
-        // The index of a data frame, say, which may tell the class.
-        if let (Some(field), None, true) =
-            (features.iter().find(|&&f| header.get(f) == Some("")), &self.features, self.header)
-        {
-            let expected = "a name, or no such column (feature_columns names those that count)";
-            return Err(format(path, at(*field), expected, name(*field)));
-        }
-
-        let (mut inputs, mut targets, mut names) = (Vec::<T>::new(), Vec::<T>::new(), Vec::new());
-        let mut record = StringRecord::new();
-        let mut examples = 0;
-        while reader.read_record(&mut record).map_err(failed)? {
-            for (fields, numbers, missing) in [(&features, &mut inputs, self.missing), (&numbers, &mut targets, false)]
-            {
-                for &field in fields {
-                    let cell = record.get(field).map(|cell| if missing && cell.is_empty() { "NaN" } else { cell });
-                    let number = cell.and_then(|cell| cell.parse().ok()).map(T::of);
-                    let finite = number.filter(|x| x.is_finite() || (missing && x.to_f64().is_nan()));
-                    numbers.push(finite.ok_or_else(|| cell_error(path, &text, &record, field, "a finite number"))?);
-                }
-            }
-            if let Some(field) = class {
-                let name = record.get(field).unwrap_or_default();
-                if name.is_empty() || self.known().is_some_and(|known| !known.iter().any(|k| k == name)) {
-                    return Err(cell_error(path, &text, &record, field, "the name of a class"));
-                }
-                names.push(name.to_owned());
-            }
-            examples += 1;
-        }
-
-        if examples == 0 {
-            return Err(format(path, "below its header", "lines, an example each", "none"));
-        }
-        let inputs = Examples::from_columns(inputs, examples, features.len())?;
-        let inputs = if self.missing { inputs.with_missing() } else { inputs };
-        let targets = (!numbers.is_empty()).then(|| Examples::from_columns(targets, examples, numbers.len()));
-        let features = features.iter().filter(|_| self.header).filter_map(|&field| header.get(field));
-        let features = features.map(str::to_owned).collect();
-        Ok(Cells { inputs, features, targets: targets.transpose()?, names })
-    }
-
-    fn known(&self) -> Option<&[String]> {
-        match &self.target {
-            Target::Classes { known, .. } => known.as_deref(),
-            Target::Numbers(_) => None,
-        }
-    }
-
-    fn indices(&self, path: &Path, header: &StringRecord, columns: &[Column]) -> Result<Vec<usize>> {
-        columns.iter().map(|column| self.index(path, header, column)).collect()
-    }
-
-    fn index(&self, path: &Path, header: &StringRecord, column: &Column) -> Result<usize> {
-        let (mut places, expected) = match column {
-            Column::Name(_) if !self.header => {
-                let why = "the table has no header: use its index";
-                return Err(Error::Unsupported { what: "a column by name", why });
-            }
-            Column::Name(name) => {
-                let places = header.iter().enumerate().filter(|(_, field)| field == name);
-                (places.map(|(place, _)| place).collect(), format!("one column named {name:?}"))
-            }
-            Column::Index(index) => {
-                let places = Vec::from_iter((*index < header.len()).then_some(*index));
-                (places, format!("a column of index {index}"))
-            }
-        };
-        if let (Some(place), true) = (places.pop(), places.is_empty()) {
-            return Ok(place);
-        }
-        let found = if self.header {
-            format!("{:?}", header.iter().collect::<Vec<_>>())
-        } else {
-            format!("{} columns", header.len())
-        };
-        Err(format(path, "line 1", expected, found))
-    }
-}
-
-/// Where a column is named.
-fn at(field: usize) -> String {
-    format!("line 1, field {}", field + 1)
-}
-
-fn distinct(names: &[String]) -> Vec<String> {
-    let mut classes = names.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    if classes.iter().all(|class| class.parse::<i64>().is_ok()) {
-        classes.sort_by_key(|class| class.parse::<i64>().ok());
-    }
-    classes
-}
-
-fn cell_error(path: &Path, text: &[u8], record: &StringRecord, field: usize, expected: &str) -> Error {
-    let place = format!("{}, field {}", line(text, record.position()), field + 1);
-    format(path, place, expected, format!("{:?}", record.get(field).unwrap_or_default()))
-}
-
-fn table_error(path: &Path, text: &[u8], error: ::csv::Error) -> Error {
-    let line = line(text, error.position());
-    let (place, expected, found) = match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            (line, format!("{expected_len} fields"), len.to_string())
-        }
-        ErrorKind::Utf8 { err, .. } => {
-            (format!("{line}, field {}", err.field() + 1), "UTF-8".to_owned(), "other bytes".to_owned())
-        }
-        _ => (line, "a table".to_owned(), error.to_string()),
-    };
-    format(path, place, expected, found)
-}
-
-/// The line of a record. A `Position` has a line too, but stands before the blank lines above the record, and in a file
-/// with CRLF before the last `\n`.
-fn line(text: &[u8], position: Option<&Position>) -> String {
-    let at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
-    let (before, after) = text.split_at(at.min(text.len()));
-    let blank = after.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    let breaks = before.iter().chain(blank).filter(|&&byte| byte == b'\n').count();
-    format!("line {}", breaks + 1)
 }

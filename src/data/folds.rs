@@ -10,6 +10,8 @@ impl<T: Scalar> Dataset<T> {
     /// The sizes of the held-out parts differ by at most one, and so do their numbers of examples of any class. Together the
     /// pairs take k times the memory of the data.
     ///
+    /// A scaler, and whatever else is learned from data, is fitted on the part to train on: a [`Pipeline`](crate::Pipeline) does so.
+    ///
     /// ```
     /// use decoupled::data;
     ///

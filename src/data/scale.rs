@@ -6,7 +6,17 @@ use crate::{Error, MatRef, Result, Scalar};
 /// NaN is a value that is [missing](Examples::with_missing): it does not count where the map is fitted, and stays NaN, as with
 /// scikit-learn's scalers.
 ///
-/// A feature that is constant where the map was fitted has spread 0: it is mapped to 0 everywhere.
+/// A feature that is constant where the map was fitted, up to rounding, has spread 0: it is mapped to 0 everywhere. With ε of the
+/// scalar and m the largest |x|, that is so if, over N examples,
+///
+/// ```text
+/// standard   variance ≤ N ε₆₄ variance + (N mean ε₆₄)²   or   range ≤ 4 ε m
+/// min-max    range < 10 ε m   or   range = 0
+/// ```
+///
+/// The first is scikit-learn's rule, from the error of a variance in two passes (T. Chan, G. Golub, R. LeVeque, 1983, *Algorithms for computing the
+/// sample variance*, [DOI 10.1080/00031305.1983.10483115](https://doi.org/10.1080/00031305.1983.10483115)), the second is for rounding in
+/// `f32`, which it does not see. scikit-learn's third has no m: there a feature is constant for being small.
 ///
 /// ```
 /// use decoupled::data::{Scaler, digits};
@@ -36,8 +46,9 @@ impl Scaler {
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
     pub fn standard<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>) -> Result<Self> {
         let data = data.into();
-        let mut scaler = Self::min_max(data)?;
+        let ranges = ranges(data)?;
         // Moments of the range mapped to [0, 1], so that no square overflows or vanishes.
+        let maps: Vec<Map> = ranges.iter().map(Range::map).collect();
         let mut moments = vec![(0.0, 0.0, 0.0); data.rows()];
         for column in data.columns() {
             for ((_, _, count), x) in moments.iter_mut().zip(column) {
@@ -45,19 +56,24 @@ impl Scaler {
             }
         }
         for column in data.columns() {
-            for (((mean, _, count), map), x) in known(column, moments.iter_mut().zip(&scaler.maps)) {
+            for (((mean, _, count), map), x) in known(column, moments.iter_mut().zip(&maps)) {
                 *mean += map.apply(x.to_f64()) / *count;
             }
         }
         for column in data.columns() {
-            for (((mean, variance, count), map), x) in known(column, moments.iter_mut().zip(&scaler.maps)) {
+            for (((mean, variance, count), map), x) in known(column, moments.iter_mut().zip(&maps)) {
                 *variance += (map.apply(x.to_f64()) - *mean).powi(2) / *count;
             }
         }
-        for (map, (mean, variance, _)) in scaler.maps.iter_mut().zip(moments) {
-            *map = Map { center: map.invert(mean), spread: map.spread * variance.sqrt() };
-        }
-        Ok(scaler)
+        let eps = T::default_epsilon().to_f64();
+        let standard = |(map, (range, (mean, variance, count))): (&Map, (&Range, (f64, f64, f64)))| {
+            let (center, size) = (map.invert(mean), range.size());
+            let (relative, mean) = (variance * (map.spread / size).powi(2), center / size);
+            let bound = count * f64::EPSILON * relative + (count * mean * f64::EPSILON).powi(2);
+            let constant = map.spread == 0.0 || relative <= bound || map.spread <= 4.0 * eps * size;
+            Map { center, spread: if constant { 0.0 } else { map.spread * variance.sqrt() } }
+        };
+        Ok(Self { maps: maps.iter().zip(ranges.iter().zip(moments)).map(standard).collect() })
     }
 
     /// To [0, 1]: center is the smallest value, spread the range.
@@ -65,23 +81,13 @@ impl Scaler {
     /// # Errors
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
     pub fn min_max<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>) -> Result<Self> {
-        let data = data.into();
-        crate::data::check_and_hash("data to fit a scaler", data, true, 0)?;
-        if data.as_slice().is_empty() {
-            return Err(Error::Empty { what: "data to fit a scaler" });
-        }
-        let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); data.rows()];
-        for column in data.columns() {
-            for ((low, high), x) in ranges.iter_mut().zip(column) {
-                *low = low.min(x.to_f64());
-                *high = high.max(x.to_f64());
-            }
-        }
-        if let Some(row) = ranges.iter().position(|(low, high)| low > high) {
-            let what = "data to fit a scaler, missing everywhere";
-            return Err(Error::NotFinite { what, example: 0, row, value: f64::NAN });
-        }
-        Ok(Self { maps: ranges.into_iter().map(|(low, high)| Map { center: low, spread: high - low }).collect() })
+        let eps = T::default_epsilon().to_f64();
+        let constant = |range: &Range, map: Map| map.spread < 10.0 * eps * range.size();
+        let map = |range: &Range| match range.map() {
+            map if constant(range, map) => Map { spread: 0.0, ..map },
+            map => map,
+        };
+        Ok(Self { maps: ranges(data.into())?.iter().map(map).collect() })
     }
 
     /// The scaled matrix, `features × examples` as `data`.
@@ -105,9 +111,7 @@ impl Scaler {
     /// # Errors
     /// [`Error::Shape`] for another input width, [`Error::NotFinite`] when a scaled input overflows.
     pub fn scale_inputs<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
-        let inputs = self.apply(data.inputs())?;
-        let inputs = if data.missing > 0 { inputs.with_missing() } else { inputs };
-        Dataset::checked(inputs, data.targets.clone(), data.kind.clone())
+        data.with_inputs(self.apply(data.inputs())?)
     }
 
     /// The data set with scaled targets.
@@ -136,6 +140,46 @@ impl Scaler {
         let entry = |(of, &x): (&Map, &T)| T::of(map(of, x.to_f64()));
         let entries = data.columns().flat_map(|column| self.maps.iter().zip(column).map(entry));
         Examples::from_columns(entries.collect(), data.cols(), data.rows())
+    }
+}
+
+/// The smallest and the largest value of a feature.
+struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    /// To [0, 1].
+    fn map(&self) -> Map {
+        Map { center: self.low, spread: self.high - self.low }
+    }
+
+    /// The largest |x|.
+    fn size(&self) -> f64 {
+        self.low.abs().max(self.high.abs())
+    }
+}
+
+fn ranges<T: Scalar>(data: MatRef<'_, T>) -> Result<Vec<Range>> {
+    crate::data::check_and_hash("data to fit a scaler", data, true, 0)?;
+    if data.as_slice().is_empty() {
+        return Err(Error::Empty { what: "data to fit a scaler" });
+    }
+    let mut ranges: Vec<Range> =
+        (0..data.rows()).map(|_| Range { low: f64::INFINITY, high: f64::NEG_INFINITY }).collect();
+    for column in data.columns() {
+        for (Range { low, high }, x) in ranges.iter_mut().zip(column) {
+            *low = low.min(x.to_f64());
+            *high = high.max(x.to_f64());
+        }
+    }
+    match ranges.iter().position(|range| range.low > range.high) {
+        Some(row) => {
+            let what = "data to fit a scaler, missing everywhere";
+            Err(Error::NotFinite { what, example: 0, row, value: f64::NAN })
+        }
+        None => Ok(ranges),
     }
 }
 

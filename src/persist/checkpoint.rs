@@ -207,11 +207,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         for (place, (own, found)) in
             layers.chain([("the output loss".to_owned(), (&own.output_loss, &said.output_loss))])
         {
-            if own != found {
-                let text = |description: &Option<Description>| {
-                    description.as_ref().map_or_else(|| "one that is not built in".to_owned(), Description::to_string)
-                };
-                return Err(format(path, &place, text(own), text(found)));
+            if let Some([setting, expected, found]) = Description::difference(own, found) {
+                let place = if setting.is_empty() { place } else { format!("{place}, {setting}") };
+                return Err(format(path, place, expected, found));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::space::four_digits;
 use super::{Candidate, Scoring};
-use crate::{Result, table};
+use crate::{Dataset, Error, FitReport, Model, Pipeline, Result, Scalar, table};
 
 /// What a search has found: every candidate with its scores.
 #[derive(Debug)]
@@ -38,9 +38,16 @@ impl Trial {
 }
 
 impl SearchReport {
-    /// The candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite, never is; where
+    /// Returns the candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite, never is; where
     /// there are no others there is no best.
+    #[doc(alias = "best_params_")]
+    #[doc(alias = "best_score_")]
     pub fn best(&self) -> Option<&Trial> {
+        self.trials.get(self.best_index()?)
+    }
+
+    /// Returns the place of the [best](Self::best) candidate among the trials.
+    pub fn best_index(&self) -> Option<usize> {
         let worth = |trial: &Trial| {
             let mean = trial.mean_test_score().filter(|mean| mean.is_finite())?;
             Some(match self.scoring {
@@ -48,10 +55,26 @@ impl SearchReport {
                 Scoring::Loss => -mean,
             })
         };
-        let judged = self.trials.iter().filter_map(|trial| Some((trial, worth(trial)?)));
+        let judged = self.trials.iter().enumerate().filter_map(|(i, trial)| Some((i, worth(trial)?)));
         // Of equals `max_by` takes the last: reversed, so that the first candidate is taken.
         let best = judged.collect::<Vec<_>>().into_iter().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
-        best.map(|(trial, _)| trial)
+        best.map(|(i, _)| i)
+    }
+
+    /// Builds the best candidate once more and fits it on all data, with the threads that its network was built with. `build` is the
+    /// closure that [`Search::fit`](super::Search::fit) was given.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] where there is no best; those of `build` and of [`Pipeline::fit`].
+    #[doc(alias = "best_estimator_")]
+    pub fn refit<'c, T: Scalar, P: Into<Pipeline<'c, T>>>(
+        &self,
+        data: &Dataset<T>,
+        build: impl Fn(&Candidate) -> Result<P>,
+    ) -> Result<(Model<T>, FitReport)> {
+        let best =
+            self.best().ok_or(Error::Empty { what: "the list of candidates that could be trained and judged" })?;
+        build(&best.candidate)?.into().fit(data)
     }
 }
 

@@ -166,6 +166,9 @@ fn settings_are_searched_for() -> Result<()> {
     let best: &Trial = report.best().unwrap();
     assert!(report.trials.iter().all(|trial| trial.mean_test_score() >= best.mean_test_score()));
     assert!(best.std_test_score().is_some() && best.candidate.iter().count() == 3);
+    assert!(report.best_index().is_some_and(|i| report.trials[i].candidate == best.candidate));
+    let (model, _) = report.refit(&data, build)?;
+    assert_eq!(model.predict(data.inputs())?, model.network.predict(data.inputs())?);
     let grid =
         Search::grid(Space::new().choices("rate", &[0.01, 0.1]).choices("units", &[3.0])).scoring(Scoring::Score);
     assert_eq!(grid.fit(&data, build)?.trials.len(), 2);

@@ -1,6 +1,6 @@
 //! A network is kept: files of networks, of checkpoints and of banks, and settings in JSON.
 
-use decoupled::data::Scaler;
+use decoupled::data::{Scaler, csv::Options};
 use decoupled::layer::{Activation, Dense};
 use decoupled::{
     ActivationBank, BankFile, DecoupledNetwork, Description, FitConfig, Layer, Method, Model, Observer, Result, Start,
@@ -17,8 +17,14 @@ fn a_model_comes_back_with_all_that_goes_with_it() -> Result<()> {
     let model = model.feature_names(["x", "y"]);
     model.clone().target_scaler(Scaler::min_max(data.targets())?).save(&file)?;
     let loaded = Model::<f64>::load(&file)?;
-    assert_eq!((loaded.input_scaler, loaded.class_names), (Some(scaler), vec!["upper".to_owned(), "lower".to_owned()]));
+    assert_eq!(
+        (&loaded.input_scaler, &*loaded.class_names),
+        (&Some(scaler), &["upper", "lower"].map(String::from)[..])
+    );
     assert_eq!(loaded.network.predict(data.inputs())?, net.predict(data.inputs())?);
+    let names: Vec<&str> = loaded.predict_name(data.inputs())?;
+    let classes = loaded.predict_class(data.inputs())?;
+    assert!(names.into_iter().zip(classes).all(|(name, class)| name == loaded.class_names[class]));
     assert_eq!(Model::load_into(crate::net(), &file)?.feature_names, loaded.feature_names);
 
     net.save(&file)?;
@@ -67,4 +73,17 @@ fn settings_are_json() {
     let description: Description = Layer::<f64>::describe(&Dense::new(2, 3)).unwrap();
     let json = serde_json::to_string(&description).unwrap();
     assert_eq!(serde_json::from_str::<Description>(&json).unwrap(), description);
+}
+
+#[test]
+fn a_model_reads_tables_like_the_one_it_was_trained_on() -> Result<()> {
+    let table = path("trained-on.csv");
+    std::fs::write(&table, "x,kind,y\n1,upper,2\n3,lower,4\n").unwrap();
+    let columns = Options::classes("kind").read::<f64>(&table)?.columns;
+    let model = Model::new(net()).columns(columns.clone());
+    assert_eq!((&model.columns, &*model.feature_names), (&Some(columns), &["x", "y"].map(String::from)[..]));
+    let inputs = model.read_inputs(&table)?;
+    assert_eq!(inputs.matrix().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(model.read_and_predict(&table)?, model.predict(&inputs)?);
+    Ok(())
 }

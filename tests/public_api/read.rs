@@ -3,10 +3,10 @@
 use std::fs;
 
 use decoupled::data::csv::{Column, Options, Table};
-use decoupled::data::{self, Examples, Scaler};
+use decoupled::data::{self, Columns, Examples, LeftOut, Missing, Scaler, Unknown};
 use decoupled::nalgebra::dmatrix;
 use decoupled::ndarray::{Array2, ArrayView2, array};
-use decoupled::{Dataset, MatRef, Result};
+use decoupled::{Dataset, Error, MatRef, Result};
 
 use crate::{moons, numbers, path};
 
@@ -61,14 +61,15 @@ fn scalers_go_there_and_back() -> Result<()> {
 fn files_are_read() -> Result<()> {
     let table = path("table.csv");
     fs::write(&table, "a,kind,b\n1,x,2\n3,y,4\n").unwrap();
-    let Table { dataset, features, classes } = Options::classes("kind").read::<f64>(&table)?;
-    assert_eq!((dataset.len(), classes), (2, vec!["x".to_owned(), "y".to_owned()]));
+    let Table { dataset, columns, features, classes } = Options::classes("kind").read::<f64>(&table)?;
+    assert_eq!((dataset.len(), &classes), (2, &vec!["x".to_owned(), "y".to_owned()]));
+    assert_eq!((columns.input_dim(), columns.features(), columns.classes()), (2, features.clone(), &classes[..]));
     let turned = Options::features().feature_columns(features.iter().rev()).read_inputs::<f64>(&table)?;
     assert_eq!(turned.matrix().as_slice(), [2.0, 1.0, 4.0, 3.0]);
     let known = Options::known_classes(Column::Name("kind".to_owned()), &["y", "x"]).read::<f64>(&table)?;
     assert_eq!(known.dataset.labels(), Some(&[1, 0][..]));
     fs::write(&table, "a,kind\n1,x\n,y\n3,x\n").unwrap();
-    let Table { dataset, .. } = Options::classes("kind").missing(true).read::<f64>(&table)?;
+    let Table { dataset, .. } = Options::classes("kind").missing(Missing::Keep).read::<f64>(&table)?;
     assert_eq!((dataset.missing(), dataset.known_means()?), (1, vec![2.0]));
     let one = Examples::from_rows(&[[f64::NAN], [1.0]])?.with_missing();
     assert_eq!(Dataset::classification(one, &[0, 1], 2)?.missing(), 1);
@@ -77,6 +78,38 @@ fn files_are_read() -> Result<()> {
     let read = plain(Options::numbers([Column::Index(1)])).read::<f64>(&table)?;
     assert_eq!(read.dataset.targets().as_slice(), [2.0, 4.0]);
     assert_eq!(plain(Options::features()).read_inputs::<f64>(&table)?.matrix().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+
+    fs::write(&table, "id;a;kind;code;when\n4;1.000,5;x;7;2024-01-02\n# none\n9;?;y;8;2024-01-03\n8;-;x;7;NA\n")
+        .unwrap();
+    let options = Options::classes("kind").delimiter(b';').decimal(b',').thousands(b'.').comment(b'#');
+    let options = options.na_values(["?", "-"]).keep_default_na(true).categories(["code"]).leave_out(["when"]);
+    let columns: Columns = options.clone().unknown_categories(Unknown::Other).missing(Missing::Median).fit(&table)?;
+    assert_eq!(columns.left_out().collect::<Vec<_>>(), [("id", LeftOut::Index), ("when", LeftOut::Asked)]);
+    assert_eq!(columns.read::<f64>(&table)?.dataset.inputs().column(1), [1000.5, 0.0, 1.0, 0.0]);
+    assert_eq!(columns.read_inputs::<f64>(&table)?.matrix().cols(), 3);
+    for missing in [Missing::Mean, Missing::MostFrequent, Missing::Keep, Missing::Refuse] {
+        assert_eq!(options.clone().missing(missing).read::<f64>(&table).is_ok(), missing != Missing::Refuse);
+    }
+    for unknown in [Unknown::Refuse, Unknown::Ignore] {
+        let mut text = options.clone().unknown_categories(unknown);
+        text = text.leave_out(["when", "id"]).feature_columns(["code"]);
+        fs::write(&table, "id;a;kind;code;when\n4;1;x;7;\n").unwrap();
+        let columns = text.fit(&table)?;
+        assert_eq!(
+            columns.left_out().map(|(_, why)| why).collect::<Vec<_>>(),
+            [LeftOut::Asked, LeftOut::NotAsked, LeftOut::Asked]
+        );
+        fs::write(&table, "kind;code\nx;9\n").unwrap();
+        let read = columns.read::<f64>(&table);
+        assert_eq!(matches!(read, Err(Error::UnknownCategory { .. })), unknown == Unknown::Refuse);
+    }
+    fs::write(&table, ",a,b,c,y\n0,1,,2024-01-02,1\n1,2,,2024-01-03,2\n").unwrap();
+    let columns = Options::numbers(["y"]).fit(&table)?;
+    assert_eq!(
+        columns.left_out().map(|(_, why)| why).collect::<Vec<_>>(),
+        [LeftOut::Unnamed, LeftOut::Blank, LeftOut::Dates]
+    );
+    assert!(columns.left_out().all(|(_, why)| why != LeftOut::FreeText));
 
     let npy = path("table.npy");
     data::write_npy(&npy, MatRef::new(&[1.0, 2.0, 3.0, 4.0], 2, 2))?;

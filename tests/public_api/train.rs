@@ -1,12 +1,14 @@
 //! A network is trained: methods and their parts, fits, starts from data, and the objective by itself.
 
+use decoupled::data::{Examples, Scaling, Transform};
 use decoupled::energy::Objective;
 use decoupled::layer::Activation;
+use decoupled::observer::EarlyStopping;
 use decoupled::optimizer::Sgd;
 use decoupled::{
-    ActivationStep, BankStart, Block, Coupling, ErrorSteps, Exact, FitConfig, GaussNewton, Method, Metric, Multipliers,
-    Order, ParameterStep, Penalty, Raise, Reads, Refit, Result, Ridge, Solver, Start, StopReason, Sweeps, Timing,
-    Watch, backprop, curvature,
+    ActivationStep, BankStart, Block, Coupling, Dataset, ErrorSteps, Exact, FitConfig, FitReport, GaussNewton, MatRef,
+    Method, Metric, Model, Multipliers, Order, ParameterStep, Penalty, Pipeline, Raise, Reads, Refit, Result, Ridge,
+    Solver, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
 };
 
 use crate::{Net, moons, net, numbers};
@@ -144,5 +146,33 @@ fn the_objective_can_be_looked_at_and_relaxed() -> Result<()> {
     assert!(relaxed.multiplier(1).is_none());
     relaxed.multiplier_mut(1)[0] = 1.0;
     assert_eq!(relaxed.multiplier(1).unwrap().as_slice()[0], 1.0);
+    Ok(())
+}
+
+#[test]
+fn a_pipeline_fits_steps_and_network_on_the_same_data() -> Result<()> {
+    let data = moons();
+    let halve = |inputs: MatRef<'_, f64>| {
+        let half = |example: &[f64]| [0.5 * example[0], 0.5 * example[1]];
+        Examples::from_rows(&inputs.columns().map(half).collect::<Vec<_>>())
+    };
+    let config = FitConfig::new().epochs(3).batch_size(10).validation_fraction(0.2);
+    let pipeline = Pipeline::new(net(), config)
+        .step(move |_: &Dataset<f64>| Ok(halve))
+        .scale_inputs(Scaling::Standard)
+        .observer(EarlyStopping::new().patience(9))
+        .backprop();
+    let (model, report): (Model<f64>, FitReport) = pipeline.fit(&data)?;
+    assert_eq!(report.epochs.len(), 3);
+    assert!(report.last().is_some_and(|epoch| epoch.validation.is_some() && epoch.energies.is_empty()));
+
+    let scaler = Scaling::Standard.fit(&halve(data.inputs())?)?;
+    let by_hand = Model::new(model.network.clone()).step(halve).input_scaler(scaler.clone());
+    assert_eq!(by_hand.predict_proba(data.inputs())?, model.predict_proba(data.inputs())?);
+    assert_eq!(by_hand.evaluate(&data)?, model.network.evaluate(&model.transform(&data)?)?);
+    assert_eq!(scaler.transform(data.inputs())?, scaler.apply(data.inputs())?);
+
+    let numbers = Pipeline::from((net(), FitConfig::new())).scale_targets(Scaling::MinMax);
+    assert!(numbers.fit(&data).is_err(), "targets are classes");
     Ok(())
 }

@@ -171,6 +171,7 @@ fn fault(error: &Error) -> &'static str {
         Error::Contract { .. } => "own code",
         Error::Other { .. } => "own code",
         Error::Io { .. } | Error::Format { .. } | Error::NotAFile { .. } => "a file",
+        Error::UnknownCategory { .. } => "a file",
         Error::ThreadPool { .. } => "the system",
         _ => "something new",
     }

@@ -1,0 +1,274 @@
+use std::fmt;
+
+use crate::error::number;
+
+/// What became of every column of a table: fitted on the training table by [`csv::Options`](crate::data::csv::Options), it reads
+/// other tables alike.
+///
+/// Its text is a report, a line for each column of the file:
+///
+/// ```text
+/// id       left out: an index
+/// height   number; 2 blanks are filled with the mean, 31.5
+/// colour   one-hot: blue, red, white; a blank is 0 in all
+/// wild     boolean, yes and true are 1
+/// found    left out: dates
+/// species  target, 3 classes: aster, daisy, lily
+/// ```
+///
+/// | column | rule |
+/// |---|---|
+/// | numbers | each cell but the blank ones is a finite number |
+/// | booleans | each is true, false, yes or no, in any case: 1 or 0 |
+/// | categories | other text: a feature for each category that stands in the training table, in the order of code points |
+/// | left out | without a name; all blank; dates and times; whole numbers, all different, called `id`, `index`, `row`, `rownames` or `#`; text that is different in each line, or of more than 20 categories in more than half of the lines, or of more than 1000 |
+///
+/// A column of which half or more are numbers and others are not is an error, which names the first that is not.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub struct Columns {
+    pub(super) dialect: Dialect,
+    pub(super) missing: Missing,
+    pub(super) unknown: Unknown,
+    /// In the order of the features.
+    pub(super) inputs: Vec<Input>,
+    pub(super) target: Target,
+    pub(super) left_out: Vec<(Place, LeftOut)>,
+}
+
+/// How a table is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub(super) struct Dialect {
+    pub(super) header: bool,
+    pub(super) delimiter: u8,
+    pub(super) decimal: u8,
+    pub(super) thousands: Option<u8>,
+    pub(super) comment: Option<u8>,
+    pub(super) na_values: Vec<String>,
+    pub(super) keep_default_na: bool,
+}
+
+/// A column of the file, by its number from 0 and its name, which is empty without a header.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub(super) struct Place {
+    pub(super) index: usize,
+    pub(super) name: String,
+}
+
+/// A column that became one or more features.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub(super) struct Input {
+    pub(super) place: Place,
+    pub(super) encoding: Encoding,
+    /// Cells of the training table that are missing.
+    pub(super) blanks: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub(super) enum Encoding {
+    /// `fill` stands for a missing cell, if it is to be filled.
+    Number {
+        fill: Option<f64>,
+    },
+    Boolean {
+        fill: Option<f64>,
+    },
+    /// `fill` is the category of a missing cell, which else is 0 in all.
+    OneHot {
+        categories: Vec<String>,
+        fill: Option<usize>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+pub(super) enum Target {
+    Classes {
+        place: Place,
+        classes: Vec<String>,
+    },
+    /// None for a table of features alone.
+    Numbers(Vec<Place>),
+}
+
+/// Why a column is no feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// It was to be left out.
+    Asked,
+    /// The features were named, and it is none of them.
+    NotAsked,
+    /// It has no name, as the index of a data frame.
+    Unnamed,
+    /// Its name and its numbers, all different, say that it counts or names the lines.
+    Index,
+    /// No cell holds a value.
+    Blank,
+    /// Its cells are dates or times.
+    Dates,
+    /// Its cells are text, and too many are different for categories.
+    FreeText,
+}
+
+/// What is done about features that are missing in a line: cells that are empty, or `NA`, `null` and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Missing {
+    /// The mean of the column's training cells (booleans: of 0 and 1); a missing category is 0 in all.
+    #[default]
+    Mean,
+    /// Their median; a missing category is 0 in all.
+    Median,
+    /// The most frequent of them, the first of several; of categories as well.
+    MostFrequent,
+    /// Nothing: they stay NaN and are [missing](crate::data::Examples::with_missing), for a fit to infer. Data to validate or
+    /// evaluate on and inputs to predict from must not have any.
+    Keep,
+    /// A missing cell is an error.
+    Refuse,
+}
+
+/// What is done about a category that the training table did not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Unknown {
+    /// It is [`Error::UnknownCategory`](crate::Error::UnknownCategory).
+    #[default]
+    Refuse,
+    /// It is 0 in all features of its column.
+    Ignore,
+    /// It is 1 in a further feature of its column, which is 0 all through the training table.
+    Other,
+}
+
+impl Columns {
+    /// What the features are called, in their order: `height`, or `colour=red` for a category; empty without a header.
+    pub fn features(&self) -> Vec<String> {
+        let inputs = self.inputs.iter().filter(|_| self.dialect.header);
+        inputs.flat_map(|input| input.encoding.features(&input.place.name, self.unknown)).collect()
+    }
+
+    /// The number of features that the columns become.
+    pub fn input_dim(&self) -> usize {
+        self.inputs.iter().map(|input| input.encoding.width(self.unknown)).sum()
+    }
+
+    /// The name of each class, in the order of the labels; empty where the targets are numbers.
+    pub fn classes(&self) -> &[String] {
+        match &self.target {
+            Target::Classes { classes, .. } => classes,
+            Target::Numbers(_) => &[],
+        }
+    }
+
+    /// The columns that are neither features nor targets, by their names, and why.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, LeftOut)> {
+        self.left_out.iter().map(|(place, why)| (place.name.as_str(), *why))
+    }
+}
+
+impl Encoding {
+    pub(super) fn width(&self, unknown: Unknown) -> usize {
+        match self {
+            Self::Number { .. } | Self::Boolean { .. } => 1,
+            Self::OneHot { categories, .. } => categories.len() + usize::from(unknown == Unknown::Other),
+        }
+    }
+
+    fn features(&self, name: &str, unknown: Unknown) -> Vec<String> {
+        let Self::OneHot { categories, .. } = self else { return vec![name.to_owned()] };
+        let other = (unknown == Unknown::Other).then(|| format!("{name}=(other)"));
+        categories.iter().map(|category| format!("{name}={category}")).chain(other).collect()
+    }
+
+    fn report(&self, blanks: usize, missing: Missing) -> String {
+        let (kind, filled) = match self {
+            Self::Number { fill } => ("number".to_owned(), fill.map(number)),
+            Self::Boolean { fill } => ("boolean, yes and true are 1".to_owned(), fill.map(number)),
+            Self::OneHot { categories, fill } => {
+                let fill = fill.and_then(|fill| categories.get(fill)).map(|fill| shortened(fill, MOST_TEXT));
+                (format!("one-hot: {}", listed(categories)), fill)
+            }
+        };
+        let filled = match (filled, missing) {
+            (Some(value), Missing::Mean) => format!("filled with the mean, {value}"),
+            (Some(value), Missing::Median) => format!("filled with the median, {value}"),
+            (Some(value), _) => format!("filled with the most frequent, {value}"),
+            (None, Missing::Keep) => "missing".to_owned(),
+            (None, _) => "0 in all".to_owned(),
+        };
+        match blanks {
+            0 => kind,
+            1 => format!("{kind}; 1 blank is {filled}"),
+            _ => format!("{kind}; {blanks} blanks are {filled}"),
+        }
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<(&Place, String)> = Vec::new();
+        lines.extend(self.inputs.iter().map(|i| (&i.place, i.encoding.report(i.blanks, self.missing))));
+        lines.extend(self.left_out.iter().map(|(place, why)| (place, format!("left out: {why}"))));
+        match &self.target {
+            Target::Classes { place, classes } => {
+                lines.push((place, format!("target, {} classes: {}", classes.len(), listed(classes))));
+            }
+            Target::Numbers(places) => lines.extend(places.iter().map(|place| (place, "target, number".to_owned()))),
+        }
+        lines.sort_by_key(|(place, _)| place.index);
+        let name = |place: &Place| match place.name.is_empty() {
+            true => format!("({})", place.index),
+            false => shortened(&place.name, MOST_TEXT),
+        };
+        let width = lines.iter().map(|(place, _)| name(place).chars().count()).max().unwrap_or(0);
+        let lines = lines.iter().map(|(place, became)| format!("{:<width$}  {became}", name(place)));
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "as asked",
+            Self::NotAsked => "not among the features that are named",
+            Self::Unnamed => "it has no name",
+            Self::Index => "an index",
+            Self::Blank => "no values",
+            Self::Dates => "dates",
+            Self::FreeText => "free text",
+        })
+    }
+}
+
+/// Characters of a name that are printed.
+const MOST_TEXT: usize = 30;
+
+/// The first of the names.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let mut shown: Vec<String> = names.iter().take(MOST).map(|name| shortened(name, MOST_TEXT)).collect();
+    if names.len() > MOST {
+        shown.push(format!("… ({} in all)", names.len()));
+    }
+    shown.join(", ")
+}
+
+/// The text on one line, or how it begins.
+fn shortened(text: &str, most: usize) -> String {
+    beginning(text, most).replace(char::is_control, " ")
+}
+
+/// The text, or how it begins: a cell may be as long as the file.
+pub(super) fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
