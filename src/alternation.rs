@@ -169,7 +169,7 @@ impl<T: Scalar> Alternation<T> {
         t: usize,
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
-        if net.params[t].is_empty() {
+        if net.params[t].is_empty() || net.trained[t].frozen {
             return Ok(());
         }
         match method.parameter.solver_of(t) {
@@ -247,8 +247,7 @@ impl<T: Scalar> Alternation<T> {
         })?;
         let Some((first, others)) = self.gradients.split_first_mut() else { return Ok(()) };
         let other = |part: usize| others.get(part).map(|part| &part[..]);
-        let number = net.updates - net.optimizers_since;
-        net.trained[t].descend(t, &mut net.params[t], (first, other), (examples.len(), number))
+        net.trained[t].descend(t, &mut net.params[t], (first, other), examples.len())
     }
 }
 
@@ -360,7 +359,7 @@ impl<T: Scalar> Scene<'_, T> {
         tally.looked_at = n;
         tally.forward_loss = value(input)?;
         if let Some(metric) = metric {
-            tally.score = metric.sum(top, target, MatRef::new(input, outputs, n))?;
+            tally.score = metric.sum(top, target, MatRef::new(input, outputs, n), |_| 1.0)?;
         }
         // The other terms of the energy are at hand where their activations are about to move.
         self.stored(top - 1, examples, columns, input);

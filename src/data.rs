@@ -17,6 +17,7 @@ mod npy;
 mod scale;
 mod split;
 mod synthetic;
+mod weights;
 
 pub use digits::digits;
 pub use examples::Examples;
@@ -24,6 +25,7 @@ pub use idx::{mnist, read_idx_images, read_idx_labels};
 pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
+pub(crate) use weights::{Weighting, check_weights};
 
 /// Inputs with their targets, checked once: equally many, and every number finite, but for inputs that are said to be
 /// [missing](Examples::with_missing).
@@ -44,6 +46,7 @@ pub struct Dataset<T> {
     inputs: Examples<T>,
     targets: Examples<T>,
     labels: Option<Vec<usize>>,
+    weighting: Option<Weighting>,
     missing: usize,
     fingerprint: u64,
 }
@@ -87,7 +90,7 @@ impl<T: Scalar> Dataset<T> {
         let state = check_and_hash("inputs", inputs.matrix(), inputs.may_miss(), 0)?;
         let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
         let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
-        Ok(Self { inputs, targets, labels, missing, fingerprint })
+        Ok(Self { inputs, targets, labels, weighting: None, missing, fingerprint })
     }
 
     /// The inputs, `input_dim × N`; NaN where they are missing.
@@ -152,7 +155,8 @@ impl<T: Scalar> Dataset<T> {
     }
 
     /// A hash of both matrices and their shapes. Other contents, or the same in another order, give another value (up to
-    /// chance, 2⁻⁶⁴); it is the same on every machine, and for the same values in `f32` and `f64`.
+    /// chance, 2⁻⁶⁴); it is the same on every machine, and for the same values in `f32` and `f64`. The
+    /// [weights](Self::with_weights) have no part in it: a bank goes on when they change.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

@@ -9,6 +9,8 @@
 //! | labels and scores or probabilities, `classes × n` | [`top_k_accuracy`], [`log_loss`], [`roc_auc`] |
 //! | real-valued targets and predictions, `outputs × n` | [`mse`], [`mae`], [`r2`] |
 //!
+//! [`SampleWeight`] has those of them that are means over examples, and [`r2`], for examples of unequal weight.
+//!
 //! [`Metric`] is what a fit reports after every epoch: a mean of one number an example, as accuracy is.
 //!
 //! ```
@@ -33,12 +35,14 @@ use crate::{MatRef, Scalar};
 mod labels;
 mod metric;
 mod real;
+mod sample_weight;
 mod scores;
 
 pub use labels::{Average, ClassScores, ConfusionMatrix, accuracy, confusion_matrix};
 pub use metric::Metric;
 pub(crate) use metric::argmax;
 pub use real::{mae, mse, r2};
+pub use sample_weight::SampleWeight;
 pub use scores::{log_loss, roc_auc, top_k_accuracy};
 
 /// The entries of a row, from left to right.

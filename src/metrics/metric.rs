@@ -42,13 +42,20 @@ impl<T: Scalar> Metric<T> {
         self.name
     }
 
-    /// Σ score over the columns.
+    /// Σ weight(i)·score over the columns.
     ///
     /// # Errors
     /// [`Error::Panicked`], or [`Error::Contract`] for a sum that is not finite.
-    pub(crate) fn sum(&self, depth: usize, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
-        let columns = targets.columns().zip(outputs.columns());
-        let sum = guarded("the metric", depth, || columns.map(|(target, output)| (self.score)(target, output)).sum())?;
+    pub(crate) fn sum(
+        &self,
+        depth: usize,
+        targets: MatRef<'_, T>,
+        outputs: MatRef<'_, T>,
+        weight: impl Fn(usize) -> f64,
+    ) -> Result<f64> {
+        let columns = targets.columns().zip(outputs.columns()).enumerate();
+        let score = |(i, (target, output))| weight(i) * (self.score)(target, output);
+        let sum = guarded("the metric", depth, || columns.map(score).sum())?;
         if f64::is_finite(sum) {
             return Ok(sum);
         }

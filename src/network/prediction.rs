@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use crate::metrics::{accuracy, argmax, r2};
+use crate::metrics::{SampleWeight, accuracy, argmax, r2};
 use crate::parallel::guarded;
 use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar};
 
@@ -28,15 +28,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(MatRef::from(&outputs).columns().map(argmax).collect())
     }
 
-    /// How good the network is on a data set, at most 1: the [`accuracy`] for class labels, else [R²](r2).
+    /// How good the network is on a data set, at most 1: the [`accuracy`] for class labels, else [R²](r2), by the
+    /// [weights](Dataset::with_weights) of the examples.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate) and, for real-valued targets, as [`r2`].
     pub fn score(&self, data: &Dataset<T>) -> Result<f64> {
         self.check_data(data)?;
-        match data.labels() {
-            Some(labels) => accuracy(labels, &self.predict_class(data.inputs())?),
-            None => r2(data.targets(), &self.predict(data.inputs())?),
+        let weights = data.weights().map(SampleWeight::new).transpose()?;
+        match (data.labels(), weights) {
+            (Some(labels), None) => accuracy(labels, &self.predict_class(data.inputs())?),
+            (Some(labels), Some(weights)) => weights.accuracy(labels, &self.predict_class(data.inputs())?),
+            (None, None) => r2(data.targets(), &self.predict(data.inputs())?),
+            (None, Some(weights)) => weights.r2(data.targets(), &self.predict(data.inputs())?),
         }
     }
 
