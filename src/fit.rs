@@ -307,7 +307,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
         };
-        let warnings = Warning::no_derivative(&self.layers, method)?.into_iter().collect();
+        let layers = self.params.iter().zip(&self.trained);
+        let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
+        let warnings = Warning::no_derivative(&self.layers, &moves, method)?.into_iter().collect();
         for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
             if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
                 trained.make_room(params.len())?;
@@ -327,7 +329,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 if let (Some(method), Some(epoch)) = (method, report.last()) {
                     self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
                 }
-                Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
+                Warning::look(method, (&moves, &widths), &report.epochs, &mut report.warnings);
                 if let Some(stop) = audience.epoch(self, &report)? {
                     report.stop = stop;
                     break;
