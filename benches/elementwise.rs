@@ -118,7 +118,7 @@ fn optimizer(
     let mut number = 0;
     let own = || {
         number += 1;
-        rule.update(Step { number, rate: 1e-3 }, black_box(&mut params), black_box(&mut grad), black_box(&mut state));
+        rule.update(Step::new(number, 1e-3), black_box(&mut params), black_box(&mut grad), black_box(&mut state));
     };
     let plain = || {
         let (first, second) = black_box(&mut plain_state).split_at_mut(LEN);

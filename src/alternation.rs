@@ -171,7 +171,7 @@ impl<T: Scalar> Alternation<T> {
         t: usize,
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
-        if net.params[t].is_empty() {
+        if net.params[t].is_empty() || net.trained[t].frozen {
             return Ok(());
         }
         match method.parameter.solver_of(t) {
@@ -249,8 +249,7 @@ impl<T: Scalar> Alternation<T> {
         })?;
         let Some((first, others)) = self.gradients.split_first_mut() else { return Ok(()) };
         let other = |part: usize| others.get(part).map(|part| &part[..]);
-        let number = net.updates - net.optimizers_since;
-        net.trained[t].descend(t, &mut net.params[t], (first, other), (examples.len(), number))
+        net.trained[t].descend(t, &mut net.params[t], (first, other), examples.len())
     }
 }
 
@@ -340,7 +339,7 @@ impl<T: Scalar> Scene<'_, T> {
         let target = MatRef::new(target, outputs, n);
         let value = |out: &[T]| {
             let out = MatRef::new(out, outputs, n);
-            guarded(OUTPUT_LOSS, None, || loss::total(&*self.net.output_loss, target, out))
+            guarded(OUTPUT_LOSS, None, || loss::total(&*self.net.output_loss, target, out, &[]))
         };
         self.stored(0, examples, columns, input);
         for t in 0..top {
@@ -362,7 +361,7 @@ impl<T: Scalar> Scene<'_, T> {
         tally.looked_at = n;
         tally.forward_loss = value(input)?;
         if let Some(metric) = metric {
-            tally.score = metric.sum(target, MatRef::new(input, outputs, n))?;
+            tally.score = metric.sum(target, MatRef::new(input, outputs, n), |_| 1.0)?;
         }
         // The other terms of the energy are at hand where their activations are about to move.
         self.stored(top - 1, examples, columns, input);

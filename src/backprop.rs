@@ -45,13 +45,24 @@ impl<T: Scalar> DecoupledNetwork<T> {
 /// # Errors
 /// [`Error::Panicked`](crate::Error::Panicked) when a layer or the loss panics.
 pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, grads: &mut [Vec<T>]) -> Result<()> {
+    gradients_but(objective, block, grads, |_| false)
+}
+
+/// [`gradients`] but for those of the layers that `skip` names; nothing is pulled back below the lowest of the others.
+pub(crate) fn gradients_but<T: Scalar>(
+    objective: &Objective<'_, T>,
+    block: &mut Block<T>,
+    grads: &mut [Vec<T>],
+    skip: impl Fn(usize) -> bool + Sync,
+) -> Result<()> {
     let Objective { layers, params, .. } = *objective;
     objective.forward(block)?;
     objective.cotangent(block, layers.len(), Reads::Forward)?;
-    for t in (1..layers.len()).rev() {
+    let lowest = (0..layers.len()).find(|&t| !skip(t)).unwrap_or(layers.len());
+    for t in (lowest + 1..layers.len()).rev() {
         block.pull_back(layers, params, t, Reads::Forward)?;
         block.chain(t);
     }
     // Every cotangent is at hand now, and no layer's parameters wait for another's.
-    block.pull_back_to_parameters(layers, params, 0..layers.len(), Reads::Forward, grads, (|_| false, None))
+    block.pull_back_to_parameters(layers, params, 0..layers.len(), Reads::Forward, grads, (skip, None))
 }

@@ -38,6 +38,8 @@ pub struct Block<T> {
     gradient: Vec<Vec<T>>,
     /// λ_t at index t; all empty when the objective has no multipliers.
     multiplier: Vec<Vec<T>>,
+    /// One for each example; empty where all are 1.
+    weights: Vec<T>,
 }
 
 /// One layer, evaluated.
@@ -82,6 +84,7 @@ struct Scene<'a, T> {
     z: &'a [Vec<T>],
     a: &'a [Vec<T>],
     multiplier: &'a [Vec<T>],
+    weights: &'a [T],
     layers: &'a [Arc<dyn Layer<T>>],
     params: &'a [Vec<T>],
 }
@@ -167,15 +170,18 @@ impl<'a, T: Scalar> Scene<'a, T> {
         })
     }
 
-    /// grad ← Σ (∂f/∂θ)ᵀ · cotangent at the input of layer t.
+    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the weights stay in the cotangent.
     fn pull_back_to_parameters(
         &self,
         t: usize,
         site: &mut Site<T>,
         reads: Reads,
-        cotangent: &[T],
+        cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
+        for (column, &weight) in cotangent.chunks_exact_mut(self.widths[t + 1]).zip(self.weights) {
+            column.iter_mut().for_each(|c| *c *= weight);
+        }
         let cotangent = MatRef::new(cotangent, self.widths[t + 1], self.examples);
         if grad.is_empty() || is_zero(cotangent) {
             grad.fill(T::zero());
@@ -214,6 +220,7 @@ impl<T: Scalar> Block<T> {
             cotangent: vec![Vec::new(); widths.len()],
             gradient: vec![Vec::new(); widths.len()],
             multiplier: vec![Vec::new(); widths.len()],
+            weights: Vec::new(),
             widths,
         };
         block.resize(examples);
@@ -223,6 +230,7 @@ impl<T: Scalar> Block<T> {
     /// Makes room for another number of examples; nothing that the block held is of use afterwards.
     pub(crate) fn resize(&mut self, examples: usize) {
         self.examples = examples;
+        self.weights.clear();
         for (z, width) in self.z.iter_mut().zip(&self.widths) {
             z.resize(width * examples, T::zero());
         }
@@ -294,6 +302,17 @@ impl<T: Scalar> Block<T> {
         let len = self.widths[t] * self.examples;
         self.multiplier[t].resize(len, T::zero());
         &mut self.multiplier[t]
+    }
+
+    /// The weights of the examples; empty where all are 1.
+    pub(crate) fn weights(&self) -> &[T] {
+        &self.weights
+    }
+
+    /// Weighs the examples, until the next [`resize`](Self::resize).
+    pub(crate) fn set_weights(&mut self, weights: impl Iterator<Item = T>) {
+        self.weights.clear();
+        self.weights.extend(weights);
     }
 
     /// ∂L/∂z_t as last computed, `d_t × n`.
@@ -385,8 +404,8 @@ impl<T: Scalar> Block<T> {
         layers: &'a [Arc<dyn Layer<T>>],
         params: &'a [Vec<T>],
     ) -> (Scene<'a, T>, &'a mut [Site<T>], &'a mut [Vec<T>], &'a mut [Vec<T>]) {
-        let Self { widths, examples, z, a, sites, cotangent, gradient, multiplier } = self;
-        let scene = Scene { widths, examples: *examples, z, a, multiplier, layers, params };
+        let Self { widths, examples, z, a, sites, cotangent, gradient, multiplier, weights } = self;
+        let scene = Scene { widths, examples: *examples, z, a, multiplier, weights, layers, params };
         (scene, sites, cotangent, gradient)
     }
 
@@ -402,20 +421,21 @@ impl<T: Scalar> Block<T> {
         scene.evaluate(t, &mut sites[t], reads)
     }
 
-    /// Puts down what `look(t, target, prediction, multiplier)` says of z_t for all t = 1 ..= T at once, from index 0 on; every
-    /// prediction is brought up to date before.
+    /// Puts down what `look(t, target, prediction, multiplier, weights)` says of z_t for all t = 1 ..= T at once, from index 0 on;
+    /// every prediction is brought up to date before.
     pub(crate) fn look<R: Send>(
         &mut self,
         layers: &[Arc<dyn Layer<T>>],
         params: &[Vec<T>],
         out: &mut [R],
-        look: impl Fn(usize, MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>) -> Result<R> + Sync,
+        look: impl Fn(usize, MatRef<'_, T>, MatRef<'_, T>, Option<MatRef<'_, T>>, &[T]) -> Result<R> + Sync,
     ) -> Result<()> {
         let (scene, sites, ..) = self.apart(layers, params);
         for_row((sites, out), |below, (site, out)| {
             let t = below + 1;
             scene.evaluate(below, site, Reads::Stored)?;
-            *out = look(t, scene.stored(t), scene.prediction(below, site, Reads::Stored), scene.multiplier(t))?;
+            let prediction = scene.prediction(below, site, Reads::Stored);
+            *out = look(t, scene.stored(t), prediction, scene.multiplier(t), scene.weights)?;
             Ok(())
         })
     }
@@ -496,8 +516,8 @@ impl<T: Scalar> Block<T> {
         scene.pull_back(t, &mut sites[t], reads, &cotangent[t + 1], &mut gradient[t])
     }
 
-    /// grads ← Σ (∂f/∂θ)ᵀ · cotangent_{t+1} at z_t or a_t for these layers at once, but for those that `skip` names;
-    /// cotangent_{t+1} ← `write` of z_{t+1} before, unless it is there already.
+    /// grads ← Σ weight · (∂f/∂θ)ᵀ · cotangent_{t+1} at z_t or a_t for these layers at once, but for those that `skip` names;
+    /// cotangent_{t+1} ← `write` of z_{t+1} before, unless it is there already. With weights it is scratch afterwards.
     pub(crate) fn pull_back_to_parameters<G: AsMut<[T]> + Send>(
         &mut self,
         layers: &[Arc<dyn Layer<T>>],

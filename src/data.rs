@@ -19,6 +19,7 @@ mod scale;
 mod split;
 mod synthetic;
 mod transform;
+mod weights;
 
 pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;
@@ -28,6 +29,7 @@ pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
 pub use transform::{Scaling, Transform};
+pub(crate) use weights::{Weighting, check_weights};
 
 /// Inputs with their targets, checked once: equally many, and every number finite, but for inputs that are said to be
 /// [missing](Examples::with_missing).
@@ -48,6 +50,7 @@ pub struct Dataset<T> {
     inputs: Examples<T>,
     targets: Examples<T>,
     kind: Kind,
+    weighting: Option<Weighting>,
     missing: usize,
     fingerprint: u64,
 }
@@ -136,7 +139,7 @@ impl<T: Scalar> Dataset<T> {
         let (Kind::Classes(labels), Some(2)) = (&self.kind, self.classes()) else {
             return Err(Error::Unsupported { what: "with_one_output", why: "the targets are not two classes" });
         };
-        Self::checked(self.inputs.clone(), one_row(labels)?, self.kind.clone())
+        self.with_matrices(self.inputs.clone(), one_row(labels)?)
     }
 
     /// Real numbers as targets; also the way to give each example a column of probabilities.
@@ -153,13 +156,19 @@ impl<T: Scalar> Dataset<T> {
         let state = check_and_hash("inputs", inputs.matrix(), inputs.may_miss(), 0)?;
         let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
         let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
-        Ok(Self { inputs, targets, kind, missing, fingerprint })
+        Ok(Self { inputs, targets, kind, weighting: None, missing, fingerprint })
     }
 
-    /// The same targets with other inputs, as many, in the same order; they may be missing where these may.
-    pub(crate) fn with_inputs(&self, inputs: Examples<T>) -> Result<Self> {
+    /// The same examples with other inputs and targets, in the same order; inputs may be missing where these may.
+    pub(crate) fn with_matrices(&self, inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
         let inputs = if self.missing > 0 { inputs.with_missing() } else { inputs };
-        Self::checked(inputs, self.targets.clone(), self.kind.clone())
+        let data = Self::checked(inputs, targets, self.kind.clone())?;
+        Ok(Self { weighting: self.weighting.clone(), ..data })
+    }
+
+    /// [`with_matrices`](Self::with_matrices), of inputs.
+    pub(crate) fn with_inputs(&self, inputs: Examples<T>) -> Result<Self> {
+        self.with_matrices(inputs, self.targets.clone())
     }
 
     /// The inputs, `input_dim × N`; NaN where they are missing.
@@ -232,7 +241,8 @@ impl<T: Scalar> Dataset<T> {
     }
 
     /// A hash of both matrices and their shapes. Other contents, or the same in another order, give another value (up to
-    /// chance, 2⁻⁶⁴); it is the same on every machine, and for the same values in `f32` and `f64`.
+    /// chance, 2⁻⁶⁴); it is the same on every machine, and for the same values in `f32` and `f64`. The
+    /// [weights](Self::with_weights) have no part in it: a bank goes on when they change.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

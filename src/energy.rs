@@ -12,6 +12,10 @@
 //! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                what layer t − 1 is asked to change
 //! ```
 //!
+//! With **weights** ([`Dataset::with_weights`](crate::Dataset::with_weights)) an example of weight w_i counts as w_i copies of it. L and
+//! ∂L/∂θ_t take the factor w_i into their sums. Activation steps do without: all copies have the same stored activation, which
+//! moves as that of one copy, and neither its step nor the stability of it depends on w_i.
+//!
 //! With **multipliers** (an augmented Lagrangian) every hidden term gains λ_tᵀ(z_t − ẑ_t), c_t loses λ_t and ∂L/∂z_t gains it.
 //!
 //! In **error coordinates** ε_t = z_t − ẑ_t, an activation carries along all that stands above it:
@@ -39,7 +43,7 @@ pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 /// The objective L at given parameters Θ, as a function of the activations in a [`Block`].
 ///
 /// A network lends it by [`objective`](crate::DecoupledNetwork::objective). Energies are sums over the block's
-/// examples. Layers count from 0, activations z_t from 0 at the input to T at the target.
+/// examples, each with weight 1. Layers count from 0, activations z_t from 0 at the input to T at the target.
 ///
 /// # Errors
 /// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
@@ -84,7 +88,8 @@ impl<T: Scalar> Objective<'_, T> {
     /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
     pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
         block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
-        self.compared(t, block.stored(t), block.prediction(t - 1, Reads::Stored), block.multiplier(t))
+        let prediction = block.prediction(t - 1, Reads::Stored);
+        self.compared(t, block.stored(t), prediction, block.multiplier(t), block.weights())
     }
 
     /// The term of z_t from its comparison.
@@ -94,17 +99,25 @@ impl<T: Scalar> Objective<'_, T> {
         target: MatRef<'_, T>,
         prediction: MatRef<'_, T>,
         multiplier: Option<MatRef<'_, T>>,
+        weights: &[T],
     ) -> Result<T> {
         let (loss, penalty) = self.loss(t);
-        let value = penalty * T::of(guarded(self.loss_name(t), None, || loss::total(loss, target, prediction))?);
-        Ok(value + multiplier.map_or(T::zero(), |m| lagrangian(m, target, prediction)))
+        let value =
+            penalty * T::of(guarded(self.loss_name(t), None, || loss::total(loss, target, prediction, weights))?);
+        let Some(multiplier) = multiplier else { return Ok(value) };
+        if weights.is_empty() {
+            return Ok(value + lagrangian(multiplier, target, prediction));
+        }
+        let own = |i| lagrangian(example(multiplier, i), example(target, i), example(prediction, i));
+        Ok(value + weights.iter().enumerate().map(|(i, &weight)| weight * own(i)).sum())
     }
 
     /// The terms of L at t = 1 ..= T with the [`residual`]s of z_t, all at once.
     pub(crate) fn terms(&self, block: &mut Block<T>, out: &mut Vec<(T, (f64, f64))>) -> Result<()> {
         out.resize(self.layers.len(), Default::default());
-        block.look(self.layers, self.params, out, |t, target, prediction, multiplier| {
-            Ok((self.compared(t, target, prediction, multiplier)?, residual(target, prediction)))
+        block.look(self.layers, self.params, out, |t, target, prediction, multiplier, weights| {
+            let term = self.compared(t, target, prediction, multiplier, weights)?;
+            Ok((term, weighted_residual(target, prediction, weights)))
         })
     }
 
@@ -134,7 +147,7 @@ impl<T: Scalar> Objective<'_, T> {
     pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<f64> {
         let top = self.layers.len();
         let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Forward));
-        guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, prediction))
+        guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, prediction, block.weights()))
     }
 
     /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
@@ -274,6 +287,17 @@ fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction
             - linalg::sum_zip(multiplier.as_slice(), b, |m, x| m * x)
     };
     product(z.as_slice(), prediction.as_slice())
+}
+
+/// [`residual`] of weighted examples.
+fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
+    if weights.is_empty() {
+        return residual(z, prediction);
+    }
+    weights.iter().enumerate().fold((0.0, 0.0), |sums, (i, weight)| {
+        let (own, weight) = (residual(example(z, i), example(prediction, i)), weight.to_f64());
+        (sums.0 + weight * own.0, sums.1 + weight * own.1)
+    })
 }
 
 /// ‖z − ẑ‖² and ‖z‖² over all entries.

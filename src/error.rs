@@ -124,6 +124,16 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
+    /// The weight of an example outside its domain.
+    #[error("the weight of example {example} must be {expected}, found {}", number(*.found))]
+    Weight {
+        /// The example.
+        example: usize,
+        /// The domain.
+        expected: &'static str,
+        /// The weight found.
+        found: f64,
+    },
     /// A class label that is not one of the classes.
     #[error("label {label} of example {example} is out of range, expected 0..{classes}")]
     LabelOutOfRange {
@@ -435,10 +445,32 @@ pub(crate) fn require(holds: bool, name: &'static str, expected: &'static str, f
 /// [`require`] of a number that is positive and finite in the working precision.
 pub(crate) fn require_positive<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
     let rounded = T::of(value).to_f64();
-    require(rounded > 0.0 && rounded.is_finite(), name, "positive and finite", value)
+    let expected = match value > 0.0 && value.is_finite() && is_single::<T>() {
+        true => "in f32's range, from 1.4e-45 to 3.4e38",
+        false => "positive and finite",
+    };
+    require(rounded > 0.0 && rounded.is_finite(), name, expected, value)
 }
 
 /// [`require`] of a number that is not negative, and finite in the working precision.
 pub(crate) fn require_non_negative<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
-    require(value >= 0.0 && T::of(value).is_finite(), name, "non-negative and finite", value)
+    let expected = match value.is_finite() && value >= 0.0 && is_single::<T>() {
+        true => "in f32's range, at most 3.4e38",
+        false => "non-negative and finite",
+    };
+    require(value >= 0.0 && T::of(value).is_finite(), name, expected, value)
+}
+
+/// [`require`] of a number that is finite in the working precision.
+pub(crate) fn require_finite<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    let expected = match value.is_finite() && is_single::<T>() {
+        true => "in f32's range, from -3.4e38 to 3.4e38",
+        false => "finite",
+    };
+    require(T::of(value).is_finite(), name, expected, value)
+}
+
+/// Whether the working precision is `f32`.
+fn is_single<T>() -> bool {
+    size_of::<T>() == size_of::<f32>()
 }

@@ -38,10 +38,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// steps of descent, halved until the loss falls: not to the last digit where the inputs are badly conditioned. Neither the bank nor optimizers change.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate), [`Error::Unsupported`] when the last layer has no parameters, and [`Error::Diverged`]
+    /// As [`evaluate`](Self::evaluate), [`Error::Unsupported`] when the last layer has no parameters or is
+    /// [frozen](Self::freeze), and when examples differ in [weight](Dataset::with_weights), and [`Error::Diverged`]
     /// (epoch 0) when a forward activation or the loss is not finite; nothing has changed then.
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
-        check(self)?;
+        check(self, data)?;
         self.check_data(data)?;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
@@ -58,7 +59,12 @@ fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
 }
 
 /// Fails when there is nothing to refit.
-pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
+pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<()> {
+    data.check_unweighted("refitting the last layer")?;
+    if net.trained.last().is_some_and(|last| last.frozen) {
+        let why = "it is frozen: unfreeze it, or fit without a finish (Method::finish)";
+        return Err(Error::Unsupported { what: "refitting the last layer", why });
+    }
     match net.params.last() {
         Some(params) if !params.is_empty() => Ok(()),
         _ => Err(Error::Unsupported {

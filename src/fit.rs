@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::activation_step::ActivationStep;
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::Penalty;
 use crate::diagnostics::{self, Decoupling};
@@ -19,6 +20,8 @@ use crate::tally::Tally;
 use crate::visit::{Rule, Visitor};
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
 
+#[cfg(feature = "serde")]
+mod batch_size;
 mod report;
 
 pub use report::{EpochReport, FitReport, StopReason};
@@ -36,7 +39,10 @@ pub use report::{EpochReport, FitReport, StopReason};
 pub struct FitConfig<'a, T: Scalar> {
     method: Option<Method<T>>,
     epochs: usize,
+    /// None for all.
+    #[cfg_attr(feature = "serde", serde(with = "batch_size"))]
     batch_size: Option<usize>,
+    accumulate: usize,
     seed: u64,
     block: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -54,6 +60,7 @@ impl<T: Scalar> Default for FitConfig<'_, T> {
             method: None,
             epochs: 10,
             batch_size: Some(128),
+            accumulate: 1,
             seed: 0,
             block: None,
             validation: None,
@@ -91,6 +98,21 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// All examples in one batch.
     pub fn full_batch(mut self) -> Self {
         self.batch_size = None;
+        self
+    }
+
+    /// Takes one parameter step for every `batches` consecutive batches, along the mean gradient over all of their examples:
+    /// gradient accumulation. It equals batches that are so many times as large, up to rounding, in the memory of one batch.
+    /// Fewer batches that are left at the end of an epoch take a step of their own, as does an epoch that an
+    /// [observer](Observer::step) ends.
+    ///
+    /// [`updates`](DecoupledNetwork::updates), and schedules with them, count parameter steps; observers' `step` follows every
+    /// batch.
+    ///
+    /// For backpropagation, and for methods whose visits end in one step of the optimizer; others are [`Error::Unsupported`]:
+    /// several [steps in a visit](Method::parameter_steps), [`Solver::Ridge`](crate::Solver::Ridge) and exact activation steps.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.accumulate = batches;
         self
     }
 
@@ -219,9 +241,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
         if method.coupling.finish {
-            finish::check(self)?;
+            finish::check(self, data)?;
         }
         self.check_fit(data, config)?;
+        self.check_closed_forms(&method, data, config)?;
         if data.missing() > 0 {
             data.known_means()?;
             missing::check(&method, config.decoupling.is_some())?;
@@ -236,6 +259,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some(size) = config.batch_size {
             error::require(size > 0, "batch size", "at least 1", size as f64)?;
         }
+        error::require(config.accumulate > 0, "batches to accumulate", "at least 1", config.accumulate as f64)?;
         if let Some(found) = config.block {
             error::require(found > 0, "examples in a block", "at least 1", found as f64)?;
             let what = "examples in a block (shuffle_blocks), as the bank's file has them";
@@ -247,6 +271,25 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         self.check_trainable(data)?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
+    }
+
+    /// Fails for what steps in closed form cannot follow: weights of examples, and gradients that are accumulated.
+    fn check_closed_forms(&self, method: &Method<T>, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+        let exact = matches!(method.activation, ActivationStep::Exact(_));
+        let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
+        let ridge = self.params.iter().enumerate().any(|(t, params)| !params.is_empty() && ridge(t));
+        if exact {
+            data.check_unweighted("exact activation steps on weighted examples")?;
+        }
+        if ridge {
+            data.check_unweighted("a parameter step by least squares (Solver::Ridge) on weighted examples")?;
+        }
+        let steps = method.parameter_steps(self.depth());
+        if config.accumulate > 1 && (exact || ridge || steps > 1) {
+            let why = "the method must take one parameter step in a visit, by the layers' optimizers; accumulate(1), or larger batches";
+            return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
+        }
+        Ok(())
     }
 
     /// What a fit with settings that have been checked is about to do.
@@ -306,12 +349,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
-        let mut visitor = Visitor::new(rule, data, judge)?;
+        let mut visitor = Visitor::new(rule, data, judge, config.accumulate)?;
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
         };
-        let warnings = Warning::no_derivative(&self.layers, method)?.into_iter().collect();
+        let layers = self.params.iter().zip(&self.trained);
+        let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
+        let warnings = Warning::no_derivative(&self.layers, &moves, method)?.into_iter().collect();
         for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
             if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
                 trained.make_room(params.len())?;
@@ -333,7 +378,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             if let (Some(method), Some(epoch)) = (method, report.last()) {
                 self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
-            Warning::look(method, (&self.params, &widths), &report.epochs, &mut report.warnings);
+            Warning::look(method, (&moves, &widths), &report.epochs, &mut report.warnings);
             if let Some(stop) = audience.epoch(self, &report)? {
                 report.stop = stop;
                 break;
@@ -372,6 +417,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         };
         let outcome = self.visit_all(visitor, &order, config.batch(data), dealt, audience);
         (self.bank, self.file.0) = (bank, file);
+        let outcome = outcome.and_then(|tally| visitor.end_epoch(self).map(|()| tally));
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
             false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
@@ -478,7 +524,6 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.trained.iter_mut().for_each(Trained::forget);
         // The update that did not come about counts: columns may have been stored for it.
         self.updates += 1;
-        self.optimizers_since = self.updates;
         self.forget(error, rule, epoch)
     }
 

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use crate::error::{require, require_positive};
+use crate::error::{require_finite, require_positive};
 use crate::finish::evaluate;
 use crate::layer::{Regression, pre_activation_rows};
 use crate::matrix::{check_finite, check_shape, filled};
@@ -97,7 +97,7 @@ impl BankStart {
 
     fn validate<T: Scalar>(&self) -> Result<()> {
         require_positive::<T>("spread of the code", self.spread)?;
-        require(T::of(self.centre).is_finite(), "centre of the code", "finite", self.centre)?;
+        require_finite::<T>("centre of the code", self.centre)?;
         require_positive::<T>("ridge", self.ridge)
     }
 }
@@ -120,10 +120,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] or [`Error::HyperParameter`] for what does not fit;
     /// [`Error::Incapable`] for a hidden layer without [regression](crate::Layer::regression); [`Error::NotPositiveDefinite`];
-    /// [`Error::Diverged`] (epoch 0) when a parameter is not finite; [`Error::Panicked`]. Nothing has changed then.
+    /// [`Error::Diverged`] (epoch 0) when a parameter is not finite; [`Error::Panicked`]; [`Error::Unsupported`] when a layer is
+    /// [frozen](Self::freeze). Nothing has changed then.
     pub fn start_from_unit_variance<'x>(&mut self, inputs: impl Into<MatRef<'x, T>>, variance: f64) -> Result<()> {
         let inputs = inputs.into();
         require_positive::<T>("variance of the pre-activations", variance)?;
+        self.check_unfrozen("start_from_unit_variance")?;
         self.check_sample(inputs)?;
         self.params = self.pool.install(|| self.unit_variance(inputs, variance))?;
         Ok(())
@@ -169,6 +171,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn start_from_bank<'x>(&mut self, inputs: impl Into<MatRef<'x, T>>, start: &BankStart) -> Result<Vec<f64>> {
         let inputs = inputs.into();
         start.validate::<T>()?;
+        self.check_unfrozen("start_from_bank")?;
         self.check_sample(inputs)?;
         let (params, residuals) = self.pool.install(|| self.from_bank(inputs, start))?;
         self.params = params;

@@ -178,6 +178,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         false
     }
 
+    /// Whether it uses a parameter more than once for an example, as a convolution does. The [cost](crate::diagnostics::cost) counts
+    /// each parameter once a product, and is a lower bound then. False by default.
+    fn shares_weights(&self) -> bool {
+        false
+    }
+
     /// Writes initial parameters; called once, with [`param_len`](Self::param_len) zeros.
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         let _ = (params, rng);

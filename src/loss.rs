@@ -163,10 +163,21 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
 /// Columns whose values a loss adds up by itself.
 const CHUNK: usize = 256;
 
-/// Σ L over all columns, chunks of them in `f64`: in `f32` a sum of millions of terms would stop growing.
-pub(crate) fn total<T: Scalar>(loss: &dyn Loss<T>, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> f64 {
+/// Σ w_i · L over all columns, by weights in `f64`; without weights each counts once, and chunks of columns are added in `f64`:
+/// in `f32` a sum of millions of terms would stop growing.
+pub(crate) fn total<T: Scalar>(
+    loss: &dyn Loss<T>,
+    target: MatRef<'_, T>,
+    prediction: MatRef<'_, T>,
+    weights: &[T],
+) -> f64 {
     let rows = target.rows().max(1);
-    let chunks = target.as_slice().chunks(CHUNK * rows).zip(prediction.as_slice().chunks(CHUNK * rows));
+    let columns = if weights.is_empty() { CHUNK } else { 1 };
+    let chunks = target.as_slice().chunks(columns * rows).zip(prediction.as_slice().chunks(columns * rows));
     let matrix = |entries| MatRef::new(entries, rows, <[T]>::len(entries) / rows);
-    chunks.map(|(z, p)| loss.value(matrix(z), matrix(p)).to_f64()).sum()
+    let values = chunks.map(|(z, p)| loss.value(matrix(z), matrix(p)).to_f64());
+    match weights {
+        [] => values.sum(),
+        _ => values.zip(weights).map(|(value, weight)| weight.to_f64() * value).sum(),
+    }
 }

@@ -11,6 +11,8 @@
 //! | several labels an example and their scores, `labels × n` | [`multi_label_roc_auc`], [`multi_label_average_precision`] |
 //! | real-valued targets and predictions, `outputs × n` | [`mse`], [`mae`], [`r2`] |
 //!
+//! [`SampleWeight`] has those of them that are means over examples, and [`r2`], for examples of unequal weight.
+//!
 //! [`Metric`] is what a fit reports after every epoch: a mean of one number an example, as accuracy is. [`predict_class`],
 //! [`predict_labels`] and [`predict_proba`] give what the others take.
 //!
@@ -43,6 +45,7 @@ mod metric;
 mod multi_label;
 mod ranking;
 mod real;
+mod sample_weight;
 mod scores;
 
 pub(crate) use decision::Decision;
@@ -57,6 +60,7 @@ pub use ranking::{
     precision_recall_curve, roc_auc, roc_curve,
 };
 pub use real::{mae, mse, r2};
+pub use sample_weight::SampleWeight;
 pub use scores::{log_loss, top_k_accuracy};
 
 /// The entries of a row, from left to right.

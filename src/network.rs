@@ -13,7 +13,7 @@ use crate::method::Method;
 use crate::metrics::Decision;
 use crate::parallel::{Pool, guarded};
 use crate::parameter_step::Trained;
-use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar, loss};
+use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Optimizer, Result, Scalar, loss};
 
 mod builder;
 mod prediction;
@@ -43,8 +43,6 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) file: Sole<BankFile<T>>,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
-    /// How many of them the optimizers no longer know of.
-    pub(crate) optimizers_since: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
     /// The epoch of the lowest loss in the last fit, and those that it went on from; and its loss.
@@ -58,10 +56,10 @@ pub struct DecoupledNetwork<T: Scalar> {
 /// What [`DecoupledNetwork::evaluate`] finds on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
-    /// The forward loss, mean over the examples.
+    /// The forward loss, mean over the examples by their [weights](Dataset::with_weights).
     pub loss: f64,
-    /// The metric, mean over the examples: accuracy as a fraction of one for class labels, subset accuracy for multi-label data, else
-    /// what was asked for.
+    /// The metric, mean over the examples by their weights: accuracy as a fraction of one for class labels, subset accuracy for
+    /// multi-label data, else what was asked for.
     pub score: Option<f64>,
 }
 
@@ -117,6 +115,99 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         own.copy_from_slice(params);
         Ok(())
+    }
+
+    /// Freezes layer t, t = 0 .. T: no fit and no [refit](Self::refit_output) moves its parameters, whatever the method, and its
+    /// optimizer and regression keep their memory. Signals pass through it as ever, to activations below and above. It is
+    /// written into [checkpoints](Self::save_checkpoint).
+    ///
+    /// A method that ends with a [finish](crate::Method::finish) refits the last layer, and is refused if that is frozen, as are
+    /// [`start_from_bank`](Self::start_from_bank) and [`start_from_unit_variance`](Self::start_from_unit_variance) of a network with
+    /// frozen layers. [`set_params`](Self::set_params), [`load_params`](Self::load_params) and [`resume`](Self::resume) set
+    /// parameters of frozen layers, too.
+    ///
+    /// # Errors
+    /// [`Error::LayerIndex`].
+    #[doc(alias = "trainable")]
+    #[doc(alias = "requires_grad")]
+    pub fn freeze(&mut self, t: usize) -> Result<()> {
+        self.trained_mut("freeze", t)?.frozen = true;
+        Ok(())
+    }
+
+    /// Lets the parameters of layer t, t = 0 .. T, move again; its optimizer goes on where it was.
+    ///
+    /// # Errors
+    /// [`Error::LayerIndex`].
+    pub fn unfreeze(&mut self, t: usize) -> Result<()> {
+        self.trained_mut("unfreeze", t)?.frozen = false;
+        Ok(())
+    }
+
+    /// Whether layer t is [frozen](Self::freeze).
+    ///
+    /// # Panics
+    /// When t ≥ T.
+    #[expect(clippy::indexing_slicing, reason = "panics as documented")]
+    pub fn is_frozen(&self, t: usize) -> bool {
+        self.trained[t].frozen
+    }
+
+    /// Replaces the rule that moves the parameters of every layer, also those that had a
+    /// [rule of their own](NetworkBuilder::layer_optimizer): between fits, or after a [`resume`](Self::resume).
+    ///
+    /// A layer's memory (momenta, and the number of its steps) goes on if the new rule is the old one up to numbers: another
+    /// learning rate, β, decay, or length of a schedule. The rule of comparison is the text that both print with `{:?}`, in which
+    /// all that are not numbers must agree, beside [`slots`](Optimizer::slots) and
+    /// [`is_elementwise`](Optimizer::is_elementwise). Any other rule starts anew, from its first step.
+    ///
+    /// ```
+    /// use decoupled::{DecoupledNetwork, layer::Activation, optimizer::Adam};
+    ///
+    /// let builder = DecoupledNetwork::<f32>::builder(2).dense(1, Activation::Identity);
+    /// let mut network = builder.optimizer(Adam::new(1e-3)).build()?;
+    /// // After a fit:
+    /// network.set_optimizer(Adam::new(1e-4))?;
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`NetworkBuilder::build`] for the optimizer; nothing has changed then.
+    pub fn set_optimizer(&mut self, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
+        let optimizer: Arc<dyn Optimizer<T>> = Arc::new(optimizer);
+        guarded("validate of the optimizer", 0, || optimizer.validate())??;
+        let layers = self.trained.iter().zip(&self.params).enumerate();
+        let replace = |(t, (trained, params)): (usize, (&Trained<T>, &Vec<T>))| {
+            trained.with_optimizer(Arc::clone(&optimizer), t, params.len())
+        };
+        self.trained = layers.map(replace).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Replaces the rule that moves θ_t, t = 0 .. T, as [`set_optimizer`](Self::set_optimizer) does for all layers.
+    ///
+    /// # Errors
+    /// [`Error::LayerIndex`], and as [`NetworkBuilder::build`] for the optimizer; nothing has changed then.
+    pub fn set_layer_optimizer(&mut self, t: usize, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
+        let params = self.params.get(t).map_or(0, Vec::len);
+        let own = self.trained_mut("set_layer_optimizer", t)?;
+        guarded("validate of the optimizer", t, || optimizer.validate())?.map_err(|error| error.in_layer(t))?;
+        *own = own.with_optimizer(Arc::new(optimizer), t, params)?;
+        Ok(())
+    }
+
+    fn trained_mut(&mut self, what: &'static str, t: usize) -> Result<&mut Trained<T>> {
+        let count = self.depth();
+        self.trained.get_mut(t).ok_or(Error::LayerIndex { what, first: 0, count, found: t })
+    }
+
+    /// Fails if a layer is frozen, for `what`, which sets the parameters of all.
+    pub(crate) fn check_unfrozen(&self, what: &'static str) -> Result<()> {
+        let why = "a layer is frozen, and it sets the parameters of all: unfreeze it";
+        match self.trained.iter().any(|trained| trained.frozen) {
+            true => Err(Error::Unsupported { what, why }),
+            false => Ok(()),
+        }
     }
 
     /// The stored activations; none before the first [`fit`](Self::fit), and none where they lie in a
@@ -224,13 +315,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         outputs: MatRef<'_, T>,
     ) -> Result<Scores> {
         let n = data.len() as f64;
-        let score = metric.map(|m| m.judge(self.decision).sum(data.targets(), outputs)).transpose()?;
-        Ok(Scores { loss: self.loss(data.targets(), outputs)? / n, score: score.map(|s| s / n) })
+        let judge = metric.map(|metric| metric.judge(self.decision));
+        let score = judge.map(|judge| judge.sum(data.targets(), outputs, |i| data.weight(i))).transpose()?;
+        Ok(Scores { loss: self.loss(data, outputs)? / n, score: score.map(|s| s / n) })
     }
 
-    /// Σ L_y over the columns.
-    fn loss(&self, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
-        let sum = guarded(OUTPUT_LOSS, None, || loss::total(&*self.output_loss, targets, outputs))?;
+    /// Σ w_i · L_y over the columns.
+    fn loss(&self, data: &Dataset<T>, outputs: MatRef<'_, T>) -> Result<f64> {
+        let targets = data.targets();
+        let weights: Vec<T> = match data.weighting() {
+            Some(weighting) => (0..data.len()).map(|example| T::of(weighting.of(example))).collect(),
+            None => Vec::new(),
+        };
+        let sum = guarded(OUTPUT_LOSS, None, || loss::total(&*self.output_loss, targets, outputs, &weights))?;
         if sum.is_finite() {
             return Ok(sum);
         }
@@ -243,7 +340,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             if !value.is_finite() {
                 return Err(Error::NotFinite { what: OUTPUT_LOSS, example, row: 0, value });
             }
-            sum += value;
+            sum += data.weight(example) * value;
         }
         Ok(sum)
     }
@@ -276,7 +373,6 @@ impl<T: Scalar> DecoupledNetwork<T> {
             bank_file: self.bank_file.clone(),
             file: Sole(None),
             updates: self.updates,
-            optimizers_since: self.updates,
             epochs: self.epochs,
             best_epoch: None,
             resumed: false,

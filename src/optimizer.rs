@@ -11,28 +11,42 @@ mod adam;
 mod adam_w;
 mod clip_norm;
 mod clip_value;
+mod l1;
 mod rms_prop;
 mod schedule;
 mod sgd;
 mod weight_decay;
+mod weights;
 
 pub use adam::Adam;
 pub use adam_w::AdamW;
 pub use clip_norm::ClipNorm;
 pub use clip_value::ClipValue;
+pub use l1::L1;
 pub use rms_prop::RmsProp;
 pub use schedule::{Schedule, Scheduled};
 pub use sgd::Sgd;
 pub use weight_decay::WeightDecay;
+pub use weights::Weights;
+pub(crate) use weights::ranges_of_weights;
 
-/// Where an update stands: its number and the factor that schedules and observers put on the learning rate.
+/// Where an update stands: its number, the factor that schedules and observers put on the learning rate, and which parameters are weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step<T> {
-    /// The number of this update, counted from 1.
+pub struct Step<'w, T> {
+    /// The number of this update, counted from 1: of the updates that this rule has taken of this layer, or of this activation.
     pub number: u64,
     /// Multiply your learning rate by this; 1 unless a schedule wraps the optimizer, or an
     /// [observer](crate::Observer::learning_rate_factor) has a factor on the epoch.
     pub rate: T,
+    /// Which of the entries are weights, for rules that leave biases alone. A rule that wraps another hands it on.
+    pub weights: Weights<'w>,
+}
+
+impl<T> Step<'_, T> {
+    /// A step on entries that are all weights.
+    pub fn new(number: u64, rate: T) -> Self {
+        Self { number, rate, weights: Weights::all() }
+    }
 }
 
 /// A first-order rule: θ ← θ + u(g, state). An immutable description; the state is flat data of the network.
@@ -56,7 +70,7 @@ pub struct Step<T> {
 /// }
 ///
 /// impl<T: Scalar> Optimizer<T> for SignDescent {
-///     fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], _state: &mut [T]) {
+///     fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], _state: &mut [T]) {
 ///         let rate = T::of(self.learning_rate) * step.rate;
 ///         for (p, &g) in params.iter_mut().zip(grad.iter()) {
 ///             if g != T::zero() {
@@ -84,7 +98,7 @@ pub trait Optimizer<T: Scalar>: Debug + Send + Sync {
 
     /// Takes one step on `params` along `grad`, which may be overwritten. `state` has `slots · params.len()` entries, slot
     /// after slot, as the last call left them.
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]);
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]);
 
     /// Checks the hyper-parameters; called once, when a network is built or a fit begins.
     ///
@@ -111,7 +125,7 @@ macro_rules! pointer {
             fn is_elementwise(&self) -> bool {
                 (**self).is_elementwise()
             }
-            fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+            fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
                 (**self).update(step, params, grad, state);
             }
             fn validate(&self) -> Result<()> {

@@ -1,12 +1,13 @@
 //! The parameter step: Θ moves, Z stands.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
 use crate::matrix::{filled, resize};
-use crate::optimizer::Step;
+use crate::optimizer::{Step, Weights};
 use crate::parallel::{Chunks, for_row, guarded};
 use crate::{Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
 
@@ -105,6 +106,12 @@ pub(crate) struct Trained<T> {
     pub(crate) rate: T,
     /// Piece after piece, in each slot after slot; empty until there is need for it.
     state: Vec<T>,
+    /// Where the weights lie among the parameters.
+    weights: Vec<Range<usize>>,
+    /// Steps that the optimizer has taken and remembers. Frozen layers take none, so Adam corrects the bias of its moments by the
+    /// right number afterwards.
+    steps: u64,
+    pub(crate) frozen: bool,
     /// The moments that a regression remembers; empty before the first.
     pub(crate) moments: Vec<T>,
 }
@@ -122,34 +129,66 @@ impl<T: Scalar> Trained<T> {
         self.slots.saturating_mul(params)
     }
 
-    /// Takes what [`memory`](Self::memory) gave.
+    /// How many steps the optimizer has taken.
     #[cfg(feature = "save")]
-    pub(crate) fn remember(&mut self, state: Vec<T>, moments: Vec<T>) {
-        (self.state, self.moments) = (state, moments);
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes what [`memory`](Self::memory) gave after so many steps.
+    #[cfg(feature = "save")]
+    pub(crate) fn remember(&mut self, state: Vec<T>, moments: Vec<T>, steps: u64) {
+        (self.state, self.moments, self.steps) = (state, moments, steps);
     }
 
     /// Forgets what earlier steps left.
     pub(crate) fn forget(&mut self) {
         self.state.fill(T::zero());
         self.moments.clear();
+        self.steps = 0;
+    }
+
+    /// Goes on with another optimizer, which takes over the memory of the old one if it is the same rule up to numbers.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn with_optimizer(&self, optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
+        let new = Self { weights: self.weights.clone(), frozen: self.frozen, ..Self::new(optimizer, t, params)? };
+        let form =
+            |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
+        let same = new.slots == self.slots && new.piece == self.piece && form(&new)? == form(self)?;
+        let (state, steps) = if same { (self.state.clone(), self.steps) } else { (Vec::new(), 0) };
+        Ok(Self { state, steps, moments: self.moments.clone(), ..new })
     }
 }
 
-/// What a block says about the parameters of every layer, each from its own input and target: ∂L/∂θ_t, or the moments of a
+/// A debug form with `#` in the place of each number.
+fn without_numbers(debug: &str) -> String {
+    let breaks = |c: char| " ,:;()[]{}<>\"".contains(c);
+    let parts = debug.split_inclusive(breaks).map(|part| {
+        let word = part.trim_end_matches(breaks);
+        if word.parse::<f64>().is_ok() { part.replacen(word, "#", 1) } else { part.to_owned() }
+    });
+    parts.collect()
+}
+
+/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the moments of a
 /// regression.
 pub(crate) fn look<T: Scalar>(
     step: &ParameterStep,
+    trained: &[Trained<T>],
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
     found: &mut [Vec<T>],
 ) -> Result<()> {
-    for (t, found) in found.iter_mut().enumerate() {
+    for (t, found) in found.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
         match step.solver_of(t) {
             Solver::Optimizer => found.resize(objective.params[t].len(), T::zero()),
             Solver::Ridge(_) => moments(objective, block, t, step.reads, found)?,
         }
     }
-    objective.parameter_gradients(block, step.reads, found, |t| step.solver_of(t) != Solver::Optimizer)
+    let skip = |t: usize| trained[t].frozen || step.solver_of(t) != Solver::Optimizer;
+    objective.parameter_gradients(block, step.reads, found, skip)
 }
 
 /// The moments of layer t over a block's examples.
@@ -198,13 +237,14 @@ pub(crate) fn follow<T: Scalar>(
     (layers, penalty): (&[Arc<dyn Layer<T>>], impl Fn(usize) -> T + Sync),
     params: &mut [Vec<T>],
     found: &mut [Vec<Vec<T>>],
-    (examples, number): (usize, u64),
+    examples: usize,
 ) -> Result<()> {
     let Some((first, others)) = found.split_first_mut() else { return Ok(()) };
     for_row(((trained, params), &mut first[..]), |t, ((trained, params), first)| match step.solver_of(t) {
+        _ if trained.frozen => Ok(()),
         Solver::Optimizer => {
             let other = |block: usize| others.get(block).map(|found| &found[t][..]);
-            trained.descend(t, params, (first, other), (examples, number))
+            trained.descend(t, params, (first, other), examples)
         }
         Solver::Ridge(ridge) => {
             fade(&mut trained.moments, ridge, first.len())?;
@@ -234,7 +274,13 @@ impl<T: Scalar> Trained<T> {
     pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
         let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
         let piece = if elementwise { PIECE } else { params.max(1) };
-        Ok(Self { optimizer, slots, piece, rate: T::one(), state: Vec::new(), moments: Vec::new() })
+        let (state, weights, moments) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { optimizer, slots, piece, rate: T::one(), state, weights, steps: 0, frozen: false, moments })
+    }
+
+    /// Says where the weights lie among the parameters.
+    pub(crate) fn weights(self, weights: Vec<Range<usize>>) -> Self {
+        Self { weights, ..self }
     }
 
     /// Whether a parameter may move where it has no gradient now but had one before.
@@ -254,16 +300,17 @@ impl<T: Scalar> Trained<T> {
         Ok(())
     }
 
-    /// One step of the optimizer along the mean over so many examples of a gradient that comes in parts: `gradient`, which is
+    /// One step of the optimizer along the mean over `examples` examples of a gradient that comes in parts: `gradient`, which is
     /// overwritten, and `other(0)`, `other(1)` and so on.
     pub(crate) fn descend<'a>(
         &mut self,
         t: usize,
         params: &mut [T],
         (gradient, other): (&mut [T], impl Fn(usize) -> Option<&'a [T]> + Sync),
-        (examples, number): (usize, u64),
+        examples: usize,
     ) -> Result<()> {
-        let Self { optimizer, slots, piece, rate, state, .. } = self;
+        self.steps += 1;
+        let Self { optimizer, slots, piece, rate, state, weights, steps, .. } = self;
         let share = T::one() / T::of(examples as f64);
         let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
         for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, *slots)), |i, ((params, gradient), state)| {
@@ -273,7 +320,8 @@ impl<T: Scalar> Trained<T> {
             }
             gradient.iter_mut().for_each(|g| *g *= share);
             finite(gradient, t, "the parameter gradient")?;
-            let step = Step { number, rate: *rate };
+            let weights = Weights::of_layer(weights, here.start);
+            let step = Step { weights, ..Step::new(*steps, *rate) };
             guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
             finite(params, t, "a parameter")
         })

@@ -3,7 +3,8 @@ use std::fmt;
 use crate::diagnostics::{Cost, cost};
 use crate::{DecoupledNetwork, Scalar, table};
 
-/// What a network is made of, and what it takes to train; printed, a table.
+/// What a network is made of, and what it takes to train; printed, a table, with `≥` before the operations where a layer
+/// [shares weights](crate::Layer::shares_weights).
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, layer::Activation};
@@ -40,6 +41,11 @@ pub struct LayerSummary {
     pub output_dim: usize,
     /// Number of its parameters.
     pub params: usize,
+    /// Whether its parameters [stand](DecoupledNetwork::freeze).
+    pub frozen: bool,
+    /// Whether it [uses a parameter more than once](crate::Layer::shares_weights) for an example: the operations that are counted
+    /// are fewer than it takes then.
+    pub shares_weights: bool,
 }
 
 impl Summary {
@@ -53,11 +59,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Panics
     /// When the [name](crate::Layer::name) of a layer does, or the activation optimizer.
     pub fn summary(&self) -> Summary {
-        let layers = self.layers.iter().zip(&self.params).map(|(layer, params)| LayerSummary {
+        let layers = self.layers.iter().zip(&self.params).zip(&self.trained);
+        let layers = layers.map(|((layer, params), trained)| LayerSummary {
             name: layer.name(),
             input_dim: layer.input_dim(),
             output_dim: layer.output_dim(),
             params: params.len(),
+            frozen: trained.frozen,
+            shares_weights: layer.shares_weights(),
         });
         Summary {
             layers: layers.collect(),
@@ -71,23 +80,27 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["layer", "unit", "shape", "parameters"].map(str::to_owned).to_vec();
         let row = |(t, layer): (usize, &LayerSummary)| {
-            let LayerSummary { name, input_dim, output_dim, params } = layer;
-            vec![t.to_string(), name.clone(), format!("{input_dim} → {output_dim}"), params.to_string()]
+            let LayerSummary { name, input_dim, output_dim, params, frozen, .. } = layer;
+            let name = if *frozen { format!("{name} (frozen)") } else { name.clone() };
+            vec![t.to_string(), name, format!("{input_dim} → {output_dim}"), params.to_string()]
         };
         let rows = self.layers.iter().enumerate().map(row);
         writeln!(f, "{}", table::aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
         let params: usize = self.layers.iter().map(|layer| layer.params).sum();
+        let frozen: usize = self.layers.iter().filter(|layer| layer.frozen).map(|layer| layer.params).sum();
+        let frozen = if frozen > 0 { format!(" ({frozen} frozen)") } else { String::new() };
         let (bytes, examples) = (self.cost.bank_bytes, Self::EXAMPLES);
-        writeln!(f, "{params} parameters, {bytes} bytes of activation bank for {examples} examples")?;
-        writeln!(f, "an update: {}", takes(&self.cost))?;
-        write!(f, "by backpropagation: {}", takes(&self.backprop))
+        writeln!(f, "{params} parameters{frozen}, {bytes} bytes of activation bank for {examples} examples")?;
+        let at_least = if self.layers.iter().any(|layer| layer.shares_weights) { "≥ " } else { "" };
+        writeln!(f, "an update: {}", takes(&self.cost, at_least))?;
+        write!(f, "by backpropagation: {}", takes(&self.backprop, at_least))
     }
 }
 
-fn takes(cost: &Cost) -> String {
+fn takes(cost: &Cost, at_least: &str) -> String {
     let operations = cost.operations.map_or_else(
         || "operations that are not counted".to_owned(),
-        |operations| format!("{operations} operations an example"),
+        |operations| format!("{at_least}{operations} operations an example"),
     );
     format!("{} products that wait for one another, {operations}", cost.sequential_products)
 }

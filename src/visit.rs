@@ -9,7 +9,7 @@ use crate::method::Method;
 use crate::metrics::Judge;
 use crate::missing;
 use crate::parallel::{Chunks, for_row};
-use crate::parameter_step::{self, ParameterStep, Timing};
+use crate::parameter_step::{self, ParameterStep, Timing, Trained};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar, backprop, linalg};
@@ -43,6 +43,18 @@ pub(crate) struct Visitor<'a, T: Scalar> {
     alternation: Alternation<T>,
     /// The factor on the penalties.
     factor: T,
+    pending: Pending<T>,
+}
+
+/// Gradients on their way to a parameter step that several batches share.
+#[derive(Debug)]
+struct Pending<T> {
+    /// Batches that share a step.
+    batches: usize,
+    /// Those that wait for it, their examples, and the sum of their gradients, layer by layer.
+    waiting: usize,
+    examples: usize,
+    sum: Vec<Vec<Vec<T>>>,
 }
 
 /// A fixed share of a batch, worked on by itself from end to end; its layers may be worked on side by side.
@@ -76,7 +88,13 @@ const CURVATURE_SHARE: usize = 4;
 impl<'a, T: Scalar> Visitor<'a, T> {
     /// # Errors
     /// As [`Dataset::known_means`].
-    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<Judge<'a, T>>) -> Result<Self> {
+    pub(crate) fn new(
+        rule: Rule<'a, T>,
+        data: &'a Dataset<T>,
+        metric: Option<Judge<'a, T>>,
+        accumulate: usize,
+    ) -> Result<Self> {
+        let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
         Ok(Self {
             rule,
@@ -91,6 +109,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
             iteration: PowerIteration::default(),
             alternation: Alternation::default(),
             factor: T::one(),
+            pending,
         })
     }
 
@@ -181,9 +200,9 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                 let row = ((&mut lanes[..], Chunks { slice: batch, width }), &mut found[..]);
                 for_row(row, |_, ((lane, examples), found)| {
                     lane.load(data, examples);
-                    lane.backprop(&net.objective(), metric, found)
+                    lane.backprop(&net.objective(), &net.trained, metric, found)
                 })?;
-                follow(net, &ParameterStep::new(Reads::Forward), factor, found, batch.len())?;
+                self.pending.follow(net, &ParameterStep::new(Reads::Forward), factor, found, batch.len())?;
             }
             Rule::Decoupled(method) => {
                 let rounds = method.parameter_steps(net.depth());
@@ -199,7 +218,7 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         } else {
                             lane.block.parameters_moved();
                         }
-                        lane.work(&objective, method, (round, rates), found)?;
+                        lane.work(&objective, method, &net.trained, (round, rates), found)?;
                         if round + 1 < rounds {
                             return Ok(());
                         }
@@ -208,12 +227,61 @@ impl<'a, T: Scalar> Visitor<'a, T> {
                         }
                         lane.store(method, columns, net.updates + 1)
                     })?;
-                    follow(net, &method.parameter, factor, found, batch.len())?;
+                    self.pending.follow(net, &method.parameter, factor, found, batch.len())?;
                 }
             }
         }
         lanes.iter().for_each(|lane| tally.add(&lane.tally));
         Ok(())
+    }
+
+    /// Ends an epoch: batches that wait for others take their step.
+    ///
+    /// # Errors
+    /// As [`visit`](Self::visit).
+    pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
+        let step = match self.rule {
+            Rule::Decoupled(method) => &method.parameter,
+            Rule::Backprop => &ParameterStep::new(Reads::Forward),
+        };
+        self.pending.step(net, step, self.factor)
+    }
+}
+
+impl<T: Scalar> Pending<T> {
+    /// Takes a parameter step from what the lanes found, or keeps it until there are batches enough for one.
+    fn follow(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        step: &ParameterStep,
+        factor: T,
+        found: &mut [Vec<Vec<T>>],
+        examples: usize,
+    ) -> Result<()> {
+        if self.batches == 1 {
+            return follow(net, step, factor, found, examples);
+        }
+        if self.sum.is_empty() {
+            self.sum.push(net.params.iter().map(|params| vec![T::zero(); params.len()]).collect());
+        }
+        for_row(&mut self.sum[0][..], |t, sum| {
+            if self.waiting == 0 {
+                sum.fill(T::zero());
+            }
+            if !net.trained[t].frozen {
+                found.iter().for_each(|lane| linalg::axpy(T::one(), &lane[t], sum));
+            }
+            Ok(())
+        })?;
+        self.waiting += 1;
+        self.examples += examples;
+        if self.waiting < self.batches { Ok(()) } else { self.step(net, step, factor) }
+    }
+
+    /// Takes the step of the batches that wait, if there are any.
+    fn step(&mut self, net: &mut DecoupledNetwork<T>, step: &ParameterStep, factor: T) -> Result<()> {
+        let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
+        if waiting == 0 { Ok(()) } else { follow(net, step, factor, &mut self.sum, examples) }
     }
 }
 
@@ -226,18 +294,20 @@ fn follow<T: Scalar>(
     examples: usize,
 ) -> Result<()> {
     net.updates += 1;
-    let number = net.updates - net.optimizers_since;
     let hidden = &net.hidden;
     let penalty = |t: usize| hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * factor);
     let DecoupledNetwork { trained, layers, params, .. } = net;
-    parameter_step::follow(step, trained, (layers, penalty), params, found, (examples, number))
+    parameter_step::follow(step, trained, (layers, penalty), params, found, examples)
 }
 
 impl<T: Scalar> Lane<T> {
-    /// Takes the examples' inputs and targets.
+    /// Takes the examples' inputs, targets and weights.
     fn load(&mut self, data: &Dataset<T>, examples: &[usize]) {
         self.block.resize(examples.len());
         fill(&mut self.block, data, examples.iter().copied());
+        if let Some(weighting) = data.weighting() {
+            self.block.set_weights(examples.iter().map(|&example| T::of(weighting.of(example))));
+        }
         self.tally.begin(examples.len());
     }
 
@@ -252,10 +322,11 @@ impl<T: Scalar> Lane<T> {
     fn backprop(
         &mut self,
         objective: &Objective<'_, T>,
+        trained: &[Trained<T>],
         metric: Option<Judge<'_, T>>,
         found: &mut [Vec<T>],
     ) -> Result<()> {
-        backprop::gradients(objective, &mut self.block, found)?;
+        backprop::gradients_but(objective, &mut self.block, found, |t| trained[t].frozen)?;
         self.look(objective, metric)?;
         self.tally.energy = self.tally.forward_loss;
         self.see_units(Reads::Forward);
@@ -304,6 +375,7 @@ impl<T: Scalar> Lane<T> {
         &mut self,
         objective: &Objective<'_, T>,
         method: &Method<T>,
+        trained: &[Trained<T>],
         (round, rates): (usize, &[T]),
         found: &mut [Vec<T>],
     ) -> Result<()> {
@@ -324,14 +396,14 @@ impl<T: Scalar> Lane<T> {
                 if !early && round == 0 {
                     self.measure(objective)?;
                 }
-                parameter_step::look(&method.parameter, objective, &mut self.block, found)?;
+                parameter_step::look(&method.parameter, trained, objective, &mut self.block, found)?;
                 if round == 0 { self.raise(objective, method) } else { Ok(()) }
             }
             Timing::EveryStep => {
                 if round + 1 == steps {
                     self.measure(objective)?;
                 }
-                parameter_step::look(&method.parameter, objective, &mut self.block, found)?;
+                parameter_step::look(&method.parameter, trained, objective, &mut self.block, found)?;
                 if round + 1 == steps {
                     self.raise(objective, method)?;
                 }
@@ -394,7 +466,8 @@ impl<T: Scalar> Lane<T> {
         self.tally.forward_loss = objective.forward_loss(block)?;
         if let Some(metric) = metric {
             let outputs = block.prediction(top - 1, Reads::Forward);
-            self.tally.score = metric.sum(block.stored(top), outputs)?;
+            let weight = |i: usize| block.weights().get(i).map_or(1.0, |weight| weight.to_f64());
+            self.tally.score = metric.sum(block.stored(top), outputs, weight)?;
         }
         Ok(())
     }

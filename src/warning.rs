@@ -82,12 +82,12 @@ impl Warning {
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer panics.
     pub(crate) fn no_derivative<T: Scalar>(
         layers: &[Arc<dyn Layer<T>>],
+        moves: &[bool],
         method: Option<&Method<T>>,
     ) -> Result<Option<Self>> {
         let exact = method.is_some_and(|method| matches!(method.activation, ActivationStep::Exact(_)));
         let (mut found, mut below) = (Vec::new(), false);
-        for (t, layer) in layers.iter().enumerate() {
-            let own = layer.param_len() > 0;
+        for (t, (layer, &own)) in layers.iter().zip(moves).enumerate() {
             let by_gradient = method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer);
             let asked = own && by_gradient || below && !exact;
             if asked && !guarded("has_derivative", t, || layer.has_derivative())? {
@@ -99,16 +99,17 @@ impl Warning {
     }
 
     /// Adds what the history gives reason to after its last epoch, each kind once.
+    /// `moves` says of each layer whether it has parameters that are not frozen.
     pub(crate) fn look<T: Scalar>(
         method: Option<&Method<T>>,
-        (params, widths): (&[Vec<T>], &[usize]),
+        (moves, widths): (&[bool], &[usize]),
         history: &[EpochReport],
         found: &mut Vec<Self>,
     ) {
         let dead = Self::dead(widths, history);
         // No signal fades on its way through dead units: it ends there.
         let jumps = dead.is_some() || found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
-        let others = method.map(|method| Self::of_method(method, (params, jumps), history));
+        let others = method.map(|method| Self::of_method(method, (moves, jumps), history));
         for warning in dead.into_iter().chain(others.into_iter().flatten().flatten()) {
             if !found.iter().any(|old| discriminant(old) == discriminant(&warning)) {
                 found.push(warning);
@@ -119,11 +120,11 @@ impl Warning {
     /// What training without backpropagation gives reason to; no signal is said to fade where `jumps` end it.
     fn of_method<T: Scalar>(
         method: &Method<T>,
-        (params, jumps): (&[Vec<T>], bool),
+        (moves, jumps): (&[bool], bool),
         history: &[EpochReport],
     ) -> [Option<Self>; 5] {
-        let unreached = method.unreached(params.len());
-        let arrived = history.len() >= method.visits_to_reach(params.len());
+        let unreached = method.unreached(moves.len());
+        let arrived = history.len() >= method.visits_to_reach(moves.len());
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();
         [
@@ -131,7 +132,7 @@ impl Warning {
             Self::overshoot(method, history).filter(|_| penalties),
             Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
             // Where no gradient goes through, none fades, and one that is still on its way has not faded.
-            Self::faded(params, history)
+            Self::faded(moves, history)
                 .filter(|&layers| layers > unreached && arrived && !jumps)
                 .map(|layers| Self::SignalFades { layers }),
             // What is measured starts at a forward pass, and so has to what trains.
@@ -176,17 +177,17 @@ impl Warning {
     }
 
     /// How many layers, from the input, have hardly moved.
-    fn faded<T>(params: &[Vec<T>], history: &[EpochReport]) -> Option<usize> {
+    fn faded(moves: &[bool], history: &[EpochReport]) -> Option<usize> {
         let EpochReport { residuals, update_norms, .. } = history.last()?;
-        let largest = |moves: &[f64]| moves.iter().copied().fold(0.0, f64::max);
-        let count = |moves: &[f64], moves_at_all: &dyn Fn(usize) -> bool| {
-            let least = 1e-6 * largest(moves);
-            let still = moves.iter().enumerate().take_while(|&(t, &by)| by < least || !moves_at_all(t));
+        let largest = |norms: &[f64]| norms.iter().copied().fold(0.0, f64::max);
+        let count = |norms: &[f64], moves_at_all: &dyn Fn(usize) -> bool| {
+            let least = 1e-6 * largest(norms);
+            let still = norms.iter().enumerate().take_while(|&(t, &by)| by < least || !moves_at_all(t));
             still.map(|(t, _)| t).filter(|&t| moves_at_all(t)).last()
         };
         let last = match largest(residuals) > 0.0 {
             true => count(residuals, &|_| true),
-            false => count(update_norms, &|t| params.get(t).is_some_and(|params| !params.is_empty())),
+            false => count(update_norms, &|t| moves.get(t).copied().unwrap_or_default()),
         };
         last.map(|t| t + 1)
     }
@@ -305,10 +306,10 @@ mod tests {
     #[test]
     fn a_negative_lagrangian_is_no_overshoot() {
         let mut found = Vec::new();
-        let params = vec![vec![0.0]; 2];
+        let moves = [true; 2];
         Warning::look(
             Some(&Method::<f64>::admm(0.1)),
-            (&params, &[]),
+            (&moves, &[]),
             &history(&[(0.5, 0.4), (-1e-4, 0.3)]),
             &mut found,
         );
@@ -323,8 +324,8 @@ mod tests {
                 update_norms: update_norms.to_vec(),
                 ..history(&[(1.0, 1.0)]).remove(0)
             };
-            let params: Vec<_> = sizes.iter().map(|&size| vec![0.0; size]).collect();
-            Warning::faded::<f64>(&params, &[epoch])
+            let moves: Vec<_> = sizes.iter().map(|&size| size > 0).collect();
+            Warning::faded(&moves, &[epoch])
         };
         let ones = [1.0; 5];
         assert_eq!(faded(&[0.0, 0.0, 9e-8, 0.1], &ones, &[3; 5]), Some(3));
@@ -338,10 +339,10 @@ mod tests {
     fn a_signal_that_is_still_on_its_way_has_not_faded() {
         // One Jacobi step a visit and three hidden layers: three visits bring it down, and a fourth shows it.
         let dark = EpochReport { residuals: vec![0.0, 0.1, 0.1], ..history(&[(1.0, 1.0)]).remove(0) };
-        let params = vec![vec![0.0]; 4];
+        let moves = [true; 4];
         for epochs in 1..=5 {
             let mut found = Vec::new();
-            Warning::look(Some(&Method::<f64>::joint(0.1)), (&params, &[]), &vec![dark.clone(); epochs], &mut found);
+            Warning::look(Some(&Method::<f64>::joint(0.1)), (&moves, &[]), &vec![dark.clone(); epochs], &mut found);
             assert_eq!(found == [Warning::SignalFades { layers: 1 }], epochs >= 4, "{found:?} after {epochs} epochs");
         }
     }
@@ -386,10 +387,10 @@ mod tests {
     #[test]
     fn each_kind_is_told_once() {
         let mut found = Vec::new();
-        let params = vec![vec![0.0]; 4];
+        let moves = [true; 4];
         let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
         for epochs in 1..=2 {
-            Warning::look(Some(&Method::<f64>::predictive_coding(1, 0.1)), (&params, &[]), &past[..epochs], &mut found);
+            Warning::look(Some(&Method::<f64>::predictive_coding(1, 0.1)), (&moves, &[]), &past[..epochs], &mut found);
         }
         assert_eq!(found, [Warning::Overshoot { epoch: 1, energy: 2.0 }, Warning::OutOfReach { layers: 2 }]);
     }

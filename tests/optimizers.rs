@@ -22,7 +22,7 @@ fn trajectory(rule: &dyn Optimizer<f64>, steps: u64) -> Vec<Vec<f64>> {
     let mut state = vec![0.0; rule.slots() * x.len()];
     let step = |number| {
         let mut grad: Vec<f64> = x.iter().zip(c).zip(o).map(|((x, c), o)| x.powi(3) + c * x - o).collect();
-        rule.update(Step { number, rate: 1.0 }, &mut x, &mut grad, &mut state);
+        rule.update(Step::new(number, 1.0), &mut x, &mut grad, &mut state);
         x.clone()
     };
     (1..=steps).map(step).collect()
@@ -81,8 +81,8 @@ fn f32_steps_follow_f64_steps() {
         for number in 1..=50 {
             let mut grad = y.map(|y| y * y * y - 0.1);
             let mut rounded = x.map(|x| x * x * x - 0.1);
-            single.update(Step { number, rate: 1.0 }, &mut x, &mut rounded, &mut s);
-            double.update(Step { number, rate: 1.0 }, &mut y, &mut grad, &mut t);
+            single.update(Step::new(number, 1.0), &mut x, &mut rounded, &mut s);
+            double.update(Step::new(number, 1.0), &mut y, &mut grad, &mut t);
         }
         assert!((f64::from(x[8]) - y[8]).abs() < 1e-5, "{single:?}: {} not {}", x[8], y[8]);
     }
@@ -91,7 +91,7 @@ fn f32_steps_follow_f64_steps() {
 #[test]
 fn the_first_step_of_adam_is_the_learning_rate_whatever_the_gradient() {
     let mut params = [0.0f64; 4];
-    Adam::new(0.25).update(Step { number: 1, rate: 1.0 }, &mut params, &mut [1e-3, -7.0, 1e9, 0.0], &mut [0.0; 8]);
+    Adam::new(0.25).update(Step::new(1, 1.0), &mut params, &mut [1e-3, -7.0, 1e9, 0.0], &mut [0.0; 8]);
     for (found, expected) in params.iter().zip([-0.25, 0.25, -0.25, 0.0]) {
         assert!((found - expected).abs() < 1e-5, "{found} not {expected}");
     }
@@ -102,7 +102,7 @@ fn the_rate_of_the_step_scales_the_learning_rate() {
     for rule in [boxed(Sgd::new(0.1).momentum(0.5).nesterov()), boxed(Adam::new(0.1)), boxed(RmsProp::new(0.1))] {
         let moved = |rate| {
             let (mut params, mut state) = ([0.0; 2], vec![0.0; rule.slots() * 2]);
-            rule.update(Step { number: 1, rate }, &mut params, &mut [0.3, -2.0], &mut state);
+            rule.update(Step::new(1, rate), &mut params, &mut [0.3, -2.0], &mut state);
             params
         };
         for (half, whole) in moved(0.5).iter().zip(moved(1.0)) {
@@ -113,7 +113,7 @@ fn the_rate_of_the_step_scales_the_learning_rate() {
 
 #[test]
 fn a_clipped_gradient_keeps_its_direction_and_gets_the_norm() {
-    let step = Step { number: 1, rate: 1.0 };
+    let step = Step::new(1, 1.0);
     for (scale, expected) in [(1.0, 2.0), (0.1, 0.5), (0.5, 2.0), (1e30, 2.0)] {
         let (mut params, grad) = ([0.0f32; 2], [3.0 * scale, -4.0 * scale]);
         ClipNorm::new(Sgd::new(1.0), 2.0).update(step, &mut params, &mut grad.clone(), &mut []);
@@ -124,7 +124,7 @@ fn a_clipped_gradient_keeps_its_direction_and_gets_the_norm() {
 
 #[test]
 fn a_not_a_number_in_the_gradient_is_not_clipped_away() {
-    let step = Step { number: 1, rate: 1.0 };
+    let step = Step::new(1, 1.0);
     for rule in [boxed(ClipNorm::new(Sgd::new(1.0), 1.0)), boxed(ClipValue::new(Sgd::new(1.0), 1.0))] {
         let mut params = [0.0f64; 2];
         rule.update(step, &mut params, &mut [f64::NAN, 1.0], &mut []);
@@ -178,7 +178,7 @@ fn nested_schedules_multiply() {
     let halve = Schedule::Step { every: 1, factor: 0.5 };
     let rule = Scheduled::new(Scheduled::new(Sgd::new(1.0), halve.clone()), halve);
     let mut params = [0.0];
-    rule.update(Step { number: 3, rate: 1.0 }, &mut params, &mut [1.0], &mut []);
+    rule.update(Step::new(3, 1.0), &mut params, &mut [1.0], &mut []);
     assert_eq!(params, [-0.0625]);
 }
 
@@ -188,7 +188,7 @@ fn wrappers_act_from_the_outside_in_and_reach_through_pointers() {
     let rules = [boxed(clipped_decay), boxed(Box::new(clipped_decay)), boxed(Arc::new(clipped_decay))];
     for rule in rules {
         let mut params = [2.0];
-        rule.update(Step { number: 1, rate: 0.5 }, &mut params, &mut [10.0], &mut []);
+        rule.update(Step::new(1, 0.5), &mut params, &mut [10.0], &mut []);
         assert_eq!(params, [1.0], "2 − ½·(clip(10) + ½·2)");
     }
     let shared: Arc<dyn Optimizer<f64>> = Arc::new(Adam::new(-1.0));
@@ -242,7 +242,7 @@ fn a_rule_is_elementwise_exactly_if_two_halves_updated_apart_are_the_whole() {
     ];
     let update = |rule: &dyn Optimizer<f64>, params: &mut [f64], grad: &[f64]| {
         let mut state = vec![0.0; rule.slots() * params.len()];
-        rule.update(Step { number: 1, rate: 1.0 }, params, &mut grad.to_vec(), &mut state);
+        rule.update(Step::new(1, 1.0), params, &mut grad.to_vec(), &mut state);
     };
     let (start, grad) = ([0.5, -1.0, 2.0, 0.1], [3.0, -2.0, 1.0, 4.0]);
     for rule in rules {

@@ -57,7 +57,7 @@ impl<T: Scalar> Memory<T> {
                 let mut state = &mut state[..];
                 for ((z, gradient), &number) in examples.zip(steps.iter()) {
                     let (own, rest) = std::mem::take(&mut state).split_at_mut(slots);
-                    optimizer.update(Step { number, rate }, z, gradient, own);
+                    optimizer.update(Step::new(number, rate), z, gradient, own);
                     state = rest;
                 }
             })

@@ -124,7 +124,7 @@ impl Scaler {
             let why = "the targets are classes or labels, not numbers";
             return Err(Error::Unsupported { what: "scale_targets", why });
         }
-        Dataset::checked(data.inputs.clone(), self.apply(data.targets())?, Kind::Numbers)
+        data.with_matrices(data.inputs.clone(), self.apply(data.targets())?)
     }
 
     /// How many features it maps.

@@ -8,7 +8,8 @@ impl<T: Scalar> Dataset<T> {
     /// empty).
     ///
     /// # Errors
-    /// [`Error::HyperParameter`] unless 0 < fraction < 1, [`Error::Empty`] when there is only one example.
+    /// [`Error::HyperParameter`] unless 0 < fraction < 1, [`Error::Empty`] when there is only one example, [`Error::Weight`] when
+    /// all examples of a part have the weight 0.
     pub fn split(&self, fraction_of_first: f64, seed: u64) -> Result<(Self, Self)> {
         self.split_by_group(&vec![0; self.len()], 1, fraction_of_first, seed)
     }
@@ -68,7 +69,8 @@ impl<T: Scalar> Dataset<T> {
     /// The first `count` examples.
     ///
     /// # Errors
-    /// [`Error::Empty`] for none, [`Error::ExampleCount`] for more than there are.
+    /// [`Error::Empty`] for none, [`Error::ExampleCount`] for more than there are, [`Error::Weight`] when all of them have the
+    /// weight 0.
     pub fn take(&self, count: usize) -> Result<Self> {
         if count > self.len() {
             return Err(Error::ExampleCount { what: "take", most: self.len(), found: count });
@@ -76,20 +78,33 @@ impl<T: Scalar> Dataset<T> {
         self.select(&(0..count).collect::<Vec<_>>())
     }
 
-    /// So many examples that lie evenly among all, or all if there are fewer.
+    /// `count` examples that lie evenly among all, or all if there are fewer; without weights.
     pub(crate) fn evenly(&self, count: usize) -> Result<Self> {
         let count = count.min(self.len());
-        self.select(&(0..count).map(|i| i * self.len() / count).collect::<Vec<_>>())
+        self.gather(&(0..count).map(|i| i * self.len() / count).collect::<Vec<_>>())
     }
 
     /// The examples at `indices`, in that order; an index may come more than once.
     ///
     /// # Errors
-    /// [`Error::Empty`] without indices, [`Error::ExampleIndex`] for an index that is not in `0..len`.
+    /// [`Error::Empty`] without indices, [`Error::ExampleIndex`] for an index that is not in `0..len`, and [`Error::Weight`] when
+    /// all of these examples have the [weight](Self::with_weights) 0.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         if let Some(&found) = indices.iter().find(|&&index| index >= self.len()) {
             return Err(Error::ExampleIndex { count: self.len(), found });
         }
+        let own = self.gather(indices)?;
+        match self.weights() {
+            Some(weights) => {
+                let weights: Vec<f64> = indices.iter().filter_map(|&index| weights.get(index)).copied().collect();
+                own.with_weights(&weights)
+            }
+            None => Ok(own),
+        }
+    }
+
+    /// The examples at indices that there are, without weights.
+    fn gather(&self, indices: &[usize]) -> Result<Self> {
         // What is NaN among them was said to be missing.
         let inputs = gather(self.inputs(), indices)?.with_missing();
         let targets = gather(self.targets(), indices)?;

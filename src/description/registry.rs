@@ -5,7 +5,7 @@ use crate::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use crate::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Scheduled, Sgd, WeightDecay};
+use crate::optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Scheduled, Sgd, WeightDecay};
 use crate::{Layer, Loss, Optimizer, Scalar};
 
 /// The kinds that can be made anew from their descriptions.
@@ -64,4 +64,5 @@ registry! {
     ClipNorm<Box<dyn Optimizer<T>>>,
     ClipValue<Box<dyn Optimizer<T>>>,
     WeightDecay<Box<dyn Optimizer<T>>>,
+    L1<Box<dyn Optimizer<T>>>,
 }

@@ -53,7 +53,8 @@ impl Products {
 /// have none.
 ///
 /// Backpropagation takes a prediction and a pull-back to parameters in every layer, and a pull-back to activations in all but the
-/// lowest. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between its sweeps,
+/// lowest. [Frozen](DecoupledNetwork::freeze) layers take no pull-back to parameters, and for backpropagation those below all others
+/// none to activations. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between its sweeps,
 /// the first of which moves the highest two hidden layers and each further one two more: what has moved takes a new prediction and
 /// a pull-back from the layer above it.
 ///
@@ -107,12 +108,18 @@ fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layou
 }
 
 fn backpropagation<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<Products> {
-    let each = |(t, params): (usize, &Vec<T>)| Products {
+    let lowest = (0..network.depth()).find(|&t| !network.trained[t].frozen).unwrap_or(network.depth());
+    let each = |t: usize| Products {
         predictions: 1,
-        to_activations: usize::from(t > 0),
-        to_parameters: usize::from(!params.is_empty()),
+        to_activations: usize::from(t > lowest),
+        to_parameters: usize::from(moves(network, t)),
     };
-    network.params.iter().enumerate().map(each).collect()
+    (0..network.depth()).map(each).collect()
+}
+
+/// Whether layer t has parameters, and is not frozen.
+fn moves<T: Scalar>(network: &DecoupledNetwork<T>, t: usize) -> bool {
+    !network.params[t].is_empty() && !network.trained[t].frozen
 }
 
 /// The products of a visit like the one before it.
@@ -122,7 +129,7 @@ fn decoupled<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Op
         ActivationStep::Sweeps(_) | ActivationStep::Errors(_) => true,
         ActivationStep::GaussNewton(_) | ActivationStep::Exact(_) => false,
     };
-    let by_gradient = |t: usize| network.params[t].is_empty() || method.parameter.solver_of(t) == Solver::Optimizer;
+    let by_gradient = |t: usize| !moves(network, t) || method.parameter.solver_of(t) == Solver::Optimizer;
     if !in_products || !(0..depth).all(by_gradient) {
         return None;
     }
@@ -140,6 +147,7 @@ fn decoupled<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Op
 struct Visit<'a, T: Scalar> {
     method: &'a Method<T>,
     depth: usize,
+    /// Whether the layer has parameters that may move.
     has_parameters: Vec<bool>,
     remembers: Vec<bool>,
     products: Vec<Products>,
@@ -163,7 +171,7 @@ impl<'a, T: Scalar> Visit<'a, T> {
         Self {
             method,
             depth,
-            has_parameters: network.params.iter().map(|params| !params.is_empty()).collect(),
+            has_parameters: (0..depth).map(|t| moves(network, t)).collect(),
             remembers: network.trained.iter().map(|trained| trained.remembers()).collect(),
             products: Vec::new(),
             same: none.clone(),

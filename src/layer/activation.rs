@@ -3,7 +3,10 @@ use crate::linalg::{
     dispatch,
     functions::{gelu, sigmoid, silu, softplus, tanh},
 };
-use crate::{Error, MatMut, MatRef, Result, Scalar, error::require};
+use crate::{
+    Error, MatMut, MatRef, Result, Scalar,
+    error::{require, require_finite},
+};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///
@@ -307,7 +310,7 @@ impl<T: Scalar> Layer<T> for Elementwise {
             });
         }
         match self.activation {
-            Activation::LeakyRelu(slope) => require(T::of(slope).is_finite(), "slope of LeakyRelu", "finite", slope),
+            Activation::LeakyRelu(slope) => require_finite::<T>("slope of LeakyRelu", slope),
             Activation::Quantize(bits) => {
                 require((1..=16).contains(&bits), "bits of Quantize", "one of 1 ..= 16", f64::from(bits))
             }

@@ -120,6 +120,10 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         self.layers.iter().any(|layer| layer.is_straight_through())
     }
 
+    fn shares_weights(&self) -> bool {
+        self.layers.iter().any(|layer| layer.shares_weights())
+    }
+
     fn init_params(&self, mut params: &mut [T], rng: &mut dyn Rng) {
         for layer in &self.layers {
             let (own, rest) = params.split_at_mut(layer.param_len());

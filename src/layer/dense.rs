@@ -3,7 +3,7 @@ use rand::Rng;
 use super::{Change, Init, Layer, Proximal, Regression, Tensor, Tied, Wiring};
 use crate::{
     Error, MatMut, MatRef, Result, Scalar,
-    error::require,
+    error::require_finite,
     linalg::{
         Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
         norm_squared, subtract_matmul, sum_zip,
@@ -98,8 +98,7 @@ impl<T: Scalar> Layer<T> for Dense {
     }
 
     fn validate(&self) -> Result<()> {
-        let bias = self.bias.unwrap_or(0.0);
-        require(T::of(bias).is_finite(), "bias of Dense", "finite", bias)?;
+        require_finite::<T>("bias of Dense", self.bias.unwrap_or(0.0))?;
         self.init.validate()
     }
 

@@ -81,6 +81,10 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         self.inner.is_straight_through()
     }
 
+    fn shares_weights(&self) -> bool {
+        self.inner.shares_weights()
+    }
+
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         self.inner.init_params(params, rng);
     }

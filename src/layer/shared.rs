@@ -39,6 +39,10 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).is_straight_through()
     }
 
+    fn shares_weights(&self) -> bool {
+        (**self).shares_weights()
+    }
+
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
         (**self).init_params(params, rng);
     }

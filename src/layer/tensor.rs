@@ -34,6 +34,11 @@ impl Tensor {
         (self.rows, self.cols.unwrap_or(1))
     }
 
+    /// Whether it is a matrix, not a vector.
+    pub(crate) fn is_matrix(&self) -> bool {
+        self.cols.is_some()
+    }
+
     /// What a file calls its shape.
     pub fn shape(&self) -> Vec<usize> {
         [self.rows].into_iter().chain(self.cols).collect()

@@ -79,33 +79,31 @@ pub(crate) struct Judge<'m, T> {
 }
 
 impl<T: Scalar> Judge<'_, T> {
-    /// Σ score over the columns.
+    /// Σ weight(i)·score over the columns.
     ///
     /// # Errors
     /// [`Error::Panicked`], or [`Error::Contract`] for a sum that is not finite.
-    pub(crate) fn sum(&self, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
+    pub(crate) fn sum(
+        &self,
+        targets: MatRef<'_, T>,
+        outputs: MatRef<'_, T>,
+        weight: impl Fn(usize) -> f64,
+    ) -> Result<f64> {
         let Self { metric, decision } = *self;
-        let columns = targets.columns().zip(outputs.columns());
         // Targets are 0 or 1 where a threshold judges them.
         let truth = |target: T| target > T::of(0.5);
-        let count = |hits: usize| Ok(hits as f64);
-        let score = match &metric.score {
-            Score::Accuracy if targets.rows() == 1 => {
-                let pairs = targets.as_slice().iter().zip(outputs.as_slice());
-                return count(pairs.filter(|&(&target, &output)| truth(target) == decision.is_yes(output)).count());
-            }
-            Score::Accuracy => {
-                return count(columns.filter(|(target, output)| argmax(target) == argmax(output)).count());
-            }
-            Score::SubsetAccuracy => {
-                let hit = |(target, output): &(&[T], &[T])| {
-                    target.iter().zip(*output).all(|(&target, &output)| truth(target) == decision.is_yes(output))
-                };
-                return count(columns.filter(hit).count());
-            }
-            Score::Own(score) => score,
+        let agree = |target: &[T], output: &[T]| {
+            target.iter().zip(output).all(|(&target, &output)| truth(target) == decision.is_yes(output))
         };
-        let sum = guarded("the metric", None, || columns.map(|(target, output)| score(target, output)).sum())?;
+        let one_output = targets.rows() == 1;
+        let score = |(target, output): (&[T], &[T])| match &metric.score {
+            Score::Accuracy if one_output => f64::from(agree(target, output)),
+            Score::Accuracy => f64::from(argmax(target) == argmax(output)),
+            Score::SubsetAccuracy => f64::from(agree(target, output)),
+            Score::Own(score) => score(target, output),
+        };
+        let columns = targets.columns().zip(outputs.columns()).enumerate();
+        let sum = guarded("the metric", None, || columns.map(|(i, pair)| weight(i) * score(pair)).sum())?;
         if f64::is_finite(sum) {
             return Ok(sum);
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use crate::bank::{Sole, Storage};
 use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
-use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
+use crate::layer::{Activation, Chain, Dense, Elementwise, Init, tensors_of};
 use crate::loss::{Outputs, SquaredError};
 use crate::matrix::filled;
 use crate::method::Method;
 use crate::metrics::Decision;
-use crate::optimizer::Adam;
+use crate::optimizer::{Adam, ranges_of_weights};
 use crate::parallel::{Pool, available, guarded};
 use crate::parameter_step::Trained;
 use crate::random::{Purpose, stream};
@@ -33,6 +33,8 @@ pub struct NetworkBuilder<T: Scalar> {
     layer_penalties: Vec<(usize, f64)>,
     optimizer: Arc<dyn Optimizer<T>>,
     layer_optimizers: Vec<(usize, Arc<dyn Optimizer<T>>)>,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    frozen: Vec<usize>,
     method: Method<T>,
     store_pre_activations: bool,
     seed: u64,
@@ -61,6 +63,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             layer_penalties: Vec::new(),
             optimizer: Arc::new(Adam::new(1e-3)),
             layer_optimizers: Vec::new(),
+            frozen: Vec::new(),
             method: Method::default(),
             store_pre_activations: false,
             seed: 0,
@@ -161,6 +164,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
+    /// Freezes layer t, t = 0 .. T, as [`DecoupledNetwork::freeze`] does.
+    pub fn freeze(mut self, t: usize) -> Self {
+        self.frozen.push(t);
+        self
+    }
+
     /// The way to train the network, unless a fit is given another. Checked when the network is built: a layer may lack
     /// what a method asks of it.
     pub fn method(mut self, method: Method<T>) -> Self {
@@ -231,7 +240,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     ///   do not fit each other,
     /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
     /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
-    /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
+    /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite, and in
+    ///   [`Error::InLayer`] for one whose [tensors](crate::Layer::tensors) are not its parameters,
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
     /// * [`Error::ThreadPool`] when the system gives no threads.
     pub fn build(self) -> Result<DecoupledNetwork<T>> {
@@ -297,8 +307,13 @@ impl<T: Scalar> NetworkBuilder<T> {
         let (mut params, mut trained) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
         for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
             let len = guarded("param_len", t, || layer.param_len())?;
-            trained.push(Trained::new(optimizer, t, len)?);
+            let tensors = tensors_of(&**layer, t, len).map_err(|error| error.in_layer(t))?;
+            trained.push(Trained::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
             params.push(theta(t, &**layer, len)?);
+        }
+        for found in self.frozen {
+            let missing = Error::LayerIndex { what: "freeze", first: 0, count: depth, found };
+            trained.get_mut(found).ok_or(missing)?.frozen = true;
         }
         let network = DecoupledNetwork {
             trained,
@@ -314,7 +329,6 @@ impl<T: Scalar> NetworkBuilder<T> {
             bank_file: self.bank_file,
             file: Sole(None),
             updates: 0,
-            optimizers_since: 0,
             epochs: 0,
             best_epoch: None,
             resumed: false,

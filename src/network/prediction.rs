@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 
 use crate::loss::Outputs;
-use crate::metrics::{Decision, r2};
+use crate::metrics::{Decision, SampleWeight, r2};
 use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar};
 
 impl<T: Scalar> DecoupledNetwork<T> {
@@ -68,7 +68,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// How good the network is on a data set, at most 1: the [`accuracy`](crate::metrics::accuracy) for classes, the
-    /// [subset accuracy](crate::metrics::subset_accuracy) for multi-label data, [R²](r2) for real-valued targets.
+    /// [subset accuracy](crate::metrics::subset_accuracy) for multi-label data, [R²](r2) for real-valued targets; by the
+    /// [weights](Dataset::with_weights) of the examples.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate) without its loss and, for real-valued targets, as [`r2`]; [`Error::Unsupported`] for targets
@@ -79,10 +80,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let outputs = self.predict(data.inputs())?;
         match Metric::for_data(data, self.decision.outputs) {
             Some(metric) => {
-                let sum = metric.judge(self.decision).sum(data.targets(), (&outputs).into())?;
+                let judge = metric.judge(self.decision);
+                let sum = judge.sum(data.targets(), (&outputs).into(), |example| data.weight(example))?;
                 Ok(sum / data.len() as f64)
             }
-            None => r2(data.targets(), &outputs),
+            None => match data.weights() {
+                Some(weights) => SampleWeight::new(weights)?.r2(data.targets(), &outputs),
+                None => r2(data.targets(), &outputs),
+            },
         }
     }
 

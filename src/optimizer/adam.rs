@@ -48,11 +48,16 @@ impl Adam {
         self
     }
 
+    /// 1 − η·λ with λ = `decay`.
+    pub(super) fn shrink<T: Scalar>(&self, decay: f64, step: Step<'_, T>) -> T {
+        T::one() - T::of(self.learning_rate * decay) * step.rate
+    }
+
     /// θ ← θ − η·λ·θ with λ = `decay`, and the step, in one pass.
     pub(super) fn decay_and_step<T: Scalar>(
         &self,
         decay: f64,
-        step: Step<T>,
+        step: Step<'_, T>,
         params: &mut [T],
         grad: &mut [T],
         state: &mut [T],
@@ -64,7 +69,7 @@ impl Adam {
             take: [self.beta1, self.beta2].map(|beta| T::of(1.0 - beta)),
             rate: T::of(self.learning_rate / (1.0 - self.beta1.powf(number))) * step.rate,
             unbias: T::of(1.0 / (1.0 - self.beta2.powf(number)).sqrt()),
-            shrink: T::one() - T::of(self.learning_rate * decay) * step.rate,
+            shrink: self.shrink(decay, step),
             epsilon: T::of(self.epsilon),
         };
         dispatch(
@@ -105,7 +110,7 @@ impl<T: Scalar> Optimizer<T> for Adam {
         true
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         self.decay_and_step(0.0, step, params, grad, state);
     }
 

@@ -18,7 +18,7 @@ use crate::{Result, Scalar};
 /// use decoupled::{Optimizer, optimizer::{ClipNorm, Sgd, Step}};
 ///
 /// let mut params = [0.0, 0.0];
-/// ClipNorm::new(Sgd::new(1.0), 2.5).update(Step { number: 1, rate: 1.0 }, &mut params, &mut [3.0, -4.0], &mut []);
+/// ClipNorm::new(Sgd::new(1.0), 2.5).update(Step::new(1, 1.0), &mut params, &mut [3.0, -4.0], &mut []);
 /// assert_eq!(params, [-1.5, 2.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for ClipNorm<O> {
         self.inner.slots()
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let norm = sum_zip(grad, grad, |g, _| g.to_f64() * g.to_f64()).sqrt();
         if norm > self.max_norm {
             let factor = T::of(self.max_norm / norm);

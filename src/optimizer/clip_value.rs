@@ -32,7 +32,7 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for ClipValue<O> {
         self.inner.is_elementwise()
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let max = T::of(self.max_value);
         for g in &mut *grad {
             *g = g.clamp(-max, max);

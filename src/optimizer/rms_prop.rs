@@ -49,7 +49,7 @@ impl<T: Scalar> Optimizer<T> for RmsProp {
         true
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = T::of(self.learning_rate) * step.rate;
         let (keep, take) = (T::of(self.decay), T::of(1.0 - self.decay));
         let epsilon = T::of(self.epsilon);

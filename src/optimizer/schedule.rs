@@ -156,7 +156,7 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for Scheduled<O> {
         self.inner.is_elementwise()
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = step.rate * T::of(self.schedule.factor(step.number));
         self.inner.update(Step { rate, ..step }, params, grad, state);
     }

@@ -51,7 +51,7 @@ impl<T: Scalar> Optimizer<T> for Sgd {
         true
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let rate = T::of(self.learning_rate) * step.rate;
         let momentum = T::of(self.momentum);
         dispatch(

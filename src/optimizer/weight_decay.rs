@@ -1,4 +1,6 @@
-use super::{Optimizer, Step};
+use std::fmt;
+
+use super::{Optimizer, Step, Weights};
 use crate::error::require_non_negative;
 use crate::{Result, Scalar};
 
@@ -9,19 +11,39 @@ use crate::{Result, Scalar};
 /// ```
 ///
 /// This is L2 regularisation, PyTorch's `weight_decay` on `SGD` and `Adam`; around Adam the moments rescale it, which
-/// [`AdamW`](super::AdamW) avoids. All entries decay, biases too. On an activation optimizer it is ½λ‖z‖² for every
-/// stored activation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// [`AdamW`](super::AdamW) avoids. All entries decay, biases too, as in PyTorch, unless it is for
+/// [`weights_only`](Self::weights_only), as Keras' `kernel_regularizer` is (whose `L2(l)` has l‖θ‖²: λ = 2·l). On an activation
+/// optimizer it is ½λ‖z‖² for every stored activation.
+#[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct WeightDecay<O> {
     inner: O,
     decay: f64,
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    weights_only: bool,
+}
+
+impl<O: fmt::Debug> fmt::Debug for WeightDecay<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut form = f.debug_struct("WeightDecay");
+        form.field("inner", &self.inner).field("decay", &self.decay);
+        // Checkpoints are compared by this form, and old ones know no such setting.
+        if self.weights_only {
+            form.field("weights_only", &true);
+        }
+        form.finish()
+    }
 }
 
 impl<O> WeightDecay<O> {
     /// Decays by λ = `decay` ≥ 0 through `inner`.
     pub fn new(inner: O, decay: f64) -> Self {
-        Self { inner, decay }
+        Self { inner, decay, weights_only: false }
+    }
+
+    /// Decays [weights](Weights) alone: matrices, neither biases nor gains.
+    pub fn weights_only(self) -> Self {
+        Self { weights_only: true, ..self }
     }
 }
 
@@ -34,11 +56,10 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for WeightDecay<O> {
         self.inner.is_elementwise()
     }
 
-    fn update(&self, step: Step<T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
+    fn update(&self, step: Step<'_, T>, params: &mut [T], grad: &mut [T], state: &mut [T]) {
         let decay = T::of(self.decay);
-        for (g, &p) in grad.iter_mut().zip(params.iter()) {
-            *g += decay * p;
-        }
+        let weights = if self.weights_only { step.weights } else { Weights::all() };
+        weights.zip(params, grad, |p, g| *g += decay * *p);
         self.inner.update(step, params, grad, state);
     }
 
@@ -49,6 +70,8 @@ impl<T: Scalar, O: Optimizer<T>> Optimizer<T> for WeightDecay<O> {
 
     #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
-        crate::description::Description::new("WeightDecay", &WeightDecay::new(self.inner.describe()?, self.decay))
+        let Self { decay, weights_only, .. } = *self;
+        let own = WeightDecay { inner: self.inner.describe()?, decay, weights_only };
+        crate::description::Description::new("WeightDecay", &own)
     }
 }

@@ -11,6 +11,7 @@ use crate::description::Description;
 use crate::file::format;
 use crate::matrix::{check_shape, filled};
 use crate::parallel::{caught, guarded};
+use crate::parameter_step::Trained;
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
 /// What a file says of a training, beside what lies in it as bytes: what optimizers and regressions remember, the bank's records, and
@@ -20,10 +21,17 @@ use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 pub(super) struct Training {
     epochs: usize,
     updates: u64,
-    optimizers_since: u64,
     /// The best epoch so far, and the bits of its loss, which may be infinite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     best_epoch: Option<(usize, u64)>,
+    /// In files of before there were frozen layers: the updates that no optimizer remembers, instead of `steps`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizers_since: Option<u64>,
+    /// Of each layer's optimizer.
+    #[serde(default)]
+    steps: Vec<u64>,
+    #[serde(default)]
+    frozen: Vec<usize>,
     penalty_factor: PenaltyFactor,
     /// As they print themselves.
     optimizers: Vec<String>,
@@ -58,17 +66,40 @@ impl Training {
         Err(format(path, "the number of its observers", format!("at most {tensors}"), self.observers.to_string()))
     }
 
-    /// Fails for counts that no training comes to, and that a next one could not go on from.
-    fn check_counts(&self, path: &Path) -> Result<()> {
+    /// The steps that the optimizers of `layers` layers remember.
+    fn steps(&self, layers: usize) -> Vec<u64> {
+        match self.optimizers_since {
+            Some(since) => vec![self.updates.saturating_sub(since); layers],
+            None => self.steps.clone(),
+        }
+    }
+
+    /// Fails for counts that no training of `layers` layers comes to, and that a next one could not go on from.
+    fn check_counts(&self, path: &Path, layers: usize) -> Result<()> {
         let most = isize::MAX as u64;
         for (place, count) in [("its epochs", self.epochs as u64), ("its updates", self.updates)] {
             if count > most {
                 return Err(format(path, place, format!("at most {most}"), count.to_string()));
             }
         }
-        if self.optimizers_since > self.updates {
-            let expected = format!("at most {} updates", self.updates);
-            return Err(format(path, "updates without a memory", &expected, self.optimizers_since.to_string()));
+        let expected = || format!("at most {} updates", self.updates);
+        if let Some(since) = self.optimizers_since.filter(|since| *since > self.updates) {
+            return Err(format(path, "updates without a memory", expected(), since.to_string()));
+        }
+        let steps = self.steps(layers);
+        if steps.len() != layers {
+            return Err(format(
+                path,
+                "the steps of its optimizers",
+                format!("{layers} numbers"),
+                steps.len().to_string(),
+            ));
+        }
+        if let Some(found) = steps.iter().find(|steps| **steps > self.updates) {
+            return Err(format(path, "the steps of an optimizer", expected(), found.to_string()));
+        }
+        if let Some(found) = self.frozen.iter().find(|t| **t >= layers) {
+            return Err(format(path, "its frozen layers", format!("one of 0..{layers}"), found.to_string()));
         }
         if let Some((best, loss)) = self.best_epoch {
             let loss = f64::from_bits(loss);
@@ -88,7 +119,8 @@ impl Training {
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Writes all that training has come to: what [`save`](Self::save) writes, and the memory of optimizers and regressions, the bank
     /// with multipliers and the activation optimizer's memory, the counts of epochs and updates on which schedules and the order of
-    /// the examples depend, the loss of the best epoch, the factor on the penalties, and the [state](Observer::state) of these observers.
+    /// the examples depend, the loss of the best epoch, which layers are [frozen](Self::freeze), the factor on the penalties, and the
+    /// [state](Observer::state) of these observers.
     ///
     /// The file is replaced all at once, as by `save`. It can be [loaded](Self::load) like any other.
     ///
@@ -109,8 +141,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let training = Training {
             epochs: self.epochs,
             updates: self.updates,
-            optimizers_since: self.optimizers_since,
             best_epoch: self.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
+            optimizers_since: None,
+            steps: self.trained.iter().map(Trained::steps).collect(),
+            frozen: self.trained.iter().enumerate().filter(|(_, own)| own.frozen).map(|(t, _)| t).collect(),
             penalty_factor: self.penalty_factor,
             optimizers,
             bank: described,
@@ -129,7 +163,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Goes back to what [`save_checkpoint`](Self::save_checkpoint) wrote of a network that was built alike, and of as many observers: a
     /// fit of the same data and settings, for the epochs that are left, then gives what it would have given without the
-    /// interruption, bit for bit.
+    /// interruption, bit for bit. Build the network with the optimizers of then; [`set_optimizer`](Self::set_optimizer) changes
+    /// them afterwards, and keeps their memory where just numbers differ.
     ///
     /// # Errors
     /// Neither the network nor the observers have changed then. As [`load_params`](Self::load_params); [`Error::Format`] for a file
@@ -166,6 +201,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let (name, bytes) = bytes.next().ok_or_else(none)?;
             states.push(from_bytes::<f64>(path, name, &bytes)?);
         }
+        let steps = training.steps(self.depth());
         let bank = match (training.bank, bytes.next()) {
             (Some(Bank { layout, examples, data_key }), Some((_, records))) => {
                 Some(ActivationBank::of_records((layout, examples, data_key), records, self.bank_limit)?)
@@ -176,14 +212,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         restore(observers, &states)?;
         let [optimizers, moments] = memories;
         self.params = params;
-        for (trained, (state, moments)) in self.trained.iter_mut().zip(optimizers.into_iter().zip(moments)) {
-            trained.remember(state, moments);
+        let memories = optimizers.into_iter().zip(moments).zip(steps);
+        for (t, (trained, ((state, moments), steps))) in self.trained.iter_mut().zip(memories).enumerate() {
+            trained.remember(state, moments, steps);
+            trained.frozen = training.frozen.contains(&t);
         }
         self.bank = bank;
         (self.epochs, self.updates) = (training.epochs, training.updates);
         self.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
         self.resumed = true;
-        (self.optimizers_since, self.penalty_factor) = (training.optimizers_since, training.penalty_factor);
+        self.penalty_factor = training.penalty_factor;
         Ok(())
     }
 
@@ -227,7 +265,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 return Err(format(path, format!("the optimizer of layer {t}"), &own, found));
             }
         }
-        training.check_counts(path)?;
+        training.check_counts(path, self.depth())?;
         if let Some(Bank { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().map(|layer| layer.input_dim()), self.storage);
             if own != *layout {

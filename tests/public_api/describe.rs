@@ -106,7 +106,7 @@ fn losses_serve_at_the_output_or_between_layers() -> Result<()> {
 /// θ after a first step from 1 along the gradient 2.
 fn stepped(rule: &dyn Optimizer<f64>) -> f64 {
     let (mut theta, mut state) = ([1.0], vec![0.0; rule.slots()]);
-    rule.update(Step { number: 1, rate: 1.0 }, &mut theta, &mut [2.0], &mut state);
+    rule.update(Step::new(1, 1.0), &mut theta, &mut [2.0], &mut state);
     theta[0]
 }
 

@@ -40,7 +40,7 @@ impl<T: Scalar> Trial<'_, T> {
 impl<T: Scalar> Run<'_, T> {
     pub(super) fn step(&mut self, rate: f64, grad: &[T]) -> Result<()> {
         self.number += 1;
-        let step = Step { number: self.number, rate: T::of(rate) };
+        let step = Step::new(self.number, T::of(rate));
         let mut grad = grad.to_vec();
         guard("update", || self.optimizer.update(step, &mut self.params, &mut grad, &mut self.state))
     }
