@@ -617,13 +617,30 @@ fn a_best_that_is_not_known_replaces_no_file() {
     let text = refused(Checkpoint::new(&path).best_only());
     assert!(text.contains("a checkpoint of epochs before: expected the best so far from its state"), "{text}");
     let text = refused(Checkpoint::new(&path).monitor(Monitor::TrainLoss));
-    assert_eq!(text, "what is best for Checkpoint: it is for best_only, which is not set");
+    let expected = "monitor, mode or initial_value_threshold of Checkpoint: they are for best_only, which is not set";
+    assert_eq!(text, expected);
     assert!(refused(Checkpoint::new(&path).mode(Mode::Max)).contains("best_only"));
     assert!(refused(Checkpoint::new(&path).initial_value_threshold(0.0)).contains("best_only"));
     let text = refused(Checkpoint::new(&path).best_only().initial_value_threshold(f64::NAN));
     assert_eq!(text, "Checkpoint::initial_value_threshold must be a number, found NaN");
     let text = refused(Checkpoint::new(&path).best_only().monitor(Monitor::ValidationScore));
     assert!(text.starts_with("monitoring the validation"), "{text}");
+    // One that has seen all epochs, though none was better than nothing, and one that knows so from a state.
+    let nan = [f64::NAN; 5];
+    let mut own = Checkpoint::new(&path).best_only();
+    for first in [true, false] {
+        let mut fresh = builder().build().unwrap();
+        if !first {
+            fresh.fit(&data, &config(2)).unwrap();
+            let mut other = Checkpoint::new(&path).best_only();
+            other.set_state(&Observer::<f64>::state(&own)).unwrap();
+            own = other;
+        }
+        for _ in 0..2 {
+            fresh.fit_observed(&data, &config(1), &mut [&mut WithNumbers(&nan, &mut own)]).unwrap();
+        }
+        assert_eq!((own.best(), fs::read(&path).unwrap() == before), (None, true));
+    }
     // One that says from what on.
     let mut other = Checkpoint::new(&path).best_only().initial_value_threshold(f64::INFINITY);
     net.fit_observed(&data, &config(1), &mut [&mut other]).unwrap();

@@ -12,6 +12,8 @@ pub(super) struct Best {
     pub(super) threshold: Option<f64>,
     /// Its number and cost.
     epoch: Option<(usize, f64)>,
+    /// Whether a fit or a state has said which it is, or that there is none.
+    seen: bool,
 }
 
 impl Best {
@@ -26,7 +28,12 @@ impl Best {
 
     /// Whether there is something to be better than.
     pub(super) fn is_known(&self) -> bool {
-        self.epoch.is_some() || self.threshold.is_some()
+        self.seen || self.threshold.is_some()
+    }
+
+    /// A fit begins, of which every epoch will be seen.
+    pub(super) fn begin(&mut self) {
+        self.seen = true;
     }
 
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
@@ -66,7 +73,7 @@ impl<T: Scalar> Observer<T> for Best {
         };
         let epoch = count("the best epoch in the state of Checkpoint", epoch)?;
         require(!cost.is_nan(), "the best number in the state of Checkpoint", "a number", cost)?;
-        self.epoch = (epoch > 0).then_some((epoch, cost));
+        (self.epoch, self.seen) = ((epoch > 0).then_some((epoch, cost)), true);
         Ok(())
     }
 }

@@ -140,7 +140,7 @@ impl<'o, T: Scalar> Checkpoint<'o, T> {
         self
     }
 
-    /// The best number so far with [`best_only`](Self::best_only), after the number of its epoch.
+    /// Returns the number of the best epoch so far, with [`best_only`](Self::best_only), and the number that it was judged by.
     pub fn best(&self) -> Option<(usize, f64)> {
         self.best.best()
     }
@@ -160,12 +160,9 @@ impl<'o, T: Scalar> Checkpoint<'o, T> {
     /// Fails for settings that say nothing, and for a file that may be better than all that is to come.
     fn check_best(&self, plan: &Plan) -> Result<()> {
         if !self.best_only {
-            let why = "it is for best_only, which is not set";
-            return if self.best.is_set() {
-                Err(Error::Unsupported { what: "what is best for Checkpoint", why })
-            } else {
-                Ok(())
-            };
+            let what = "monitor, mode or initial_value_threshold of Checkpoint";
+            let error = Error::Unsupported { what, why: "they are for best_only, which is not set" };
+            return if self.best.is_set() { Err(error) } else { Ok(()) };
         }
         self.best.check(plan)?;
         if plan.first_epoch > 1 && !self.best.is_known() && Place::of(&self.path)?.found.is_some() {
@@ -191,6 +188,7 @@ impl<T: Scalar> Observer<T> for Checkpoint<'_, T> {
         network.check_checkpoint()?;
         check_replace(&self.path)?;
         self.check_best(plan)?;
+        self.best.begin();
         self.others.iter_mut().try_for_each(|observer| observer.start(plan, network))
     }
 
