@@ -79,7 +79,7 @@ impl<T: Scalar> fmt::Debug for Dataset<T> {
 
 #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
 impl<T: Scalar> Dataset<T> {
-    /// Classes as targets, for a network of so many outputs: `labels[i]` is the class of example i.
+    /// Makes a data set of classes, for a network of so many outputs: `labels[i]` is the class of example i.
     ///
     /// | `outputs` | labels | targets |
     /// |---|---|---|
@@ -96,7 +96,7 @@ impl<T: Scalar> Dataset<T> {
         Self::checked(inputs, targets, Kind::Classes(labels.to_vec()))
     }
 
-    /// Any number of labels for each example: `targets`, `labels × N`, has 1 where an example has the label and 0 where it has not,
+    /// Makes a data set of examples that have any number of labels: `targets`, `labels × N`, has 1 where an example has the label and 0 where it has not,
     /// as scikit-learn's `MultiLabelBinarizer` writes them (there rows are examples).
     ///
     /// ```
@@ -123,7 +123,7 @@ impl<T: Scalar> Dataset<T> {
         Ok(Self { kind: Kind::MultiLabel, ..data })
     }
 
-    /// The same examples of two classes for a network of one output: the labels 0 and 1 as targets, `1 × N`.
+    /// Returns the same examples of two classes for a network of one output: the labels 0 and 1 as targets, `1 × N`.
     ///
     /// ```
     /// let moons = decoupled::data::two_moons::<f32>(50, 0.1, 0)?; // one-hot
@@ -194,7 +194,7 @@ impl<T: Scalar> Dataset<T> {
         self.labels().map(|_| self.target_dim().max(2))
     }
 
-    /// Whether the targets are any number of [labels](Self::multi_label) for each example.
+    /// Returns whether the targets are any number of [labels](Self::multi_label) for each example.
     pub fn is_multi_label(&self) -> bool {
         self.kind == Kind::MultiLabel
     }

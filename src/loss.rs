@@ -118,7 +118,7 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
         }
     }
 
-    /// The meaning of the outputs that this loss judges; asked once, when a network is built. Real numbers by default.
+    /// Returns the meaning of the outputs that this loss judges; asked once, when a network is built. Real numbers by default.
     fn outputs(&self) -> Outputs {
         Outputs::Numbers
     }

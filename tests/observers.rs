@@ -599,7 +599,7 @@ fn early_stopping_refuses_what_makes_no_sense_before_anything_changes() {
         ),
         (
             new().monitor(Monitor::TrainScore),
-            "monitoring the score: there is none for real targets; give FitConfig::metric",
+            "monitoring the score: there is none for real-valued targets; give class labels, multi-label data or FitConfig::metric",
         ),
     ] {
         let error = net.fit_observed(&data, &config(2), &mut [&mut stopping]).unwrap_err();

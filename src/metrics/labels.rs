@@ -110,7 +110,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The same with a name for each class, to be printed: such as [`Model::class_names`](crate::Model::class_names), or the classes
+    /// Names the classes, to be printed: such as [`Model::class_names`](crate::Model::class_names), or the classes
     /// of a [table](crate::data::csv::Table::classes).
     ///
     /// ```

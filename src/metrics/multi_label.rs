@@ -5,7 +5,7 @@ use super::row;
 use crate::matrix::{check_finite, check_shape};
 use crate::{Error, MatRef, Result, Scalar, table};
 
-/// The share of examples all of whose labels are predicted as they are; both matrices are `labels × n`, of 0 and 1. It is what
+/// Computes the share of examples all of whose labels are predicted as they are; both matrices are `labels × n`, of 0 and 1. It is what
 /// scikit-learn's `accuracy_score` makes of such matrices.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ pub fn subset_accuracy<'t, 'p, T: Scalar>(
     Ok(hits as f64 / truth.cols() as f64)
 }
 
-/// The share of examples for which a label is predicted as it is, for each of the labels; both matrices are `labels × n`, of 0 and
+/// Computes for each label the share of examples for which it is predicted as it is; both matrices are `labels × n`, of 0 and
 /// 1.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub fn label_accuracy<'t, 'p, T: Scalar>(
     Ok((0..truth.rows()).map(|label| hits(label).count() as f64 / truth.cols() as f64).collect())
 }
 
-/// The share of labels, of all examples together, that are predicted wrong; both matrices are `labels × n`, of 0 and 1.
+/// Computes the share of labels, of all examples together, that are predicted wrong; both matrices are `labels × n`, of 0 and 1.
 ///
 /// # Errors
 /// As [`subset_accuracy`].
@@ -132,17 +132,17 @@ impl LabelCounts {
 }
 
 impl MultiLabelConfusion {
-    /// The counts of each label.
+    /// Returns the counts of each label.
     pub fn counts(&self) -> &[LabelCounts] {
         &self.counts
     }
 
-    /// The scores of each label.
+    /// Computes the scores of each label.
     pub fn per_label(&self) -> Vec<ClassScores> {
         self.counts.iter().map(|label| label.scores()).collect()
     }
 
-    /// The scores of all labels as one, with all labels that examples have as support.
+    /// Computes the scores of all labels as one, with all labels that examples have as support.
     pub fn average(&self, average: Average) -> ClassScores {
         let support = self.samples.support;
         match average {
@@ -157,7 +157,7 @@ impl MultiLabelConfusion {
         }
     }
 
-    /// The same with a name for each label, to be printed.
+    /// Names the labels, to be printed.
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is a name for each label.

@@ -28,7 +28,7 @@ pub fn roc_auc<'s, T: Scalar>(truth: &[usize], scores: impl Into<MatRef<'s, T>>)
     one_against_others(truth, scores.into(), &AREA)
 }
 
-/// The average precision, which is the area under the precision-recall curve without interpolation; also called PR AUC.
+/// Computes the average precision, which is the area under the precision-recall curve without interpolation; also called PR AUC.
 ///
 /// ```text
 /// Σ_k (R_k − R_{k−1}) P_k     precision and recall of the examples with the highest scores, down to the k-th distinct score
@@ -53,7 +53,7 @@ pub fn average_precision<'s, T: Scalar>(truth: &[usize], scores: impl Into<MatRe
     one_against_others(truth, scores.into(), &PRECISION)
 }
 
-/// The [area under the receiver operating characteristic](roc_auc) of labels that examples have independently: `truth`, 0 or 1, and
+/// Computes the [area under the receiver operating characteristic](roc_auc) of labels that examples have independently: `truth`, 0 or 1, and
 /// any `scores` are both `labels × n`.
 ///
 /// | average | area |
@@ -73,7 +73,7 @@ pub fn multi_label_roc_auc<'t, 's, T: Scalar>(
     over_labels(truth.into(), scores.into(), average, &AREA)
 }
 
-/// The [average precision](average_precision) of labels that examples have independently, with shapes and averages as in
+/// Computes the [average precision](average_precision) of labels that examples have independently, with shapes and averages as in
 /// [`multi_label_roc_auc`].
 ///
 /// # Errors

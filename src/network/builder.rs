@@ -223,7 +223,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// What the probability of a label must exceed to be a yes, in \[0, 1\]: see
+    /// Sets the number that the probability of a label must exceed to be a yes, in \[0, 1\]: see
     /// [`DecoupledNetwork::threshold`].
     pub fn threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;

@@ -13,7 +13,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// | outputs | row k |
     /// |---|---|
     /// | [`Classes`](Outputs::Classes), as of `SoftmaxCrossEntropy` | the probability of class k; each column sums to 1 |
-    /// | one of [`Labels`](Outputs::Labels), as of `BinaryCrossEntropy` | the only row: the probability of class 1 (the second column in scikit-learn; the first is 1 less it) |
+    /// | one of [`Labels`](Outputs::Labels), as of `BinaryCrossEntropy` | the only one: the probability of class 1 (scikit-learn has two columns, 1 − p and p) |
     /// | several of them | the probability of label k, each by itself |
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(self.to_probabilities(self.predict(inputs)?))
     }
 
-    /// The class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones; with one output class 1
+    /// Returns the class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones; with one output class 1
     /// where it exceeds the [threshold](Self::threshold), else class 0.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(self.classes(&self.predict(inputs)?))
     }
 
-    /// The labels of each example, `d_T × n`, for inputs `d_0 × n`: 1 for every output that exceeds the
+    /// Returns the labels of each example, `d_T × n`, for inputs `d_0 × n`: 1 for every output that exceeds the
     /// [threshold](Self::threshold), 0 for the others.
     ///
     /// # Errors
@@ -49,14 +49,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(outputs.map(|output| if self.decision.is_yes(output) { T::one() } else { T::zero() }))
     }
 
-    /// What the probability of a [label](Outputs::Labels) must exceed to be a yes, or the output itself where outputs are numbers;
-    /// 0.5 by default.
+    /// Returns the number that the probability of a [label](Outputs::Labels) must exceed to be a yes, or the output itself where
+    /// outputs are numbers; 0.5 by default.
     pub fn threshold(&self) -> f64 {
         self.decision.threshold
     }
 
-    /// Sets the [threshold](Self::threshold), say to one that [`precision_recall_curve`](crate::metrics::precision_recall_curve)
-    /// proposes. A [saved](Self::save) network keeps it.
+    /// Sets the [threshold](Self::threshold), say between two of those in a
+    /// [`precision_recall_curve`](crate::metrics::precision_recall_curve), which counts what meets one as a yes. A saved network
+    /// keeps it.
     ///
     /// # Errors
     /// [`Error::HyperParameter`] outside of \[0, 1\].
@@ -67,7 +68,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// How good the network is on a data set, at most 1: the [`accuracy`](crate::metrics::accuracy) for classes, the
+    /// Computes how good the network is on a data set, at most 1: the [`accuracy`](crate::metrics::accuracy) for classes, the
     /// [subset accuracy](crate::metrics::subset_accuracy) for multi-label data, [R²](r2) for real-valued targets; by the
     /// [weights](Dataset::with_weights) of the examples.
     ///
