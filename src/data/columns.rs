@@ -2,10 +2,10 @@ use std::fmt;
 
 use crate::error::number;
 
-/// What became of every column of a table: fitted on the training table by [`csv::Options`](crate::data::csv::Options), it reads
-/// other tables alike.
+/// The schema of a table: how each column is encoded, or why it is left out. [`csv::Options`](crate::data::csv::Options) fits it on the
+/// training table, and it reads other tables alike.
 ///
-/// Its text is a report, a line for each column of the file:
+/// Its `Display` is a report, a line for each column of the file:
 ///
 /// ```text
 /// id       left out: an index
@@ -16,14 +16,19 @@ use crate::error::number;
 /// species  target, 3 classes: aster, daisy, lily
 /// ```
 ///
-/// | column | rule |
+/// | column | cells, but for those that are missing |
 /// |---|---|
-/// | numbers | each cell but the blank ones is a finite number |
-/// | booleans | each is true, false, yes or no, in any case: 1 or 0 |
-/// | categories | other text: a feature for each category that stands in the training table, in the order of code points |
-/// | left out | without a name; all blank; dates and times; whole numbers, all different, called `id`, `index`, `row`, `rownames` or `#`; text that is different in each line, or of more than 20 categories in more than half of the lines, or of more than 1000 |
+/// | number | finite numbers |
+/// | boolean | `true` and `yes` are 1, `false` and `no` are 0, in any case |
+/// | one-hot | other text: a feature for each category of the training table, in the order of code points |
+/// | left out, no name | of any kind; `Unnamed: 0` is no name either |
+/// | left out, an index | whole numbers, all different, in a column called `id`, `index`, `row`, `rownames` or `#` |
+/// | left out, dates | dates and times in the usual notations |
+/// | left out, free text | text that is different in each line, or of more than 20 categories that are more than half of the lines, or of more than 1000 |
+/// | left out, no values | none |
 ///
-/// A column of which half or more are numbers and others are not is an error, which names the first that is not.
+/// If half or more of a column's cells are numbers and others are not, or all are numbers by other decimal or thousands marks, that is an error: it
+/// names the first such cell and the options that help.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Columns {
@@ -116,50 +121,50 @@ pub enum LeftOut {
     FreeText,
 }
 
-/// What is done about features that are missing in a line: cells that are empty, or `NA`, `null` and the like.
+/// How a missing feature is filled: a cell that is empty, or `NA`, `null` and the like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Missing {
-    /// The mean of the column's training cells (booleans: of 0 and 1); a missing category is 0 in all.
+    /// By the mean of the column's training cells, in which a boolean is 0 or 1; a missing category is 0 in all its features.
     #[default]
     Mean,
-    /// Their median; a missing category is 0 in all.
+    /// By their median; a missing category is 0 in all its features.
     Median,
-    /// The most frequent of them, the first of several; of categories as well.
+    /// By the most frequent of them, and of several the first in order; a missing category as well.
     MostFrequent,
-    /// Nothing: they stay NaN and are [missing](crate::data::Examples::with_missing), for a fit to infer. Data to validate or
+    /// By nothing: it stays NaN and is [missing](crate::data::Examples::with_missing), for a fit to infer. Data to validate or
     /// evaluate on and inputs to predict from must not have any.
     Keep,
     /// A missing cell is an error.
     Refuse,
 }
 
-/// What is done about a category that the training table did not have.
+/// How a category that the training table did not have is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Unknown {
-    /// It is [`Error::UnknownCategory`](crate::Error::UnknownCategory).
+    /// As [`Error::UnknownCategory`](crate::Error::UnknownCategory).
     #[default]
     Refuse,
-    /// It is 0 in all features of its column.
+    /// As 0 in all features of its column.
     Ignore,
-    /// It is 1 in a further feature of its column, which is 0 all through the training table.
+    /// As 1 in one more feature of its column, `colour=(other)`, which is 0 throughout the training table.
     Other,
 }
 
 impl Columns {
-    /// What the features are called, in their order: `height`, or `colour=red` for a category; empty without a header.
+    /// Returns the features' names in their order: `height`, or `colour=red` for a category; empty without a header.
     pub fn features(&self) -> Vec<String> {
         let inputs = self.inputs.iter().filter(|_| self.dialect.header);
         inputs.flat_map(|input| input.encoding.features(&input.place.name, self.unknown)).collect()
     }
 
-    /// The number of features that the columns become.
+    /// Returns the number of features.
     pub fn input_dim(&self) -> usize {
         self.inputs.iter().map(|input| input.encoding.width(self.unknown)).sum()
     }
 
-    /// The name of each class, in the order of the labels; empty where the targets are numbers.
+    /// Returns the name of each class, in the order of the labels; empty where the targets are numbers.
     pub fn classes(&self) -> &[String] {
         match &self.target {
             Target::Classes { classes, .. } => classes,
@@ -167,7 +172,7 @@ impl Columns {
         }
     }
 
-    /// The columns that are neither features nor targets, by their names, and why.
+    /// Returns the names of the columns that are neither features nor targets, and why.
     pub fn left_out(&self) -> impl Iterator<Item = (&str, LeftOut)> {
         self.left_out.iter().map(|(place, why)| (place.name.as_str(), *why))
     }

@@ -42,8 +42,8 @@ impl From<usize> for Column {
 
 /// How a table is written, which columns are targets, and how the others become features.
 ///
-/// Numbers, booleans and text are told apart by their cells: [`Columns`] has the rules, and the table that is read has its columns,
-/// which say what became of each and read further tables alike.
+/// Numbers, booleans and text are told apart by their cells; [`Columns`] has the rules. The schema of the training table comes with
+/// it, says how each column was encoded, and reads other tables alike.
 ///
 /// ```no_run
 /// use decoupled::data::csv::Options;
@@ -60,17 +60,17 @@ impl From<usize> for Column {
 ///
 /// # The file
 ///
-/// It is UTF-8 with or without a mark at its beginning, and unpacked by the feature `gz` if it is gzip. `\n`, `\r\n` and `\r` end a
-/// line; lines that are blank are left out. Fields are in quotes or not, as RFC 4180 has them: delimiters, line breaks and doubled
-/// quotes may stand in quotes. Spaces around a cell do not count. An error names the line and the field: for a quote that is not
-/// closed or stands in a field without quotes, text behind a closing quote, a NUL byte, a line with more fields than the first or fewer, a
-/// name that stands twice in the header.
+/// It is UTF-8, with or without a byte order mark; the feature `gz` unpacks gzip. `\n`, `\r\n` and `\r` end a line, and blank lines are
+/// skipped. Quotes are those of [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180): delimiters, line breaks and doubled quotes may stand in
+/// them. Spaces around a cell are ignored, within its quotes as well. Errors name line and field: a quote that is not closed or stands inside
+/// a field, text behind a closing quote, a NUL byte, a line with more or fewer fields than the first, a name that stands twice in the header.
 ///
 /// # Missing cells
 ///
-/// Cells that are empty are missing, and so are those that pandas takes for it: `NA`, `N/A`, `n/a`, `<NA>`, `#N/A`, `#N/A N/A`, `#NA`, `NULL`,
-/// `null`, `None`, `NaN`, `nan`, `-NaN`, `-nan`, `1.#IND`, `-1.#IND`, `1.#QNAN`, `-1.#QNAN`. Features are filled with the column's
-/// mean, so that the data can be validated and evaluated on as well; [`missing`](Self::missing) has the other ways. A target must not be missing.
+/// Empty cells are missing, and so are those that pandas reads as such: `NA`, `N/A`, `n/a`, `<NA>`, `#N/A`, `#N/A N/A`, `#NA`, `NULL`,
+/// `null`, `None`, `NaN`, `nan`, `-NaN`, `-nan`, `1.#IND`, `-1.#IND`, `1.#QNAN`, `-1.#QNAN`. Missing features are filled with
+/// the column's mean, so that a network can train on them, be evaluated on them and predict from them; [`missing`](Self::missing) has other
+/// ways. A target must not be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Options {
@@ -96,11 +96,11 @@ enum Target {
 pub struct Table<T: Scalar> {
     /// One example a line, in the order of the file.
     pub dataset: Dataset<T>,
-    /// What became of every column; they read a further table alike.
+    /// The schema: how each column is encoded. It reads other tables alike.
     pub columns: Columns,
-    /// What the features are called, in their order, as `height` or `colour=red`; empty without a header.
+    /// The features' names in their order, as `height` or `colour=red`; empty without a header.
     pub features: Vec<String>,
-    /// What each label stands for; empty when the targets are numbers.
+    /// The name of each class; empty when the targets are numbers.
     pub classes: Vec<String>,
 }
 
@@ -189,7 +189,7 @@ impl Options {
         self
     }
 
-    /// Further cells that are missing, as `?` or `-999`, which -999.0 is as well.
+    /// Sets further cells that are missing, as `?`, or `-999`, by which -999.0 is missing as well.
     pub fn na_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
         self.dialect.na_values = values.into_iter().map(Into::into).collect();
         self
@@ -201,13 +201,13 @@ impl Options {
         self
     }
 
-    /// What is done about features that are missing; filled with the column's mean by default.
+    /// Sets how missing features are filled; with the column's mean by default.
     pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
         self
     }
 
-    /// What is done about a category that a later table has and this one does not; an error by default.
+    /// Sets how a category is encoded that a later table has and this one does not; an error by default.
     pub fn unknown_categories(mut self, unknown: Unknown) -> Self {
         self.unknown = unknown;
         self
@@ -228,8 +228,7 @@ impl Options {
         fit::fit(self, path, &text)?.table(path, &text)
     }
 
-    /// Looks at the table, for what its columns become; without a target it is the way to features that
-    /// [`Columns::read_inputs`] reads.
+    /// Fits the schema alone. Without a target this is how features are read: by [`Columns::read_inputs`].
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -238,8 +237,8 @@ impl Options {
         fit::fit(self, path, &read_bytes(path)?)
     }
 
-    /// Reads the features alone, one example a line, where nothing is to be remembered of them: numbers and booleans, none missing
-    /// (but for [`Missing::Keep`]).
+    /// Reads the features alone, one example a line, if nothing has to be remembered of them: numbers and booleans, none of them
+    /// missing (unless [`Missing::Keep`] is set).
     ///
     /// # Errors
     /// As [`read`](Self::read); [`Error::Format`] for a column of categories and for a missing cell: of another table they would be
