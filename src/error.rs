@@ -134,10 +134,10 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
-    /// A target that the loss has no meaning for.
+    /// A target that the loss, or a scaler of targets, has no meaning for.
     #[error("{loss}: target of example {example} must be {expected}, found {}", number(*.found))]
     Target {
-        /// The loss.
+        /// The loss, or `scale_targets`.
         loss: &'static str,
         /// The example (column).
         example: usize,

@@ -56,7 +56,7 @@ pub struct Model<T: Scalar> {
     pub feature_names: Vec<String>,
     /// What the classes are called, one name for each output, or two for a single one; empty where they have none.
     pub class_names: Vec<String>,
-    /// What became of every column of the table that the data were read from.
+    /// The columns of the table that the data were read from, and how each became features.
     pub columns: Option<Columns>,
     pub(crate) steps: Steps<T>,
 }
@@ -134,8 +134,8 @@ impl<T: Scalar> Model<T> {
         Self { class_names: names.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Sets what became of every column of the table that the data were read from, and with it the names of features and classes: the
-    /// model then reads tables like that one, by the names of the columns.
+    /// Sets the columns of the table that the data were read from, and with them the names of features and classes: the model then
+    /// reads tables like that one, by the names of the columns.
     #[must_use]
     pub fn columns(self, columns: Columns) -> Self {
         let (feature_names, class_names) = (columns.features(), columns.classes().to_vec());
@@ -210,7 +210,7 @@ impl<T: Scalar> Model<T> {
         r2(data.targets(), &self.predict(data.inputs())?)
     }
 
-    /// Maps data to what the network takes: inputs through steps and scaler, targets through theirs. So everything that a network does
+    /// Maps data to the network's units: inputs through steps and scaler, targets through theirs. So everything that a network does
     /// can be done with data in their own units, as to go on training: `model.network.fit(&model.transform(&data)?, &config)`.
     ///
     /// # Errors

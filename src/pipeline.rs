@@ -100,7 +100,7 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
         Self { network, config, steps, inputs: None, targets: None, observers, backprop: false }
     }
 
-    /// Adds a step: `fit` takes the training data behind the steps before it and returns what maps inputs from then on.
+    /// Adds a step: `fit` takes the training data behind the steps before it and returns the map of inputs from then on.
     ///
     /// ```
     /// use decoupled::data::{Examples, two_moons};
@@ -157,7 +157,7 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
         Self { backprop: true, ..self }
     }
 
-    /// Fits the steps on data in raw units, one after the other, and trains a copy of the network on what they make of it.
+    /// Fits the steps on data in raw units, one after the other, and trains a copy of the network on the result.
     ///
     /// # Errors
     /// As [`DecoupledNetwork::fit_observed`], [`Scaler::standard`](crate::data::Scaler::standard) and

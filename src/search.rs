@@ -10,7 +10,7 @@
 //! use decoupled::observer::EarlyStopping;
 //! use decoupled::optimizer::Adam;
 //! use decoupled::search::{Candidate, Search, Space};
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline, Result};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline};
 //!
 //! let moons = data::two_moons::<f32>(60, 0.1, 0)?;
 //! let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).choices("activation_rate", &[0.1, 0.3]);
@@ -36,8 +36,8 @@
 //!
 //! # Leaks
 //!
-//! Whatever is learned from data belongs into the pipeline: it is then fitted in every fold, on the part to train on alone. A scaler that
-//! is fitted on all data before the search has seen the examples that judge it, and a choice of features by their
+//! Everything that is learned from data belongs in the pipeline: it is then fitted in every fold, on the part to train on alone. A
+//! scaler that is fitted on all data before the search has seen the examples that judge it, and a choice of features by their
 //! correlation with the targets gives scores above chance on pure noise. So does a stop by the loss on the held-out part; take
 //! [`validation_fraction`](crate::FitConfig::validation_fraction).
 
