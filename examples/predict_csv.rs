@@ -31,7 +31,13 @@ fn run(model: &Path, table: &Path) -> Result<()> {
     let (names, classes) = (model.predict_name(&inputs)?, model.predict_class(&inputs)?);
     let probabilities = model.predict_proba(&inputs)?;
     for (example, (name, class)) in names.into_iter().zip(classes).enumerate() {
-        println!("{name} {:.3}", probabilities[(class, example)]);
+        // A single output has the probability of class 1.
+        let own = match probabilities.nrows() {
+            1 if class == 0 => 1.0 - probabilities[(0, example)],
+            1 => probabilities[(0, example)],
+            _ => probabilities[(class, example)],
+        };
+        println!("{name} {own:.3}");
     }
     Ok(())
 }

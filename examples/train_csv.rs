@@ -68,7 +68,8 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     }
 
     let (truth, found) = (held_out.labels().unwrap_or_default(), network.predict_class(held_out.inputs())?);
-    println!("held out, classes {:?}:\n{}\n", table.classes, confusion_matrix(truth, &found, table.classes.len())?);
+    let confusion = confusion_matrix(truth, &found, table.classes.len())?.with_names(&table.classes)?;
+    println!("held out:\n{confusion}\n");
     println!("accuracy on held-out lines: {:.4}", network.score(&held_out)?);
 
     let model = out.join("model.safetensors");

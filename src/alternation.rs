@@ -7,14 +7,16 @@
 use crate::activation_step::{Exact, Shared};
 use crate::bank::Column;
 use crate::coupling::Multipliers;
+use crate::energy::OUTPUT_LOSS;
 use crate::layer::{Regression, pre_activation_rows};
 use crate::matrix::resize;
 use crate::method::Method;
+use crate::metrics::Judge;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{Ridge, Solver, Timing, fade, regress};
 use crate::start::Start;
 use crate::tally::Tally;
-use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Metric, Result, Scalar, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// Columns that are worked on at a time: few for a small batch, so that every thread has some.
 const FEWEST: usize = 64;
@@ -101,7 +103,7 @@ impl<T: Scalar> Alternation<T> {
         &mut self,
         net: &mut DecoupledNetwork<T>,
         (method, exact): (&Method<T>, Exact),
-        (data, metric): (&Dataset<T>, Option<&Metric<T>>),
+        (data, metric): (&Dataset<T>, Option<Judge<'_, T>>),
         factor: T,
         (examples, columns): (&[usize], &mut [Column<'_, T>]),
         tally: &mut Tally,
@@ -327,7 +329,7 @@ impl<T: Scalar> Scene<'_, T> {
     }
 
     /// Starts columns where the method says, and takes stock: the forward loss and score, and the output's term of the energy.
-    fn begin(&self, start: Start, metric: Option<&Metric<T>>, work: Work<'_, '_, T>) -> Result<()> {
+    fn begin(&self, start: Start, metric: Option<Judge<'_, T>>, work: Work<'_, '_, T>) -> Result<()> {
         let Work { examples, columns, buffers, tally } = work;
         let Buffers { input, output, target, cache, other } = buffers;
         let (top, outputs, n) = (self.net.depth(), self.net.output_dim(), examples.len());
@@ -338,7 +340,7 @@ impl<T: Scalar> Scene<'_, T> {
         let target = MatRef::new(target, outputs, n);
         let value = |out: &[T]| {
             let out = MatRef::new(out, outputs, n);
-            guarded("the loss", top, || self.net.output_loss.value(target, out).to_f64())
+            guarded(OUTPUT_LOSS, None, || loss::total(&*self.net.output_loss, target, out))
         };
         self.stored(0, examples, columns, input);
         for t in 0..top {
@@ -360,7 +362,7 @@ impl<T: Scalar> Scene<'_, T> {
         tally.looked_at = n;
         tally.forward_loss = value(input)?;
         if let Some(metric) = metric {
-            tally.score = metric.sum(top, target, MatRef::new(input, outputs, n))?;
+            tally.score = metric.sum(target, MatRef::new(input, outputs, n))?;
         }
         // The other terms of the energy are at hand where their activations are about to move.
         self.stored(top - 1, examples, columns, input);

@@ -106,7 +106,7 @@ impl Subject {
 fn guard<R>(what: &'static str, call: impl FnOnce() -> R) -> Result<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Error::Panicked {
         what,
-        layer: 0,
+        layer: None,
         message: message(&*payload),
     })
 }

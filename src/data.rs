@@ -47,9 +47,19 @@ pub use transform::{Scaling, Transform};
 pub struct Dataset<T> {
     inputs: Examples<T>,
     targets: Examples<T>,
-    labels: Option<Vec<usize>>,
+    kind: Kind,
     missing: usize,
     fingerprint: u64,
+}
+
+/// What the targets are.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    Numbers,
+    /// The class of each example: one-hot, or of two in a single row as it is.
+    Classes(Vec<usize>),
+    /// 0 or 1 in every row, each by itself.
+    MultiLabel,
 }
 
 impl<T: Scalar> fmt::Debug for Dataset<T> {
@@ -59,22 +69,74 @@ impl<T: Scalar> fmt::Debug for Dataset<T> {
             .field("input_dim", &self.input_dim())
             .field("target_dim", &self.target_dim())
             .field("classes", &self.classes())
+            .field("multi_label", &self.is_multi_label())
             .finish_non_exhaustive()
     }
 }
 
 #[expect(clippy::len_without_is_empty, reason = "a data set is never empty")]
 impl<T: Scalar> Dataset<T> {
-    /// Classes as targets, one-hot: `labels[i]` in `0..classes` is the class of example i.
+    /// Classes as targets, for a network of so many outputs: `labels[i]` is the class of example i.
+    ///
+    /// | `outputs` | labels | targets |
+    /// |---|---|---|
+    /// | 1 | 0 and 1 | `1 × N`, the labels themselves, for [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) |
+    /// | k ≥ 2 | `0..k` | `k × N`, one-hot, for [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy) |
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one label for each example, [`Error::LabelOutOfRange`], [`Error::Empty`]
-    /// without classes, [`Error::NotFinite`] for an input that is infinite, or NaN and not
+    /// without outputs, [`Error::NotFinite`] for an input that is infinite, or NaN and not
     /// said to be [missing](Examples::with_missing).
-    pub fn classification(inputs: Examples<T>, labels: &[usize], classes: usize) -> Result<Self> {
+    pub fn classification(inputs: Examples<T>, labels: &[usize], outputs: usize) -> Result<Self> {
         same_length("labels, one for each example (a column of the inputs)", &inputs, labels.len())?;
-        let targets = one_hot(labels, classes)?;
-        Self::checked(inputs, targets, Some(labels.to_vec()))
+        let targets = if outputs == 1 { one_row(labels)? } else { one_hot(labels, outputs)? };
+        Self::checked(inputs, targets, Kind::Classes(labels.to_vec()))
+    }
+
+    /// Any number of labels for each example: `targets`, `labels × N`, has 1 where an example has the label and 0 where it has not,
+    /// as scikit-learn's `MultiLabelBinarizer` writes them (there rows are examples).
+    ///
+    /// ```
+    /// use decoupled::{Dataset, data::Examples};
+    ///
+    /// let inputs = Examples::from_rows(&[[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])?;
+    /// let films = Examples::from_rows(&[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])?; // of three genres
+    /// let data = Dataset::multi_label(inputs, films)?;
+    /// assert!(data.is_multi_label() && data.target_dim() == 3 && data.classes().is_none());
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`regression`](Self::regression), and [`Error::Target`] for a target that is neither 0 nor 1.
+    #[doc(alias = "MultiLabelBinarizer")]
+    pub fn multi_label(inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
+        let data = Self::regression(inputs, targets)?;
+        for (example, column) in data.targets().columns().enumerate() {
+            if let Some(other) = column.iter().find(|&&target| target != T::zero() && target != T::one()) {
+                let (loss, found) = ("Dataset::multi_label", other.to_f64());
+                return Err(Error::Target { loss, example, expected: "0 or 1", found });
+            }
+        }
+        Ok(Self { kind: Kind::MultiLabel, ..data })
+    }
+
+    /// The same examples of two classes for a network of one output: the labels 0 and 1 as targets, `1 × N`.
+    ///
+    /// ```
+    /// let moons = decoupled::data::two_moons::<f32>(50, 0.1, 0)?; // one-hot
+    /// let one = moons.with_one_output()?;
+    /// assert_eq!((moons.target_dim(), one.target_dim()), (2, 1));
+    /// assert_eq!((one.labels(), one.classes()), (moons.labels(), Some(2)));
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for targets that are not classes, or more than two.
+    pub fn with_one_output(&self) -> Result<Self> {
+        let (Kind::Classes(labels), Some(2)) = (&self.kind, self.classes()) else {
+            return Err(Error::Unsupported { what: "with_one_output", why: "the targets are not two classes" });
+        };
+        Self::checked(self.inputs.clone(), one_row(labels)?, self.kind.clone())
     }
 
     /// Real numbers as targets; also the way to give each example a column of probabilities.
@@ -84,20 +146,20 @@ impl<T: Scalar> Dataset<T> {
     /// that is NaN or infinite, but for inputs that are said to be [missing](Examples::with_missing).
     pub fn regression(inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
         same_length("targets, one for each example (a column of the inputs)", &inputs, targets.matrix().cols())?;
-        Self::checked(inputs, targets, None)
+        Self::checked(inputs, targets, Kind::Numbers)
     }
 
-    fn checked(inputs: Examples<T>, targets: Examples<T>, labels: Option<Vec<usize>>) -> Result<Self> {
+    fn checked(inputs: Examples<T>, targets: Examples<T>, kind: Kind) -> Result<Self> {
         let state = check_and_hash("inputs", inputs.matrix(), inputs.may_miss(), 0)?;
         let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
         let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
-        Ok(Self { inputs, targets, labels, missing, fingerprint })
+        Ok(Self { inputs, targets, kind, missing, fingerprint })
     }
 
     /// The same targets with other inputs, as many, in the same order; they may be missing where these may.
     pub(crate) fn with_inputs(&self, inputs: Examples<T>) -> Result<Self> {
         let inputs = if self.missing > 0 { inputs.with_missing() } else { inputs };
-        Self::checked(inputs, self.targets.clone(), self.labels.clone())
+        Self::checked(inputs, self.targets.clone(), self.kind.clone())
     }
 
     /// The inputs, `input_dim × N`; NaN where they are missing.
@@ -105,19 +167,27 @@ impl<T: Scalar> Dataset<T> {
         self.inputs.matrix()
     }
 
-    /// The targets, `target_dim × N`; one-hot for classes.
+    /// The targets, `target_dim × N`; for classes one-hot, or the labels 0 and 1 in one row.
     pub fn targets(&self) -> MatRef<'_, T> {
         self.targets.matrix()
     }
 
     /// The class of each example, if the targets are classes.
     pub fn labels(&self) -> Option<&[usize]> {
-        self.labels.as_deref()
+        match &self.kind {
+            Kind::Classes(labels) => Some(labels),
+            Kind::Numbers | Kind::MultiLabel => None,
+        }
     }
 
-    /// The number of classes, if the targets are classes.
+    /// The number of classes, if the targets are classes: 2 with one row of targets.
     pub fn classes(&self) -> Option<usize> {
-        self.labels.as_ref().map(|_| self.target_dim())
+        self.labels().map(|_| self.target_dim().max(2))
+    }
+
+    /// Whether the targets are any number of [labels](Self::multi_label) for each example.
+    pub fn is_multi_label(&self) -> bool {
+        self.kind == Kind::MultiLabel
     }
 
     /// The number of inputs that are [missing](Examples::with_missing).
@@ -191,6 +261,12 @@ pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Result<Examples<T
         }
     }
     Examples::from_columns(data, labels.len(), classes)
+}
+
+/// The labels 0 and 1 as they are, `1 × N`.
+fn one_row<T: Scalar>(labels: &[usize]) -> Result<Examples<T>> {
+    check_labels(labels, 2)?;
+    Examples::from_columns(labels.iter().map(|&label| T::of(label as f64)).collect(), labels.len(), 1)
 }
 
 /// Fails at the first label that is not in `0..classes`.

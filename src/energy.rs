@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, Compare, Group, Reads};
 use crate::parallel::guarded;
-use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
+use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// L_h and μ_t of one hidden layer.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub(crate) struct Hidden<T> {
     pub(crate) loss: Arc<dyn Loss<T>>,
     pub(crate) penalty: T,
 }
+
+/// As errors name L_y.
+pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 
 /// The objective L at given parameters Θ, as a function of the activations in a [`Block`].
 ///
@@ -93,7 +96,7 @@ impl<T: Scalar> Objective<'_, T> {
         multiplier: Option<MatRef<'_, T>>,
     ) -> Result<T> {
         let (loss, penalty) = self.loss(t);
-        let value = penalty * guarded("the loss", t, || loss.value(target, prediction))?;
+        let value = penalty * T::of(guarded(self.loss_name(t), None, || loss::total(loss, target, prediction))?);
         Ok(value + multiplier.map_or(T::zero(), |m| lagrangian(m, target, prediction)))
     }
 
@@ -115,7 +118,7 @@ impl<T: Scalar> Objective<'_, T> {
             let (loss, penalty) = self.loss(t);
             for (i, energy) in energies.iter_mut().enumerate() {
                 let (z, p) = (example(target, i), example(prediction, i));
-                *energy += penalty * guarded("the loss", t, || loss.value(z, p))?;
+                *energy += penalty * guarded(self.loss_name(t), None, || loss.value(z, p))?;
                 *energy += block.multiplier(t).map_or(T::zero(), |m| lagrangian(example(m, i), z, p));
             }
         }
@@ -128,10 +131,10 @@ impl<T: Scalar> Objective<'_, T> {
     }
 
     /// The forward loss Σ_i L_y(y, forward pass of x), without the bank, at the last forward pass.
-    pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<T> {
+    pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<f64> {
         let top = self.layers.len();
         let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Forward));
-        guarded("the loss", top, || self.output_loss.value(target, prediction))
+        guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, prediction))
     }
 
     /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
@@ -205,7 +208,7 @@ impl<T: Scalar> Objective<'_, T> {
          multiplier: Option<MatRef<'_, T>>,
          mut out: MatMut<'_, T>| {
             let (loss, penalty) = self.loss(t);
-            guarded("the loss", t, || loss.gradient(target, prediction, out.reborrow()))?;
+            guarded(self.loss_name(t), None, || loss.gradient(target, prediction, out.reborrow()))?;
             scale(out.reborrow(), penalty);
             add(out, -T::one(), multiplier);
             Ok(())
@@ -220,7 +223,7 @@ impl<T: Scalar> Objective<'_, T> {
          multiplier: Option<MatRef<'_, T>>,
          mut out: MatMut<'_, T>| {
             let (loss, penalty) = self.loss(t);
-            guarded("the loss", t, || loss.target_gradient(target, prediction, out.reborrow()))?;
+            guarded(self.loss_name(t), None, || loss.target_gradient(target, prediction, out.reborrow()))?;
             scale(out.reborrow(), penalty);
             add(out, T::one(), multiplier);
             Ok(())
@@ -230,6 +233,11 @@ impl<T: Scalar> Objective<'_, T> {
     /// The same with other penalties: μ_t · factor.
     pub(crate) fn with_factor(self, factor: T) -> Self {
         Self { factor, ..self }
+    }
+
+    /// As errors name L_h or L_y.
+    fn loss_name(&self, t: usize) -> &'static str {
+        if t < self.layers.len() { "the hidden loss" } else { OUTPUT_LOSS }
     }
 
     /// L_h and μ_t, or L_y and 1.

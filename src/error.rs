@@ -105,7 +105,7 @@ pub enum Error {
     /// A NaN or an infinity in the data.
     #[error("{what}: example {example}, row {row} is {value}, expected a finite number")]
     NotFinite {
-        /// Inputs or targets.
+        /// Inputs, targets or outputs, or a number of an example, as the loss; that has row 0.
         what: &'static str,
         /// The example (column).
         example: usize,
@@ -134,10 +134,10 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
-    /// A target that the loss, or a scaler of targets, has no meaning for.
+    /// A target that the loss has no meaning for, or the kind of data set, or a scaler of targets.
     #[error("{loss}: target of example {example} must be {expected}, found {}", number(*.found))]
     Target {
-        /// The loss, or `scale_targets`.
+        /// The loss, or what makes or scales the data set.
         loss: &'static str,
         /// The example (column).
         example: usize,
@@ -240,12 +240,12 @@ pub enum Error {
         methods: &'static str,
     },
     /// A layer, loss, metric or optimizer panicked. In training, the network has the parameters that the epoch started with.
-    #[error("{what} of layer {layer} panicked: {message}")]
+    #[error("{what}{} panicked: {message}", of_layer(*.layer))]
     Panicked {
         /// What was being called.
         what: &'static str,
-        /// The layer; for a loss or a metric the activation that it judges, as many as there are layers at the output.
-        layer: usize,
+        /// The layer that it belongs to: none for a loss, a metric or the settings of an optimizer for all layers.
+        layer: Option<usize>,
         /// The panic's message.
         message: String,
     },
@@ -295,6 +295,14 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// Something other than a regular file is where one is to be written. Nothing was written to it.
+    #[error("{path}: expected a regular file, found {found}", path = .path.display())]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// A folder, a FIFO, a socket, a device, or for a draft a symbolic link.
+        found: &'static str,
+    },
     /// A file is not what it should be.
     #[error("{path}, {place}: expected {expected}, found {found}", path = .path.display())]
     Format {
@@ -306,6 +314,12 @@ pub enum Error {
         expected: String,
         /// What stands there.
         found: String,
+    },
+    /// An error of your own code, as of an [observer](crate::Observer); see [`other`](Self::other).
+    #[error("{source}")]
+    Other {
+        /// The error.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A category in a table that the table which its columns were fitted on did not have.
     #[error(
@@ -336,6 +350,43 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes an error of your own one of these: any error, or a text. Its text is the same, and
+    /// [`source`](std::error::Error::source) gives it back.
+    ///
+    /// # Example
+    ///
+    /// An observer that asks a server whether to go on:
+    ///
+    /// ```
+    /// use std::error::Error as _;
+    /// use std::ops::ControlFlow;
+    ///
+    /// use decoupled::observer::Epoch;
+    /// use decoupled::{Error, Observer, Result, Scalar, StopReason};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// #[error("the server does not answer after epoch {0}")]
+    /// struct Silent(usize);
+    ///
+    /// struct Ask;
+    ///
+    /// impl<T: Scalar> Observer<T> for Ask {
+    ///     fn epoch(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
+    ///         Err(Error::other(Silent(epoch.report.epoch)))
+    ///     }
+    /// }
+    /// # use decoupled::{DecoupledNetwork, FitConfig, data, layer::Activation};
+    /// # let data = data::two_moons::<f32>(20, 0.1, 0)?;
+    /// # let mut network = DecoupledNetwork::builder(2).dense(2, Activation::Identity).build()?;
+    /// let error = network.fit_observed(&data, &FitConfig::new(), &mut [&mut Ask]).unwrap_err();
+    /// assert_eq!(error.to_string(), "the server does not answer after epoch 1");
+    /// assert!(error.source().unwrap().is::<Silent>());
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other { source: error.into() }
+    }
+
     /// The same, found in this layer.
     pub(crate) fn in_layer(self, layer: usize) -> Self {
         Self::InLayer { layer, source: Box::new(self) }
@@ -363,6 +414,11 @@ fn one_of(first: usize, count: usize) -> String {
         0 => "but there is no hidden layer".to_owned(),
         _ => format!("expected one of {first}..{}", first + count),
     }
+}
+
+/// The layer, where there is one.
+fn of_layer(layer: Option<usize>) -> String {
+    layer.map_or_else(String::new, |layer| format!(" of layer {layer}"))
 }
 
 /// The shortest decimal that is this number, without hundreds of zeros.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::bank::Column;
+use crate::energy::OUTPUT_LOSS;
 use crate::fit::Share;
 use crate::matrix::filled;
 use crate::parallel::{for_each, guarded};
@@ -244,18 +245,22 @@ impl<T: Scalar> Last<'_, T> {
                 let target = MatRef::new(y, outputs, examples);
                 let mut prediction = vec![T::zero(); y.len()];
                 let mut cotangent = vec![T::zero(); y.len()];
-                *loss += guarded("the last layer and its loss", self.index, || {
-                    let mut cache = vec![T::zero(); self.layer.cache_len(examples)];
-                    let out = MatMut::new(&mut prediction, outputs, examples);
-                    self.layer.forward(params, input, out, &mut cache);
-                    let prediction = MatRef::new(&prediction, outputs, examples);
+                let mut cache = Vec::new();
+                guarded("forward", self.index, || {
+                    cache.resize(self.layer.cache_len(examples), T::zero());
+                    self.layer.forward(params, input, MatMut::new(&mut prediction, outputs, examples), &mut cache);
+                })?;
+                let prediction = MatRef::new(&prediction, outputs, examples);
+                *loss += guarded(OUTPUT_LOSS, None, || {
                     self.loss.gradient(target, prediction, MatMut::new(&mut cotangent, outputs, examples));
-                    if !params.is_empty() {
-                        let cotangent = MatRef::new(&cotangent, outputs, examples);
-                        self.layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
-                    }
                     self.loss.value(target, prediction).to_f64()
                 })?;
+                if !params.is_empty() {
+                    let cotangent = MatRef::new(&cotangent, outputs, examples);
+                    guarded("param_gradient", self.index, || {
+                        self.layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
+                    })?;
+                }
                 linalg::axpy(T::one(), &own, sum);
             }
             Ok(())

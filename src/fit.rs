@@ -26,7 +26,8 @@ pub use report::{EpochReport, FitReport, StopReason};
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
 ///
-/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels.
+/// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels and subset
+/// accuracy for multi-label data.
 ///
 /// Feature `serde` leaves out the validation data and the metric. What JSON does not name has its default.
 #[derive(Clone, Debug)]
@@ -160,7 +161,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// The score that the report shows, instead of accuracy for class labels and none for real targets.
+    /// The score that the report shows, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
+    /// targets.
     pub fn metric(mut self, metric: Metric<T>) -> Self {
         self.metric = Some(metric);
         self
@@ -190,7 +192,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::LossMismatch`],
     /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network or missing inputs do not
     /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
-    /// for a bank in a file [`Error::Io`], [`Error::Format`] and [`Error::BankInUse`].
+    /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
     ///
     /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
     /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
@@ -204,7 +206,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
-    /// of the others after an epoch that stands. [`Error::ObserverPanicked`] where one panics.
+    /// of the others between epochs, and those before stand. [`Error::ObserverPanicked`] where one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
@@ -256,8 +258,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epochs: config.epochs,
             steps: examples / block * block.div_ceil(size) + (examples % block).div_ceil(size),
             has_validation: config.validation.is_some(),
-            has_score: config.metric.is_some() || data.labels().is_some(),
+            has_score: self.metric(data, config).is_some(),
         }
+    }
+
+    /// The score to report.
+    fn metric(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Option<Metric<T>> {
+        config.metric.clone().or_else(|| Metric::for_data(data, self.decision.outputs))
     }
 
     /// Keeps the bank of this data set, or opens or makes one; what one optimizer remembers is nonsense to another.
@@ -297,8 +304,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
-        let metric = config.metric.clone().or_else(|| Metric::for_data(data));
-        let mut visitor = Visitor::new(rule, data, metric.as_ref())?;
+        let metric = self.metric(data, config);
+        let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
+        let mut visitor = Visitor::new(rule, data, judge)?;
         let method = match rule {
             Rule::Decoupled(method) => Some(method),
             Rule::Backprop => None,
@@ -312,6 +320,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
+        if !std::mem::take(&mut self.resumed) {
+            self.best_epoch = None;
+        }
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             let mut epoch = pool.install(|| self.epoch(&mut visitor, rule, data, config, audience))?;
@@ -347,6 +358,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<EpochReport> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
+        let learning_rate_factor = audience.learning_rate_factor(epoch)?;
+        self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
         visitor.begin_epoch(penalty_factor);
         let before = self.params.clone();
@@ -382,6 +395,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             curvature: visitor.curvature(),
             stability_margin: visitor.stability_margin(),
             penalty_factor,
+            learning_rate_factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
             decoupling: None,
             time: begin.elapsed(),

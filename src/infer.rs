@@ -5,6 +5,7 @@ use nalgebra::DMatrix;
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
+use crate::matrix::check_finite;
 use crate::network::CHUNK;
 use crate::parallel::{for_row, guarded};
 use crate::{DecoupledNetwork, Error, Loss, MatRef, Result, Scalar};
@@ -124,7 +125,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// * [`Error::Empty`] for evidence that knows nothing, [`Error::LayerIndex`] for an activation that does not exist,
     /// * [`Error::Shape`] within [`Error::InLayer`] for matrices that do not fit the network or each other,
-    /// * [`Error::NotFinite`] for a known entry, the start of a free input, or an energy at the start that is not finite,
+    /// * [`Error::NotFinite`] for a known entry, the start of a free input, an energy at the start, or an output at the end that is not
+    ///   finite,
     /// * [`Error::Target`] for known outputs that the loss has no meaning for,
     /// * [`Error::HyperParameter`] for settings outside their domain,
     /// * [`Error::Panicked`] when a layer or a loss panics.
@@ -135,7 +137,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let loss = Known(&*self.output_loss);
         let targets = evidence.targets(self.depth(), self.output_dim(), 0..examples);
         let targets = MatRef::new(&targets, self.output_dim(), examples);
-        guarded("check_targets of the loss", self.depth(), || loss.check_targets(targets))??;
+        guarded("check_targets of the output loss", None, || loss.check_targets(targets))??;
         let objective = Objective { output_loss: &loss, ..self.objective() };
         let mut parts = vec![None; examples.div_ceil(CHUNK)];
         self.pool.install(|| {
@@ -153,7 +155,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let start = inference.energies_before.iter().enumerate().find(|(_, energy)| !energy.is_finite());
         match start {
             Some((example, &value)) => Err(Error::NotFinite { what: "energy of the evidence", example, row: 0, value }),
-            None => Ok(inference),
+            // An unknown output has no part in the energy.
+            None => check_finite("outputs", (&inference.outputs).into()).map(|()| inference),
         }
     }
 }

@@ -235,10 +235,43 @@ pub(crate) fn axpy<T: Scalar>(alpha: T, x: &[T], y: &mut [T]) {
 /// How many partial sums a reduction keeps, so that it vectorises; part of the result's bits.
 pub(crate) const LANES: usize = 16;
 
-/// Σᵢ f(aᵢ, bᵢ), in a fixed order.
+/// Terms that are added up in `f32`: a sum of millions would lose what is added to it, and at 2²⁴ equal terms stop growing.
+const BLOCK: usize = 4096;
+
+/// Σᵢ f(aᵢ, bᵢ), in a fixed order. Narrower numbers than `f64` are added in blocks, and the blocks in `f64`.
 #[inline]
 pub(crate) fn sum_zip<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: impl Fn(T, T) -> S) -> S {
     assert_eq!(a.len(), b.len(), "lengths of a reduction");
+    if size_of::<S>() >= size_of::<f64>() || a.len() <= BLOCK {
+        return sum_block(a, b, &f);
+    }
+    sum(a.chunks(BLOCK).zip(b.chunks(BLOCK)).map(|(a, b)| sum_block(a, b, &f)))
+}
+
+/// Σ of terms that are sums themselves, or as many, in `f64`.
+pub(crate) fn sum<S: Scalar>(terms: impl Iterator<Item = S>) -> S {
+    S::of(terms.map(S::to_f64).sum())
+}
+
+/// out ← out + Σ of columns, of `out.len()` rows each; more than a block of them as in [`sum_zip`].
+pub(crate) fn add_columns<T: Scalar>(columns: &[T], out: &mut [T]) {
+    let rows = out.len().max(1);
+    let add = |columns: &[T], out: &mut [T]| columns.chunks_exact(rows).for_each(|x| axpy(T::one(), x, out));
+    if size_of::<T>() >= size_of::<f64>() || columns.len() <= BLOCK * rows {
+        return add(columns, out);
+    }
+    let mut sums: Vec<f64> = out.iter().map(|x| x.to_f64()).collect();
+    for block in columns.chunks(BLOCK * rows) {
+        out.fill(T::zero());
+        add(block, out);
+        sums.iter_mut().zip(&*out).for_each(|(sum, x)| *sum += x.to_f64());
+    }
+    out.iter_mut().zip(sums).for_each(|(x, sum)| *x = T::of(sum));
+}
+
+/// Σᵢ f(aᵢ, bᵢ), all in `S`.
+#[inline(always)]
+fn sum_block<T: Scalar, S: Scalar>(a: &[T], b: &[T], f: &impl Fn(T, T) -> S) -> S {
     dispatch_from(
         a.len(),
         #[inline(always)]
@@ -343,6 +376,32 @@ mod tests {
         matmul_tn(empty(0, 40), empty(0, 40), MatMut::new(tn, 40, 40));
         matmul_nt(empty(40, 0), empty(40, 0), MatMut::new(nt, 40, 40));
         assert!(c.iter().flatten().all(|c| *c == 0.0));
+    }
+
+    /// In `f32` a sum of tens of millions of ones, or of thirds, would stop at 2²⁴ of them.
+    #[test]
+    fn sums_of_tens_of_millions_in_single_precision_are_whole() {
+        let n = 30_000_000;
+        for x in [1.0, 1.0 / 3.0, 1e-30] {
+            let all = vec![x; n];
+            let expected = n as f64 * f64::from(x);
+            let near = |found: f32| (f64::from(found) / expected - 1.0).abs() < 1e-6;
+            assert!(near(sum_zip(&all, &all, |x, _| x)), "{x}");
+            let mut rows = [0f32; 3];
+            add_columns(&all, &mut rows);
+            assert!(rows.iter().all(|&row| near(3.0 * row)), "{rows:?}");
+        }
+        assert_eq!(norm_squared(&vec![1f32; n]), n as f32);
+        assert!(all_finite(&vec![1f32; n]));
+    }
+
+    #[test]
+    fn a_sum_of_one_block_is_that_of_its_lanes_to_the_bit_and_of_more_that_of_the_blocks() {
+        let values = |n: usize| (0..n).map(|i| (i as f32 * 0.7).sin()).collect::<Vec<_>>();
+        let few = values(BLOCK);
+        assert_eq!(sum_zip(&few, &few, |x, _| x), sum_block(&few, &few, &|x, _| x));
+        let many: Vec<f64> = values(3 * BLOCK + 5).into_iter().map(f64::from).collect();
+        assert_eq!(sum_zip(&many, &many, |x, _| x), sum_block(&many, &many, &|x, _| x));
     }
 
     #[test]

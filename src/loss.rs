@@ -9,6 +9,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 mod binary_cross_entropy;
 mod huber;
 mod mean_absolute_error;
+mod outputs;
 mod relative_squared_error;
 mod shared;
 mod softmax_cross_entropy;
@@ -17,6 +18,7 @@ mod squared_error;
 pub use binary_cross_entropy::BinaryCrossEntropy;
 pub use huber::Huber;
 pub use mean_absolute_error::MeanAbsoluteError;
+pub use outputs::Outputs;
 pub use relative_squared_error::RelativeSquaredError;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;
@@ -25,8 +27,10 @@ pub use squared_error::SquaredError;
 /// between a stored activation and its prediction.
 ///
 /// Both matrices are `dim × n`, columns are examples; the value is a sum of one term a column. Gradients overwrite
-/// what they write. As output loss only [`value`](Self::value) and [`gradient`](Self::gradient) are called; as hidden
-/// loss also [`target_gradient`](Self::target_gradient), because the stored activation is trained as well.
+/// what they write. [`value`](Self::value) and [`gradient`](Self::gradient) make a loss; between hidden layers
+/// [`target_gradient`](Self::target_gradient) is called as well, because the stored activation is trained too.
+///
+/// A whole data set is added up in `f64`, 256 columns at a time: a loss may add the terms of one call in `T`.
 ///
 /// [`check::loss`](crate::check::loss) tests a loss of your own.
 ///
@@ -66,8 +70,26 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
     /// grad = ∂L/∂ẑ, `dim × n`.
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>);
 
-    /// grad = ∂L/∂z, `dim × n`.
-    fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>);
+    /// grad = ∂L/∂z, `dim × n`; asked of a hidden loss only.
+    ///
+    /// By central differences of [`value`](Self::value) unless written out: `2·dim` values of every column, good to some ten
+    /// digits (four in `f32`).
+    fn target_gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+        let columns = target.columns().zip(prediction.columns());
+        for (grad, (z, p)) in grad.columns_mut().zip(columns) {
+            let mut moved = z.to_vec();
+            for (row, (grad, &z)) in grad.iter_mut().zip(z).enumerate() {
+                let step = T::default_epsilon().cbrt() * z.abs().max(T::one());
+                let mut at = |z: T| {
+                    moved.iter_mut().skip(row).take(1).for_each(|entry| *entry = z);
+                    self.value(MatRef::new(&moved, moved.len(), 1), MatRef::new(p, p.len(), 1))
+                };
+                let (above, below) = (at(z + step), at(z - step));
+                at(z);
+                *grad = (above - below) / (step + step);
+            }
+        }
+    }
 
     /// out = (∂²L/∂ẑ²) · direction, `dim × n`, example by example; asked of the output loss by Gauss–Newton steps.
     ///
@@ -96,11 +118,9 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
         }
     }
 
-    /// Turns columns of outputs, `classes × n`, into class probabilities, each column a distribution, where the loss gives outputs
-    /// that meaning. False, and nothing changed, unless said otherwise.
-    fn probabilities(&self, outputs: MatMut<'_, T>) -> bool {
-        let _ = outputs;
-        false
+    /// The meaning of the outputs that this loss judges; asked once, when a network is built. Real numbers by default.
+    fn outputs(&self) -> Outputs {
+        Outputs::Numbers
     }
 
     /// Whether this is [`SquaredError`], up to nothing: least squares then fits the layer below exactly. False unless said
@@ -127,7 +147,7 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
     }
 
     /// Whether this loss may serve between layers: bounded below in the *target* as well, so that a stored activation
-    /// cannot run away. True unless said otherwise.
+    /// cannot run away. True by default; [`target_gradient`](Self::target_gradient) matters only then.
     fn serves_hidden(&self) -> bool {
         true
     }
@@ -138,4 +158,15 @@ pub trait Loss<T: Scalar>: Debug + Send + Sync {
     fn describe(&self) -> Option<Description> {
         None
     }
+}
+
+/// Columns whose values a loss adds up by itself.
+const CHUNK: usize = 256;
+
+/// Σ L over all columns, chunks of them in `f64`: in `f32` a sum of millions of terms would stop growing.
+pub(crate) fn total<T: Scalar>(loss: &dyn Loss<T>, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> f64 {
+    let rows = target.rows().max(1);
+    let chunks = target.as_slice().chunks(CHUNK * rows).zip(prediction.as_slice().chunks(CHUNK * rows));
+    let matrix = |entries| MatRef::new(entries, rows, <[T]>::len(entries) / rows);
+    chunks.map(|(z, p)| loss.value(matrix(z), matrix(p)).to_f64()).sum()
 }

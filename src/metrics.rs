@@ -6,10 +6,17 @@
 //! | of | |
 //! |---|---|
 //! | labels and predicted labels | [`accuracy`], [`confusion_matrix`], which has precision, recall and F1 |
-//! | labels and scores or probabilities, `classes × n` | [`top_k_accuracy`], [`log_loss`], [`roc_auc`] |
+//! | labels and scores or probabilities, `classes × n`, or `1 × n` of class 1 | [`top_k_accuracy`] (no `1 × n`), [`log_loss`], [`roc_auc`], [`average_precision`], [`roc_curve`], [`precision_recall_curve`] |
+//! | several labels an example, 0 or 1, and predicted ones, `labels × n` | [`subset_accuracy`], [`label_accuracy`], [`hamming_loss`], [`multi_label_confusion`], which has precision, recall and F1 |
+//! | several labels an example and their scores, `labels × n` | [`multi_label_roc_auc`], [`multi_label_average_precision`] |
 //! | real-valued targets and predictions, `outputs × n` | [`mse`], [`mae`], [`r2`] |
 //!
-//! [`Metric`] is what a fit reports after every epoch: a mean of one number an example, as accuracy is.
+//! [`Metric`] is what a fit reports after every epoch: a mean of one number an example, as accuracy is. [`predict_class`],
+//! [`predict_labels`] and [`predict_proba`] give what the others take.
+//!
+//! [`predict_class`]: crate::DecoupledNetwork::predict_class
+//! [`predict_labels`]: crate::DecoupledNetwork::predict_labels
+//! [`predict_proba`]: crate::DecoupledNetwork::predict_proba
 //!
 //! ```
 //! use decoupled::metrics::{Average, accuracy, confusion_matrix};
@@ -30,16 +37,27 @@
 
 use crate::{MatRef, Scalar};
 
+mod decision;
 mod labels;
 mod metric;
+mod multi_label;
+mod ranking;
 mod real;
 mod scores;
 
+pub(crate) use decision::Decision;
 pub use labels::{Average, ClassScores, ConfusionMatrix, accuracy, confusion_matrix};
 pub use metric::Metric;
-pub(crate) use metric::argmax;
+pub(crate) use metric::{Judge, argmax};
+pub use multi_label::{
+    LabelCounts, MultiLabelConfusion, hamming_loss, label_accuracy, multi_label_confusion, subset_accuracy,
+};
+pub use ranking::{
+    PrecisionRecallCurve, RocCurve, average_precision, multi_label_average_precision, multi_label_roc_auc,
+    precision_recall_curve, roc_auc, roc_curve,
+};
 pub use real::{mae, mse, r2};
-pub use scores::{log_loss, roc_auc, top_k_accuracy};
+pub use scores::{log_loss, top_k_accuracy};
 
 /// The entries of a row, from left to right.
 fn row<T: Scalar>(matrix: MatRef<'_, T>, row: usize) -> impl Iterator<Item = f64> + Clone {

@@ -156,7 +156,7 @@ impl<T: Scalar> Model<T> {
         Ok(predictions.matrix().view().into_owned())
     }
 
-    /// Predicts the probability of each class for inputs `features × n` in their own units; see
+    /// Predicts the probability of each class or label for inputs `features × n` in their own units; see
     /// [`DecoupledNetwork::predict_proba`].
     ///
     /// # Errors
@@ -172,6 +172,15 @@ impl<T: Scalar> Model<T> {
     /// As [`DecoupledNetwork::predict_class`] and [`predict`](Self::predict).
     pub fn predict_class<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<usize>> {
         self.on_scaled(inputs.into(), |inputs| self.network.predict_class(inputs))
+    }
+
+    /// Predicts the labels of each example for inputs `features × n` in their own units; see
+    /// [`DecoupledNetwork::predict_labels`].
+    ///
+    /// # Errors
+    /// As [`DecoupledNetwork::predict_labels`] and [`predict`](Self::predict).
+    pub fn predict_labels<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
+        self.on_scaled(inputs.into(), |inputs| self.network.predict_labels(inputs))
     }
 
     /// Predicts the name of each example's class: [`predict_class`](Self::predict_class) in words.
@@ -209,6 +218,7 @@ impl<T: Scalar> Model<T> {
             return self.network.score(&scaled);
         }
         self.network.check_data(&scaled)?;
+        self.network.check_score(&scaled)?;
         r2(data.targets(), &self.predict(data.inputs())?)
     }
 

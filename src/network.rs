@@ -7,12 +7,13 @@ use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, BankFile, Sole, Storage};
 use crate::coupling::PenaltyFactor;
-use crate::energy::{Hidden, Objective};
+use crate::energy::{Hidden, OUTPUT_LOSS, Objective};
 use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
+use crate::metrics::Decision;
 use crate::parallel::{Pool, guarded};
 use crate::parameter_step::Trained;
-use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar};
+use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Result, Scalar, loss};
 
 mod builder;
 mod prediction;
@@ -30,6 +31,8 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) params: Vec<Vec<T>>,
     pub(crate) trained: Vec<Trained<T>>,
     pub(crate) output_loss: Arc<dyn Loss<T>>,
+    /// What the outputs mean.
+    pub(crate) decision: Decision,
     pub(crate) hidden: Vec<Hidden<T>>,
     pub(crate) method: Method<T>,
     pub(crate) bank: Option<ActivationBank<T>>,
@@ -44,6 +47,10 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) optimizers_since: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
+    /// The epoch of the lowest loss in the last fit, and those that it went on from; and its loss.
+    pub(crate) best_epoch: Option<(usize, f64)>,
+    /// Whether the next fit goes on from a checkpoint.
+    pub(crate) resumed: bool,
     pub(crate) penalty_factor: PenaltyFactor,
     pub(crate) pool: Arc<Pool>,
 }
@@ -53,7 +60,8 @@ pub struct DecoupledNetwork<T: Scalar> {
 pub struct Scores {
     /// The forward loss, mean over the examples.
     pub loss: f64,
-    /// The metric, mean over the examples: accuracy as a fraction of one for class labels, else what was asked for.
+    /// The metric, mean over the examples: accuracy as a fraction of one for class labels, subset accuracy for multi-label data, else
+    /// what was asked for.
     pub score: Option<f64>,
 }
 
@@ -147,10 +155,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`], a `&DMatrix`,
     /// [`&Examples`](crate::data::Examples), or a slice for one example), columns are examples. For a classifier they are
-    /// logits; the largest names the class.
+    /// logits: see [`predict_proba`](Self::predict_proba) and [`predict_class`](Self::predict_class).
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::Panicked`] when a layer panics.
+    /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::NotFinite`] of the outputs for one that is NaN or
+    /// infinite, [`Error::Panicked`] when a layer panics.
     pub fn predict<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
         let inputs = inputs.into();
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
@@ -160,13 +169,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let chunks = inputs.as_slice().chunks(below).zip(outputs.as_mut_slice().chunks_mut(above));
         let mut chunks: Vec<_> = chunks.collect();
         self.pool.for_each(&mut chunks, |(x, y)| self.forward(x, y))?;
+        check_finite("outputs", (&outputs).into())?;
         Ok(outputs)
     }
 
     /// The forward activations a_t, `d_t × n`, of the hidden layers t = 1 .. T for inputs `d_0 × n`, and at the end the outputs.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict).
+    /// As [`predict`](Self::predict); what is not finite is found in the lowest layer whose output it is, as [`Error::InLayer`].
     pub fn activations<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<DMatrix<T>>> {
         let inputs = inputs.into();
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
@@ -179,18 +189,21 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let mut chunks: Vec<_> =
                 chunks.zip(outputs.as_mut_slice().chunks_mut(layer.output_dim() * CHUNK)).collect();
             self.pool.for_each(&mut chunks, |(x, y)| evaluate(&**layer, params, t, x, y))?;
+            check_finite("outputs", (&outputs).into()).map_err(|error| error.in_layer(t))?;
             activations.push(outputs);
         }
         Ok(activations)
     }
 
-    /// Forward loss and score on a data set. The score is the accuracy for class labels; see
+    /// Forward loss and score on a data set. The score is the [accuracy](Metric::accuracy) for class labels, the
+    /// [subset accuracy](Metric::subset_accuracy) for multi-label data, and none for real-valued targets; see
     /// [`evaluate_with`](Self::evaluate_with) for others.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict), and [`Error::Shape`] or [`Error::Target`] for targets that do not fit.
+    /// As [`predict`](Self::predict), [`Error::Shape`] or [`Error::Target`] for targets that do not fit, and [`Error::NotFinite`] for
+    /// an example whose loss is not finite.
     pub fn evaluate(&self, data: &Dataset<T>) -> Result<Scores> {
-        self.evaluate_with(data, Metric::for_data(data).as_ref())
+        self.evaluate_with(data, Metric::for_data(data, self.decision.outputs).as_ref())
     }
 
     /// Forward loss and the mean of `metric` on a data set.
@@ -211,9 +224,28 @@ impl<T: Scalar> DecoupledNetwork<T> {
         outputs: MatRef<'_, T>,
     ) -> Result<Scores> {
         let n = data.len() as f64;
-        let score = metric.map(|m| m.sum(self.depth(), data.targets(), outputs)).transpose()?;
-        let loss = guarded("the loss", self.depth(), || self.output_loss.value(data.targets(), outputs))?;
-        Ok(Scores { loss: loss.to_f64() / n, score: score.map(|s| s / n) })
+        let score = metric.map(|m| m.judge(self.decision).sum(data.targets(), outputs)).transpose()?;
+        Ok(Scores { loss: self.loss(data.targets(), outputs)? / n, score: score.map(|s| s / n) })
+    }
+
+    /// Σ L_y over the columns.
+    fn loss(&self, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
+        let sum = guarded(OUTPUT_LOSS, None, || loss::total(&*self.output_loss, targets, outputs))?;
+        if sum.is_finite() {
+            return Ok(sum);
+        }
+        // The sum over a chunk may leave the range of `T` where no term does.
+        let rows = self.output_dim();
+        let column = |entries| MatRef::new(entries, rows, 1);
+        let mut sum = 0.0;
+        for (example, (target, output)) in targets.columns().zip(outputs.columns()).enumerate() {
+            let value = guarded(OUTPUT_LOSS, None, || self.output_loss.value(column(target), column(output)))?.to_f64();
+            if !value.is_finite() {
+                return Err(Error::NotFinite { what: OUTPUT_LOSS, example, row: 0, value });
+            }
+            sum += value;
+        }
+        Ok(sum)
     }
 
     /// The widths of z_t, t = 0 ..= T.
@@ -235,6 +267,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             params,
             trained,
             output_loss: Arc::clone(&self.output_loss),
+            decision: self.decision,
             hidden: self.hidden.clone(),
             method: self.method.clone(),
             bank: None,
@@ -245,6 +278,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             updates: self.updates,
             optimizers_since: self.updates,
             epochs: self.epochs,
+            best_epoch: None,
+            resumed: false,
             penalty_factor: self.penalty_factor,
             pool: Arc::clone(&self.pool),
         }
@@ -259,8 +294,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// The same for what infers missing inputs.
     pub(crate) fn check_trainable(&self, data: &Dataset<T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
-        check_shape("rows of the targets (outputs)", self.output_dim(), data.target_dim())?;
-        guarded("check_targets of the loss", self.depth(), || self.output_loss.check_targets(data.targets()))?
+        let what = match (self.output_dim(), data.target_dim(), data.classes()) {
+            (1, 2, Some(2)) => "rows of the targets (outputs; Dataset::with_one_output makes one of two classes)",
+            (2, 1, Some(2)) => "rows of the targets (outputs; Dataset::classification with 2 outputs makes two)",
+            _ => "rows of the targets (outputs)",
+        };
+        check_shape(what, self.output_dim(), data.target_dim())?;
+        guarded("check_targets of the output loss", None, || self.output_loss.check_targets(data.targets()))?
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {

@@ -8,7 +8,9 @@
 //! | [`EarlyStopping`] | ends the fit when a loss or score no longer gets better, and brings the best parameters back |
 //! | [`History`] | writes a row an epoch, as CSV or JSON lines |
 //! | [`Table`] | prints a line an epoch |
-//! | `Checkpoint` (feature `save`) | writes down what it takes to go on after a kill |
+//! | `Checkpoint` (feature `save`) | writes down what it takes to go on after a kill, or the best network |
+//! | [`ReduceLrOnPlateau`] | lowers the learning rate when a loss or score no longer gets better |
+//! | [`LearningRateScheduler`] | sets the learning rate of every epoch by a function |
 //! | `Progress` (feature `progress`) | shows how far the fit is |
 //! | [`Every`], [`OnNewBest`] | let another see only some of the epochs |
 //!
@@ -49,27 +51,33 @@ use crate::{DecoupledNetwork, EpochReport, Result, Scalar, StopReason};
 
 mod audience;
 #[cfg(feature = "save")]
+mod best;
+#[cfg(feature = "save")]
 mod checkpoint;
 mod early_stopping;
 mod every;
 mod history;
+mod learning_rate_scheduler;
 mod monitor;
 mod on_new_best;
 #[cfg(feature = "progress")]
 mod progress;
+mod reduce_lr_on_plateau;
 mod sink;
 mod table;
 
 pub(crate) use audience::Audience;
 #[cfg(feature = "save")]
 pub use checkpoint::Checkpoint;
-pub use early_stopping::{EarlyStopping, Mode};
+pub use early_stopping::EarlyStopping;
 pub use every::Every;
 pub use history::History;
-pub use monitor::Monitor;
+pub use learning_rate_scheduler::LearningRateScheduler;
+pub use monitor::{Mode, Monitor};
 pub use on_new_best::OnNewBest;
 #[cfg(feature = "progress")]
 pub use progress::Progress;
+pub use reduce_lr_on_plateau::ReduceLrOnPlateau;
 pub use table::Table;
 
 /// Someone who watches a fit and may end it.
@@ -77,6 +85,7 @@ pub use table::Table;
 /// ```text
 /// start                                before anything changes
 /// for every epoch:
+///     learning_rate_factor
 ///     for every batch:
 ///         visit, then step
 ///     measure and validate
@@ -88,8 +97,8 @@ pub use table::Table;
 /// Where there are several, each of these goes to all of them, in the order they were given, before anything else happens. All of
 /// them see what one of them breaks off at; the reason of the first to break is that of the [report](crate::FitReport::stop).
 ///
-/// An error ends the fit at once, and nobody is called any more, not even for the end. So it is with every error of the fit. An
-/// error of yours that is none of this crate's fits [`Error::Io`](crate::Error::Io), by [`std::io::Error::other`].
+/// An error ends the fit at once, and nobody is called any more, not even for the end. So it is with every error of the fit.
+/// [`Error::other`](crate::Error::other) takes an error of your own.
 ///
 /// # Example
 ///
@@ -128,6 +137,19 @@ pub trait Observer<T: Scalar>: Send {
         Ok(())
     }
 
+    /// Returns what the learning rates are multiplied by in the epoch of this number, which is about to begin: 1 by default. Epochs are
+    /// counted from 1 over the life of the network. Factors of several observers multiply, with one another and with those of
+    /// [schedules](crate::optimizer::Scheduled). They are on the optimizers of the layers: not on those of activations, nor on steps in
+    /// closed form, which have no rate.
+    ///
+    /// # Errors
+    /// Yours. All epochs before stand, as they do for a factor that is negative or not finite:
+    /// [`Error::HyperParameter`](crate::Error::HyperParameter).
+    fn learning_rate_factor(&mut self, epoch: usize) -> Result<f64> {
+        let _ = epoch;
+        Ok(1.0)
+    }
+
     /// A batch has been visited, and the parameters have moved.
     ///
     /// `Break` ends the epoch here. It counts as one, its report is of the visits that took place, and `epoch` follows.
@@ -148,8 +170,8 @@ pub trait Observer<T: Scalar>: Send {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The epoch that is over has the lowest [loss](Monitor::Loss) of this fit so far; the first has, unless it is NaN. `Break`
-    /// ends the fit.
+    /// The epoch that is over has the lowest [loss](Monitor::Loss) so far: of this fit and, where the network was
+    /// [resumed](DecoupledNetwork::resume), of the fits that it goes on from. The first has, unless it is NaN. `Break` ends the fit.
     ///
     /// # Errors
     /// Yours. The epoch stands.
@@ -221,7 +243,7 @@ pub struct Epoch<'a, T: Scalar> {
     pub plan: &'a Plan,
     /// What happened in the epoch.
     pub report: &'a EpochReport,
-    /// The best epoch of this fit so far, perhaps this one; none while all losses are NaN.
+    /// The best epoch so far, perhaps this one; none while all losses are NaN, and where it is of a fit that this one goes on from.
     pub best: Option<&'a EpochReport>,
     /// The network.
     pub network: &'a DecoupledNetwork<T>,

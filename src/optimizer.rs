@@ -25,12 +25,13 @@ pub use schedule::{Schedule, Scheduled};
 pub use sgd::Sgd;
 pub use weight_decay::WeightDecay;
 
-/// Where an update stands: its number and the factor that schedules put on the learning rate.
+/// Where an update stands: its number and the factor that schedules and observers put on the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step<T> {
     /// The number of this update, counted from 1.
     pub number: u64,
-    /// Multiply your learning rate by this; 1 unless a schedule wraps the optimizer.
+    /// Multiply your learning rate by this; 1 unless a schedule wraps the optimizer, or an
+    /// [observer](crate::Observer::learning_rate_factor) has a factor on the epoch.
     pub rate: T,
 }
 

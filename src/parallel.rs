@@ -283,11 +283,11 @@ impl<S: Default> Spare<S> {
     }
 }
 
-/// Calls a user's code and turns a panic into [`Error::Panicked`].
+/// Calls a user's code and turns a panic into [`Error::Panicked`]: of a layer, or of none.
 ///
 /// What `call` was writing may be half written: callers discard it.
-pub(crate) fn guarded<R>(what: &'static str, layer: usize, call: impl FnOnce() -> R) -> Result<R> {
-    caught(call).map_err(|message| Error::Panicked { what, layer, message })
+pub(crate) fn guarded<R>(what: &'static str, layer: impl Into<Option<usize>>, call: impl FnOnce() -> R) -> Result<R> {
+    caught(call).map_err(|message| Error::Panicked { what, layer: layer.into(), message })
 }
 
 /// Calls a user's code and turns a panic into its message.

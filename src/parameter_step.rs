@@ -101,6 +101,8 @@ pub(crate) struct Trained<T> {
     slots: usize,
     /// How many parameters the optimizer moves at a time: all, unless it takes each by itself.
     piece: usize,
+    /// The factor on its learning rate in this epoch.
+    pub(crate) rate: T,
     /// Piece after piece, in each slot after slot; empty until there is need for it.
     state: Vec<T>,
     /// The moments that a regression remembers; empty before the first.
@@ -232,7 +234,7 @@ impl<T: Scalar> Trained<T> {
     pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
         let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
         let piece = if elementwise { PIECE } else { params.max(1) };
-        Ok(Self { optimizer, slots, piece, state: Vec::new(), moments: Vec::new() })
+        Ok(Self { optimizer, slots, piece, rate: T::one(), state: Vec::new(), moments: Vec::new() })
     }
 
     /// Whether a parameter may move where it has no gradient now but had one before.
@@ -261,7 +263,7 @@ impl<T: Scalar> Trained<T> {
         (gradient, other): (&mut [T], impl Fn(usize) -> Option<&'a [T]> + Sync),
         (examples, number): (usize, u64),
     ) -> Result<()> {
-        let Self { optimizer, slots, piece, state, .. } = self;
+        let Self { optimizer, slots, piece, rate, state, .. } = self;
         let share = T::one() / T::of(examples as f64);
         let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
         for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, *slots)), |i, ((params, gradient), state)| {
@@ -271,7 +273,7 @@ impl<T: Scalar> Trained<T> {
             }
             gradient.iter_mut().for_each(|g| *g *= share);
             finite(gradient, t, "the parameter gradient")?;
-            let step = Step { number, rate: T::one() };
+            let step = Step { number, rate: *rate };
             guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
             finite(params, t, "a parameter")
         })

@@ -11,12 +11,15 @@ use crate::data::{Columns, Scaler};
 use crate::description::Description;
 use crate::file::{format, replace};
 use crate::layer::{Tensor, tensors_of};
+use crate::metrics::Decision;
 use crate::model::Steps;
 use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, Layer, Loss, Model, NetworkBuilder, Result, Scalar};
 
 mod checkpoint;
 mod container;
+
+pub(crate) use checkpoint::restore;
 
 use checkpoint::Training;
 use container::{Blob, Source};
@@ -38,6 +41,9 @@ struct Contents<L, O> {
     #[serde(default)]
     feature_names: Vec<String>,
     class_names: Vec<String>,
+    /// None for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
     /// None in files that are older than columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     columns: Option<Columns>,
@@ -136,7 +142,11 @@ impl<T: Scalar> Model<T> {
             layers.iter().enumerate().map(|(t, layer)| named_tensors(&**layer, t, layer.param_len())).collect();
         let (params, _) = source.read(&tensors?, &names)?;
         let mut params = params.into_iter();
-        let network = NetworkBuilder::described(layers, output_loss)
+        let builder = NetworkBuilder::described(layers, output_loss);
+        let network = contents
+            .threshold
+            .into_iter()
+            .fold(builder, NetworkBuilder::threshold)
             .build_with(|_, _, _| Ok(params.next().unwrap_or_default()))?;
         require_params(&network)?;
         contents.beside(network)
@@ -153,6 +163,7 @@ impl<T: Scalar> Model<T> {
         let (params, contents) = read_params(&network, path)?;
         network.params = params;
         let Some(contents) = contents else { return Err(undescribed(path)) };
+        network.set_threshold(contents.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD))?;
         contents.beside(network)
     }
 }
@@ -168,7 +179,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// description in JSON under `decoupled`, and a CRC-32 of all bytes, by which any bit that changes is found.
     ///
     /// It is written beside the old one, under a name that ends in `.tmp`, and takes its place when it is on the disk: a process
-    /// that is killed leaves one of the two.
+    /// that is killed leaves one of the two. The path of a symbolic link means its target: the link stays, and a target that is missing
+    /// is made. Mode, owner and group are those of the old file, the latter two where the system lets; a new file has those of any new
+    /// file. Another hard link to the old file keeps the old file.
     ///
     /// ```
     /// use decoupled::layer::Activation;
@@ -187,7 +200,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Io`], and the old file is as it was; [`Error::Empty`] for a network without parameters, [`Error::Unsupported`] for
+    /// [`Error::Io`], and the old file is as it was; [`Error::NotAFile`] for a path that leads to a folder, a FIFO, a socket or a
+    /// device; [`Error::Empty`] for a network without parameters, [`Error::Unsupported`] for
     /// layers that nest too deeply to be read back; for a layer of your own [`Error::Panicked`], and [`Error::InLayer`] where its
     /// [tensors](Layer::tensors) are not its parameters.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
@@ -255,11 +269,12 @@ fn describe<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Contents<Descrip
         format: FORMAT,
         written_by: concat!("decoupled ", env!("CARGO_PKG_VERSION")).to_owned(),
         layers: layers.map(|(t, layer)| guarded("describe", t, || layer.describe())).collect::<Result<_>>()?,
-        output_loss: guarded("describe of the loss", network.depth(), || network.output_loss.describe())?,
+        output_loss: guarded("describe of the output loss", None, || network.output_loss.describe())?,
         input_scaler: None,
         target_scaler: None,
         feature_names: Vec::new(),
         class_names: Vec::new(),
+        threshold: Some(network.threshold()).filter(|&threshold| threshold != Decision::DEFAULT_THRESHOLD),
         columns: None,
         training: None,
     })

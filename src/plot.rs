@@ -99,10 +99,11 @@ impl Picture {
         Ok(Self::new(self.width, self.height + strip, body))
     }
 
-    /// Writes the document to a file: beside its place, and moved there when it is whole.
+    /// Writes the document to a file: beside its place, and moved there when it is whole; a link stays, and a file that was there gives
+    /// its mode.
     ///
     /// # Errors
-    /// [`Error::Io`]; a file that was there before is then as it was.
+    /// [`Error::Io`], [`Error::NotAFile`]; a file that was there before is then as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         crate::file::replace(path.as_ref(), |file| file.write_all(self.svg.as_bytes()))
     }

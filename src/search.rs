@@ -47,7 +47,7 @@ use std::sync::Arc;
 
 use crate::error::require;
 use crate::parallel::{Pool, available, caught, map_apart};
-use crate::{Dataset, Error, Model, Pipeline, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, Error, Model, Pipeline, Result, Scalar};
 
 mod report;
 mod space;
@@ -59,7 +59,7 @@ pub use space::{Candidate, Space};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Scoring {
-    /// [`Model::score`]: accuracy for class labels, else R²; the more the better.
+    /// [`Model::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
     Score,
     /// The forward loss, mean over the examples; the less the better. It is in the units that the network was trained
     /// in: candidates are comparable if they have the same loss and scale targets alike.
@@ -67,6 +67,11 @@ pub enum Scoring {
 }
 
 impl Scoring {
+    /// Fails before any training where there will be nothing to judge by.
+    fn check<T: Scalar>(self, network: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<()> {
+        if self == Self::Score { network.check_score(data) } else { Ok(()) }
+    }
+
     fn judge<T: Scalar>(self, model: &Model<T>, data: &Dataset<T>) -> Result<f64> {
         match self {
             Self::Score => model.score(data),
@@ -168,6 +173,7 @@ impl Search {
         let judge = |candidate: &Candidate| {
             let mut pipeline: Pipeline<'c, T> = build(candidate)?.into();
             pipeline.network.pool = Arc::clone(&single);
+            self.scoring.check(&pipeline.network, data)?;
             let judge = |(train, held_out): &(Dataset<T>, Dataset<T>)| {
                 let (model, _) = pipeline.fit(train)?;
                 self.scoring.judge(&model, held_out)

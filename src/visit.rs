@@ -6,12 +6,13 @@ use crate::bank::{Column, fill_gaps};
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::method::Method;
+use crate::metrics::Judge;
 use crate::missing;
 use crate::parallel::{Chunks, for_row};
 use crate::parameter_step::{self, ParameterStep, Timing};
 use crate::start::Start;
 use crate::tally::Tally;
-use crate::{Dataset, DecoupledNetwork, Error, Metric, Result, Scalar, backprop, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar, backprop, linalg};
 
 /// By which road the parameters get their gradients.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,7 @@ pub(crate) enum Rule<'a, T> {
 pub(crate) struct Visitor<'a, T: Scalar> {
     rule: Rule<'a, T>,
     data: &'a Dataset<T>,
-    metric: Option<&'a Metric<T>>,
+    metric: Option<Judge<'a, T>>,
     /// Where missing inputs start; empty where none is missing.
     starts: Vec<T>,
     lanes: Vec<Lane<T>>,
@@ -75,7 +76,7 @@ const CURVATURE_SHARE: usize = 4;
 impl<'a, T: Scalar> Visitor<'a, T> {
     /// # Errors
     /// As [`Dataset::known_means`].
-    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<&'a Metric<T>>) -> Result<Self> {
+    pub(crate) fn new(rule: Rule<'a, T>, data: &'a Dataset<T>, metric: Option<Judge<'a, T>>) -> Result<Self> {
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
         Ok(Self {
             rule,
@@ -251,7 +252,7 @@ impl<T: Scalar> Lane<T> {
     fn backprop(
         &mut self,
         objective: &Objective<'_, T>,
-        metric: Option<&Metric<T>>,
+        metric: Option<Judge<'_, T>>,
         found: &mut [Vec<T>],
     ) -> Result<()> {
         backprop::gradients(objective, &mut self.block, found)?;
@@ -266,7 +267,7 @@ impl<T: Scalar> Lane<T> {
         &mut self,
         objective: &Objective<'_, T>,
         method: &Method<T>,
-        (metric, look): (Option<&Metric<T>>, bool),
+        (metric, look): (Option<Judge<'_, T>>, bool),
         columns: &[Column<'_, T>],
     ) -> Result<()> {
         let reads = method.start != Start::Persisted || method.parameter.reads == Reads::Forward;
@@ -387,13 +388,13 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Forward loss and score, at the forward pass.
-    fn look(&mut self, objective: &Objective<'_, T>, metric: Option<&Metric<T>>) -> Result<()> {
+    fn look(&mut self, objective: &Objective<'_, T>, metric: Option<Judge<'_, T>>) -> Result<()> {
         let (top, block) = (self.block.layers(), &self.block);
         self.tally.looked_at = block.examples();
-        self.tally.forward_loss = objective.forward_loss(block)?.to_f64();
+        self.tally.forward_loss = objective.forward_loss(block)?;
         if let Some(metric) = metric {
             let outputs = block.prediction(top - 1, Reads::Forward);
-            self.tally.score = metric.sum(top, block.stored(top), outputs)?;
+            self.tally.score = metric.sum(block.stored(top), outputs)?;
         }
         Ok(())
     }

@@ -265,6 +265,7 @@ mod tests {
             curvature: None,
             stability_margin: None,
             penalty_factor: 1.0,
+            learning_rate_factor: 1.0,
             update_norms: Vec::new(),
             decoupling: None,
             time: Duration::ZERO,

@@ -5,13 +5,15 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SquaredError;
-use decoupled::observer::{Checkpoint, EarlyStopping, Epoch};
+use decoupled::nalgebra::DMatrix;
+use decoupled::observer::{Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau};
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Penalty, Raise, Reads,
-    Result, Start, StopReason, Storage, Watch, data,
+    Result, Scores, Start, StopReason, Storage, Watch, data,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -117,14 +119,19 @@ fn a_fit_resumed_after_any_epoch_is_the_one_that_was_never_interrupted() {
         // After every epoch a copy of what the observer wrote.
         let kept: Vec<_> = (1..=EPOCHS).map(|epoch| scratch.file(&format!("after-{epoch}"))).collect();
         let mut copy = Copying { from: path.clone(), to: kept.clone() };
-        let mut checkpoint = Checkpoint::new(&path);
+        // Nothing is as much better as that: the rate falls after the third epoch and after the fifth.
+        let reduce = || ReduceLrOnPlateau::new().factor(0.3).patience(2).min_delta(10.0);
+        let mut own = reduce();
+        let mut checkpoint = Checkpoint::new(&path).beside(&mut own);
         let epochs = fit(&mut whole, method, EPOCHS, &mut [&mut checkpoint, &mut copy]).unwrap();
+        let factors: Vec<f64> = epochs.iter().map(|epoch| epoch.learning_rate_factor).collect();
+        assert_eq!(factors, [1.0, 1.0, 1.0, 0.3, 0.3], "{name}");
         for (done, kept) in (1..).zip(&kept) {
-            let mut resumed = builder.clone().build().unwrap();
-            resumed.resume(kept, &mut []).unwrap();
+            let (mut resumed, mut again) = (builder.clone().build().unwrap(), reduce());
+            resumed.resume(kept, &mut [&mut again]).unwrap();
             assert_eq!(resumed.epochs(), done, "{name}");
             if done < EPOCHS {
-                let rest = fit(&mut resumed, method, EPOCHS - done, &mut []).unwrap();
+                let rest = fit(&mut resumed, method, EPOCHS - done, &mut [&mut again]).unwrap();
                 assert_eq!(rest, epochs[done..], "{name}, after {done}");
             }
             assert_same(name, &resumed, &whole);
@@ -368,4 +375,286 @@ fn a_checkpoint_with_a_bit_changed_or_cut_short_is_refused() {
     fs::write(&path, &bytes).unwrap();
     resumed.resume(&path, &mut []).unwrap();
     assert_same("undamaged", &resumed, &net);
+}
+
+/// Shows another observer these validation losses and scores instead of those of the fit.
+struct WithNumbers<'a, O>(&'a [f64], &'a mut O);
+
+impl<O: Observer<f64>> Observer<f64> for WithNumbers<'_, O> {
+    fn start(&mut self, plan: &Plan, network: &Net) -> Result<()> {
+        let mut plan = *plan;
+        (plan.has_validation, plan.has_score) = (true, true);
+        self.1.start(&plan, network)
+    }
+
+    fn epoch(&mut self, epoch: &Epoch<'_, f64>) -> Result<ControlFlow<StopReason>> {
+        let number = self.0[epoch.report.epoch - 1];
+        let validation = Some(Scores { loss: number, score: Some(number) });
+        let report = EpochReport { validation, ..epoch.report.clone() };
+        let mut shown = *epoch;
+        shown.report = &report;
+        self.1.epoch(&shown)
+    }
+
+    fn end(&mut self, network: &mut Net, stop: StopReason) -> Result<()> {
+        self.1.end(network, stop)
+    }
+
+    fn state(&self) -> Vec<f64> {
+        self.1.state()
+    }
+
+    fn set_state(&mut self, state: &[f64]) -> Result<()> {
+        self.1.set_state(state)
+    }
+}
+
+fn tiny() -> Net {
+    DecoupledNetwork::builder(2).dense(2, Activation::Identity).threads(1).build().unwrap()
+}
+
+/// The cases that `tests/keras/callbacks.py` printed.
+#[test]
+fn best_only_writes_when_keras_documents_it() {
+    let scratch = Scratch::new("keras");
+    let path = scratch.file("best");
+    let data = data::two_moons(6, 0.1, 0).unwrap();
+    let (mut cases, mut kept) = (0, 0);
+    for line in include_str!("keras/callbacks.txt").lines().filter(|line| line.starts_with("best ")) {
+        let [options, monitored, saved] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let [_, mode, threshold] = options.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let numbers = |text: &str| text.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<f64>>();
+        let (monitored, saved) = (numbers(monitored), numbers(saved));
+        let _ = fs::remove_file(&path);
+        // By what it monitors, or by the mode.
+        let best = Checkpoint::new(&path).best_only();
+        let best = match (mode, cases % 2) {
+            ("min", 0) => best.monitor(Monitor::ValidationLoss),
+            ("min", _) => best.monitor(Monitor::ValidationScore).mode(Mode::Min),
+            (_, 0) => best.monitor(Monitor::ValidationScore),
+            _ => best.monitor(Monitor::ValidationLoss).mode(Mode::Max),
+        };
+        let mut best = threshold.parse().into_iter().fold(best, Checkpoint::initial_value_threshold);
+        let mut found = Vec::new();
+        let mut look = |_: &EpochReport| {
+            let mut net = tiny();
+            if path.exists() {
+                net.resume(&path, &mut [&mut Checkpoint::new("elsewhere").best_only()]).unwrap();
+            }
+            found.push(net.epochs() as f64);
+            ControlFlow::Continue(())
+        };
+        let config = FitConfig::new().epochs(monitored.len()).full_batch();
+        let mut shown = WithNumbers(&monitored, &mut best);
+        tiny().fit_observed(&data, &config, &mut [&mut shown, &mut look]).unwrap();
+        assert_eq!(found, saved, "{line}");
+        let last = *saved.last().unwrap();
+        let expected = (last > 0.0).then(|| (last as usize, monitored[last as usize - 1]));
+        assert_eq!(best.best(), expected, "{line}");
+        // And nothing at the end.
+        let mut net = tiny();
+        if path.exists() {
+            net.resume(&path, &mut [&mut Checkpoint::new("elsewhere").best_only()]).unwrap();
+        }
+        assert_eq!(net.epochs() as f64, last, "{line}");
+        cases += 1;
+        kept += usize::from(last < 10.0);
+    }
+    assert!(cases == 60 && kept > 40, "{kept} of {cases}");
+}
+
+/// A linear map and data for it, of which the second are to validate: on the way from 0 to the targets of the first it comes near half
+/// of them, and goes away again.
+fn there_and_away() -> (Net, Dataset<f64>, Dataset<f64>) {
+    let inputs = DMatrix::from_fn(2, 60, |i, j| ((i * 31 + j * 17) % 97) as f64 / 48.5 - 1.0);
+    let targets = |part: f64| DMatrix::from_fn(2, 60, |i, j| part * (inputs[(0, j)] + inputs[(i, j)]));
+    let examples = |matrix| Examples::from_column_matrix(matrix).unwrap();
+    let data = |part| Dataset::regression(examples(inputs.clone()), examples(targets(part))).unwrap();
+    let builder = DecoupledNetwork::builder(2).dense(2, Activation::Identity).optimizer(Sgd::new(0.4));
+    let mut net = builder.threads(1).build().unwrap();
+    net.set_params(0, &[0.0; 6]).unwrap();
+    (net, data(1.0), data(0.5))
+}
+
+/// Writes down of which epochs it is told that they are the best.
+#[derive(Default)]
+struct Told(Vec<usize>);
+
+impl Observer<f64> for Told {
+    fn new_best(&mut self, epoch: &Epoch<'_, f64>) -> Result<ControlFlow<StopReason>> {
+        assert_eq!(epoch.best, Some(epoch.report));
+        self.0.push(epoch.report.epoch);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+#[test]
+fn a_new_best_after_a_kill_is_one_without_it() {
+    let scratch = Scratch::new("new-best");
+    let (net, train, halves) = there_and_away();
+    let config = |epochs| FitConfig::new().epochs(epochs).validation(&halves);
+    let (path, best) = (scratch.file("run"), scratch.file("best"));
+    let (mut whole, mut told) = (net.clone(), Told::default());
+    let mut of_best = OnNewBest::new(Checkpoint::new(&best));
+    whole.fit_observed(&train, &config(12), &mut [&mut told, &mut of_best]).unwrap();
+    let last = *told.0.last().unwrap();
+    assert!(told.0.len() > 1 && last < 11, "{:?}", told.0);
+    // The last network is not in the file of the best.
+    let mut kept = net.clone();
+    kept.resume(&best, &mut []).unwrap();
+    assert_eq!(kept.epochs(), last);
+
+    for killed_after in 1..12 {
+        let (mut first, mut early) = (net.clone(), Told::default());
+        first.fit_observed(&train, &config(killed_after), &mut [&mut early]).unwrap();
+        first.save_checkpoint(&path, &[]).unwrap();
+        let (mut second, mut late) = (net.clone(), Told::default());
+        second.resume(&path, &mut []).unwrap();
+        let mut of_best = OnNewBest::new(Checkpoint::new(&best));
+        second.fit_observed(&train, &config(12 - killed_after), &mut [&mut late, &mut of_best]).unwrap();
+        assert_eq!([early.0, late.0].concat(), told.0, "after {killed_after}");
+        assert_eq!(params(&second), params(&whole));
+        kept.resume(&best, &mut []).unwrap();
+        assert_eq!(kept.epochs(), last, "after {killed_after}");
+        // Another fit is judged by itself.
+        let mut anew = Told::default();
+        second.fit_observed(&train, &config(1), &mut [&mut anew]).unwrap();
+        assert_eq!(anew.0, [13], "after {killed_after}");
+    }
+}
+
+#[test]
+fn the_best_is_kept_over_fits_and_files() {
+    let scratch = Scratch::new("best");
+    let (net, train, halves) = there_and_away();
+    let config = |epochs| FitConfig::new().epochs(epochs).validation(&halves);
+    let (last, best) = (scratch.file("last"), scratch.file("best"));
+    fn of<'o>(path: &std::path::Path) -> Checkpoint<'o, f64> {
+        Checkpoint::new(path).best_only().monitor(Monitor::ValidationLoss)
+    }
+    let in_file = || {
+        let (mut kept, mut observer) = (net.clone(), of(&best));
+        kept.resume(&best, &mut [&mut observer]).unwrap();
+        assert_eq!(observer.best().unwrap().0, kept.epochs());
+        (kept.evaluate(&halves).unwrap().loss, observer.best().unwrap())
+    };
+    let (mut whole, mut own) = (net.clone(), of(&best));
+    let report = whole.fit_observed(&train, &config(12), &mut [&mut own]).unwrap();
+    let expected = report.best().map(|epoch| (epoch.epoch, epoch.validation.unwrap().loss)).unwrap();
+    assert!(expected.0 > 1 && expected.0 < 11, "{expected:?}");
+    assert_eq!((own.best(), in_file()), (Some(expected), (expected.1, expected)));
+    // A second fit with the same value goes on with it.
+    whole.fit_observed(&train, &config(3), &mut [&mut own]).unwrap();
+    assert_eq!((own.best(), in_file()), (Some(expected), (expected.1, expected)));
+
+    for killed_after in 1..12 {
+        fs::remove_file(&best).unwrap();
+        let (mut first, mut own) = (net.clone(), of(&best));
+        let mut both = Checkpoint::new(&last).beside(&mut own);
+        let mut kill = |epoch: &EpochReport| match epoch.epoch == killed_after {
+            true => panic!("killed"),
+            false => ControlFlow::Continue(()),
+        };
+        first.fit_observed(&train, &config(12), &mut [&mut both, &mut kill]).unwrap_err();
+        // From the last epoch.
+        let (mut second, mut again) = (net.clone(), of(&best));
+        second.resume(&last, &mut [&mut again]).unwrap();
+        assert_eq!(second.epochs(), killed_after);
+        let mut both = Checkpoint::new(&last).beside(&mut again);
+        second.fit_observed(&train, &config(12 - killed_after), &mut [&mut both]).unwrap();
+        assert_eq!((again.best(), in_file()), (Some(expected), (expected.1, expected)), "after {killed_after}");
+
+        // From the best one, with an observer beside it.
+        let stopping = || EarlyStopping::new().patience(50);
+        let (mut first, mut beside) = (net.clone(), stopping());
+        let mut own = of(&best).initial_value_threshold(1e9).beside(&mut beside);
+        first.fit_observed(&train, &config(killed_after), &mut [&mut own]).unwrap();
+        let (mut second, mut again, mut other) = (net.clone(), of(&best), stopping());
+        second.resume(&best, &mut [&mut again, &mut other]).unwrap();
+        assert_eq!(second.epochs(), killed_after.min(expected.0));
+        let left = 12 - second.epochs();
+        let mut again = again.beside(&mut other);
+        second.fit_observed(&train, &config(left), &mut [&mut again]).unwrap();
+        assert_eq!(again.best(), Some(expected), "after {killed_after}");
+        assert_eq!(other.best(), Some(expected), "after {killed_after}");
+    }
+}
+
+#[test]
+fn best_only_looks_at_every_nth_epoch_where_it_is_told_to() {
+    let scratch = Scratch::new("best-every");
+    let data = data::two_moons(6, 0.1, 0).unwrap();
+    let numbers = [1.0, 5.0, 2.0, 3.0, 0.0, 4.0, 0.0];
+    for wrapped in [false, true] {
+        let mut best = Checkpoint::new(scratch.file("run")).best_only().monitor(Monitor::ValidationLoss);
+        let config = FitConfig::new().epochs(7);
+        if wrapped {
+            let mut every = Every::new(2, WithNumbers(&numbers, &mut best));
+            tiny().fit_observed(&data, &config, &mut [&mut every]).unwrap();
+        } else {
+            best = best.every(2);
+            tiny().fit_observed(&data, &config, &mut [&mut WithNumbers(&numbers, &mut best)]).unwrap();
+        }
+        assert_eq!(best.best(), Some((4, 3.0)));
+    }
+}
+
+#[test]
+fn a_best_that_is_not_known_replaces_no_file() {
+    let scratch = Scratch::new("unknown");
+    let path = scratch.file("best");
+    let data = examples();
+    let (mut net, mut own) = (builder().build().unwrap(), Checkpoint::new(&path).best_only());
+    // A network that has not been trained begins a file anew, as Keras does.
+    fs::write(&path, "of an older run").unwrap();
+    net.fit_observed(&data, &config(2), &mut [&mut own]).unwrap();
+    let before = fs::read(&path).unwrap();
+    let mut refused = |mut other: Checkpoint<'_, f64>| {
+        let error = net.fit_observed(&data, &config(2), &mut [&mut other]).unwrap_err();
+        assert_eq!((net.epochs(), fs::read(&path).unwrap() == before), (2, true));
+        error.to_string()
+    };
+    let text = refused(Checkpoint::new(&path).best_only());
+    assert!(text.contains("a checkpoint of epochs before: expected the best so far from its state"), "{text}");
+    let text = refused(Checkpoint::new(&path).monitor(Monitor::TrainLoss));
+    assert_eq!(text, "what is best for Checkpoint: it is for best_only, which is not set");
+    assert!(refused(Checkpoint::new(&path).mode(Mode::Max)).contains("best_only"));
+    assert!(refused(Checkpoint::new(&path).initial_value_threshold(0.0)).contains("best_only"));
+    let text = refused(Checkpoint::new(&path).best_only().initial_value_threshold(f64::NAN));
+    assert_eq!(text, "Checkpoint::initial_value_threshold must be a number, found NaN");
+    let text = refused(Checkpoint::new(&path).best_only().monitor(Monitor::ValidationScore));
+    assert!(text.starts_with("monitoring the validation"), "{text}");
+    // One that says from what on.
+    let mut other = Checkpoint::new(&path).best_only().initial_value_threshold(f64::INFINITY);
+    net.fit_observed(&data, &config(1), &mut [&mut other]).unwrap();
+    assert_eq!(other.best().unwrap().0, 3);
+}
+
+#[test]
+fn a_checkpoint_beside_another_has_the_states_of_those_beside_it() {
+    let (mut stopping, mut reduce) = (EarlyStopping::new(), ReduceLrOnPlateau::new());
+    let (of_stopping, of_reduce) = (vec![4.0, 1.0, 3.0, 0.5], vec![0.1, 2.0, 0.0, 0.25]);
+    Observer::<f64>::set_state(&mut stopping, &of_stopping).unwrap();
+    Observer::<f64>::set_state(&mut reduce, &of_reduce).unwrap();
+    let mut full = Checkpoint::<f64>::new("nowhere").best_only().beside(&mut stopping).beside(&mut reduce);
+    let lengths = [vec![7.0, 0.125], vec![4.0], of_stopping, vec![4.0], of_reduce].concat();
+    full.set_state(&lengths).unwrap();
+    assert_eq!((full.state(), full.best()), (lengths.clone(), Some((7, 0.125))));
+    for bad in [&[][..], &lengths[..1], &lengths[..6], &lengths[..11], &[&lengths[..], &[0.0]].concat()] {
+        assert!(matches!(full.set_state(bad), Err(Error::Shape { .. })), "{bad:?}");
+    }
+    // An odd number in one state leaves the others as they are.
+    for (at, odd) in [(0, 0.5), (1, f64::NAN), (2, -1.0), (3, 0.5), (8, 7.0)] {
+        let mut bad = lengths.clone();
+        bad[at] = odd;
+        if at != 1 {
+            bad[1] = 0.25;
+        }
+        if at == 8 {
+            bad[3] = 5.0;
+        }
+        assert!(full.set_state(&bad).is_err(), "{bad:?}");
+        assert_eq!(full.state(), lengths, "{bad:?}");
+    }
+    assert!(Checkpoint::<f64>::new("nowhere").state().is_empty());
 }

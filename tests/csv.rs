@@ -139,6 +139,22 @@ fn columns_that_are_not_there_are_errors() {
     assert!(matches!(read(&Options::numbers(none), "columns", text), Err(Error::Empty { .. })));
 }
 
+/// With one class there is one output, which would tell it from a class that nobody named.
+#[test]
+fn a_single_class_is_refused() {
+    let text = "x,kind\n1,oak\n2,oak\n";
+    for (options, name) in
+        [(Options::classes("kind"), "one.csv"), (Options::known_classes("kind", &["oak"]), "known.csv")]
+    {
+        let message = read(&options, name, text).unwrap_err().to_string();
+        assert!(message.ends_with("its classes: expected two or more, found \"oak\" alone"), "{message}");
+    }
+    let both = read(&Options::known_classes("kind", &["oak", "elm"]), "both.csv", text).unwrap();
+    assert_eq!((both.dataset.labels(), both.dataset.classes()), (Some(&[0, 0][..]), Some(2)));
+    let one = both.dataset.with_one_output().unwrap();
+    assert_eq!((one.targets().as_slice(), one.classes()), (&[0.0, 0.0][..], Some(2)));
+}
+
 #[test]
 fn a_name_that_stands_twice_is_refused_on_reading_and_names_that_are_empty_are_not() {
     let text = "x,w,y,w\n1,2,3,4\n";

@@ -213,6 +213,11 @@ fn what_a_checkpoint_claims_of_its_training_is_held_against_what_it_can_be() {
             "\\\"updates\\\":18446744073709551615,",
             format!("its updates: expected at most {half}"),
         ),
+        (
+            "\\\"best_epoch\\\":[1,",
+            "\\\"best_epoch\\\":[2,",
+            "the best epoch so far: expected one of 1 epochs, and a number for its loss, found 2, ".to_owned(),
+        ),
         ("{\\\"value\\\":1.0,", "{\\\"value\\\":-2.0,", "the factor on the penalties: expected at least 1".to_owned()),
     ] {
         fs::write(&path, replaced(&file, from, to)).unwrap();

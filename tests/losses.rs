@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use decoupled::data::Examples;
+use decoupled::layer::{Activation, Dense};
 use decoupled::loss::{
-    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, Outputs, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use decoupled::{Error, Loss, MatMut, MatRef};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Scalar};
 use rand::rngs::ChaCha12Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -40,17 +42,17 @@ fn draw(rng: &mut ChaCha12Rng, dim: usize, n: usize) -> [Vec<f64>; 2] {
 fn answers(loss: &dyn Loss<f64>) -> String {
     let (z, p, direction) = ([0.0, 1.0, 0.25, 0.75], [0.5, -1.5, 2.0, 0.125], [1.0, 2.0, -1.0, 3.0]);
     let columns = |entries| MatRef::new(entries, 2, 2);
-    let (mut product, mut outputs) = ([f64::NAN; 4], p);
+    let mut product = [f64::NAN; 4];
     loss.hessian_product(columns(&z), columns(&p), columns(&direction), MatMut::new(&mut product, 2, 2));
-    let has_classes = loss.probabilities(MatMut::new(&mut outputs, 2, 2));
     #[cfg(feature = "serde")]
     let described = loss.describe();
     #[cfg(not(feature = "serde"))]
     let described = ();
     format!(
-        "{} {:?} {product:?} {has_classes} {outputs:?} {} {} {:?} {:?} {described:?}",
+        "{} {:?} {product:?} {:?} {} {} {:?} {:?} {described:?}",
         value(loss, 2, &z, &p),
         gradients(loss, 2, &z, &p),
+        loss.outputs(),
         loss.is_squared_error(),
         loss.serves_hidden(),
         loss.validate().map_err(|error| error.to_string()),
@@ -291,21 +293,136 @@ fn the_binary_cross_entropy_gradient_does_not_cancel_where_the_prediction_is_sur
 }
 
 #[test]
-fn the_softmax_says_what_the_probabilities_are_and_nobody_else_does() {
+fn cross_entropies_say_what_their_outputs_mean_and_others_are_of_numbers() {
     for loss in all() {
-        let logits = [0.5, -1.0, 2.0, 1000.0, 0.0, -1000.0, -3.0, -3.0, -3.0];
-        let mut found = logits;
-        let means = loss.probabilities(MatMut::new(&mut found, 3, 3));
-        assert_eq!(means, format!("{loss:?}").starts_with("SoftmaxCrossEntropy"), "{loss:?}");
-        if !means {
-            assert_eq!(found, logits, "{loss:?}");
-            continue;
-        }
-        let sum = 0.5f64.exp() + (-1f64).exp() + 2f64.exp();
-        let third = 1.0 / 3.0;
-        let expected = [0.5f64.exp() / sum, (-1f64).exp() / sum, 2f64.exp() / sum, 1.0, 0.0, 0.0, third, third, third];
-        for (found, expected) in found.iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-15, "{found} instead of {expected}");
+        let name = format!("{loss:?}");
+        let expected = match name.split(['(', ' ', '{']).next() {
+            Some("SoftmaxCrossEntropy") => Outputs::Classes,
+            Some("BinaryCrossEntropy") => Outputs::Labels,
+            _ => Outputs::Numbers,
+        };
+        assert_eq!(loss.outputs(), expected, "{name}");
+    }
+    assert_eq!(Outputs::default(), Outputs::Numbers);
+}
+
+#[test]
+fn the_softmax_of_extreme_logits_is_certain_and_of_equal_ones_even() {
+    let layer = Dense::new(3, 3).without_bias();
+    let builder = DecoupledNetwork::builder(3).layer(layer).output_loss(SoftmaxCrossEntropy::new()).threads(1);
+    let mut net = builder.build().unwrap();
+    net.set_params(0, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
+    let logits = [0.5, -1.0, 2.0, 1000.0, 0.0, -1000.0, -3.0, -3.0, -3.0];
+    let found = net.predict_proba(MatRef::new(&logits, 3, 3)).unwrap();
+    let sum = 0.5f64.exp() + (-1f64).exp() + 2f64.exp();
+    let third = 1.0 / 3.0;
+    let expected = [0.5f64.exp() / sum, (-1f64).exp() / sum, 2f64.exp() / sum, 1.0, 0.0, 0.0, third, third, third];
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-15, "{found} instead of {expected}");
+    }
+}
+
+/// A loss at the output alone: neither a gradient of the target, nor a word that there is none.
+#[derive(Debug)]
+struct Quartic;
+
+impl<T: Scalar> Loss<T> for Quartic {
+    fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+        target.as_slice().iter().zip(prediction.as_slice()).map(|(&z, &p)| (p - z).powi(4)).sum()
+    }
+    fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
+        let pairs = target.as_slice().iter().zip(prediction.as_slice());
+        for (g, (&z, &p)) in grad.as_mut_slice().iter_mut().zip(pairs) {
+            *g = T::of(4.0) * (p - z).powi(3);
         }
     }
+}
+
+#[test]
+fn a_loss_without_a_target_gradient_has_one_by_differences() {
+    let (z, p) = ([0.0, 1.0, 0.25, -0.75], [0.5, -1.5, 2.0, 0.125]);
+    let [of_target, of_prediction] = gradients(&Quartic, 2, &z, &p);
+    for ((found, opposite), (z, p)) in of_target.iter().zip(of_prediction).zip(z.iter().zip(&p)) {
+        let expected = 4.0 * (z - p).powi(3);
+        assert!((found - expected).abs() < 1e-8 && (found + opposite).abs() < 1e-8, "{found} instead of {expected}");
+    }
+    decoupled::check::loss::<f64>(&Quartic, 3).unwrap();
+    let inputs = Examples::from_rows(&[[0.0], [1.0], [2.0]]).unwrap();
+    let data = Dataset::regression(inputs.clone(), inputs).unwrap();
+    let builder = DecoupledNetwork::<f64>::builder(1).dense(2, Activation::Tanh).dense(1, Activation::Identity);
+    let mut net = builder.output_loss(Quartic).threads(1).build().unwrap();
+    let report = net.fit(&data, &FitConfig::new().epochs(2)).unwrap();
+    assert!(report.epochs[1].train_loss < report.epochs[0].train_loss);
+}
+
+/// Added up as it comes, which a loss of one's own may do.
+#[derive(Debug)]
+struct Naive;
+
+impl Loss<f32> for Naive {
+    fn value(&self, target: MatRef<'_, f32>, prediction: MatRef<'_, f32>) -> f32 {
+        let pairs = target.as_slice().iter().zip(prediction.as_slice());
+        pairs.fold(0.0, |sum, (&z, &p)| sum + (p - z).abs())
+    }
+    fn gradient(&self, target: MatRef<'_, f32>, prediction: MatRef<'_, f32>, mut grad: MatMut<'_, f32>) {
+        let pairs = target.as_slice().iter().zip(prediction.as_slice());
+        grad.as_mut_slice().iter_mut().zip(pairs).for_each(|(g, (z, p))| *g = (p - z).signum());
+    }
+}
+
+const MANY: usize = 10_000_000;
+
+/// ln 2 where all logits are 0, and what the definitions say of z = 0, ẑ = 0.3: in f32 a sum stops growing at 2²⁴ of its terms.
+#[test]
+fn losses_of_ten_million_examples_in_single_precision_are_their_terms_times_ten_million() {
+    let ln_2 = 2f64.ln();
+    let x = f64::from(0.3f32);
+    let zeros = vec![0f32; MANY];
+    let some = vec![0.3f32; MANY];
+    let value = |loss: &dyn Loss<f32>, rows: usize, prediction: &[f32]| {
+        let target = MatRef::new(&zeros, rows, MANY / rows);
+        f64::from(loss.value(target, MatRef::new(prediction, rows, MANY / rows))) / MANY as f64
+    };
+    let relative = x * x / (x * x + 2e-8);
+    for (loss, rows, prediction, expected) in [
+        (&BinaryCrossEntropy as &dyn Loss<f32>, 1, &zeros, ln_2),
+        (&BinaryCrossEntropy, 4, &zeros, ln_2),
+        (&SquaredError, 1, &some, x * x / 2.0),
+        (&MeanAbsoluteError, 1, &some, x),
+        (&Huber::new(0.1), 1, &some, 0.1 * (x - 0.05)),
+        (&RelativeSquaredError::new(), 1, &some, relative),
+    ] {
+        let found = value(loss, rows, prediction);
+        assert!((found / expected - 1.0).abs() < 2e-6, "{loss:?}: {found} instead of {expected}");
+    }
+    // Half of the mass on either of two classes.
+    let halves = vec![0.5f32; MANY];
+    let columns = |entries| MatRef::new(entries, 2, MANY / 2);
+    let found = SoftmaxCrossEntropy::new().value(columns(&halves), columns(&zeros));
+    let found = f64::from(found) / (MANY / 2) as f64;
+    assert!((found / ln_2 - 1.0).abs() < 2e-6, "{found} instead of {ln_2}");
+}
+
+#[test]
+fn a_data_set_of_ten_million_examples_is_evaluated_to_the_last_digits_of_single_precision() {
+    let examples = |value: f32| Examples::from_row_slice(&vec![value; MANY], MANY, 1).unwrap();
+    let network = |builder: decoupled::NetworkBuilder<f32>| {
+        let mut net = builder.layer(Dense::new(1, 1)).threads(2).build().unwrap();
+        net.set_params(0, &[0.0, 0.0]).unwrap();
+        net
+    };
+    let bits = Dataset::multi_label(examples(1.0), examples(0.0)).unwrap();
+    let net = network(DecoupledNetwork::builder(1).output_loss(BinaryCrossEntropy));
+    let scores = net.evaluate(&bits).unwrap();
+    assert!((scores.loss / 2f64.ln() - 1.0).abs() < 2e-6, "{}", scores.loss);
+    assert_eq!(scores.score, Some(1.0));
+    drop(bits);
+    let numbers = Dataset::regression(examples(1.0), examples(0.1)).unwrap();
+    let net = network(DecoupledNetwork::builder(1).output_loss(Naive));
+    let loss = net.evaluate(&numbers).unwrap().loss;
+    // 256 of them at a time are good to 256 half units in the last place at most.
+    assert!((loss / f64::from(0.1f32) - 1.0).abs() < 1e-5, "{loss}");
+    let outputs = net.predict(numbers.inputs()).unwrap();
+    let error = decoupled::metrics::mae(numbers.targets(), &outputs).unwrap();
+    assert!((error / f64::from(0.1f32) - 1.0).abs() < 1e-9, "{error}");
 }

@@ -1,15 +1,14 @@
 //! Metrics against scikit-learn (`sklearn/metrics.py` says how, and writes `sklearn/metrics.txt`) and closed forms; what a network
 //! says of classes, and how networks and reports are printed.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
-use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::loss::{Outputs, SoftmaxCrossEntropy, SquaredError};
 use decoupled::metrics::{
     Average, ClassScores, accuracy, confusion_matrix, log_loss, mae, mse, r2, roc_auc, top_k_accuracy,
 };
@@ -19,52 +18,10 @@ use decoupled::{
     Result, Scalar, Scores, StopReason, Warning,
 };
 
-const TOLERANCE: f64 = 1e-12;
+#[path = "sklearn/case.rs"]
+mod case;
 
-static NUMBERS: LazyLock<HashMap<&str, Vec<f64>>> = LazyLock::new(|| {
-    let lines = include_str!("sklearn/metrics.txt").lines().filter(|line| !line.starts_with('#'));
-    let parse = |values: &str| values.split_whitespace().map(|v| v.parse().unwrap()).collect();
-    lines.map(|line| line.split_once(':').unwrap()).map(|(key, values)| (key, parse(values))).collect()
-});
-
-/// One case of scikit-learn's: its inputs, and what it makes of them.
-struct Case(String);
-
-impl Case {
-    /// Those of a kind, as many as the script writes.
-    fn all(kind: &str, count: usize) -> Vec<Self> {
-        let named = NUMBERS.keys().filter_map(|key| key.strip_suffix("/truth").or(key.strip_suffix("/targets")));
-        let cases: Vec<Self> = named.filter(|name| name.starts_with(kind)).map(|name| Self(name.to_owned())).collect();
-        assert_eq!(cases.len(), count, "cases of {kind}");
-        cases
-    }
-
-    fn numbers(&self, key: &str) -> &'static [f64] {
-        let key = format!("{}/{key}", self.0);
-        NUMBERS.get(&*key).unwrap_or_else(|| panic!("metrics.txt lacks {key}"))
-    }
-
-    fn number(&self, key: &str) -> usize {
-        self.numbers(key)[0] as usize
-    }
-
-    fn labels(&self, key: &str) -> Vec<usize> {
-        self.numbers(key).iter().map(|&label| label as usize).collect()
-    }
-
-    fn matrix(&self, key: &str, rows: usize) -> MatRef<'static, f64> {
-        let numbers = self.numbers(key);
-        MatRef::new(numbers, rows, numbers.len() / rows)
-    }
-
-    #[track_caller]
-    fn agrees(&self, key: &str, found: &[f64]) {
-        let expected = self.numbers(key);
-        let near = |(found, expected): (&f64, &f64)| (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
-        let agrees = found.len() == expected.len() && found.iter().zip(expected).all(near);
-        assert!(agrees, "{}/{key}: {found:?}, scikit-learn has {expected:?}", self.0);
-    }
-}
+use case::Case;
 
 #[test]
 fn scores_of_labels_are_scikit_learns() -> Result<()> {
@@ -321,17 +278,14 @@ impl<T: Scalar> Loss<T> for Panicking {
         T::zero()
     }
     fn gradient(&self, _: MatRef<'_, T>, _: MatRef<'_, T>, _: MatMut<'_, T>) {}
-    fn target_gradient(&self, _: MatRef<'_, T>, _: MatRef<'_, T>, _: MatMut<'_, T>) {}
-    fn probabilities(&self, _: MatMut<'_, T>) -> bool {
+    fn outputs(&self) -> Outputs {
         panic!("on purpose")
     }
 }
 
 #[test]
-fn a_loss_that_panics_over_probabilities_is_an_error() -> Result<()> {
-    let outcome = linear(&[1.0, 2.0], 1, Panicking)?.predict_proba(&dmatrix![1.0]);
-    refused(outcome, "probabilities of the loss of layer 1 panicked: on purpose");
-    Ok(())
+fn a_loss_that_panics_over_its_outputs_is_an_error_that_names_no_layer() {
+    refused(linear(&[1.0, 2.0], 1, Panicking), "outputs of the output loss panicked: on purpose");
 }
 
 #[test]
@@ -349,7 +303,9 @@ fn the_score_is_accuracy_for_labels_and_r2_for_real_targets() -> Result<()> {
     assert!((double.score(&data)? - (1.0 - 2.0 / 29.0)).abs() < 1e-15);
     let single = Dataset::regression(rows(&[[1.0]])?, rows(&[[2.0]])?)?;
     refused(double.score(&single), "the number of examples for r2 must be at least 2, found 1");
-    refused(double.score(&labelled), "rows of the targets (outputs): expected 1, found 2");
+    let remedy =
+        "rows of the targets (outputs; Dataset::with_one_output makes one of two classes): expected 1, found 2";
+    refused(double.score(&labelled), remedy);
     Ok(())
 }
 
@@ -432,6 +388,7 @@ fn epoch(number: usize, score: Option<f64>, validation: Option<Scores>) -> Epoch
         curvature: None,
         stability_margin: None,
         penalty_factor: 1.0,
+        learning_rate_factor: 1.0,
         update_norms: Vec::new(),
         decoupling: None,
         time: Duration::from_millis(1500),

@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_read_or_written_is_named_and_no_draft_stays() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("folder.npy");
     fs::create_dir_all(folder.join("not empty")).unwrap();
     let written = write_npy(&folder, MatRef::from(&[1.0, 2.0][..]));
-    assert!(matches!(written, Err(Error::Io { path, .. }) if path == folder));
+    assert!(matches!(written, Err(Error::NotAFile { path, found: "a folder" }) if path == folder));
     assert!(!PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("folder.npy.tmp").exists());
 }
 

@@ -106,6 +106,10 @@ impl<O: Observer<f64>> Observer<f64> for WithLosses<'_, O> {
         self.inner.start(&plan, network)
     }
 
+    fn learning_rate_factor(&mut self, epoch: usize) -> Result<f64> {
+        self.inner.learning_rate_factor(epoch)
+    }
+
     fn epoch(&mut self, epoch: &Epoch<'_, f64>) -> Flow {
         let loss = self.losses[epoch.report.epoch - 1];
         let report = EpochReport { validation: Some(Scores { loss, score: Some(loss) }), ..epoch.report.clone() };
@@ -389,8 +393,10 @@ fn what_thins_out_epochs_passes_all_else_on() {
         };
         assert_eq!(report.unwrap().stop, StopReason::Observer);
         let epoch_1: &[&str] = if best { &["epoch 1", "best 1"] } else { &["best 1"] };
-        let others = ["step 2.1", "epoch 2", "best 2", "end, Observer"];
-        let expected = [&["start at 1, 5 epochs of 1", "step 1.1"], epoch_1, &others].concat();
+        let epoch_2 = ["step 2.1", "epoch 2", "best 2"];
+        // The network of the end is not that of the best epoch, as far as one who sees only the best can tell.
+        let end: &[&str] = if best { &[] } else { &["end, Observer"] };
+        let expected = [&["start at 1, 5 epochs of 1", "step 1.1"], epoch_1, &epoch_2, end].concat();
         assert_eq!(calls, expected);
     }
     let mut stopping = EarlyStopping::new();
@@ -660,6 +666,7 @@ fn columns(epoch: &EpochReport, layers: usize) -> Vec<(String, Option<f64>)> {
         named("curvature", epoch.curvature),
         named("stability_margin", epoch.stability_margin),
         named("penalty_factor", Some(epoch.penalty_factor)),
+        named("learning_rate_factor", Some(epoch.learning_rate_factor)),
         named("seconds", Some(epoch.time.as_secs_f64())),
     ];
     let number = |values: &[f64], i: usize| values.get(i).copied();
@@ -724,7 +731,7 @@ fn a_history_in_json_lines_gives_every_number_back() {
     assert_eq!(text.lines().count(), HARD.len());
     for (line, epoch) in text.lines().zip(with_losses(&report, &HARD)) {
         let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
-        for (name, value) in &columns(&epoch, 3)[..11] {
+        for (name, value) in &columns(&epoch, 3)[..12] {
             let expected = value.filter(|value| value.is_finite()).map(f64::to_bits);
             assert_eq!(row[name].as_f64().map(f64::to_bits), expected, "{name}: {line}");
             assert_eq!(row[name].is_null(), expected.is_none());
@@ -733,7 +740,7 @@ fn a_history_in_json_lines_gives_every_number_back() {
         let dead: Vec<f64> = epoch.dead_units.iter().map(|&units| units as f64).collect();
         assert_eq!((array("energies"), array("residuals")), (epoch.energies, epoch.residuals));
         assert_eq!((array("dead_units"), array("update_norms")), (dead, epoch.update_norms));
-        assert_eq!(row.len(), 15);
+        assert_eq!(row.len(), 16);
     }
 }
 
@@ -797,9 +804,9 @@ fn a_history_that_is_ahead_of_its_checkpoint_has_every_row_once() {
     // But for the seconds, the rows of epochs 3 and 4 are those that the first process wrote.
     let fields = |text: &str, line: usize| {
         let line = text.lines().nth(line).unwrap().split(',').enumerate();
-        line.filter(|(column, _)| *column != 10).map(|(_, field)| field.to_owned()).collect::<Vec<_>>()
+        line.filter(|(column, _)| *column != 11).map(|(_, field)| field.to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(text.lines().next().unwrap().split(',').nth(10), Some("seconds"));
+    assert_eq!(text.lines().next().unwrap().split(',').nth(11), Some("seconds"));
     assert!((0..=4).all(|line| fields(&text, line) == fields(&whole, line)), "{text}\n{whole}");
     assert_eq!((text.lines().count(), fields(&text, 5)[0].as_str()), (6, "5"));
 
@@ -809,6 +816,130 @@ fn a_history_that_is_ahead_of_its_checkpoint_has_every_row_once() {
     net.resume(&checkpoint, &mut [&mut history]).unwrap();
     net.fit_observed(&data, &config(1), &mut [&mut history]).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap().lines().next(), text.lines().next());
+}
+
+/// The epochs of a file's rows.
+fn rows(path: &std::path::Path) -> Vec<usize> {
+    let text = fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter_map(|line| line.trim_start_matches("{\"epoch\":").split(',').next()?.parse().ok());
+    rows.collect()
+}
+
+#[test]
+fn a_history_without_its_state_empties_no_file_of_a_run_that_goes_on() {
+    let (data, folder) = (data(), Folder::new("stateless"));
+    for csv in [true, false] {
+        let path = folder.0.join(if csv { "run.csv" } else { "run.jsonl" });
+        let new = || if csv { History::csv(&path) } else { History::json_lines(&path) };
+        let mut net = builder().build().unwrap();
+        net.fit_observed(&data, &config(3), &mut [&mut new()]).unwrap();
+        let before = fs::read(&path).unwrap();
+        let error = net.fit_observed(&data, &config(2), &mut [&mut new()]).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(&error, Error::Format { path: found, .. } if *found == path), "{error:?}");
+        assert!(text.contains("a history of epochs before 4") && text.contains("History::append"), "{text}");
+        assert_eq!((net.epochs(), fs::read(&path).unwrap()), (3, before));
+        // Told to, it goes on.
+        net.fit_observed(&data, &config(2), &mut [&mut new().append()]).unwrap();
+        assert_eq!(rows(&path), [1, 2, 3, 4, 5]);
+        let names = fs::read_to_string(&path).unwrap().lines().filter(|line| line.starts_with("epoch,")).count();
+        assert_eq!(names, usize::from(csv));
+
+        // One that was killed in the middle of its seventh row, after a checkpoint of the fourth epoch: a network of four epochs.
+        net.fit_observed(&data, &config(1), &mut [&mut new().append()]).unwrap();
+        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"7,0.1").unwrap();
+        let mut net = builder().build().unwrap();
+        net.fit(&data, &config(4)).unwrap();
+        net.fit_observed(&data, &config(1), &mut [&mut new().append()]).unwrap();
+        assert_eq!(rows(&path), [1, 2, 3, 4, 5]);
+        // A new run goes below, and when it goes on in turn, only its own rows make way.
+        let mut net = builder().build().unwrap();
+        net.fit_observed(&data, &config(3), &mut [&mut new().append()]).unwrap();
+        assert_eq!(rows(&path), [1, 2, 3, 4, 5, 1, 2, 3]);
+        let mut net = builder().build().unwrap();
+        net.fit(&data, &config(1)).unwrap();
+        net.fit_observed(&data, &config(1), &mut [&mut new().append()]).unwrap();
+        assert_eq!(rows(&path), [1, 2, 3, 4, 5, 1, 2]);
+
+        // Where there is none it begins one.
+        fs::remove_file(&path).unwrap();
+        net.fit_observed(&data, &config(1), &mut [&mut new().append()]).unwrap();
+        assert_eq!((rows(&path), fs::read_to_string(&path).unwrap().lines().count()), (vec![3], 1 + usize::from(csv)));
+    }
+}
+
+#[test]
+fn a_history_is_not_put_below_what_is_none() {
+    let (data, folder) = (data(), Folder::new("foreign"));
+    let path = folder.0.join("file");
+    let narrow = || Net::builder(3).dense(2, Activation::Identity).threads(1).build().unwrap();
+    narrow().fit_observed(&data, &config(1), &mut [&mut History::csv(&path)]).unwrap();
+    let of_another = fs::read(&path).unwrap();
+    for csv in [true, false] {
+        for text in [&b"notes\n"[..], b"notes\n1,2", &of_another] {
+            fs::write(&path, text).unwrap();
+            let mut history = if csv { History::csv(&path) } else { History::json_lines(&path) }.append();
+            let error = builder().build().unwrap().fit_observed(&data, &config(1), &mut [&mut history]).unwrap_err();
+            assert!(matches!(&error, Error::Format { place, .. } if place == "line 1"), "{error:?}");
+            assert_eq!(fs::read(&path).unwrap(), text);
+        }
+    }
+    // A writer's rows are its own affair: the names are left out.
+    let mut text = Vec::new();
+    narrow().fit_observed(&data, &config(2), &mut [&mut History::csv_to(&mut text).append()]).unwrap();
+    assert!(text.starts_with(b"1,") && text.iter().filter(|&&byte| byte == b'\n').count() == 2);
+}
+
+/// The same value, after its network went back.
+#[test]
+fn a_history_that_is_given_a_state_goes_back_to_it() {
+    let (data, folder) = (data(), Folder::new("back"));
+    let path = folder.0.join("run.csv");
+    let (mut net, mut history) = (builder().build().unwrap(), History::csv(&path));
+    net.fit_observed(&data, &config(2), &mut [&mut history]).unwrap();
+    let (back, state) = (net.clone(), Observer::<f64>::state(&history));
+    net.fit_observed(&data, &config(2), &mut [&mut history]).unwrap();
+    assert_eq!(rows(&path), [1, 2, 3, 4]);
+    Observer::<f64>::set_state(&mut history, &state).unwrap();
+    net = back;
+    net.fit_observed(&data, &config(1), &mut [&mut history]).unwrap();
+    assert_eq!(rows(&path), [1, 2, 3]);
+}
+
+/// An error of a program's own.
+#[derive(Debug, PartialEq)]
+struct Own(usize);
+
+impl std::fmt::Display for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the disk of machine {} is full", self.0)
+    }
+}
+
+impl std::error::Error for Own {}
+
+#[test]
+fn an_error_of_an_observers_own_comes_back_as_it_is() {
+    use std::error::Error as _;
+
+    let data = data();
+    for at in ["start", "step 1.1", "epoch 1", "best 1", "end"] {
+        let mut fails = Scripted(|call: &str, _: &Net| match call.starts_with(at) {
+            true => Err(Error::other(Own(7))),
+            false => GO_ON,
+        });
+        let error = builder().build().unwrap().fit_observed(&data, &config(1), &mut [&mut fails]).unwrap_err();
+        assert_eq!(error.to_string(), "the disk of machine 7 is full", "{at}");
+        assert_eq!(error.source().unwrap().downcast_ref(), Some(&Own(7)), "{at}");
+        match error {
+            Error::Other { source } => assert_eq!(*source.downcast::<Own>().unwrap(), Own(7)),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Any error will do, and a text.
+    let fallible = || -> Result<()> { fs::read("").map(drop).map_err(Error::other) };
+    assert!(fallible().unwrap_err().source().unwrap().is::<io::Error>());
+    assert_eq!(Error::other("no room").to_string(), "no room");
 }
 
 /// Takes so many lines.

@@ -241,7 +241,7 @@ fn where_all_candidates_fail_there_is_no_best() -> Result<()> {
     Ok(())
 }
 
-/// The squared error, which sees who calls it, and may have another value for four examples.
+/// The squared error, which sees who calls it, and may have another value for four examples, together or each by itself.
 #[derive(Debug)]
 struct Probe {
     of_four: Option<f64>,
@@ -252,7 +252,7 @@ impl Loss<f64> for Probe {
     fn value(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>) -> f64 {
         self.callers.lock().unwrap().insert(thread::current().id());
         let value = || SquaredError.value(target, prediction);
-        self.of_four.filter(|_| target.cols() == 4).unwrap_or_else(value)
+        self.of_four.filter(|_| [1, 4].contains(&target.cols())).unwrap_or_else(value)
     }
     fn gradient(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>, grad: MatMut<'_, f64>) {
         self.callers.lock().unwrap().insert(thread::current().id());
@@ -274,8 +274,12 @@ fn a_score_that_is_no_finite_number_is_never_best() -> Result<()> {
         let network = DecoupledNetwork::builder(1).dense(1, Activation::Identity).output_loss(loss).build()?;
         Ok((network, FitConfig::new().epochs(1).full_batch()))
     })?;
-    let finite = report.trials.iter().map(|trial| trial.mean_test_score().unwrap().is_finite());
+    let finite = report.trials.iter().map(|trial| trial.mean_test_score().is_some());
     assert_eq!(finite.collect::<Vec<_>>(), [false, false, true, false, false]);
+    for trial in report.trials.iter().filter(|trial| trial.mean_test_score().is_none()) {
+        let found = trial.scores.as_ref();
+        assert!(matches!(found, Err(Error::NotFinite { what: "the output loss", example: 0, .. })), "{found:?}");
+    }
     assert_eq!(report.best().unwrap().candidate.get("value")?, 2.0);
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::metrics::Average;
-use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest};
+use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest, ReduceLrOnPlateau};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
@@ -179,13 +179,15 @@ fn what_json_does_not_name_has_its_default() {
     assert_eq!(format!("{fit:?}"), format!("{:?}", FitConfig::<f32>::new().epochs(2).batch_size(16)));
     let stopping: EarlyStopping = serde_json::from_value(json!({"patience": 10, "min_delta": 0.01})).unwrap();
     assert_eq!(stopping, EarlyStopping::new().patience(10).min_delta(0.01));
+    let reduce: ReduceLrOnPlateau = serde_json::from_value(json!({"patience": 3, "min_factor": 0.01})).unwrap();
+    assert_eq!(reduce, ReduceLrOnPlateau::new().patience(3).min_factor(0.01));
     let infer: InferConfig = serde_json::from_value(json!({"steps": 3})).unwrap();
     assert_eq!(infer, InferConfig::new().steps(3));
 }
 
 /// A fit begins from nothing that another has counted.
 #[test]
-fn early_stopping_in_json_is_its_options_alone() {
+fn an_observer_in_json_is_its_options_alone() {
     let data = few::<f32>();
     let fresh = EarlyStopping::new().patience(1).min_delta(1e-3).restore_best_weights();
     let mut used = fresh.clone();
@@ -194,6 +196,14 @@ fn early_stopping_in_json_is_its_options_alone() {
     assert_ne!(used, fresh);
     let text = serde_json::to_string(&used).unwrap();
     assert_eq!(serde_json::from_str::<EarlyStopping>(&text).unwrap(), fresh);
+
+    let fresh =
+        ReduceLrOnPlateau::new().monitor(Monitor::TrainLoss).mode(Mode::Max).factor(0.3).cooldown(1).patience(1);
+    let mut used = fresh.clone();
+    network.fit_observed(&data, &FitConfig::new().epochs(2), &mut [&mut used]).unwrap();
+    assert_ne!(used, fresh);
+    let text = serde_json::to_string(&used).unwrap();
+    assert_eq!(serde_json::from_str::<ReduceLrOnPlateau>(&text).unwrap(), fresh);
 }
 
 #[test]
@@ -276,6 +286,7 @@ fn what_is_not_known_is_refused_by_its_name() {
     for value in [
         refused::<NetworkBuilder<f32>>(with(serde_json::to_value(DecoupledNetwork::<f32>::builder(1)).unwrap(), "")),
         refused::<EarlyStopping>(with(serde_json::to_value(EarlyStopping::new()).unwrap(), "")),
+        refused::<ReduceLrOnPlateau>(with(serde_json::to_value(ReduceLrOnPlateau::new()).unwrap(), "")),
         refused::<Search>(with(serde_json::to_value(Search::grid(Space::new())).unwrap(), "")),
     ] {
         named(value, "unknown field `momenta`");

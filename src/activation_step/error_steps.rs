@@ -43,7 +43,8 @@ impl<T: Scalar> ErrorSteps<T> {
     pub(super) fn validate(&self) -> Result<()> {
         require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
         require_positive::<T>("activation rate", self.rate)?;
-        guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
+        guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
+            .map(drop)
     }
 
     /// One step of every hidden layer.

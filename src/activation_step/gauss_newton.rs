@@ -1,5 +1,5 @@
 use crate::block::{Block, Reads};
-use crate::energy::Objective;
+use crate::energy::{OUTPUT_LOSS, Objective};
 use crate::error::require;
 use crate::parallel::guarded;
 use crate::{MatMut, MatRef, Result, Scalar, linalg};
@@ -140,12 +140,12 @@ impl<T: Scalar> Model<T> {
             let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
             let mut column = MatMut::new(zeros(product, outputs * examples), outputs, examples);
             let (loss, direction) = (objective.output_loss, block.cotangent(top));
-            guarded("the loss", top, || loss.hessian_product(target, prediction, direction, column.reborrow()))?;
+            guarded(OUTPUT_LOSS, None, || loss.hessian_product(target, prediction, direction, column.reborrow()))?;
             set_columns(hessian, k, outputs, column.as_ref());
         }
         let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
         let gradient = MatMut::new(zeros(gradient, outputs * examples), outputs, examples);
-        guarded("the loss", top, || objective.output_loss.gradient(target, prediction, gradient))
+        guarded(OUTPUT_LOSS, None, || objective.output_loss.gradient(target, prediction, gradient))
     }
 
     /// ε_t' of every example, where the model has its minimum; v takes the place of g.

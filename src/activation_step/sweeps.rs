@@ -123,7 +123,8 @@ impl<T: Scalar> Sweeps<T> {
         }
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
-        guarded("the activation optimizer", 1, || self.optimizer.validate().map(|()| self.optimizer.slots()))?.map(drop)
+        guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
+            .map(drop)
     }
 
     /// Sweeps of a visit, in a circuit with so many hidden layers.

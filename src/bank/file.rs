@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{ActivationBank, Layout};
 use crate::crc::Crc;
-use crate::file::{format, io_at, sync_folder};
+use crate::file::{Place, format, io_at, sync_folder};
 use crate::matrix::filled;
 use crate::{Error, Result, Scalar};
 
@@ -196,18 +196,12 @@ impl<T: Scalar> BankFile<T> {
     /// Opens the file, or makes it where there is none.
     ///
     /// # Errors
-    /// [`Error::BankTooLarge`], [`Error::Io`], [`Error::Format`], [`Error::BankInUse`]; no file has changed then.
+    /// [`Error::BankTooLarge`], [`Error::Io`], [`Error::NotAFile`], [`Error::Format`], [`Error::BankInUse`]; no file has changed
+    /// then.
     pub(crate) fn open(path: &Path, plan: &Plan, limit: usize) -> Result<Self> {
         plan.check(limit)?;
-        match fs::metadata(path) {
-            Ok(found) if found.is_file() => Self::open_there(path, plan, limit),
-            Ok(found) => {
-                let found = if found.is_dir() { "a folder" } else { "something else" };
-                Err(format(path, "what is there", "a file", found))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::make(path, plan),
-            Err(error) => Err(io_at(path, error)),
-        }
+        let place = Place::of(path)?;
+        if place.found.is_some() { Self::open_there(path, plan, limit) } else { Self::make(path, &place, plan) }
     }
 
     fn open_there(path: &Path, plan: &Plan, limit: usize) -> Result<Self> {
@@ -269,10 +263,8 @@ impl<T: Scalar> BankFile<T> {
     }
 
     /// Makes the file beside its place, and moves it there when it is whole.
-    fn make(path: &Path, plan: &Plan) -> Result<Self> {
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".new");
-        let draft = PathBuf::from(draft);
+    fn make(path: &Path, place: &Place, plan: &Plan) -> Result<Self> {
+        let draft = place.draft(".new")?;
         let failed = |error| io_at(path, error);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&draft);
         let file = options.map_err(failed)?;
@@ -298,8 +290,8 @@ impl<T: Scalar> BankFile<T> {
                 }
             }
             file.sync_all()?;
-            fs::rename(&draft, path)?;
-            sync_folder(path)
+            fs::rename(&draft, &place.path)?;
+            sync_folder(&place.path)
         };
         if let Err(error) = write() {
             // Nothing is in it; that it stays would do no harm.

@@ -1,6 +1,5 @@
 mod curvature;
 mod gradients;
-mod probabilities;
 mod targets;
 mod trial;
 mod value;
@@ -22,11 +21,10 @@ rules! {
     /// * The value is finite, the same each time, and the sum of the values of the columns; far out it may be infinite.
     /// * A loss that calls itself the [squared error](Loss::is_squared_error) is just that; what is made from its
     ///   [description](Loss::describe), if it has one, has the same value.
-    /// * If it [serves between layers](Loss::serves_hidden), it does not fall without bound along random rays of targets.
-    /// * Both gradients overwrite what they write, take the examples one by one, and agree with differences; so do
+    /// * The gradient overwrites what it writes, takes the examples one by one, and agrees with differences; so do
     ///   [products with the Hessian](Loss::hessian_product), which is symmetric.
-    /// * [`probabilities`](Loss::probabilities) gives columns that are not negative and sum to 1, one by one, or changes nothing and
-    ///   says so.
+    /// * If it [serves between layers](Loss::serves_hidden), so does its [`target_gradient`](Loss::target_gradient), and the value
+    ///   does not fall without bound along random rays of targets.
     LOSS_RULES of Trial:
     targets {
         refused_targets_include_nan,
@@ -56,12 +54,6 @@ rules! {
         hessian_product_ignores_other_examples,
         hessian_product_is_symmetric,
         hessian_product_agrees_with_differences,
-    }
-    probabilities {
-        probabilities_are_not_negative,
-        probabilities_sum_to_one,
-        probabilities_ignore_other_examples,
-        outputs_without_probabilities_stay,
     }
 }
 

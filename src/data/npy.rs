@@ -51,7 +51,8 @@ fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
 }
 
 /// Writes a matrix to a `.npy` file, version 1.0, little-endian: `numpy.load` gives an array of shape (examples, features)
-/// of the same bits, `float32` or `float64` as `T` is. It is written beside its place, and moved there when it is whole.
+/// of the same bits, `float32` or `float64` as `T` is. It is written beside its place, and moved there when it is whole; a link
+/// stays, and a file that was there gives its mode.
 ///
 /// ```
 /// use decoupled::data::{Examples, read_npy, write_npy};
@@ -65,7 +66,7 @@ fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io); a file that was there before is then as it was.
+/// [`Error::Io`](crate::Error::Io), [`Error::NotAFile`](crate::Error::NotAFile); a file that was there before is then as it was.
 pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef<'m, T>>) -> Result<()> {
     let matrix = matrix.into();
     let single = size_of::<T>() == 4;

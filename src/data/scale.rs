@@ -1,4 +1,4 @@
-use crate::data::{Dataset, Examples};
+use crate::data::{Dataset, Examples, Kind};
 use crate::{Error, MatRef, Result, Scalar};
 
 /// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all.
@@ -117,12 +117,13 @@ impl Scaler {
     /// The data set with scaled targets.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the targets are classes, [`Error::Shape`] for another target width,
+    /// [`Error::Unsupported`] when the targets are classes or labels, [`Error::Shape`] for another target width,
     /// [`Error::Target`] for one that differs from the constant that the map was fitted on, which would scale to an error of 0,
     /// [`Error::NotFinite`] when a scaled target overflows.
     pub fn scale_targets<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
-        if data.labels.is_some() {
-            return Err(Error::Unsupported { what: "scale_targets", why: "the targets are classes, not numbers" });
+        if data.kind != Kind::Numbers {
+            let why = "the targets are classes or labels, not numbers";
+            return Err(Error::Unsupported { what: "scale_targets", why });
         }
         let scaled = self.apply(data.targets())?;
         for (example, column) in data.targets().columns().enumerate() {
@@ -132,7 +133,7 @@ impl Scaler {
                 return Err(Error::Target { loss: "scale_targets", example, expected, found: x.to_f64() });
             }
         }
-        Dataset::checked(data.inputs.clone(), scaled, None)
+        Dataset::checked(data.inputs.clone(), scaled, Kind::Numbers)
     }
 
     /// How many features it maps.

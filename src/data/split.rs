@@ -1,4 +1,4 @@
-use crate::data::{Dataset, Examples};
+use crate::data::{Dataset, Examples, Kind};
 use crate::error::require;
 use crate::random::{Purpose, shuffle, stream};
 use crate::{Error, MatRef, Result, Scalar};
@@ -28,8 +28,9 @@ impl<T: Scalar> Dataset<T> {
     /// As [`split`](Self::split), and [`Error::Unsupported`] when the targets are not classes.
     pub fn stratified_split(&self, fraction_of_first: f64, seed: u64) -> Result<(Self, Self)> {
         let why = "the targets are not classes: use split";
-        let labels = self.labels().ok_or(Error::Unsupported { what: "stratified_split", why })?;
-        self.split_by_group(labels, self.target_dim(), fraction_of_first, seed)
+        let classes = self.labels().zip(self.classes());
+        let (labels, classes) = classes.ok_or(Error::Unsupported { what: "stratified_split", why })?;
+        self.split_by_group(labels, classes, fraction_of_first, seed)
     }
 
     fn split_by_group(&self, groups: &[usize], count: usize, fraction: f64, seed: u64) -> Result<(Self, Self)> {
@@ -92,9 +93,13 @@ impl<T: Scalar> Dataset<T> {
         // What is NaN among them was said to be missing.
         let inputs = gather(self.inputs(), indices)?.with_missing();
         let targets = gather(self.targets(), indices)?;
-        let labels =
-            self.labels().map(|labels| indices.iter().filter_map(|&index| labels.get(index)).copied().collect());
-        Self::checked(inputs, targets, labels)
+        let kind = match &self.kind {
+            Kind::Classes(labels) => {
+                Kind::Classes(indices.iter().filter_map(|&index| labels.get(index)).copied().collect())
+            }
+            other => other.clone(),
+        };
+        Self::checked(inputs, targets, kind)
     }
 }
 

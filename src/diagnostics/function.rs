@@ -1,8 +1,8 @@
 use nalgebra::DMatrix;
 
+use crate::loss::Outputs;
 use crate::matrix::check_shape;
-use crate::metrics::argmax;
-use crate::{Dataset, DecoupledNetwork, MatRef, Metric, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, Metric, Result, Scalar};
 
 /// How alike two networks A and B are as functions, on one data set. Gaps are A − B; means are over the examples.
 ///
@@ -11,8 +11,8 @@ use crate::{Dataset, DecoupledNetwork, MatRef, Metric, Result, Scalar};
 /// networks that differ in the seed alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FunctionSimilarity {
-    /// For class labels, the share of examples to which both give the same class: that of the largest output, the first of equal
-    /// ones.
+    /// For class labels, the share of examples to which both give the same class, as
+    /// [`predict_class`](DecoupledNetwork::predict_class) does.
     pub agreement: Option<f64>,
     /// The agreement of independent networks with these error rates e and C classes, whose wrong labels are uniform:
     ///
@@ -23,8 +23,8 @@ pub struct FunctionSimilarity {
     /// (agreement − chance) / (1 − chance): 1 where they always agree, 0 for independent ones; none where chance is 1, when neither
     /// makes an error.
     pub beyond_chance: Option<f64>,
-    /// The mean Jensen–Shannon divergence of their class probabilities P and Q, in nats, between 0 and ln 2; none unless the output
-    /// losses of both say what the probabilities are ([`Loss::probabilities`](crate::Loss::probabilities)):
+    /// The mean Jensen–Shannon divergence of their class probabilities P and Q, in nats, between 0 and ln 2; none unless the outputs
+    /// of both tell classes apart ([`Loss::outputs`](crate::Loss::outputs)); a single logit tells two:
     ///
     /// ```text
     /// JS = ½ Σ_k [ P_k·ln(P_k/M_k) + Q_k·ln(Q_k/M_k) ],   M = (P + Q)/2
@@ -32,7 +32,7 @@ pub struct FunctionSimilarity {
     ///
     /// Lin (1991), *Divergence measures based on the Shannon entropy*, IEEE Transactions on Information Theory 37.
     pub jensen_shannon: Option<f64>,
-    /// Accuracy of A less that of B, for class labels.
+    /// Accuracy of A less that of B, for class labels; for multi-label data the subset accuracy.
     pub score_gap: Option<f64>,
     /// Mean forward loss of A less that of B, each by its own output loss.
     pub loss_gap: f64,
@@ -52,28 +52,42 @@ pub(crate) fn compare<T: Scalar>(
     for network in [a, b] {
         network.check_data(data)?;
     }
-    let metric = Metric::for_data(data);
+    let metric = |network: &DecoupledNetwork<T>| Metric::for_data(data, network.decision.outputs);
     let outputs = [a.predict(data.inputs())?, b.predict(data.inputs())?];
     let [of_a, of_b] = &outputs;
-    let scores = [a.scores(data, metric.as_ref(), of_a.into())?, b.scores(data, metric.as_ref(), of_b.into())?];
+    let scores = [a.scores(data, metric(a).as_ref(), of_a.into())?, b.scores(data, metric(b).as_ref(), of_b.into())?];
 
     let agreement = data.labels().map(|_| {
-        let pairs = MatRef::from(of_a).columns().zip(MatRef::from(of_b).columns());
-        pairs.filter(|(a, b)| argmax(a) == argmax(b)).count() as f64 / data.len() as f64
+        let (a, b) = (a.classes(of_a), b.classes(of_b));
+        a.iter().zip(b).filter(|&(&a, b)| a == b).count() as f64 / data.len() as f64
     });
-    let chance = match (scores[0].score, scores[1].score) {
-        (Some(a), Some(b)) => Some(chance(a, b, data.target_dim())),
+    let chance = match (scores[0].score, scores[1].score, data.classes()) {
+        (Some(a), Some(b), Some(classes)) => Some(chance(a, b, classes)),
         _ => None,
     };
     let beyond_chance = agreement.zip(chance).and_then(|(agreement, chance)| beyond(agreement, chance));
     let score_gap = scores[0].score.zip(scores[1].score).map(|(a, b)| a - b);
     let loss_gap = scores[0].loss - scores[1].loss;
     let [of_a, of_b] = outputs;
-    let jensen_shannon = match (a.probabilities(of_a)?, b.probabilities(of_b)?) {
+    let jensen_shannon = match (distributions(a, of_a), distributions(b, of_b)) {
         (Some(p), Some(q)) => Some(divergence(&p, &q)),
         _ => None,
     };
     Ok(FunctionSimilarity { agreement, chance, beyond_chance, jensen_shannon, score_gap, loss_gap })
+}
+
+/// The probability of each class, `classes × n`, where the outputs tell it.
+fn distributions<T: Scalar>(network: &DecoupledNetwork<T>, outputs: DMatrix<T>) -> Option<DMatrix<T>> {
+    match (network.decision.outputs, outputs.nrows()) {
+        (Outputs::Classes, _) => Some(network.to_probabilities(outputs)),
+        (Outputs::Labels, 1) => {
+            // σ(−ẑ) is 1 − σ(ẑ) to all digits.
+            let both =
+                DMatrix::from_fn(2, outputs.ncols(), |class, i| if class == 0 { -outputs[i] } else { outputs[i] });
+            Some(network.to_probabilities(both))
+        }
+        _ => None,
+    }
 }
 
 /// The agreement of independent classifiers of these accuracies whose wrong labels are uniform.
@@ -172,6 +186,24 @@ mod tests {
         let right = linear(5, &says([0, 1, 2, 0, 1], 1.0), SoftmaxCrossEntropy::new());
         let found = compare(&right, &right, &data).unwrap();
         assert_eq!((found.agreement, found.chance, found.beyond_chance), (Some(1.0), Some(1.0), None));
+    }
+
+    #[test]
+    fn a_single_logit_tells_two_classes_apart() {
+        let inputs = Examples::from_column_matrix(DMatrix::<f64>::identity(5, 5)).unwrap();
+        let data = Dataset::classification(inputs, &[0, 1, 1, 0, 1], 1).unwrap();
+        // A errs never, B in example 2.
+        let a = linear(5, &[-1.0, 1.0, 1.0, -1.0, 1.0], BinaryCrossEntropy);
+        let b = linear(5, &[-1.0, 1.0, -1.0, -1.0, 1.0], BinaryCrossEntropy);
+        let found = compare(&a, &b, &data).unwrap();
+        let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-15, "{found:?}");
+        close(found.agreement, 0.8);
+        close(found.chance, 0.8);
+        close(found.beyond_chance, 0.0);
+        close(found.score_gap, 0.2);
+        // There the one has p for class 1, and the other 1 − p.
+        let (p, q) = (1.0 / (1.0 + (-1f64).exp()), 1.0 / (1.0 + 1f64.exp()));
+        close(found.jensen_shannon, (p * (2.0 * p).ln() + q * (2.0 * q).ln()) / 5.0);
     }
 
     #[test]

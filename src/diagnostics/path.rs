@@ -8,7 +8,7 @@ use crate::{Dataset, DecoupledNetwork, Metric, Result, Scalar};
 pub struct Path {
     /// The forward loss, mean over the examples, at equal distances from the first network to the second.
     pub losses: Vec<f64>,
-    /// The score there; none for data without class labels.
+    /// The score there, as [`DecoupledNetwork::evaluate`] has it; none for real-valued targets.
     pub scores: Vec<Option<f64>>,
 }
 
@@ -47,7 +47,7 @@ pub fn path<T: Scalar>(
 ) -> Result<Path> {
     check_twins(a, b)?;
     require(points > 1, "points on the line between two networks", "at least 2", points as f64)?;
-    let metric = Metric::for_data(data);
+    let metric = Metric::for_data(data, a.decision.outputs);
     let losses = filled("the losses on a line", points, 0.0)?;
     let mut found = Path { losses, scores: filled("the scores on a line", points, None)? };
     for (point, (loss, score)) in found.losses.iter_mut().zip(&mut found.scores).enumerate() {

@@ -44,6 +44,9 @@ pub struct EpochReport {
     pub stability_margin: Option<f64>,
     /// The factor on the penalties; 1 unless a schedule raised it.
     pub penalty_factor: f64,
+    /// The factor that [observers](crate::Observer::learning_rate_factor) put on the learning rates of the layers; 1 without them. What
+    /// [schedules](crate::optimizer::Scheduled) put on them is beside it.
+    pub learning_rate_factor: f64,
     /// ‖θ_t − θ_t(start of the epoch)‖ for t = 0 .. T.
     pub update_norms: Vec<f64>,
     /// How decoupled the method is at the end of the epoch, with its penalties, where the fit was asked to

@@ -5,7 +5,8 @@
 //!
 //! 1. **`value`**: L(z, ẑ), target first.
 //! 2. **`gradient`**: ∂L/∂ẑ. The output loss needs no more.
-//! 3. **`target_gradient`**: ∂L/∂z. Needed only between hidden layers, where the target is itself trained.
+//! 3. **`target_gradient`**: ∂L/∂z. Needed only between hidden layers, where the target is itself trained; by differences unless
+//!    written out.
 //! 4. **`serves_hidden`**: false where L can fall without bound as the *target* moves, as cross-entropy can. Such a loss would let
 //!    stored activations run away, and is refused between layers.
 //! 5. **`check_targets`**: refuse targets that have no meaning for it; the error names the example.
@@ -14,8 +15,8 @@
 //! The documentation of [`Loss`](crate::Loss) has a whole loss, tested; the example `custom_loss` another one.
 //!
 //! [`hessian_product`](crate::Loss::hessian_product) is for Gauss–Newton steps, and has a default by differences;
-//! [`probabilities`](crate::Loss::probabilities) says what the outputs mean: to whoever compares two classifiers, and to
-//! [`predict_proba`](crate::DecoupledNetwork::predict_proba).
+//! [`outputs`](crate::Loss::outputs) says what the outputs mean, numbers, classes or labels: to whoever compares two classifiers,
+//! and to [`predict_proba`](crate::DecoupledNetwork::predict_proba) and its like.
 //!
 //! # A hidden loss
 //!

@@ -1,3 +1,4 @@
+use crate::linalg::sum;
 use crate::{Error, Loss, MatMut, MatRef, Result, Scalar};
 
 /// A loss over the rows of each example whose target is known: a NaN is not.
@@ -45,7 +46,7 @@ impl<T: Scalar> Loss<T> for Known<'_, T> {
             let rows = known(z);
             if rows.is_empty() { T::zero() } else { self.0.value(column(&select(z, &rows)), column(&select(p, &rows))) }
         };
-        target.columns().zip(prediction.columns()).map(term).sum()
+        sum(target.columns().zip(prediction.columns()).map(term))
     }
 
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, grad: MatMut<'_, T>) {

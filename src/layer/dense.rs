@@ -5,8 +5,8 @@ use crate::{
     Error, MatMut, MatRef, Result, Scalar,
     error::require,
     linalg::{
-        Cholesky, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn, norm_squared,
-        subtract_matmul, sum_zip,
+        Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
+        norm_squared, subtract_matmul, sum_zip,
     },
 };
 
@@ -144,9 +144,7 @@ impl<T: Scalar> Layer<T> for Dense {
         matmul_nt(cotangent, input, MatMut::new(weights, self.output, self.input));
         if self.bias.is_some() {
             bias.fill(T::zero());
-            for column in cotangent.columns() {
-                axpy(T::one(), column, bias);
-            }
+            add_columns(cotangent.as_slice(), bias);
         }
     }
 
@@ -236,11 +234,13 @@ impl<T: Scalar> Regression<T> for Dense {
     fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]) {
         let Moments { gram, inputs, count, cross } = self.moments_mut(moments);
         add_gram(input, MatMut::new(gram, self.input, self.input));
-        input.columns().for_each(|z| axpy(T::one(), z, inputs));
+        add_columns(input.as_slice(), inputs);
         count[0] += T::of(input.cols() as f64);
         let (weights, bias) = cross.split_at_mut(self.weights_len());
         add_matmul_nt(pre_activation, input, MatMut::new(weights, self.output, self.input));
-        pre_activation.columns().for_each(|u| axpy(T::one(), u, bias));
+        if self.bias.is_some() {
+            add_columns(pre_activation.as_slice(), bias);
+        }
     }
 
     fn solve(&self, moments: &[T], ridge: T, proximal: T, params: &mut [T], work: &mut Vec<f64>) -> Result<()> {

@@ -1,7 +1,11 @@
 use rand::Rng;
 
 use super::{Layer, Tensor, Tied, Wiring};
-use crate::{MatMut, MatRef, Result, Scalar, error::require_positive, linalg::sum_zip};
+use crate::{
+    MatMut, MatRef, Result, Scalar,
+    error::require_positive,
+    linalg::{add_columns, sum_zip},
+};
 
 /// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
 /// what is learnt,
@@ -127,11 +131,11 @@ impl<T: Scalar> Layer<T> for LayerNorm {
         grad.fill(T::zero());
         let (gain, bias) = grad.split_at_mut(self.dim);
         for (normal, c) in normal.chunks_exact(self.dim).zip(cotangent.columns()) {
-            for (((g, b), &z), &c) in gain.iter_mut().zip(bias.iter_mut()).zip(normal).zip(c) {
+            for ((g, &z), &c) in gain.iter_mut().zip(normal).zip(c) {
                 *g += z * c;
-                *b += c;
             }
         }
+        add_columns(cotangent.as_slice(), bias);
     }
 
     fn wiring(&self) -> Option<Wiring> {

@@ -1,4 +1,4 @@
-use super::Loss;
+use super::{Loss, Outputs};
 use crate::linalg::{
     dispatch,
     functions::{sigmoid, softplus},
@@ -6,7 +6,8 @@ use crate::linalg::{
 };
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
-/// Cross-entropy of independent yes-or-no outputs: probabilities z against logits ẑ.
+/// Cross-entropy of independent yes-or-no outputs: probabilities z against logits ẑ. With one output it tells two classes apart
+/// (logistic regression); with several it is the loss of multi-label data.
 ///
 /// ```text
 /// p = 1/(1 + exp(−ẑ)),   L(z, ẑ) = −Σ z·log p + (1 − z)·log(1 − p)
@@ -17,6 +18,25 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// The second form is computed; it is finite for all finite logits. Targets must lie in [0, 1].
 ///
 /// An output loss only: it is linear in z, hence unbounded below over the stored activations.
+///
+/// ```
+/// use decoupled::data::Examples;
+/// use decoupled::layer::Activation;
+/// use decoupled::loss::BinaryCrossEntropy;
+/// use decoupled::{Dataset, DecoupledNetwork, FitConfig};
+///
+/// let inputs = Examples::from_rows(&[[-2.0], [-1.0], [1.0], [2.0]])?;
+/// let data = Dataset::classification(inputs, &[0, 0, 1, 1], 1)?; // one output: the labels themselves
+/// let builder = DecoupledNetwork::builder(1).dense(1, Activation::Identity);
+/// let mut network = builder.output_loss(BinaryCrossEntropy).build()?;
+/// network.fit(&data, &FitConfig::new().epochs(300))?;
+///
+/// let chance = network.predict_proba(data.inputs())?; // 1 × 4, of class 1
+/// assert!(chance[0] < 0.5 && chance[3] > 0.5);
+/// assert_eq!(network.predict_class(data.inputs())?, [0, 0, 1, 1]);
+/// assert_eq!(network.score(&data)?, 1.0);
+/// # Ok::<(), decoupled::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BinaryCrossEntropy;
@@ -65,6 +85,10 @@ impl<T: Scalar> Loss<T> for BinaryCrossEntropy {
             }
         }
         Ok(())
+    }
+
+    fn outputs(&self) -> Outputs {
+        Outputs::Labels
     }
 
     fn serves_hidden(&self) -> bool {

@@ -1,6 +1,6 @@
 use super::Loss;
 use crate::error::require_positive;
-use crate::linalg::sum_zip;
+use crate::linalg::{sum, sum_zip};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// The squared error in units of the activations' own size: a hidden loss that shrinking cannot buy.
@@ -64,7 +64,7 @@ impl Default for RelativeSquaredError {
 
 impl<T: Scalar> Loss<T> for RelativeSquaredError {
     fn value(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
-        target.columns().zip(prediction.columns()).map(|(z, p)| self.column(z, p).0).sum()
+        sum(target.columns().zip(prediction.columns()).map(|(z, p)| self.column(z, p).0))
     }
 
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {

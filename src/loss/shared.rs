@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::Loss;
+use super::{Loss, Outputs};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared loss is the loss: losses hold nothing that changes. It is also how a loss read from JSON is set.
@@ -27,8 +27,8 @@ impl<T: Scalar, L: Loss<T> + ?Sized> Loss<T> for Arc<L> {
         (**self).hessian_product(target, prediction, direction, out);
     }
 
-    fn probabilities(&self, outputs: MatMut<'_, T>) -> bool {
-        (**self).probabilities(outputs)
+    fn outputs(&self) -> Outputs {
+        (**self).outputs()
     }
 
     fn is_squared_error(&self) -> bool {

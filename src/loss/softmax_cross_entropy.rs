@@ -1,6 +1,6 @@
-use super::Loss;
+use super::{Loss, Outputs};
 use crate::error::require;
-use crate::linalg::{LANES, dispatch, functions::exp_to_one, sum_zip};
+use crate::linalg::{LANES, dispatch, functions::exp_to_one, sum, sum_zip};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Cross-entropy between a column of class probabilities z and the softmax of a column of logits ẑ.
@@ -14,7 +14,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// ẑ − max ẑ − log Σ exp(ẑ − max ẑ), which is finite for logits up to half the largest number. Targets must be non-negative and sum to 1
 /// within 10⁻⁴ in each column.
 ///
-/// An output loss only: it is linear in z, hence unbounded below over the stored activations.
+/// An output loss only: it is linear in z, hence unbounded below over the stored activations. Of two outputs or more: one alone
+/// has probability 1 whatever it is, and [`BinaryCrossEntropy`](super::BinaryCrossEntropy) is its loss.
 ///
 /// ```
 /// use decoupled::{Loss, MatRef, loss::SoftmaxCrossEntropy};
@@ -80,7 +81,7 @@ fn log_sums<T: Scalar>(logits: MatRef<'_, T>) -> impl Iterator<Item = (T, T)> {
 }
 
 #[inline(always)]
-fn maximum<T: Scalar>(logits: &[T]) -> T {
+pub(super) fn maximum<T: Scalar>(logits: &[T]) -> T {
     let larger = |a: T, b: T| if b > a { b } else { a };
     let Some(&first) = logits.first() else { return T::zero() };
     let mut lanes = [first; LANES];
@@ -98,7 +99,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
         let columns = target.columns().zip(prediction.columns()).zip(log_sums(prediction));
         let terms =
             columns.map(|((z, logits), (max, log_sum))| sum_zip(z, logits, |z, p| smooth(z) * (log_sum - (p - max))));
-        terms.sum()
+        sum(terms)
     }
 
     fn gradient(&self, target: MatRef<'_, T>, prediction: MatRef<'_, T>, mut grad: MatMut<'_, T>) {
@@ -141,14 +142,8 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
         }
     }
 
-    fn probabilities(&self, mut outputs: MatMut<'_, T>) -> bool {
-        for column in outputs.columns_mut() {
-            let max = maximum(column);
-            column.iter_mut().for_each(|p| *p = exp_to_one(*p - max));
-            let total = sum_zip(column, column, |e, _| e);
-            column.iter_mut().for_each(|p| *p /= total);
-        }
-        true
+    fn outputs(&self) -> Outputs {
+        Outputs::Classes
     }
 
     fn validate(&self) -> Result<()> {

@@ -30,7 +30,7 @@ pub fn confusion_matrix(truth: &[usize], predicted: &[usize], classes: usize) ->
     for (&truth, &predicted) in truth.iter().zip(predicted) {
         counts.get_mut((truth, predicted)).into_iter().for_each(|count| *count += 1);
     }
-    Ok(ConfusionMatrix { counts })
+    Ok(ConfusionMatrix { counts, names: Vec::new() })
 }
 
 fn check_pairs(truth: &[usize], predicted: &[usize]) -> Result<()> {
@@ -40,12 +40,15 @@ fn check_pairs(truth: &[usize], predicted: &[usize]) -> Result<()> {
     check_shape("predicted labels, one for each true label", truth.len(), predicted.len())
 }
 
-/// How often each class was taken for each: **rows are true classes, columns are predicted ones**. Printed, a table.
+/// How often each class was taken for each: **rows are true classes, columns are predicted ones**. Printed, a table, with the
+/// [names](Self::with_names) of the classes where it has them.
 ///
 /// Precision, recall and F1 follow from it. Where one of them would divide by zero it is 0, as in scikit-learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     counts: DMatrix<usize>,
+    /// Empty where the classes are printed as numbers.
+    names: Vec<String>,
 }
 
 /// How well a class is told from the others, or a mean of that over classes.
@@ -67,7 +70,7 @@ pub struct ClassScores {
     pub support: usize,
 }
 
-/// How scores of classes become one.
+/// How scores of classes, or of labels of which an example may have several, become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Average {
@@ -78,6 +81,8 @@ pub enum Average {
     Micro,
     /// The mean over the classes, each with the weight of its support.
     Weighted,
+    /// The plain mean over the examples, of the labels of each; where every example has one class, all three scores are the accuracy.
+    Samples,
 }
 
 impl ConfusionMatrix {
@@ -98,27 +103,64 @@ impl ConfusionMatrix {
     /// The scores of all classes as one, with all examples as support.
     pub fn average(&self, average: Average) -> ClassScores {
         let support = self.counts.sum();
-        let weight: fn(&ClassScores) -> f64 = match average {
-            Average::Micro => return ClassScores::new(self.counts.diagonal().sum(), support, support),
-            Average::Macro => |_| 1.0,
-            Average::Weighted => |class| class.support as f64,
-        };
-        let classes = self.per_class();
-        let total: f64 = classes.iter().map(weight).sum();
-        let mean = |score: fn(&ClassScores) -> f64| {
-            classes.iter().map(|class| weight(class) * score(class)).sum::<f64>() / total
-        };
-        ClassScores {
-            precision: mean(|class| class.precision),
-            recall: mean(|class| class.recall),
-            f1: mean(|class| class.f1),
-            support,
+        match average {
+            Average::Micro | Average::Samples => ClassScores::new(self.counts.diagonal().sum(), support, support),
+            Average::Macro => averaged(&self.per_class(), |_| 1.0, support),
+            Average::Weighted => averaged(&self.per_class(), |class| class.support as f64, support),
         }
+    }
+
+    /// The same with a name for each class, to be printed: such as [`Model::class_names`](crate::Model::class_names), or the classes
+    /// of a [table](crate::data::csv::Table::classes).
+    ///
+    /// ```
+    /// use decoupled::metrics::confusion_matrix;
+    ///
+    /// let matrix = confusion_matrix(&[0, 0, 1], &[0, 1, 1], 2)?.with_names(&["oak", "elm"])?;
+    /// let table = "
+    /// truth \\ predicted  oak  elm
+    ///               oak    1    1
+    ///               elm    0    1";
+    /// assert_eq!(matrix.to_string(), table.trim_start());
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is a name for each class.
+    pub fn with_names(self, names: &[impl AsRef<str>]) -> Result<Self> {
+        Ok(Self { names: check_names("names of classes", self.counts.ncols(), names)?, ..self })
     }
 }
 
+/// The mean of the scores by these weights; 0 where all weigh nothing.
+pub(super) fn averaged(all: &[ClassScores], weight: fn(&ClassScores) -> f64, support: usize) -> ClassScores {
+    let total: f64 = all.iter().map(weight).sum();
+    let mean = |score: fn(&ClassScores) -> f64| {
+        let sum: f64 = all.iter().map(|class| weight(class) * score(class)).sum();
+        if total > 0.0 { sum / total } else { 0.0 }
+    };
+    ClassScores {
+        precision: mean(|class| class.precision),
+        recall: mean(|class| class.recall),
+        f1: mean(|class| class.f1),
+        support,
+    }
+}
+
+/// As many names as there are classes or labels.
+pub(super) fn check_names(what: &'static str, expected: usize, names: &[impl AsRef<str>]) -> Result<Vec<String>> {
+    check_shape(what, expected, names.len())?;
+    // A line break would tear the table apart.
+    Ok(names.iter().map(|name| name.as_ref().replace(char::is_control, " ")).collect())
+}
+
+/// As a table names a class or label.
+pub(super) fn shown(names: &[String], number: usize) -> String {
+    names.get(number).cloned().unwrap_or_else(|| number.to_string())
+}
+
 impl ClassScores {
-    fn new(hits: usize, predicted: usize, support: usize) -> Self {
+    pub(super) fn new(hits: usize, predicted: usize, support: usize) -> Self {
         let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         Self {
             precision: ratio(hits, predicted),
@@ -132,9 +174,10 @@ impl ClassScores {
 impl fmt::Display for ConfusionMatrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let classes = 0..self.counts.ncols();
-        let head = ["truth \\ predicted".to_owned()].into_iter().chain(classes.map(|class| class.to_string()));
+        let name = |class: usize| shown(&self.names, class);
+        let head = ["truth \\ predicted".to_owned()].into_iter().chain(classes.map(name));
         let rows = self.counts.row_iter().enumerate();
-        let rows = rows.map(|(class, row)| [&class].into_iter().chain(row.iter()).map(usize::to_string).collect());
+        let rows = rows.map(|(class, row)| [name(class)].into_iter().chain(row.iter().map(usize::to_string)).collect());
         f.write_str(&table::aligned(&[head.collect()].into_iter().chain(rows).collect::<Vec<_>>()))
     }
 }

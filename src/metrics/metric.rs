@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Decision;
+use crate::loss::Outputs;
 use crate::parallel::guarded;
 use crate::{Dataset, Error, MatRef, Result, Scalar};
 
@@ -9,10 +11,17 @@ use crate::{Dataset, Error, MatRef, Result, Scalar};
 #[derive(Clone)]
 pub struct Metric<T> {
     name: &'static str,
-    score: Arc<Score<T>>,
+    score: Score<T>,
 }
 
-type Score<T> = dyn Fn(&[T], &[T]) -> f64 + Send + Sync;
+#[derive(Clone)]
+enum Score<T> {
+    Accuracy,
+    SubsetAccuracy,
+    Own(Arc<Own<T>>),
+}
+
+type Own<T> = dyn Fn(&[T], &[T]) -> f64 + Send + Sync;
 
 impl<T> fmt::Debug for Metric<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,20 +30,34 @@ impl<T> fmt::Debug for Metric<T> {
 }
 
 impl<T: Scalar> Metric<T> {
-    /// A metric from `score(target, output)` of one example, each of `d_T` entries.
+    /// A metric from `score(target, output)` of one example, each of `d_T` entries; outputs are as
+    /// [`predict`](crate::DecoupledNetwork::predict) gives them.
     pub fn new(name: &'static str, score: impl Fn(&[T], &[T]) -> f64 + Send + Sync + 'static) -> Self {
-        Self { name, score: Arc::new(score) }
+        Self { name, score: Score::Own(Arc::new(score)) }
     }
 
-    /// The share of examples whose largest output stands where the largest target does; of equal ones the first counts. A
-    /// target without a single largest entry names no class: score such data by a metric of your own.
+    /// The share of examples whose [class](crate::DecoupledNetwork::predict_class) is the true one: the largest output stands where
+    /// the largest target does, the first of equal ones; a single output lies on the side of the network's
+    /// [threshold](crate::DecoupledNetwork::threshold) on which a target of 0 or 1 does. A target without a single largest entry
+    /// names no class: score such data by a metric of your own.
     pub fn accuracy() -> Self {
-        Self::new("accuracy", |target, output| f64::from(argmax(target) == argmax(output)))
+        Self { name: "accuracy", score: Score::Accuracy }
     }
 
-    /// Accuracy for data with class labels, nothing for others.
-    pub(crate) fn for_data(data: &Dataset<T>) -> Option<Self> {
-        data.labels().map(|_| Self::accuracy())
+    /// The share of examples all of whose [labels](crate::DecoupledNetwork::predict_labels) are the true ones, for targets of 0 and 1.
+    pub fn subset_accuracy() -> Self {
+        Self { name: "subset accuracy", score: Score::SubsetAccuracy }
+    }
+
+    /// Accuracy for classes, subset accuracy for labels; nothing for real-valued targets, and where the outputs are of another kind.
+    pub(crate) fn for_data(data: &Dataset<T>, outputs: Outputs) -> Option<Self> {
+        if data.labels().is_some() {
+            Some(Self::accuracy())
+        } else if data.is_multi_label() && outputs != Outputs::Classes {
+            Some(Self::subset_accuracy())
+        } else {
+            None
+        }
     }
 
     /// Its name, as reports print it.
@@ -42,18 +65,52 @@ impl<T: Scalar> Metric<T> {
         self.name
     }
 
+    /// The metric of a network that decides so.
+    pub(crate) fn judge(&self, decision: Decision) -> Judge<'_, T> {
+        Judge { metric: self, decision }
+    }
+}
+
+/// A metric with what it needs to know of the network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judge<'m, T> {
+    metric: &'m Metric<T>,
+    decision: Decision,
+}
+
+impl<T: Scalar> Judge<'_, T> {
     /// Σ score over the columns.
     ///
     /// # Errors
     /// [`Error::Panicked`], or [`Error::Contract`] for a sum that is not finite.
-    pub(crate) fn sum(&self, depth: usize, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
+    pub(crate) fn sum(&self, targets: MatRef<'_, T>, outputs: MatRef<'_, T>) -> Result<f64> {
+        let Self { metric, decision } = *self;
         let columns = targets.columns().zip(outputs.columns());
-        let sum = guarded("the metric", depth, || columns.map(|(target, output)| (self.score)(target, output)).sum())?;
+        // Targets are 0 or 1 where a threshold judges them.
+        let truth = |target: T| target > T::of(0.5);
+        let count = |hits: usize| Ok(hits as f64);
+        let score = match &metric.score {
+            Score::Accuracy if targets.rows() == 1 => {
+                let pairs = targets.as_slice().iter().zip(outputs.as_slice());
+                return count(pairs.filter(|&(&target, &output)| truth(target) == decision.is_yes(output)).count());
+            }
+            Score::Accuracy => {
+                return count(columns.filter(|(target, output)| argmax(target) == argmax(output)).count());
+            }
+            Score::SubsetAccuracy => {
+                let hit = |(target, output): &(&[T], &[T])| {
+                    target.iter().zip(*output).all(|(&target, &output)| truth(target) == decision.is_yes(output))
+                };
+                return count(columns.filter(hit).count());
+            }
+            Score::Own(score) => score,
+        };
+        let sum = guarded("the metric", None, || columns.map(|(target, output)| score(target, output)).sum())?;
         if f64::is_finite(sum) {
             return Ok(sum);
         }
         let what = "scores are finite numbers".to_owned();
-        let (subject, rule) = (format!("{self:?}"), "scores_are_finite");
+        let (subject, rule) = (format!("{metric:?}"), "scores_are_finite");
         Err(Error::Contract { subject, rule, what, expected: 0.0, found: sum })
     }
 }

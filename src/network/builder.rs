@@ -5,9 +5,10 @@ use crate::bank::{Sole, Storage};
 use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
 use crate::layer::{Activation, Chain, Dense, Elementwise, Init};
-use crate::loss::SquaredError;
+use crate::loss::{Outputs, SquaredError};
 use crate::matrix::filled;
 use crate::method::Method;
+use crate::metrics::Decision;
 use crate::optimizer::Adam;
 use crate::parallel::{Pool, available, guarded};
 use crate::parameter_step::Trained;
@@ -17,7 +18,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
-/// threads as the machine has, a bank of at most 8 GiB that rounds nothing.
+/// threads as the machine has, a bank of at most 8 GiB that rounds nothing, a threshold of 0.5.
 ///
 /// With the feature `serde` it is written, and read back, where all its parts are built in.
 #[derive(Clone, Debug)]
@@ -40,6 +41,13 @@ pub struct NetworkBuilder<T: Scalar> {
     bank_limit: usize,
     storage: Storage,
     bank_file: Option<(PathBuf, usize)>,
+    #[cfg_attr(feature = "serde", serde(default = "default_threshold"))]
+    threshold: f64,
+}
+
+#[cfg(feature = "serde")]
+fn default_threshold() -> f64 {
+    Decision::DEFAULT_THRESHOLD
 }
 
 impl<T: Scalar> NetworkBuilder<T> {
@@ -60,6 +68,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             bank_limit: 8 << 30,
             storage: Storage::Full,
             bank_file: None,
+            threshold: Decision::DEFAULT_THRESHOLD,
         }
     }
 
@@ -205,13 +214,21 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
+    /// What the probability of a label must exceed to be a yes, in \[0, 1\]: see
+    /// [`DecoupledNetwork::threshold`].
+    pub fn threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+
     /// Checks the description, draws the parameters and calls every layer once on two random examples.
     ///
     /// # Errors
     /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that make no circuit,
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
     ///   not exist, [`Error::InLayer`] for what is wrong with one layer or with a setting of its own,
-    /// * [`Error::Unsupported`] for a hidden loss that cannot be one, or a method whose parts do not fit each other,
+    /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, or a method whose parts
+    ///   do not fit each other,
     /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
     /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite,
@@ -238,9 +255,17 @@ impl<T: Scalar> NetworkBuilder<T> {
             return Err(Error::Empty { what: "the list of layers" });
         }
         self.check_circuit()?;
-        let loss = |layer: usize, loss: &dyn Loss<T>| guarded("validate of the loss", layer, || loss.validate())?;
-        loss(depth, &*self.output_loss)?;
-        loss(1, &*self.hidden_loss)?;
+        guarded("validate of the output loss", None, || self.output_loss.validate())??;
+        guarded("validate of the hidden loss", None, || self.hidden_loss.validate())??;
+        let outputs = guarded("outputs of the output loss", None, || self.output_loss.outputs())?;
+        let decision = Decision { outputs, threshold: self.threshold };
+        decision.validate()?;
+        if outputs == Outputs::Classes && self.layers.last().is_some_and(|layer| layer.output_dim() == 1) {
+            return Err(Error::Unsupported {
+                what: "an output loss of classes, as SoftmaxCrossEntropy, with one output",
+                why: "its probability would be 1 whatever it is; use BinaryCrossEntropy, or an output for each class",
+            });
+        }
         if !self.hidden_loss.serves_hidden() {
             return Err(Error::Unsupported {
                 what: "hidden loss",
@@ -260,7 +285,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
-        guarded("validate of the optimizer", 0, || self.optimizer.validate())??;
+        guarded("validate of the optimizer", None, || self.optimizer.validate())??;
         let mut optimizers = vec![self.optimizer; depth];
         for (t, optimizer) in self.layer_optimizers {
             let missing = Error::LayerIndex { what: "layer_optimizer", first: 0, count: depth, found: t };
@@ -281,6 +306,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             layers: self.layers,
             params,
             output_loss: self.output_loss,
+            decision,
             method: self.method,
             bank: None,
             bank_limit: self.bank_limit,
@@ -290,6 +316,8 @@ impl<T: Scalar> NetworkBuilder<T> {
             updates: 0,
             optimizers_since: 0,
             epochs: 0,
+            best_epoch: None,
+            resumed: false,
             penalty_factor: PenaltyFactor::new(),
             pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };

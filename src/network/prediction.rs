@@ -1,51 +1,116 @@
-//! What the outputs of a network say of class labels and real-valued targets.
+//! What the outputs of a network say of classes, labels and real-valued targets.
 
 use nalgebra::DMatrix;
 
-use crate::metrics::{accuracy, argmax, r2};
-use crate::parallel::guarded;
-use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar};
+use crate::loss::Outputs;
+use crate::metrics::{Decision, r2};
+use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar};
 
 impl<T: Scalar> DecoupledNetwork<T> {
-    /// The probability of each class, `d_T × n`, for inputs `d_0 × n`, as the output loss understands the outputs
-    /// ([`Loss::probabilities`](crate::Loss::probabilities)); each column sums to 1.
+    /// Computes probabilities, `d_T × n`, for inputs `d_0 × n`, as the output loss understands the outputs
+    /// ([`Loss::outputs`](crate::Loss::outputs)):
+    ///
+    /// | outputs | row k |
+    /// |---|---|
+    /// | [`Classes`](Outputs::Classes), as of `SoftmaxCrossEntropy` | the probability of class k; each column sums to 1 |
+    /// | one of [`Labels`](Outputs::Labels), as of `BinaryCrossEntropy` | the only row: the probability of class 1 (the second column in scikit-learn; the first is 1 less it) |
+    /// | several of them | the probability of label k, each by itself |
     ///
     /// # Errors
-    /// As [`predict`](Self::predict), and [`Error::Unsupported`] for a loss to which outputs are no such probabilities.
+    /// As [`predict`](Self::predict), and [`Error::Unsupported`] for a loss to which outputs are real numbers.
     pub fn predict_proba<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
-        let why =
-            "the output loss does not turn outputs into class probabilities: take SoftmaxCrossEntropy, or predict";
-        let probabilities = self.probabilities(self.predict(inputs)?)?;
-        probabilities.ok_or(Error::Unsupported { what: "predict_proba", why })
+        if self.decision.outputs == Outputs::Numbers {
+            let why = "the output loss does not turn outputs into probabilities: take SoftmaxCrossEntropy for classes, \
+                       BinaryCrossEntropy for labels, or predict";
+            return Err(Error::Unsupported { what: "predict_proba", why });
+        }
+        Ok(self.to_probabilities(self.predict(inputs)?))
     }
 
-    /// The class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones.
+    /// The class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones; with one output class 1
+    /// where it exceeds the [threshold](Self::threshold), else class 0.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict).
+    /// As [`predict`](Self::predict), and [`Error::Unsupported`] for several outputs that are independent
+    /// [labels](Outputs::Labels): [`predict_labels`](Self::predict_labels) has those.
     pub fn predict_class<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<usize>> {
-        let outputs = self.predict(inputs)?;
-        Ok(MatRef::from(&outputs).columns().map(argmax).collect())
+        self.decision.check_class(self.output_dim())?;
+        Ok(self.classes(&self.predict(inputs)?))
     }
 
-    /// How good the network is on a data set, at most 1: the [`accuracy`] for class labels, else [R²](r2).
+    /// The labels of each example, `d_T × n`, for inputs `d_0 × n`: 1 for every output that exceeds the
+    /// [threshold](Self::threshold), 0 for the others.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate) and, for real-valued targets, as [`r2`].
+    /// As [`predict`](Self::predict), and [`Error::Unsupported`] where the output loss gives every example one class.
+    pub fn predict_labels<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
+        self.decision.check_labels()?;
+        let outputs = self.predict(inputs)?;
+        Ok(outputs.map(|output| if self.decision.is_yes(output) { T::one() } else { T::zero() }))
+    }
+
+    /// What the probability of a [label](Outputs::Labels) must exceed to be a yes, or the output itself where outputs are numbers;
+    /// 0.5 by default.
+    pub fn threshold(&self) -> f64 {
+        self.decision.threshold
+    }
+
+    /// Sets the [threshold](Self::threshold), say to one that [`precision_recall_curve`](crate::metrics::precision_recall_curve)
+    /// proposes. A [saved](Self::save) network keeps it.
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`] outside of \[0, 1\].
+    pub fn set_threshold(&mut self, threshold: f64) -> Result<()> {
+        let decision = Decision { threshold, ..self.decision };
+        decision.validate()?;
+        self.decision = decision;
+        Ok(())
+    }
+
+    /// How good the network is on a data set, at most 1: the [`accuracy`](crate::metrics::accuracy) for classes, the
+    /// [subset accuracy](crate::metrics::subset_accuracy) for multi-label data, [R²](r2) for real-valued targets.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate) without its loss and, for real-valued targets, as [`r2`]; [`Error::Unsupported`] for targets
+    /// that are not of the kind of the outputs, as real numbers against logits: there is no number that means anything.
     pub fn score(&self, data: &Dataset<T>) -> Result<f64> {
         self.check_data(data)?;
-        match data.labels() {
-            Some(labels) => accuracy(labels, &self.predict_class(data.inputs())?),
-            None => r2(data.targets(), &self.predict(data.inputs())?),
+        self.check_score(data)?;
+        let outputs = self.predict(data.inputs())?;
+        match Metric::for_data(data, self.decision.outputs) {
+            Some(metric) => {
+                let sum = metric.judge(self.decision).sum(data.targets(), (&outputs).into())?;
+                Ok(sum / data.len() as f64)
+            }
+            None => r2(data.targets(), &outputs),
         }
     }
 
-    /// What the output loss makes of the outputs, if they mean probabilities.
-    pub(crate) fn probabilities(&self, mut outputs: DMatrix<T>) -> Result<Option<DMatrix<T>>> {
+    /// Fails where there is no score for data of this kind.
+    pub(crate) fn check_score(&self, data: &Dataset<T>) -> Result<()> {
+        let outputs = self.decision.outputs;
+        if Metric::for_data(data, outputs).is_some() || (outputs == Outputs::Numbers && !data.is_multi_label()) {
+            return Ok(());
+        }
+        let (what, why) = if data.is_multi_label() {
+            ("score of multi-label data", "the output loss gives every example one class: take BinaryCrossEntropy")
+        } else {
+            let why = "the outputs are logits of classes or labels: give the labels to Dataset::classification (with 1 output \
+                       for one logit) or Dataset::multi_label, or take evaluate, which has the loss";
+            ("score of real-valued targets", why)
+        };
+        Err(Error::Unsupported { what, why })
+    }
+
+    /// The class that outputs say, `d_T × n`.
+    pub(crate) fn classes(&self, outputs: &DMatrix<T>) -> Vec<usize> {
+        MatRef::from(outputs).columns().map(|column| self.decision.class(column)).collect()
+    }
+
+    /// What the output loss makes of outputs, `d_T × n`; numbers stay.
+    pub(crate) fn to_probabilities(&self, mut outputs: DMatrix<T>) -> DMatrix<T> {
         let (rows, cols) = outputs.shape();
-        let means = guarded("probabilities of the loss", self.depth(), || {
-            self.output_loss.probabilities(MatMut::new(outputs.as_mut_slice(), rows, cols))
-        })?;
-        Ok(means.then_some(outputs))
+        self.decision.outputs.to_probabilities(MatMut::new(outputs.as_mut_slice(), rows, cols));
+        outputs
     }
 }

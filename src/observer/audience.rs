@@ -1,7 +1,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::{Epoch, Observer, Plan, Step};
+use super::{Epoch, Monitor, Observer, Plan, Step};
+use crate::error::require_non_negative;
 use crate::parallel::caught;
 use crate::tally::Tally;
 use crate::{DecoupledNetwork, Error, FitReport, Result, Scalar, StopReason};
@@ -34,6 +35,18 @@ impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
         Ok(audience)
     }
 
+    /// The product of all factors on the learning rate in this epoch.
+    pub(crate) fn learning_rate_factor(&mut self, epoch: usize) -> Result<f64> {
+        let mut product = 1.0;
+        self.all("learning_rate_factor", |observer| {
+            let factor = observer.learning_rate_factor(epoch)?;
+            product *= factor;
+            [factor, product].iter().try_for_each(|&x| require_non_negative::<T>("a learning rate factor", x))?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(product)
+    }
+
     pub(crate) fn step(&mut self, network: &DecoupledNetwork<T>, tally: &Tally) -> Result<ControlFlow<()>> {
         self.steps += 1;
         let plan = self.plan;
@@ -44,10 +57,21 @@ impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
     }
 
     /// Why to end after the last epoch of the report, if anybody says so or has said so in one of its steps.
-    pub(crate) fn epoch(&mut self, network: &DecoupledNetwork<T>, report: &FitReport) -> Result<Option<StopReason>> {
+    pub(crate) fn epoch(
+        &mut self,
+        network: &mut DecoupledNetwork<T>,
+        report: &FitReport,
+    ) -> Result<Option<StopReason>> {
         self.steps = 0;
-        let (plan, best) = (self.plan, report.best());
+        let plan = self.plan;
         if let Some(last) = report.last() {
+            let loss = Monitor::Loss.value(last).filter(|loss| !loss.is_nan());
+            if let Some(loss) = loss.filter(|&loss| network.best_epoch.is_none_or(|(_, best)| loss < best)) {
+                network.best_epoch = Some((last.epoch, loss));
+            }
+            let network = &*network;
+            // None of this report if it is an epoch before the fit.
+            let best = network.best_epoch.and_then(|(best, _)| report.epochs.iter().find(|epoch| epoch.epoch == best));
             let epoch = Epoch { plan: &plan, report: last, best, network };
             self.all("epoch", |observer| observer.epoch(&epoch))?;
             if best.is_some_and(|best| best.epoch == last.epoch) {

@@ -1,19 +1,10 @@
 use std::ops::ControlFlow;
 
-use super::{Epoch, Monitor, Observer, Plan};
+use super::monitor::count;
+use super::{Epoch, Mode, Monitor, Observer, Plan};
 use crate::error::require;
 use crate::matrix::check_shape;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
-
-/// Whether less or more of a number is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Mode {
-    /// Less.
-    Min,
-    /// More.
-    Max,
-}
 
 /// Ends the fit when an epoch's loss or score no longer gets better.
 ///
@@ -47,9 +38,6 @@ pub struct EarlyStopping {
     #[cfg_attr(feature = "serde", serde(skip))]
     resumes: bool,
 }
-
-/// 2^53: below it every whole number is a number of the state.
-const MOST: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// What changes in a fit.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,12 +132,7 @@ impl EarlyStopping {
 
     /// The number if less is better, else its negative; and back.
     fn cost(&self, value: f64) -> f64 {
-        match self.mode {
-            Some(Mode::Min) => value,
-            Some(Mode::Max) => -value,
-            None if self.monitor.is_score() => -value,
-            None => value,
-        }
+        self.monitor.cost(self.mode, value)
     }
 }
 
@@ -224,14 +207,11 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
                 found: state.len(),
             });
         };
-        for count in [epochs, wait, best_epoch] {
-            let whole = (0.0..MOST).contains(&count) && count.fract() == 0.0;
-            require(whole, "a count in the state of EarlyStopping", "a whole number below 2^53", count)?;
-        }
+        let whole = |value| count("a count in the state of EarlyStopping", value);
+        let (epochs, wait, best_epoch) = (whole(epochs)?, whole(wait)?, whole(best_epoch)?);
         require(!best.is_nan(), "the best number in the state of EarlyStopping", "a number", best)?;
         let odd = weights.iter().copied().find(|weight| !weight.is_finite());
         require(odd.is_none(), "a parameter in the state of EarlyStopping", "finite", odd.unwrap_or_default())?;
-        let (epochs, wait, best_epoch) = (epochs as usize, wait as usize, best_epoch as usize);
         self.count = Count { epochs, wait, best, best_epoch, weights: weights.to_vec() };
         self.resumes = true;
         Ok(())

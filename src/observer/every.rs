@@ -25,6 +25,10 @@ impl<T: Scalar, O: Observer<T>> Observer<T> for Every<O> {
         self.inner.start(plan, network)
     }
 
+    fn learning_rate_factor(&mut self, epoch: usize) -> Result<f64> {
+        self.inner.learning_rate_factor(epoch)
+    }
+
     fn step(&mut self, step: &Step<'_, T>) -> Result<ControlFlow<StopReason>> {
         self.inner.step(step)
     }

@@ -1,4 +1,5 @@
 use super::Plan;
+use crate::error::require;
 use crate::{EpochReport, Error, Result};
 
 /// A number of every epoch to judge it by.
@@ -19,6 +20,16 @@ pub enum Monitor {
     ValidationScore,
 }
 
+/// Whether less or more of a number is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Mode {
+    /// Less.
+    Min,
+    /// More.
+    Max,
+}
+
 impl Monitor {
     /// The number of this epoch; none where it was not measured.
     pub fn value(self, report: &EpochReport) -> Option<f64> {
@@ -31,8 +42,17 @@ impl Monitor {
         }
     }
 
+    /// Returns the number if less is better, else its negative; and back. Without a mode more of a score is better.
+    pub(super) fn cost(self, mode: Option<Mode>, value: f64) -> f64 {
+        let by_default = if self.is_score() { Mode::Max } else { Mode::Min };
+        match mode.unwrap_or(by_default) {
+            Mode::Min => value,
+            Mode::Max => -value,
+        }
+    }
+
     /// Whether it is a score.
-    pub(super) fn is_score(self) -> bool {
+    fn is_score(self) -> bool {
         matches!(self, Self::TrainScore | Self::ValidationScore)
     }
 
@@ -45,9 +65,25 @@ impl Monitor {
             return Err(Error::Unsupported { what, why });
         }
         if self.is_score() && !plan.has_score {
-            let (what, why) = ("monitoring the score", "there is none for real targets; give FitConfig::metric");
+            let (what, why) = (
+                "monitoring the score",
+                "there is none for real-valued targets; give class labels, multi-label data or FitConfig::metric",
+            );
             return Err(Error::Unsupported { what, why });
         }
         Ok(())
     }
+}
+
+/// A whole number of an observer's state.
+///
+/// # Errors
+/// [`Error::HyperParameter`] with this name.
+pub(super) fn count(name: &'static str, value: f64) -> Result<usize> {
+    /// 2^53: below it every whole number is a number of the state.
+    const MOST: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
+
+    let whole = (0.0..MOST).contains(&value) && value.fract() == 0.0;
+    require(whole, name, "a whole number below 2^53", value)?;
+    Ok(value as usize)
 }

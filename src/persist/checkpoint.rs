@@ -21,6 +21,9 @@ pub(super) struct Training {
     epochs: usize,
     updates: u64,
     optimizers_since: u64,
+    /// The best epoch so far, and the bits of its loss, which may be infinite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best_epoch: Option<(usize, u64)>,
     penalty_factor: PenaltyFactor,
     /// As they print themselves.
     optimizers: Vec<String>,
@@ -67,6 +70,13 @@ impl Training {
             let expected = format!("at most {} updates", self.updates);
             return Err(format(path, "updates without a memory", &expected, self.optimizers_since.to_string()));
         }
+        if let Some((best, loss)) = self.best_epoch {
+            let loss = f64::from_bits(loss);
+            if best > self.epochs || loss.is_nan() {
+                let expected = format!("one of {} epochs, and a number for its loss", self.epochs);
+                return Err(format(path, "the best epoch so far", expected, format!("{best}, {loss}")));
+            }
+        }
         let factor = self.penalty_factor.value;
         if factor >= 1.0 && factor.is_finite() {
             return Ok(());
@@ -78,7 +88,7 @@ impl Training {
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Writes all that training has come to: what [`save`](Self::save) writes, and the memory of optimizers and regressions, the bank
     /// with multipliers and the activation optimizer's memory, the counts of epochs and updates on which schedules and the order of
-    /// the examples depend, the factor on the penalties, and the [state](Observer::state) of these observers.
+    /// the examples depend, the loss of the best epoch, the factor on the penalties, and the [state](Observer::state) of these observers.
     ///
     /// The file is replaced all at once, as by `save`. It can be [loaded](Self::load) like any other.
     ///
@@ -100,6 +110,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epochs: self.epochs,
             updates: self.updates,
             optimizers_since: self.optimizers_since,
+            best_epoch: self.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
             penalty_factor: self.penalty_factor,
             optimizers,
             bank: described,
@@ -170,6 +181,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         self.bank = bank;
         (self.epochs, self.updates) = (training.epochs, training.updates);
+        self.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
+        self.resumed = true;
         (self.optimizers_since, self.penalty_factor) = (training.optimizers_since, training.penalty_factor);
         Ok(())
     }
@@ -248,7 +261,7 @@ fn state<T: Scalar>(number: usize, observer: &dyn Observer<T>) -> Result<Vec<f64
 }
 
 /// Gives every observer its state, or none of them.
-fn restore<T: Scalar>(observers: &mut [&mut dyn Observer<T>], states: &[Vec<f64>]) -> Result<()> {
+pub(crate) fn restore<T: Scalar>(observers: &mut [&mut dyn Observer<T>], states: &[Vec<f64>]) -> Result<()> {
     let before = observers.iter().enumerate().map(|(i, observer)| state(i, &**observer)).collect::<Result<Vec<_>>>()?;
     let mut set = |states: &[Vec<f64>]| {
         observers.iter_mut().zip(states).enumerate().try_for_each(|(number, (observer, state))| {

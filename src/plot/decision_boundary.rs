@@ -1,12 +1,10 @@
 use nalgebra::DMatrix;
 
-use crate::matrix::check_finite;
-use crate::metrics::argmax;
 use crate::plot::canvas::{Look, Point, Stroke};
 use crate::plot::frame::Frame;
 use crate::plot::scale::{Kind, Scale};
 use crate::plot::{Picture, colour, drawable};
-use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar};
 
 /// Cells of the grid on which the network is asked.
 const GRID: (usize, usize) = (440, 280);
@@ -36,8 +34,8 @@ pub fn decision_boundary<T: Scalar>(network: &DecoupledNetwork<T>, data: &Datase
     let (Some(labels), Some(classes)) = (data.labels(), data.classes()) else {
         return Err(Error::Unsupported { what: "a decision boundary", why: "the data have no labels; use classes" });
     };
-    if network.output_dim() != classes {
-        let what = "outputs of the network, one for each class";
+    if network.output_dim() != classes && (network.output_dim(), classes) != (1, 2) {
+        let what = "outputs of the network, one for each class, or one for two";
         return Err(Error::Shape { what, expected: classes, found: network.output_dim() });
     }
     let inputs = data.inputs();
@@ -105,9 +103,6 @@ fn predicted<T: Scalar>(network: &DecoupledNetwork<T>, frame: &Frame) -> Result<
         let (x, y) = frame.values(middle(cell % columns, columns), 1.0 - middle(cell / columns, rows));
         T::of(if row == 0 { x } else { y })
     });
-    let outputs = network.predict(&inputs)?;
-    let outputs = MatRef::new(outputs.as_slice(), network.output_dim(), columns * rows);
-    check_finite("outputs of the network", outputs)?;
-    let classes: Vec<usize> = outputs.columns().map(argmax).collect();
+    let classes = network.classes(&network.predict(&inputs)?);
     Ok(classes.chunks_exact(columns).map(<[usize]>::to_vec).collect())
 }

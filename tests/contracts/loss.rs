@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use decoupled::{Description, Error, Loss, MatMut, MatRef, Result, loss::Huber};
 
-/// Half the squared distance, with one fault. Its probabilities are thirds.
+/// Half the squared distance, with one fault.
 #[derive(Debug)]
 pub(crate) struct Faulty {
     fault: &'static str,
@@ -85,25 +85,6 @@ impl Loss<f64> for Faulty {
                 }
             }
         }
-    }
-    fn probabilities(&self, mut outputs: MatMut<'_, f64>) -> bool {
-        if self.is("outputs_without_probabilities_stay") {
-            outputs.as_mut_slice().fill(0.0);
-            return false;
-        }
-        let examples = outputs.cols() as f64;
-        for column in outputs.columns_mut() {
-            column.fill(1.0 / 3.0);
-            match self.fault {
-                "probabilities_are_not_negative" => (column[0], column[1]) = (1.0, -1.0 / 3.0),
-                "probabilities_sum_to_one" => column[0] = 0.5,
-                "probabilities_ignore_other_examples" => {
-                    (column[0], column[1]) = (0.1 / examples, 2.0 / 3.0 - 0.1 / examples)
-                }
-                _ => {}
-            }
-        }
-        true
     }
     fn is_squared_error(&self) -> bool {
         !self.is("hidden_value_is_bounded_below")

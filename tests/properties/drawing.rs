@@ -187,10 +187,19 @@ impl<T: Scalar> Drawing<T> {
         circuit(builder, &self.units, self.inputs)
     }
 
+    /// As drawn, but that a single output is none of several classes.
+    fn loss(&self, outputs: usize) -> Loss {
+        match self.output_loss {
+            Loss::Softmax(_) if outputs == 1 => Loss::Binary,
+            drawn => drawn,
+        }
+    }
+
     /// The whole network, but for where a bank that is in a file lies.
     pub(crate) fn builder(&self) -> NetworkBuilder<T> {
         let depth = self.circuit().build().unwrap().depth();
-        let builder = output_loss(self.circuit(), self.output_loss);
+        let outputs = self.circuit().build().unwrap().output_dim();
+        let builder = output_loss(self.circuit(), self.loss(outputs));
         let mut builder = hidden_loss(builder, self.hidden_loss)
             .optimizer(Arc::clone(&self.optimizer))
             .penalty(self.penalty)
@@ -227,7 +236,7 @@ impl<T: Scalar> Drawing<T> {
             Examples::from_features(&columns).unwrap()
         };
         let inputs = draw(-self.size..self.size, self.inputs, 0.2);
-        match self.output_loss {
+        match self.loss(outputs) {
             Loss::Binary => Dataset::regression(inputs, draw(0.0..1.0, outputs, 0.2)),
             Loss::Squared | Loss::Relative(_) | Loss::Absolute | Loss::Huber(_) if !self.classes => {
                 Dataset::regression(inputs, draw(-self.size..self.size, outputs, 0.0))

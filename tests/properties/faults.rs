@@ -233,7 +233,10 @@ fn wrong_data<T: Scalar>(network: &mut DecoupledNetwork<T>, data: &Dataset<T>, p
         let refused = [
             Dataset::regression(with(inputs, index, value), copy(targets)).map(drop),
             network.predict(&with(inputs, index, value)).map(drop),
-            network.predict_class(&with(inputs, index, value)).map(drop),
+            match network.predict_class(&with(inputs, index, value)) {
+                Err(Error::Unsupported { .. }) => network.predict_labels(&with(inputs, index, value)).map(drop),
+                outcome => outcome.map(drop),
+            },
             network.activations(&with(inputs, index, value)).map(drop),
         ];
         for outcome in refused {

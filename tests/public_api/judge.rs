@@ -1,15 +1,19 @@
 //! A network is judged: predictions, metrics, diagnostics, a search, and pictures of them.
 
+use decoupled::data::Examples;
 use decoupled::diagnostics::{
     self, Cost, Decoupling, FunctionSimilarity, Matching, ParameterSimilarity, Path, Products,
 };
 use decoupled::diagnostics::{Similarity, StepAdvice};
 use decoupled::layer::Activation;
-use decoupled::metrics::{self, Average, ClassScores, ConfusionMatrix};
+use decoupled::loss::{BinaryCrossEntropy, Outputs};
+use decoupled::metrics::{
+    self, Average, ClassScores, ConfusionMatrix, LabelCounts, MultiLabelConfusion, PrecisionRecallCurve, RocCurve,
+};
 use decoupled::optimizer::Adam;
 use decoupled::plot::{self, Picture};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
-use decoupled::{FitConfig, MatRef, Method, Metric, Order, Result, Scores};
+use decoupled::{Dataset, FitConfig, MatRef, Method, Metric, Order, Result, Scores};
 
 use crate::{Net, moons, net, one, path, trained};
 
@@ -43,6 +47,7 @@ fn metrics_judge_labels_scores_and_numbers() -> Result<()> {
     assert_eq!(confusion.average(Average::Micro).recall, 0.75);
     assert_eq!(confusion.average(Average::Macro).recall, 0.75);
     assert_eq!(confusion.average(Average::Weighted).support, 4);
+    assert!(confusion.with_names(&["no", "yes"])?.to_string().contains("yes"));
     let scores = [0.9, 0.1, 0.6, 0.4, 0.2, 0.8];
     let scores = MatRef::new(&scores, 2, 3);
     assert_eq!(metrics::top_k_accuracy(&[0, 1, 1], scores, 1)?, 2.0 / 3.0);
@@ -52,6 +57,45 @@ fn metrics_judge_labels_scores_and_numbers() -> Result<()> {
     assert_eq!((metrics::mse(truth, found)?, metrics::mae(truth, found)?), (4.0 / 3.0, 2.0 / 3.0));
     let (truth, found) = ([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]);
     assert_eq!(metrics::r2(MatRef::new(&truth, 1, 3), MatRef::new(&found, 1, 3))?, 0.5);
+    Ok(())
+}
+
+#[test]
+fn one_logit_and_labels_are_judged() -> Result<()> {
+    let data = moons().with_one_output()?;
+    let builder = Net::builder(2).dense(1, Activation::Identity).output_loss(BinaryCrossEntropy).threads(1);
+    let mut net = builder.threshold(0.4).build()?;
+    let classes = net.predict_class(data.inputs())?;
+    assert_eq!((net.predict_proba(data.inputs())?.shape(), net.threshold()), ((1, 30), 0.4));
+    net.set_threshold(0.5)?;
+    assert_eq!(classes.len(), 30);
+    let logits = net.predict(data.inputs())?;
+    let labels = data.labels().unwrap();
+    let RocCurve { false_positive_rates, true_positive_rates, thresholds } = metrics::roc_curve(labels, &logits)?;
+    assert_eq!((false_positive_rates.len(), true_positive_rates.len()), (thresholds.len(), thresholds.len()));
+    let PrecisionRecallCurve { precisions, recalls, thresholds } = metrics::precision_recall_curve(labels, &logits)?;
+    assert_eq!((precisions.len(), recalls.len()), (thresholds.len() + 1, thresholds.len() + 1));
+    assert!((0.0..=1.0).contains(&metrics::average_precision(labels, &logits)?));
+    assert_ne!(Outputs::Labels, Outputs::Numbers);
+
+    let inputs = Examples::from_column_matrix(data.inputs().view().into_owned())?;
+    let bits = Examples::from_column_matrix(data.targets().view().into_owned())?;
+    let several = Dataset::multi_label(inputs, bits)?;
+    assert!(several.is_multi_label());
+    let (truth, predicted) = (several.targets(), net.predict_labels(several.inputs())?);
+    let share = metrics::subset_accuracy(truth, &predicted)?;
+    assert_eq!((net.score(&several)?, metrics::label_accuracy(truth, &predicted)?), (share, vec![share]));
+    assert!((metrics::hamming_loss(truth, &predicted)? - (1.0 - share)).abs() < 1e-12);
+    let confusion: MultiLabelConfusion = metrics::multi_label_confusion(truth, &predicted)?.with_names(&["moon"])?;
+    let LabelCounts { true_negatives, false_positives, false_negatives, true_positives } = confusion.counts()[0];
+    assert_eq!(true_negatives + false_positives + false_negatives + true_positives, 30);
+    assert_eq!(confusion.per_label()[0].f1, confusion.average(Average::Macro).f1);
+    assert!(confusion.average(Average::Samples).recall <= 1.0);
+    for average in [Average::Macro, Average::Micro] {
+        assert!(metrics::multi_label_roc_auc(truth, &logits, average)? <= 1.0);
+        assert!(metrics::multi_label_average_precision(truth, &logits, average)? <= 1.0);
+    }
+    assert_eq!(net.evaluate_with(&several, Some(&Metric::subset_accuracy()))?.score, Some(share));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Parts of one's own: built-in ones under another name, all of whose methods hand on, and the checks of their contracts.
 
 use decoupled::layer::{Activation, Change, Dense, Elementwise, Proximal, Regression, Tensor, Tied, Wiring};
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::loss::{Outputs, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, Step};
 use decoupled::rand::Rng;
 use decoupled::{Description, Error, Layer, Loss, MatMut, MatRef, Optimizer, Result, Scalar, check, linalg};
@@ -98,8 +98,8 @@ impl<P: Loss<f64>> Loss<f64> for Own<P> {
     ) {
         self.0.hessian_product(target, prediction, direction, out);
     }
-    fn probabilities(&self, outputs: MatMut<'_, f64>) -> bool {
-        self.0.probabilities(outputs)
+    fn outputs(&self) -> Outputs {
+        self.0.outputs()
     }
     fn is_squared_error(&self) -> bool {
         self.0.is_squared_error()
@@ -144,6 +144,7 @@ fn parts_of_ones_own_are_checked_rule_by_rule() -> Result<()> {
     assert_eq!(Layer::name(&dense), "my own Dense");
     assert!(dense.describe().is_some_and(|description| description.to_string().starts_with("Dense {")));
     let loss = Own(SoftmaxCrossEntropy::new());
+    assert_eq!(loss.outputs(), Outputs::Classes);
     check::loss(&loss, 3)?;
     check::loss_at(&loss, one(&[0.0, 1.0, 0.0]), one(&[0.3, -1.0, 0.5]))?;
     check::optimizer::<f64>(&Own(Adam::new(0.1)))?;

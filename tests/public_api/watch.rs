@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use decoupled::layer::Activation;
 use decoupled::observer::{
-    Checkpoint, EarlyStopping, Epoch, Every, History, Mode, Monitor, OnNewBest, Plan, Progress, Step, Table,
+    Checkpoint, EarlyStopping, Epoch, Every, History, LearningRateScheduler, Mode, Monitor, OnNewBest, Plan, Progress,
+    ReduceLrOnPlateau, Step, Table,
 };
 use decoupled::{DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Observer, Result, StopReason, Warning};
 
@@ -97,6 +98,35 @@ fn observers_of_every_kind_watch_one_fit() -> Result<()> {
 }
 
 #[test]
+fn observers_set_the_rate_and_keep_the_best() -> Result<()> {
+    let (data, history, best) = (moons(), path("rates.csv"), path("best"));
+    let mut reduce = ReduceLrOnPlateau::new()
+        .monitor(Monitor::TrainLoss)
+        .mode(Mode::Min)
+        .factor(0.5)
+        .patience(1)
+        .min_delta(1e9)
+        .cooldown(0)
+        .min_factor(0.25);
+    let mut scheduler = LearningRateScheduler::new(|epoch| 1.0 / epoch as f64);
+    let mut checkpoint = Checkpoint::new(&best)
+        .best_only()
+        .monitor(Monitor::TrainScore)
+        .mode(Mode::Max)
+        .initial_value_threshold(0.0)
+        .beside(&mut scheduler);
+    assert_eq!(Observer::<f64>::learning_rate_factor(&mut reduce, 1)?, 1.0);
+    let mut rows = History::csv(&history).append();
+    let config = FitConfig::new().epochs(4);
+    let report = net().fit_observed(&data, &config, &mut [&mut reduce, &mut checkpoint, &mut rows])?;
+    let factors: Vec<f64> = report.epochs.iter().map(|epoch| epoch.learning_rate_factor).collect();
+    assert_eq!(factors, [1.0, 0.5, 0.5 / 3.0, 0.25 / 4.0]);
+    assert!(checkpoint.best().is_some() && best.exists());
+    assert_eq!(std::fs::read_to_string(&history).unwrap().lines().count(), 5);
+    Ok(())
+}
+
+#[test]
 fn early_stopping_says_so() -> Result<()> {
     let mut stopping = EarlyStopping::new().patience(1).min_delta(1e9);
     let report = net().fit_observed(&moons(), &FitConfig::new().epochs(9), &mut [&mut stopping])?;
@@ -139,7 +169,9 @@ fn fault(error: &Error) -> &'static str {
         Error::Diverged { .. } | Error::NotPositiveDefinite { .. } => "numbers",
         Error::Panicked { .. } | Error::ObserverPanicked { .. } | Error::CandidatePanicked { .. } => "own code",
         Error::Contract { .. } => "own code",
-        Error::Io { .. } | Error::Format { .. } | Error::UnknownCategory { .. } => "a file",
+        Error::Other { .. } => "own code",
+        Error::Io { .. } | Error::Format { .. } | Error::NotAFile { .. } => "a file",
+        Error::UnknownCategory { .. } => "a file",
         Error::ThreadPool { .. } => "the system",
         _ => "something new",
     }
@@ -151,4 +183,5 @@ fn errors_are_told_apart() {
     assert_eq!(refused(Net::builder(2).build()), "data");
     assert_eq!(refused(Net::builder(2).dense(0, Activation::Relu).build()), "layers");
     assert_eq!(refused(Net::builder(2).dense(1, Activation::Relu).penalty(-1.0).build()), "settings");
+    assert_eq!(refused(Err(Error::other("no answer"))), "own code");
 }

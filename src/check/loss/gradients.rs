@@ -6,6 +6,9 @@ pub(super) fn gradient_overwrites<T: Scalar>(trial: &Trial<'_, T>) -> Result<()>
 }
 
 pub(super) fn target_gradient_overwrites<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    if !trial.loss.serves_hidden() {
+        return Ok(());
+    }
     trial.overwrites("target_gradient", &|z, p, grad| trial.loss.target_gradient(z, p, grad))
 }
 
@@ -14,6 +17,9 @@ pub(super) fn gradient_ignores_other_examples<T: Scalar>(trial: &Trial<'_, T>) -
 }
 
 pub(super) fn target_gradient_ignores_other_examples<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    if !trial.loss.serves_hidden() {
+        return Ok(());
+    }
     one_by_one(trial, "target_gradient", &|z, p, grad| trial.loss.target_gradient(z, p, grad))
 }
 
@@ -47,6 +53,9 @@ pub(super) fn gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) 
 }
 
 pub(super) fn target_gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    if !trial.loss.serves_hidden() {
+        return Ok(());
+    }
     let gradient = |z: MatRef<'_, T>, p: MatRef<'_, T>, grad: MatMut<'_, T>| trial.loss.target_gradient(z, p, grad);
     trial.at_some_point(
         trial.points(),

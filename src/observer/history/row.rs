@@ -8,7 +8,7 @@ use crate::error::number;
 /// A name, and how to get the number.
 type Scalar = (&'static str, fn(&EpochReport) -> Option<f64>);
 
-const SCALARS: [Scalar; 11] = [
+const SCALARS: [Scalar; 12] = [
     ("epoch", |report| Some(report.epoch as f64)),
     ("energy", |report| Some(report.energy)),
     ("train_loss", |report| Some(report.train_loss)),
@@ -19,6 +19,7 @@ const SCALARS: [Scalar; 11] = [
     ("curvature", |report| report.curvature),
     ("stability_margin", |report| report.stability_margin),
     ("penalty_factor", |report| Some(report.penalty_factor)),
+    ("learning_rate_factor", |report| Some(report.learning_rate_factor)),
     ("seconds", |report| Some(report.time.as_secs_f64())),
 ];
 
@@ -84,4 +85,10 @@ pub(super) fn json(report: &EpochReport) -> String {
         format!("\"{array}\":[{}]", values.join(","))
     });
     format!("{{{}}}", scalars.chain(arrays).collect::<Vec<_>>().join(","))
+}
+
+/// The epoch of a line in either form.
+pub(super) fn epoch(line: &[u8]) -> Option<usize> {
+    let number = line.strip_prefix(b"{\"epoch\":").unwrap_or(line).split(|&byte| byte == b',').next()?;
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
