@@ -144,10 +144,10 @@ pub enum Error {
         /// How many classes there are.
         classes: usize,
     },
-    /// A target that the loss has no meaning for, or the kind of data set.
+    /// A target that the loss has no meaning for, or the kind of data set, or a scaler of targets.
     #[error("{loss}: target of example {example} must be {expected}, found {}", number(*.found))]
     Target {
-        /// The loss, or what makes the data set.
+        /// The loss, or what makes or scales the data set.
         loss: &'static str,
         /// The example (column).
         example: usize,

@@ -15,9 +15,9 @@ use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
 #[cfg(feature = "csv")]
 mod table;
 
-/// A trained network with its scalers, names and columns: it takes inputs and gives predictions in the units of the table that it was
-/// trained on. [`Pipeline::fit`](crate::Pipeline::fit) makes one; the feature `save` writes it to a file, and the feature `csv` reads
-/// tables like that one.
+/// A trained network with its scalers, names and columns: it takes inputs and gives predictions in the units of the
+/// table that it was trained on. [`Pipeline::fit`](crate::Pipeline::fit) makes one; the feature `save` writes it to a
+/// file, and the feature `csv` reads tables like that one.
 ///
 /// ```text
 /// inputs (features × n)  →  steps, in their order  →  input_scaler  →  network  →  inverse of target_scaler  →  predictions
@@ -56,7 +56,7 @@ pub struct Model<T: Scalar> {
     pub feature_names: Vec<String>,
     /// What the classes are called, one name for each output, or two for a single one; empty where they have none.
     pub class_names: Vec<String>,
-    /// What became of every column of the table that the data were read from.
+    /// The columns of the table that the data were read from, and how each became features.
     pub columns: Option<Columns>,
     pub(crate) steps: Steps<T>,
 }
@@ -102,8 +102,8 @@ impl<T: Scalar> Model<T> {
         }
     }
 
-    /// Adds a fitted step, after those that are there and before the input scaler. A file has no place for it: add it again to the
-    /// model that was loaded.
+    /// Adds a fitted step, after those that are there and before the input scaler. A file has no place for it: add it
+    /// again to the model that was loaded.
     #[must_use]
     pub fn step(mut self, step: impl Transform<T> + 'static) -> Self {
         self.steps.0.push(Arc::new(step));
@@ -134,7 +134,7 @@ impl<T: Scalar> Model<T> {
         Self { class_names: names.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Sets what became of every column of the table that the data were read from, and with it the names of features and classes: the
+    /// Sets the columns of the table that the data were read from, and with them the names of features and classes: the
     /// model then reads tables like that one, by the names of the columns.
     #[must_use]
     pub fn columns(self, columns: Columns) -> Self {
@@ -142,12 +142,12 @@ impl<T: Scalar> Model<T> {
         Self { columns: Some(columns), feature_names, class_names, ..self }
     }
 
-    /// Predicts the targets in their own units, `outputs × n`, for inputs `features × n` in theirs; without a target scaler, the
-    /// outputs of the network, which are logits for a classifier.
+    /// Predicts the targets in their own units, `outputs × n`, for inputs `features × n` in theirs; without a target
+    /// scaler, the outputs of the network, which are logits for a classifier.
     ///
     /// # Errors
-    /// As [`DecoupledNetwork::predict`], those of the steps, [`Error::Shape`] for inputs or a scaler of other features, and
-    /// [`Error::NotFinite`] for a prediction that overflows.
+    /// As [`DecoupledNetwork::predict`], those of the steps, [`Error::Shape`] for inputs or a scaler of other features,
+    /// and [`Error::NotFinite`] for a prediction that overflows.
     pub fn predict<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
         let outputs = self.on_scaled(inputs.into(), |inputs| self.network.predict(inputs))?;
         let Some(scaler) = &self.target_scaler else { return Ok(outputs) };
@@ -156,7 +156,7 @@ impl<T: Scalar> Model<T> {
         Ok(predictions.matrix().view().into_owned())
     }
 
-    /// Predicts the probability of each class for inputs `features × n` in their own units; see
+    /// Predicts the probability of each class or label for inputs `features × n` in their own units; see
     /// [`DecoupledNetwork::predict_proba`].
     ///
     /// # Errors
@@ -165,7 +165,8 @@ impl<T: Scalar> Model<T> {
         self.on_scaled(inputs.into(), |inputs| self.network.predict_proba(inputs))
     }
 
-    /// Predicts the class of each example for inputs `features × n` in their own units; see [`DecoupledNetwork::predict_class`].
+    /// Predicts the class of each example for inputs `features × n` in their own units; see
+    /// [`DecoupledNetwork::predict_class`].
     ///
     /// # Errors
     /// As [`DecoupledNetwork::predict_class`] and [`predict`](Self::predict).
@@ -173,11 +174,20 @@ impl<T: Scalar> Model<T> {
         self.on_scaled(inputs.into(), |inputs| self.network.predict_class(inputs))
     }
 
+    /// Predicts the labels of each example for inputs `features × n` in their own units; see
+    /// [`DecoupledNetwork::predict_labels`].
+    ///
+    /// # Errors
+    /// As [`DecoupledNetwork::predict_labels`] and [`predict`](Self::predict).
+    pub fn predict_labels<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
+        self.on_scaled(inputs.into(), |inputs| self.network.predict_labels(inputs))
+    }
+
     /// Predicts the name of each example's class: [`predict_class`](Self::predict_class) in words.
     ///
     /// # Errors
-    /// As [`predict_class`](Self::predict_class), [`Error::Empty`] without [class names](Self::class_names), and [`Error::Shape`] for
-    /// another number of them.
+    /// As [`predict_class`](Self::predict_class), [`Error::Empty`] without [class names](Self::class_names), and
+    /// [`Error::Shape`] for another number of them.
     pub fn predict_name<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<&str>> {
         if self.class_names.is_empty() {
             return Err(Error::Empty { what: "the list of class names" });
@@ -187,8 +197,9 @@ impl<T: Scalar> Model<T> {
         Ok(classes.into_iter().filter_map(|class| self.class_names.get(class)).map(String::as_str).collect())
     }
 
-    /// Computes forward loss and score on data in their own units. The loss is in the units that the network was trained in, of scaled
-    /// targets, as in the [report](crate::FitReport) of its fit; the score is that of [`DecoupledNetwork::evaluate`].
+    /// Computes forward loss and score on data in their own units. The loss is in the units that the network was
+    /// trained in, of scaled targets, as in the [report](crate::FitReport) of its fit; the score is that of
+    /// [`DecoupledNetwork::evaluate`].
     ///
     /// # Errors
     /// As [`DecoupledNetwork::evaluate`] and [`transform`](Self::transform).
@@ -196,8 +207,8 @@ impl<T: Scalar> Model<T> {
         self.network.evaluate(&*self.apply(data)?)
     }
 
-    /// Computes how good the model is on data in their own units, at most 1: the score of [`DecoupledNetwork::score`]. Where targets
-    /// are scaled it is the [R²](r2) of [`predict`](Self::predict).
+    /// Computes how good the model is on data in their own units, at most 1: the score of [`DecoupledNetwork::score`].
+    /// Where targets are scaled it is the [R²](r2) of [`predict`](Self::predict).
     ///
     /// # Errors
     /// As [`DecoupledNetwork::score`] and [`transform`](Self::transform).
@@ -207,15 +218,17 @@ impl<T: Scalar> Model<T> {
             return self.network.score(&scaled);
         }
         self.network.check_data(&scaled)?;
+        self.network.check_score(&scaled)?;
         r2(data.targets(), &self.predict(data.inputs())?)
     }
 
-    /// Maps data to what the network takes: inputs through steps and scaler, targets through theirs. So everything that a network does
-    /// can be done with data in their own units, as to go on training: `model.network.fit(&model.transform(&data)?, &config)`.
+    /// Maps data to the network's units: inputs through steps and scaler, targets through theirs. So everything that a
+    /// network does can be done with data in their own units, as to go on training:
+    /// `model.network.fit(&model.transform(&data)?, &config)`.
     ///
     /// # Errors
-    /// [`Error::Shape`] for inputs or targets of other widths, [`Error::Unsupported`] for a target scaler where targets are classes,
-    /// [`Error::NotFinite`] where a scaled number overflows, and those of the steps.
+    /// [`Error::Shape`] for inputs or targets of other widths, [`Error::Unsupported`] for a target scaler where targets
+    /// are classes, [`Error::NotFinite`] where a scaled number overflows, and those of the steps.
     pub fn transform(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
         self.apply(data).map(Cow::into_owned)
     }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::data::{Scaling, Transform};
 use crate::{Dataset, DecoupledNetwork, FitConfig, FitReport, Model, Observer, Result, Scalar};
 
-/// A network that is yet to be trained, with everything that is fitted on the same data: scalers, other steps, and observers such as
-/// early stopping. Each [`fit`](Self::fit) starts from here and gives a [`Model`], so that one pipeline is trained on any number of
-/// parts of the data, and nothing of one part reaches another.
+/// A network that is yet to be trained, with everything that is fitted on the same data: scalers, other steps, and
+/// observers such as early stopping. Each [`fit`](Self::fit) starts from here and gives a [`Model`], so that one
+/// pipeline is trained on any number of parts of the data, and nothing of one part reaches another.
 ///
 /// ```text
 /// raw data  →  steps, in their order  →  input scaler, target scaler  →  network
@@ -100,7 +100,8 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
         Self { network, config, steps, inputs: None, targets: None, observers, backprop: false }
     }
 
-    /// Adds a step: `fit` takes the training data behind the steps before it and returns what maps inputs from then on.
+    /// Adds a step: `fit` takes the training data behind the steps before it and returns the map of inputs from then
+    /// on.
     ///
     /// ```
     /// use decoupled::data::{Examples, two_moons};
@@ -157,7 +158,7 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
         Self { backprop: true, ..self }
     }
 
-    /// Fits the steps on data in raw units, one after the other, and trains a copy of the network on what they make of it.
+    /// Fits the steps on data in raw units, one after the other, and trains a copy of the network on the result.
     ///
     /// # Errors
     /// As [`DecoupledNetwork::fit_observed`], [`Scaler::standard`](crate::data::Scaler::standard) and
@@ -169,7 +170,8 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
     /// [`fit`](Self::fit), watched by observers beside those of the pipeline: a history, say, which cannot be copied.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); [`Error::ObserverPanicked`](crate::Error::ObserverPanicked) counts the observers of the pipeline first.
+    /// As [`fit`](Self::fit); [`Error::ObserverPanicked`](crate::Error::ObserverPanicked) counts the observers of the
+    /// pipeline first.
     pub fn fit_observed(
         &self,
         data: &Dataset<T>,

@@ -1,8 +1,9 @@
 //! A search for hyper-parameters by cross-validation.
 //!
-//! You say which numbers may vary ([`Space`]), and how a [`Pipeline`] is made from a choice of them ([`Candidate`]): a network, how it
-//! is trained, scalers and other steps. [`Search`] trains every candidate on k parts of the data and judges it on the examples that
-//! each of them holds out; [`SearchReport`] says which was best, and trains that one on all data.
+//! You say which numbers may vary ([`Space`]), and how a [`Pipeline`] is made from a choice of them ([`Candidate`]): a
+//! network, how it is trained, scalers and other steps. [`Search`] trains every candidate on k parts of the data and
+//! judges it on the examples that each of them holds out; [`SearchReport`] says which was best, and trains that one on
+//! all data.
 //!
 //! ```
 //! use decoupled::data::{self, Scaling};
@@ -10,7 +11,7 @@
 //! use decoupled::observer::EarlyStopping;
 //! use decoupled::optimizer::Adam;
 //! use decoupled::search::{Candidate, Search, Space};
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline, Result};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline};
 //!
 //! let moons = data::two_moons::<f32>(60, 0.1, 0)?;
 //! let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).choices("activation_rate", &[0.1, 0.3]);
@@ -36,10 +37,10 @@
 //!
 //! # Leaks
 //!
-//! Whatever is learned from data belongs into the pipeline: it is then fitted in every fold, on the part to train on alone. A scaler that
-//! is fitted on all data before the search has seen the examples that judge it, and a choice of features by their
-//! correlation with the targets gives scores above chance on pure noise. So does a stop by the loss on the held-out part; take
-//! [`validation_fraction`](crate::FitConfig::validation_fraction).
+//! Everything that is learned from data belongs in the pipeline: it is then fitted in every fold, on the part to train
+//! on alone. A scaler that is fitted on all data before the search has seen the examples that judge it, and a choice of
+//! features by their correlation with the targets gives scores above chance on pure noise. So does a stop by the loss
+//! on the held-out part; take [`validation_fraction`](crate::FitConfig::validation_fraction).
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,8 +61,8 @@ pub use space::{Candidate, Space};
 pub enum Scoring {
     /// [`Model::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
     Score,
-    /// The forward loss, mean over the examples; the less the better. It is in the units that the network was trained in: candidates
-    /// are comparable if they have the same loss and scale targets alike.
+    /// The forward loss, mean over the examples; the less the better. It is in the units that the network was trained
+    /// in: candidates are comparable if they have the same loss and scale targets alike.
     Loss,
 }
 
@@ -136,7 +137,8 @@ impl Search {
         self
     }
 
-    /// Seeds the folds and the draws. Networks and the order of their examples have seeds of their own, which the closure sets.
+    /// Seeds the folds and the draws. Networks and the order of their examples have seeds of their own, which the
+    /// closure sets.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -148,18 +150,18 @@ impl Search {
         self
     }
 
-    /// Trains and judges every candidate. `build` is called once for each, and returns its [`Pipeline`], or a network and how it is
-    /// trained. The pipeline is [fitted](Pipeline::fit) for each fold, steps and all, on the part to train on alone, and judged on the
-    /// part held out; on one thread, whatever the network was built with.
+    /// Trains and judges every candidate. `build` is called once for each, and returns its [`Pipeline`], or a network
+    /// and how it is trained. The pipeline is [fitted](Pipeline::fit) for each fold, steps and all, on the part to
+    /// train on alone, and judged on the part held out; on one thread, whatever the network was built with.
     ///
-    /// A candidate that fails, by an error of `build`, of the training (as when it diverges) or by a panic, keeps its error in the
-    /// report; the others go on.
+    /// A candidate that fails, by an error of `build`, of the training (as when it diverges) or by a panic, keeps its
+    /// error in the report; the others go on.
     ///
     /// # Errors
-    /// Before anything is trained: [`Error::Empty`] for a space without dimensions, [`Error::InDimension`] for a dimension that has
-    /// no choices, bounds that are no range, or the name of another, and for a range in a grid, [`Error::HyperParameter`] for
-    /// numbers of candidates, folds or threads outside their domain, [`Error::ExampleCount`] for more folds than examples. Else only
-    /// [`Error::ThreadPool`].
+    /// Before anything is trained: [`Error::Empty`] for a space without dimensions, [`Error::InDimension`] for a
+    /// dimension that has no choices, bounds that are no range, or the name of another, and for a range in a grid,
+    /// [`Error::HyperParameter`] for numbers of candidates, folds or threads outside their domain,
+    /// [`Error::ExampleCount`] for more folds than examples. Else only [`Error::ThreadPool`].
     pub fn fit<'c, T: Scalar, P: Into<Pipeline<'c, T>>>(
         &self,
         data: &Dataset<T>,

@@ -166,6 +166,22 @@ fn misfits_and_overflow_are_typed_errors() -> Result<()> {
     Ok(())
 }
 
+/// Each of them would scale to 0, and so would the prediction: a loss of 0 that means nothing.
+#[test]
+fn targets_that_differ_from_a_constant_training_target_are_refused() -> Result<()> {
+    let constant = Dataset::regression(column(&[1.0, 2.0, 3.0]), column(&[0.1 + 0.2, 0.3, 0.3]))?;
+    let network = DecoupledNetwork::builder(1).dense(1, Activation::Identity).build()?;
+    let pipeline = Pipeline::new(network, FitConfig::new().epochs(1)).scale_targets(Scaling::Standard);
+    let (model, _) = pipeline.fit(&constant)?;
+    assert!(model.predict(&column(&[7.0]))?.iter().all(|y| (y - 0.3).abs() < 1e-15));
+    let others = Dataset::regression(column(&[1.0, 2.0]), column(&[0.3, 0.4]))?;
+    for found in [model.evaluate(&others).map(drop), model.score(&others).map(drop), model.transform(&others).map(drop)]
+    {
+        assert!(matches!(found, Err(Error::Target { example: 1, found: 0.4, .. })), "{found:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn training_goes_on_in_the_tables_units() -> Result<()> {
     let data = houses::<f32>();

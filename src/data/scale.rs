@@ -118,13 +118,22 @@ impl Scaler {
     ///
     /// # Errors
     /// [`Error::Unsupported`] when the targets are classes or labels, [`Error::Shape`] for another target width,
+    /// [`Error::Target`] for one that differs from the constant that the map was fitted on, which would scale to an error of 0,
     /// [`Error::NotFinite`] when a scaled target overflows.
     pub fn scale_targets<T: Scalar>(&self, data: &Dataset<T>) -> Result<Dataset<T>> {
         if data.kind != Kind::Numbers {
             let why = "the targets are classes or labels, not numbers";
             return Err(Error::Unsupported { what: "scale_targets", why });
         }
-        data.with_matrices(data.inputs.clone(), self.apply(data.targets())?)
+        let scaled = self.apply(data.targets())?;
+        for (example, column) in data.targets().columns().enumerate() {
+            let differs = |(map, x): &(&Map, &T)| map.spread == 0.0 && !map.is_center(**x);
+            if let Some((_, x)) = self.maps.iter().zip(column).find(differs) {
+                let expected = "the constant that the scaler was fitted on";
+                return Err(Error::Target { loss: "scale_targets", example, expected, found: x.to_f64() });
+            }
+        }
+        data.with_matrices(data.inputs.clone(), scaled)
     }
 
     /// How many features it maps.
@@ -191,6 +200,12 @@ fn known<T: Scalar, F>(column: &[T], of: impl Iterator<Item = F>) -> impl Iterat
 impl Map {
     fn apply(&self, x: f64) -> f64 {
         if self.spread == 0.0 && !x.is_nan() { 0.0 } else { (x - self.center) / self.spread }
+    }
+
+    /// Up to rounding.
+    fn is_center<T: Scalar>(&self, x: T) -> bool {
+        let (x, eps) = (x.to_f64(), T::default_epsilon().to_f64());
+        (x - self.center).abs() <= 10.0 * eps * x.abs().max(self.center.abs())
     }
 
     fn invert(&self, scaled: f64) -> f64 {

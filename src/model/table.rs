@@ -6,9 +6,9 @@ use crate::data::{Examples, csv};
 use crate::{Error, Model, Result, Scalar};
 
 impl<T: Scalar> Model<T> {
-    /// Reads the inputs from a table like the one that the model was trained on, with or without its targets: by the names of the
-    /// [columns](Self::columns), in any order and among any others, with the same categories and the same values for missing cells. A
-    /// model that has only feature names reads columns of numbers by them.
+    /// Reads the inputs from a table like the one that the model was trained on, with or without its targets: by the
+    /// names of the [columns](Self::columns), in any order and among any others, with the same categories and the same
+    /// values for missing cells. A model that has only feature names reads columns of numbers by them.
     ///
     /// ```no_run
     /// use decoupled::data::{Scaling, csv};

@@ -38,8 +38,8 @@ impl Trial {
 }
 
 impl SearchReport {
-    /// Returns the candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite, never is; where
-    /// there are no others there is no best.
+    /// Returns the candidate with the best mean, the first of equal ones. One that failed, or whose mean is not finite,
+    /// never is; where there are no others there is no best.
     #[doc(alias = "best_params_")]
     #[doc(alias = "best_score_")]
     pub fn best(&self) -> Option<&Trial> {
@@ -61,8 +61,8 @@ impl SearchReport {
         best.map(|(i, _)| i)
     }
 
-    /// Builds the best candidate once more and fits it on all data, with the threads that its network was built with. `build` is the
-    /// closure that [`Search::fit`](super::Search::fit) was given.
+    /// Builds the best candidate once more and fits it on all data, with the threads that its network was built with.
+    /// `build` is the closure that [`Search::fit`](super::Search::fit) was given.
     ///
     /// # Errors
     /// [`Error::Empty`] where there is no best; those of `build` and of [`Pipeline::fit`].
@@ -79,8 +79,8 @@ impl SearchReport {
 }
 
 impl fmt::Display for SearchReport {
-    /// A table of the candidates with mean and standard deviation of their scores; then the best one, and what went wrong with
-    /// others.
+    /// A table of the candidates with mean and standard deviation of their scores; then the best one, and what went
+    /// wrong with others.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names =
             self.trials.iter().take(1).flat_map(|trial| trial.candidate.iter().map(|(name, _)| name.to_owned()));
