@@ -152,7 +152,8 @@ impl<T: Scalar> Trained<T> {
     /// As [`new`](Self::new).
     pub(crate) fn with_optimizer(&self, optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
         let new = Self { weights: self.weights.clone(), frozen: self.frozen, ..Self::new(optimizer, t, params)? };
-        let form = |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
+        let form =
+            |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
         let same = new.slots == self.slots && new.piece == self.piece && form(&new)? == form(self)?;
         let (state, steps) = if same { (self.state.clone(), self.steps) } else { (Vec::new(), 0) };
         Ok(Self { state, steps, moments: self.moments.clone(), ..new })
@@ -169,8 +170,8 @@ fn without_numbers(debug: &str) -> String {
     parts.collect()
 }
 
-/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the moments of a
-/// regression.
+/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the
+/// moments of a regression.
 pub(crate) fn look<T: Scalar>(
     step: &ParameterStep,
     trained: &[Trained<T>],

@@ -44,13 +44,17 @@ fn matrix(case: &str, key: &str, rows: usize) -> MatRef<'static, f64> {
 #[track_caller]
 fn near(what: &str, found: &[f64], expected: &[f64]) {
     let agrees = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-12 * expected.abs().max(1.0);
-    assert!(found.len() == expected.len() && found.iter().zip(expected).all(agrees), "{what}: {found:?} not {expected:?}");
+    assert!(
+        found.len() == expected.len() && found.iter().zip(expected).all(agrees),
+        "{what}: {found:?} not {expected:?}"
+    );
 }
 
 #[test]
 fn weighted_metrics_are_scikit_learns() {
     cases("labels", 7, |case| {
-        let (truth, predicted, classes) = (labels(case, "truth"), labels(case, "predicted"), labels(case, "classes")[0]);
+        let (truth, predicted, classes) =
+            (labels(case, "truth"), labels(case, "predicted"), labels(case, "classes")[0]);
         let weighted = SampleWeight::new(numbers(case, "weights")).unwrap();
         near(case, &[weighted.accuracy(&truth, &predicted).unwrap()], numbers(case, "accuracy"));
         let confusion = weighted.confusion_matrix(&truth, &predicted, classes).unwrap();
@@ -321,7 +325,9 @@ fn weights_outside_their_domain_are_refused() {
     refused(&[1.0, 1.0, 1.0, 1.0, 1e308, 1.5e308], 5);
     assert!(matches!(real().with_weights(&[1.0; 5]), Err(Error::Shape { expected: 6, found: 5, .. })));
     assert!(matches!(classes().with_class_weights(&[1.0; 3]), Err(Error::Shape { expected: 2, found: 3, .. })));
-    assert!(matches!(classes().with_class_weights(&[1.0, -1.0]), Err(Error::Weight { example: 1, found, .. }) if found == -1.0));
+    assert!(
+        matches!(classes().with_class_weights(&[1.0, -1.0]), Err(Error::Weight { example: 1, found, .. }) if found == -1.0)
+    );
     for outcome in [real().with_class_weights(&[1.0; 2]), real().with_balanced_classes()] {
         assert!(matches!(outcome, Err(Error::Unsupported { .. })), "{outcome:?}");
     }

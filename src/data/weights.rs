@@ -30,7 +30,8 @@ impl Weighting {
 /// Fails unless there are `examples` weights, finite, none below zero and one above.
 pub(crate) fn check_weights(weights: &[f64], examples: usize) -> Result<()> {
     check_shape("weights, one for each example", examples, weights.len())?;
-    if let Some((example, &found)) = weights.iter().enumerate().find(|(_, weight)| !(**weight >= 0.0 && weight.is_finite()))
+    if let Some((example, &found)) =
+        weights.iter().enumerate().find(|(_, weight)| !(**weight >= 0.0 && weight.is_finite()))
     {
         return Err(Error::Weight { example, expected: "non-negative and finite", found });
     }
@@ -116,7 +117,8 @@ impl<T: Scalar> Dataset<T> {
             counts.get_mut(label).into_iter().for_each(|count| *count += 1);
         }
         let (n, k) = (self.len() as f64, counts.iter().filter(|count| **count > 0).count() as f64);
-        let weights: Vec<f64> = counts.iter().map(|&count| if count > 0 { n / (k * count as f64) } else { 0.0 }).collect();
+        let weights: Vec<f64> =
+            counts.iter().map(|&count| if count > 0 { n / (k * count as f64) } else { 0.0 }).collect();
         self.with_class_weights(&weights)
     }
 

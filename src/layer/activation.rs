@@ -3,7 +3,10 @@ use crate::linalg::{
     dispatch,
     functions::{gelu, sigmoid, silu, softplus, tanh},
 };
-use crate::{Error, MatMut, MatRef, Result, Scalar, error::{require, require_finite}};
+use crate::{
+    Error, MatMut, MatRef, Result, Scalar,
+    error::{require, require_finite},
+};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///

@@ -62,11 +62,7 @@ impl<'w> SampleWeight<'w> {
     ///
     /// # Errors
     /// As [`log_loss`](super::log_loss), and [`Error::Shape`](crate::Error::Shape) unless there is a weight for each example.
-    pub fn log_loss<'p, T: Scalar>(
-        &self,
-        truth: &[usize],
-        probabilities: impl Into<MatRef<'p, T>>,
-    ) -> Result<f64> {
+    pub fn log_loss<'p, T: Scalar>(&self, truth: &[usize], probabilities: impl Into<MatRef<'p, T>>) -> Result<f64> {
         let probabilities = probabilities.into();
         log_loss(truth, probabilities)?;
         let own = truth.iter().zip(probabilities.columns());

@@ -85,7 +85,12 @@ impl Training {
         }
         let steps = self.steps(layers);
         if steps.len() != layers {
-            return Err(format(path, "the steps of its optimizers", format!("{layers} numbers"), steps.len().to_string()));
+            return Err(format(
+                path,
+                "the steps of its optimizers",
+                format!("{layers} numbers"),
+                steps.len().to_string(),
+            ));
         }
         if let Some(found) = steps.iter().find(|steps| **steps > self.updates) {
             return Err(format(path, "the steps of an optimizer", expected(), found.to_string()));
