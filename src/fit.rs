@@ -102,7 +102,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// Takes one parameter step for every `batches` consecutive batches, along the mean gradient over all of their examples:
-    /// gradient accumulation. It equals batches that are so many times as large, up to rounding, in the memory of one batch.
+    /// gradient accumulation. It equals batches `batches` times as large, up to rounding, in the memory of one. 1 by default.
+    ///
     /// Fewer batches that are left at the end of an epoch take a step of their own, as does an epoch that an
     /// [observer](Observer::step) ends.
     ///
@@ -134,7 +135,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// Data to evaluate on after every epoch.
+    /// Data to evaluate on after every epoch, by [weights](Dataset::with_weights) of their own.
     pub fn validation(mut self, data: &'a Dataset<T>) -> Self {
         self.validation = Some(data);
         self
@@ -286,7 +287,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
-            let why = "the method must take one parameter step in a visit, by the layers' optimizers; accumulate(1), or larger batches";
+            let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";
             return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
         }
         Ok(())

@@ -135,7 +135,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// Lets the parameters of layer t, t = 0 .. T, move again; its optimizer goes on where it was.
+    /// Lets the parameters of layer t, t = 0 .. T, move again. Its optimizer goes on where it was, and so does its schedule, which
+    /// counts the steps that the layer has taken.
     ///
     /// # Errors
     /// [`Error::LayerIndex`].

@@ -150,7 +150,8 @@ pub trait Observer<T: Scalar>: Send {
         Ok(1.0)
     }
 
-    /// A batch has been visited, and the parameters have moved.
+    /// A batch has been visited, and the parameters have moved, or wait for more batches where gradients are
+    /// [accumulated](crate::FitConfig::accumulate).
     ///
     /// `Break` ends the epoch here. It counts as one, its report is of the visits that took place, and `epoch` follows.
     ///

@@ -172,8 +172,8 @@ fn without_numbers(debug: &str) -> String {
     parts.collect()
 }
 
-/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the moments of a
-/// regression.
+/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the
+/// moments of a regression.
 pub(crate) fn look<T: Scalar>(
     step: &ParameterStep,
     trained: &[Trained<T>],

@@ -268,7 +268,7 @@ impl<T: Scalar> Pending<T> {
             if self.waiting == 0 {
                 sum.fill(T::zero());
             }
-            if !net.trained[t].frozen {
+            if !net.trained[t].frozen && !sum.is_empty() {
                 found.iter().for_each(|lane| linalg::axpy(T::one(), &lane[t], sum));
             }
             Ok(())

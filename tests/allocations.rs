@@ -44,12 +44,22 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// What is beside the method.
+#[derive(Clone, Copy, PartialEq)]
+enum Extra {
+    None,
+    Weights,
+    Accumulation,
+}
+
 /// Requests in each epoch but the first, with so many visits an epoch; no method for backpropagation.
-fn requests(method: Option<&Method<f32>>, visits: usize) -> Vec<usize> {
+fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<usize> {
     const BATCH: usize = 40;
     let inputs = DMatrix::from_fn(20, visits * BATCH, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
     let labels: Vec<usize> = (0..visits * BATCH).map(|example| example % 3).collect();
     let data = Dataset::classification(Examples::from_column_matrix(inputs).unwrap(), &labels, 3).unwrap();
+    let weights: Vec<f64> = (0..visits * BATCH).map(|example| (example % 4) as f64).collect();
+    let data = if extra == Extra::Weights { data.with_weights(&weights).unwrap() } else { data };
     let closed = matches!(method.map(Method::activation_step), Some(ActivationStep::Exact(_)));
     let builder = DecoupledNetwork::builder(20);
     // Closed forms want maps and activation functions as units of their own.
@@ -66,6 +76,7 @@ fn requests(method: Option<&Method<f32>>, visits: usize) -> Vec<usize> {
         ControlFlow::Continue(())
     };
     let config = FitConfig::new().epochs(5).batch_size(BATCH);
+    let config = if extra == Extra::Accumulation { config.accumulate(2) } else { config };
     match method {
         Some(method) => network.fit_observed(&data, &config.method(method.clone()), &mut [&mut observe]),
         None => network.fit_backprop_observed(&data, &config, &mut [&mut observe]),
@@ -89,8 +100,16 @@ fn a_warm_visit_asks_for_no_memory() {
         ("bcd", Some(Method::bcd(5.0))),
         ("admm", Some(Method::admm(1.0))),
     ];
-    for (name, method) in methods {
-        let (few, many) = (requests(method.as_ref(), 5), requests(method.as_ref(), 50));
+    let methods = methods.map(|(name, method)| (name, method, Extra::None));
+    let extras = [
+        ("weights, backpropagation", None, Extra::Weights),
+        ("weights, default", Some(Method::default()), Extra::Weights),
+        ("weights, alm", Some(Method::alm(0.7)), Extra::Weights),
+        ("accumulation, backpropagation", None, Extra::Accumulation),
+        ("accumulation, default", Some(Method::default()), Extra::Accumulation),
+    ];
+    for (name, method, extra) in methods.into_iter().chain(extras) {
+        let (few, many) = (requests(method.as_ref(), extra, 5), requests(method.as_ref(), extra, 50));
         // Threads of the pool and the harness may ask for something at any time: the least of the epochs.
         let least = |counts: &[usize]| counts.iter().min().copied().unwrap();
         assert!(least(&few) < 100, "{name}: {few:?} requests in epochs of 5 visits");

@@ -580,6 +580,42 @@ fn the_best_is_kept_over_fits_and_files() {
     }
 }
 
+/// Takes the state of any observer.
+struct Keeps(Vec<f64>);
+
+impl Observer<f64> for Keeps {
+    fn state(&self) -> Vec<f64> {
+        self.0.clone()
+    }
+    fn set_state(&mut self, state: &[f64]) -> Result<()> {
+        self.0 = state.to_vec();
+        Ok(())
+    }
+}
+
+/// `golden/checkpoint-1.safetensors` was written by a version without frozen layers after two of these epochs, with one observer.
+#[test]
+fn a_checkpoint_of_an_older_format_is_gone_on_from() {
+    let inputs = Examples::from_rows(&[[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.5, -1.0], [-1.0, 0.25]]).unwrap();
+    let targets = Examples::from_rows(&[[1.0], [-1.0], [0.5], [0.25], [2.0]]).unwrap();
+    let data = Dataset::regression(inputs, targets).unwrap();
+    let net = || {
+        let builder = Net::builder(2).dense(3, Activation::Tanh).dense(1, Activation::Identity);
+        builder.optimizer(Adam::new(0.01)).method(Method::joint(0.1)).seed(3).threads(1).build().unwrap()
+    };
+    let (mut whole, mut resumed, mut observer) = (net(), net(), Keeps(Vec::new()));
+    resumed.resume("tests/golden/checkpoint-1.safetensors", &mut [&mut observer]).unwrap();
+    assert_eq!((resumed.epochs(), resumed.updates(), observer.0.len()), (2, 6, 4));
+    assert!((0..2).all(|t| !resumed.is_frozen(t)));
+    resumed.fit(&data, &FitConfig::new().epochs(3).batch_size(2)).unwrap();
+    whole.fit(&data, &FitConfig::new().epochs(5).batch_size(2)).unwrap();
+    for t in 0..2 {
+        // Processors may round otherwise.
+        let pairs = whole.params(t).iter().zip(resumed.params(t));
+        pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} not {b}"));
+    }
+}
+
 #[test]
 fn best_only_looks_at_every_nth_epoch_where_it_is_told_to() {
     let scratch = Scratch::new("best-every");
@@ -674,4 +710,61 @@ fn a_checkpoint_beside_another_has_the_states_of_those_beside_it() {
         assert_eq!(full.state(), lengths, "{bad:?}");
     }
     assert!(Checkpoint::<f64>::new("nowhere").state().is_empty());
+}
+
+#[test]
+fn what_is_frozen_and_how_often_each_optimizer_stepped_come_back() {
+    let scratch = Scratch::new("frozen");
+    let path = scratch.file("checkpoint");
+    let mut whole: Net = builder().freeze(0).build().unwrap();
+    whole.fit(&examples(), &config(2)).unwrap();
+    whole.freeze(1).unwrap();
+    whole.unfreeze(0).unwrap();
+    whole.fit(&examples(), &config(1)).unwrap();
+    whole.save_checkpoint(&path, &[]).unwrap();
+    let mut resumed: Net = builder().build().unwrap();
+    resumed.freeze(2).unwrap();
+    resumed.resume(&path, &mut []).unwrap();
+    assert_eq!([0, 1, 2].map(|t| resumed.is_frozen(t)), [false, true, false]);
+    for net in [&mut whole, &mut resumed] {
+        net.fit(&examples(), &config(1)).unwrap();
+        net.unfreeze(1).unwrap();
+        net.fit(&examples(), &config(2)).unwrap();
+    }
+    assert!((0..3).all(|t| whole.params(t) == resumed.params(t)));
+}
+
+#[test]
+fn the_learning_rate_is_changed_after_a_resume() {
+    let scratch = Scratch::new("rate");
+    let path = scratch.file("checkpoint");
+    let build = |rate| builder().optimizer(Adam::new(rate)).build().unwrap();
+    let (mut whole, mut resumed): (Net, Net) = (build(0.01), build(0.01));
+    whole.fit(&examples(), &config(2)).unwrap();
+    whole.save_checkpoint(&path, &[]).unwrap();
+    // One that is built with another rate is not the one that was written, until it is given that of then.
+    let mut other: Net = build(0.001);
+    assert!(matches!(other.resume(&path, &mut []), Err(Error::Format { .. })));
+    other.set_layer_optimizer(0, Adam::new(0.01)).unwrap();
+    other.set_layer_optimizer(2, Adam::new(0.01)).unwrap();
+    for net in [&mut resumed, &mut other] {
+        net.resume(&path, &mut []).unwrap();
+    }
+    for net in [&mut whole, &mut resumed, &mut other] {
+        net.set_layer_optimizer(0, Adam::new(0.001)).unwrap();
+        net.fit(&examples(), &config(2)).unwrap();
+    }
+    let forgot = {
+        let mut net: Net = build(0.01);
+        net.resume(&path, &mut []).unwrap();
+        net.set_layer_optimizer(0, Sgd::new(0.1)).unwrap();
+        net.set_layer_optimizer(0, Adam::new(0.001)).unwrap();
+        net.fit(&examples(), &config(2)).unwrap();
+        net
+    };
+    assert!((0..3).all(|t| whole.params(t) == resumed.params(t) && whole.params(t) == other.params(t)));
+    assert_ne!(whole.params(0), forgot.params(0));
+    // The next checkpoint is of the new rule.
+    whole.save_checkpoint(&path, &[]).unwrap();
+    resumed.resume(&path, &mut []).unwrap();
 }

@@ -3,7 +3,7 @@
 use decoupled::{
     Loss, Optimizer, Scalar, check,
     loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError},
-    optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay},
+    optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay},
 };
 
 fn every_loss<T: Scalar>() -> [Box<dyn Loss<T>>; 7] {
@@ -18,7 +18,7 @@ fn every_loss<T: Scalar>() -> [Box<dyn Loss<T>>; 7] {
     ]
 }
 
-fn every_optimizer<T: Scalar>() -> [Box<dyn Optimizer<T>>; 10] {
+fn every_optimizer<T: Scalar>() -> [Box<dyn Optimizer<T>>; 12] {
     [
         Box::new(Sgd::new(0.1)),
         Box::new(Sgd::new(10.0).momentum(0.9)),
@@ -29,6 +29,8 @@ fn every_optimizer<T: Scalar>() -> [Box<dyn Optimizer<T>>; 10] {
         Box::new(ClipNorm::new(Adam::new(1e-3), 1.0)),
         Box::new(ClipValue::new(Sgd::new(0.1), 0.5)),
         Box::new(WeightDecay::new(Sgd::new(0.1), 1e-2)),
+        Box::new(L1::new(Sgd::new(0.1), 1e-2)),
+        Box::new(AdamW::new(1e-3).weight_decay(0.1).weights_only()),
         Box::new(Scheduled::new(Adam::new(1e-2), Schedule::Step { every: 10, factor: 0.9 })),
     ]
 }

@@ -505,6 +505,7 @@ fn samples() -> Vec<Error> {
         error(builder::<f64>().penalty(NAN).build()),
         error(Dataset::regression(examples(&[[NAN; 3]]), examples(&[[0.0; 3]]))),
         error(Dataset::classification(examples(&[[0.0; 3]]), &[5], 2)),
+        error(regression(2, 3, 2).with_weights(&[1.0, -1.0])),
         error(fit(builder().output_loss(BinaryCrossEntropy))),
         error(metrics::log_loss(&[0], MatRef::new(&[0.5, 0.25], 2, 1))),
         error(builder::<f64>().dense(2, Activation::Tanh).method(Method::bcd(1.0)).build()),
@@ -642,7 +643,8 @@ fn settings_that_the_working_precision_cannot_hold_are_refused() {
         ];
         for outcome in refused {
             let error = outcome.unwrap_err();
-            assert!(error.to_string().contains("must be positive and finite, found 1e"), "{error}");
+            let expected = "must be in f32's range, from 1.4e-45 to 3.4e38, found 1e";
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
     let exact = Exact { steps: 1, proximal: 1e300 };
@@ -654,6 +656,16 @@ fn settings_that_the_working_precision_cannot_hold_are_refused() {
     ];
     for outcome in refused {
         let error = outcome.unwrap_err();
-        assert!(error.to_string().contains("finite, found"), "{error}");
+        let expected =
+            if error.to_string().contains("proximal") { "at most 3.4e38, found 1e300" } else { "3.4e38, found" };
+        assert!(error.to_string().contains(expected), "{error}");
     }
+    // What no precision holds is told as ever, and f64 has no such limits.
+    let refused = DecoupledNetwork::<f32>::builder(2).layer(Dense::new(2, 1).bias(f64::NAN)).build().unwrap_err();
+    assert!(refused.to_string().ends_with("bias of Dense must be finite, found NaN"), "{refused}");
+    let refused = Optimizer::<f32>::validate(&Adam::new(1e-300)).unwrap_err().to_string();
+    assert_eq!(refused, "Adam::learning_rate must be in f32's range, from 1.4e-45 to 3.4e38, found 1e-300");
+    let refused = Optimizer::<f32>::validate(&Adam::new(-1.0)).unwrap_err().to_string();
+    assert_eq!(refused, "Adam::learning_rate must be positive and finite, found -1");
+    assert!(Optimizer::<f64>::validate(&Adam::new(1e-300)).is_ok());
 }

@@ -7,7 +7,9 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::metrics::Average;
 use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest, ReduceLrOnPlateau};
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
+use decoupled::optimizer::{
+    Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay,
+};
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
     ActivationStep, Dataset, DecoupledNetwork, FitConfig, InferConfig, Layer, Loss, Method, Metric, Multipliers,
@@ -109,6 +111,9 @@ fn an_optimizer_from_json_trains_to_the_same_bits() {
         Box::new(RmsProp::new(1e-3)),
         Box::new(ClipNorm::new(WeightDecay::new(Sgd::new(0.1), 0.01), 1.0 / 3.0)),
         Box::new(ClipValue::new(Adam::new(1e-3), 1e-3)),
+        Box::new(WeightDecay::new(Adam::new(1e-3), 0.1).weights_only()),
+        Box::new(AdamW::new(1e-3).weight_decay(0.1).weights_only()),
+        Box::new(L1::new(L1::new(Sgd::new(0.1), 1.0 / 3.0).weights_only(), 0.01)),
     ];
     all.extend(
         schedules.map(|s| Box::new(Scheduled::new(ClipNorm::new(Sgd::new(0.1), 0.5), s)) as Box<dyn Optimizer<f32>>),
@@ -132,7 +137,9 @@ fn a_fit_from_json_is_the_same_but_for_its_data_and_metric() {
         .shuffle_blocks(20)
         .measure_decoupling(2, 5);
     assert_eq!(trained(Adam::new(1e-3), &copy(&plain)), trained(Adam::new(1e-3), &plain));
-    copy(&FitConfig::<f64>::new().full_batch());
+    let full = FitConfig::<f64>::new().full_batch().accumulate(2);
+    assert_eq!(format!("{:?}", copy(&full)), format!("{full:?}"));
+    assert_eq!(serde_json::to_value(&full).unwrap()["batch_size"], "full");
     let whole = plain.clone().validation(&data).metric(Metric::accuracy());
     assert_eq!(serde_json::to_value(&whole).unwrap(), serde_json::to_value(&plain).unwrap());
     copy(&InferConfig::new().steps(3).tolerance(0.1 + 0.2));
@@ -152,6 +159,7 @@ fn an_experiment_from_json_has_the_same_outcome() {
         .layer_penalty(2, 0.7)
         .optimizer(Adam::new(1e-2))
         .layer_optimizer(1, Sgd::new(0.03))
+        .freeze(1)
         .method(Method::joint(0.1))
         .bank_storage(Storage::Bf16)
         .seed(3);
@@ -171,6 +179,16 @@ fn an_experiment_from_json_has_the_same_outcome() {
     let value = |builder: &NetworkBuilder<f32>| serde_json::to_value(builder).unwrap();
     assert_eq!(value(&builder)["threads"], Value::Null);
     assert_eq!(value(&builder.threads(2))["threads"], 2);
+}
+
+#[test]
+fn a_batch_size_is_a_number_or_full() {
+    for (wrong, found) in [(json!(null), "null"), (json!("all"), "string \"all\""), (json!(-3), "integer `-3`")] {
+        let refused =
+            serde_json::from_value::<FitConfig<'_, f32>>(json!({ "batch_size": wrong })).unwrap_err().to_string();
+        let expected = format!("{found}, expected a number of examples, or \"full\" for all in one batch");
+        assert!(refused.ends_with(&expected), "{refused}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::finish::Refit;
 use crate::observer::Monitor;
 use crate::{Warning, table};
 
-/// What happened in one epoch. Means are over examples.
+/// What happened in one epoch. Means are over examples, by their [weights](crate::Dataset::with_weights).
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochReport {
     /// Its number, counted from 1 over the life of the network.

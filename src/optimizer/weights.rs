@@ -44,10 +44,11 @@ impl<'w> Weights<'w> {
 
 /// Where the matrices lie among a layer's parameters.
 pub(crate) fn ranges_of_weights(tensors: &[Tensor]) -> Vec<Range<usize>> {
-    let mut end = 0;
+    let mut end = 0_usize;
     let place = |tensor: &Tensor| {
         let start = end;
-        end += tensor.len();
+        // Parameters that no memory holds are refused when it is asked for them.
+        end = end.saturating_add(tensor.len());
         tensor.is_matrix().then_some(start..end)
     };
     tensors.iter().filter_map(place).collect()

@@ -6,7 +6,9 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
+use decoupled::optimizer::{
+    Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay, Weights,
+};
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Layer, LayerSummary, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, Storage, Summary, check,
@@ -115,7 +117,7 @@ fn optimizers_step_and_wrap_each_other() {
     let sgd = Sgd::new(0.1);
     let adam = Adam::new(0.1).beta1(0.8).beta2(0.9).epsilon(1e-12);
     let decayed = AdamW::new(0.1).weight_decay(0.5).beta1(0.8).beta2(0.9).epsilon(1e-12);
-    let rules: [(&dyn Optimizer<f64>, f64); 9] = [
+    let rules: [(&dyn Optimizer<f64>, f64); 10] = [
         (&sgd, 0.8),
         (&sgd.momentum(0.9), 0.8),
         (&sgd.momentum(0.9).nesterov(), 1.0 - 0.1 * (2.0 + 0.9 * 2.0)),
@@ -123,12 +125,14 @@ fn optimizers_step_and_wrap_each_other() {
         (&decayed, 0.95 - 0.1),
         (&RmsProp::new(0.1).decay(0.75).epsilon(1e-12), 0.8),
         (&WeightDecay::new(sgd, 0.5), 1.0 - 0.1 * 2.5),
+        (&L1::new(sgd, 0.5).weights_only(), 1.0 - 0.1 * 2.5),
         (&ClipNorm::new(sgd, 1.0), 0.9),
         (&ClipValue::new(sgd, 0.5), 0.95),
     ];
     for (rule, expected) in rules {
         assert!((stepped(rule) - expected).abs() < 1e-9, "{rule:?}: {}", stepped(rule));
     }
+    assert_eq!(Weights::all().within(3).collect::<Vec<_>>(), [0..3]);
     let schedules = [
         (Schedule::Constant, 1.0),
         (Schedule::Step { every: 1, factor: 0.5 }, 0.5),
@@ -159,6 +163,7 @@ fn a_builder_takes_them_all() -> Result<()> {
         .layer_penalty(1, 2.0)
         .optimizer(Sgd::new(0.1))
         .layer_optimizer(0, Adam::new(0.01))
+        .freeze(5)
         .method(Method::joint(0.1))
         .seed(7)
         .threads(2)
@@ -172,6 +177,11 @@ fn a_builder_takes_them_all() -> Result<()> {
     assert_eq!((net.updates(), net.epochs()), (0, 0));
     net.set_params(5, &[0.5; 8])?;
     assert_eq!(net.params(5), [0.5; 8]);
+    net.unfreeze(5)?;
+    net.freeze(0)?;
+    assert!(net.is_frozen(0) && !net.is_frozen(5));
+    net.set_optimizer(Sgd::new(0.01))?;
+    net.set_layer_optimizer(1, L1::new(Sgd::new(0.01), 1e-3))?;
 
     let summary: Summary = net.summary();
     let LayerSummary { name, params, .. } = &summary.layers[2];

@@ -36,6 +36,9 @@ impl<P: Layer<f64>> Layer<f64> for Own<P> {
     fn is_straight_through(&self) -> bool {
         self.0.is_straight_through()
     }
+    fn shares_weights(&self) -> bool {
+        self.0.shares_weights()
+    }
     fn init_params(&self, params: &mut [f64], rng: &mut dyn Rng) {
         self.0.init_params(params, rng);
     }

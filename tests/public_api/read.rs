@@ -73,6 +73,9 @@ fn files_are_read() -> Result<()> {
     assert_eq!((dataset.missing(), dataset.known_means()?), (1, vec![2.0]));
     let one = Examples::from_rows(&[[f64::NAN], [1.0]])?.with_missing();
     assert_eq!(Dataset::classification(one, &[0, 1], 2)?.missing(), 1);
+    let balanced = dataset.clone().with_balanced_classes()?.with_class_weights(&[1.0, 4.0])?;
+    assert_eq!(balanced.weights(), Some(&[0.75, 6.0, 0.75][..]));
+    assert_eq!(dataset.with_weights(&[1.0, 2.0, 3.0])?.weights(), Some(&[1.0, 2.0, 3.0][..]));
     fs::write(&table, "1;2\n3;4\n").unwrap();
     let plain = |options: Options| options.header(false).delimiter(b';');
     let read = plain(Options::numbers([Column::Index(1)])).read::<f64>(&table)?;

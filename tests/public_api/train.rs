@@ -82,6 +82,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         .batch_size(10)
         .seed(3)
         .shuffle_blocks(15)
+        .accumulate(1)
         .validation(&data)
         .measure_decoupling(1, 4)
         .metric(Metric::accuracy());

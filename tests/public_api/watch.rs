@@ -160,7 +160,7 @@ fn reports_warn() -> Result<()> {
 fn fault(error: &Error) -> &'static str {
     match error {
         Error::Empty { .. } | Error::Shape { .. } | Error::NotFinite { .. } | Error::LabelOutOfRange { .. } => "data",
-        Error::Target { .. } | Error::ExampleIndex { .. } | Error::ExampleCount { .. } => "data",
+        Error::Target { .. } | Error::ExampleIndex { .. } | Error::ExampleCount { .. } | Error::Weight { .. } => "data",
         Error::LayerMismatch { .. } | Error::ZeroWidth { .. } | Error::InLayer { .. } => "layers",
         Error::LayerIndex { .. } | Error::ParameterNotFinite { .. } | Error::Incapable { .. } => "layers",
         Error::HyperParameter { .. } | Error::LossMismatch { .. } | Error::Unsupported { .. } => "settings",
