@@ -120,7 +120,8 @@ impl fmt::Display for Warning {
             Self::EnergyAndLossPart { epoch, energy, train_loss } => write!(
                 f,
                 "epoch {epoch}: the energy fell from {:.3e} to {:.3e} while the forward loss rose from {:.3e} to {:.3e} (scale \
-                 cheat): raise the penalty, take RelativeSquaredError as hidden loss, or start anchored",
+                 cheat): begin visits at a forward pass (Start::Anchored) and let the parameter step read it (Reads::Forward), or \
+                 take RelativeSquaredError as hidden loss, or raise the penalty",
                 energy.1, energy.0, train_loss.1, train_loss.0
             ),
             Self::Overshoot { epoch, energy } => write!(
@@ -137,7 +138,8 @@ impl fmt::Display for Warning {
             Self::SignalFades { layers } => write!(
                 f,
                 "the signal fades on its way down to {}: begin with DecoupledNetwork::start_from_bank and train by \
-                 Method::local_targets, take sweeps in Order::RedBlack at a larger activation rate, or a shallower network",
+                 Method::local_targets(3) at about a third of the learning rate (3e-4 with Adam), or take sweeps in \
+                 Order::RedBlack at a larger activation rate, or fewer layers",
                 lowest(*layers, "hidden layer", "hidden layers")
             ),
             Self::DeadUnits { epoch, layer, dead } => write!(
@@ -153,8 +155,8 @@ impl fmt::Display for Warning {
             Self::LearnedNothing { epoch, train_loss, constant_loss } => write!(
                 f,
                 "epoch {epoch}: the training loss, {train_loss:.4e}, is no better than that of the best constant output, \
-                 {constant_loss:.4e}: first see to the warnings above, if any; then lower the learning rate, or train for more \
-                 epochs where the loss still falls"
+                 {constant_loss:.4e}: first see to the other warnings, if any; then, while the loss falls, train for more \
+                 epochs, else lower the learning rate"
             ),
             Self::FeatureScales { what, largest, smallest } => write!(
                 f,
@@ -165,8 +167,8 @@ impl fmt::Display for Warning {
             Self::FeaturePrecision { feature, mean, spread, spacing } => write!(
                 f,
                 "input feature {feature} has the mean {mean:.4e} and the standard deviation {spread:.1e}, where the network's \
-                 numbers lie {spacing:.1e} apart, too far to tell its values apart: subtract the mean in f64, before the data \
-                 become f32; or leave it out, if it is constant but for rounding"
+                 numbers lie {spacing:.1e} apart, too far to tell its values apart: scale it in f64 (data::Scaler) before it \
+                 becomes f32; or leave it out, if it is constant but for rounding"
             ),
             Self::TargetsAlike { examples, class: Some(class) } => write!(
                 f,
@@ -183,7 +185,8 @@ impl fmt::Display for Warning {
                 f,
                 "layers {layers:?} are constant but for jumps, and no gradient goes through a jump: parameters that it would reach by \
                  no other way stay as they are; in place of dense(n, Activation::Sign) take a Chain of Dense::new(m, n) and \
-                 Elementwise::new(n, Activation::Sign).straight_through(), which brings a derivative of its own"
+                 Elementwise::new(n, Activation::Sign).straight_through(), which brings a derivative of its own, and train by \
+                 Method::local_targets(1) or by fit_backprop"
             ),
         }
     }

@@ -555,7 +555,10 @@ fn a_file_that_is_deleted_replaced_or_cut_between_two_fits_is_an_error_of_the_se
     for _ in 0..2 {
         let error = refused(&mut net);
         let Error::Format { place, expected, found, .. } = &error else { panic!("{error:?}") };
-        assert_eq!((&place[..], &expected[..], &found[..]), ("its length", &*format!("{length} bytes"), &*(length - 1).to_string()));
+        assert_eq!(
+            (&place[..], &expected[..], &found[..]),
+            ("its length", &*format!("{length} bytes"), &*(length - 1).to_string())
+        );
     }
     assert_eq!(fs::metadata(&path).unwrap().len(), length - 1);
 }

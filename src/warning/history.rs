@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::{Baseline, Warning};
 use crate::activation_step::ActivationStep;
+use crate::block::Reads;
 use crate::method::Method;
 use crate::parallel::guarded;
 use crate::start::Start;
@@ -82,17 +83,19 @@ impl Warning {
         history: &[EpochReport],
         fitted: &dyn Fn() -> bool,
     ) -> [Option<Self>; 5] {
-        let unreached = method.unreached(params.len());
+        let (unreached, unseen) = (method.unreached(params.len()), method.unseen(params.len()));
         let arrived = history.len() >= method.visits_to_reach(params.len());
+        let forward = method.start == Start::Anchored && method.parameter.reads == Reads::Forward;
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();
         [
-            Self::part(history).filter(|_| penalties),
+            // A bank that begins at the forward pass, and that no layer learns to read, has nothing to cheat with.
+            Self::part(history).filter(|_| penalties && !forward),
             Self::overshoot(method, history).filter(|_| penalties),
             Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
             // Where no gradient goes through, none fades, and one that is still on its way has not faded.
-            Self::faded(params, history)
-                .filter(|&layers| layers > unreached && arrived && !jumps && !fitted())
+            Self::faded(params, history, (unreached, unseen))
+                .filter(|_| arrived && !jumps && !fitted())
                 .map(|layers| Self::SignalFades { layers }),
             // What is measured starts at a forward pass, and so has to what trains.
             Self::turned(history).filter(|_| method.start == Start::Anchored),
@@ -135,8 +138,8 @@ impl Warning {
         (above || exploded).then_some(Self::Overshoot { epoch: now.epoch, energy: now.energy })
     }
 
-    /// How many layers, from the input, have hardly moved.
-    fn faded<T>(params: &[Vec<T>], history: &[EpochReport]) -> Option<usize> {
+    /// How many layers, from the input, have hardly moved: more than no signal comes to, and more than are measured before it does.
+    fn faded<T>(params: &[Vec<T>], history: &[EpochReport], (unreached, unseen): (usize, usize)) -> Option<usize> {
         let EpochReport { residuals, update_norms, .. } = history.last()?;
         let largest = |moves: &[f64]| moves.iter().copied().fold(0.0, f64::max);
         let count = |moves: &[f64], moves_at_all: &dyn Fn(usize) -> bool| {
@@ -144,11 +147,11 @@ impl Warning {
             let still = moves.iter().enumerate().take_while(|&(t, &by)| by < least || !moves_at_all(t));
             still.map(|(t, _)| t).filter(|&t| moves_at_all(t)).last()
         };
-        let last = match largest(residuals) > 0.0 {
-            true => count(residuals, &|_| true),
-            false => count(update_norms, &|t| params.get(t).is_some_and(|params| !params.is_empty())),
+        let (last, dark) = match largest(residuals) > 0.0 {
+            true => (count(residuals, &|_| true), unseen),
+            false => (count(update_norms, &|t| params.get(t).is_some_and(|params| !params.is_empty())), unreached),
         };
-        last.map(|t| t + 1)
+        last.map(|t| t + 1).filter(|&layers| layers > dark)
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
                 ..history(&[(1.0, 1.0)]).remove(0)
             };
             let params: Vec<_> = sizes.iter().map(|&size| vec![0.0; size]).collect();
-            Warning::faded::<f64>(&params, &[epoch])
+            Warning::faded::<f64>(&params, &[epoch], (0, 0))
         };
         let ones = [1.0; 5];
         assert_eq!(faded(&[0.0, 0.0, 9e-8, 0.1], &ones, &[3; 5]), Some(3));
