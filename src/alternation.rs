@@ -8,7 +8,7 @@ use crate::activation_step::{Exact, Shared};
 use crate::bank::Column;
 use crate::coupling::Multipliers;
 use crate::energy::OUTPUT_LOSS;
-use crate::layer::{Regression, pre_activation_rows};
+use crate::layer::{CACHE, Regression, pre_activation_rows};
 use crate::matrix::resize;
 use crate::method::Method;
 use crate::metrics::Judge;
@@ -322,9 +322,10 @@ impl<T: Scalar> Scene<'_, T> {
         let input = MatRef::new(z, layer.input_dim(), z.len() / layer.input_dim());
         out.resize(layer.output_dim() * input.cols(), T::zero());
         guarded("forward", t, || {
-            cache.resize(layer.cache_len(input.cols()), T::zero());
+            resize(CACHE, cache, layer.cache_len(input.cols()), T::zero())?;
             layer.forward(params, input, MatMut::new(out, layer.output_dim(), input.cols()), cache);
-        })
+            Ok(())
+        })?
     }
 
     /// Starts columns where the method says, and takes stock: the forward loss and score, and the output's term of the energy.

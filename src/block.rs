@@ -1,6 +1,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::layer::CACHE;
+use crate::matrix::resize;
 use crate::parallel::{for_row, guarded};
 use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
 
@@ -126,9 +128,10 @@ impl<'a, T: Scalar> Scene<'a, T> {
             let output = MatMut::new(output, self.widths[t + 1], self.examples);
             let layer = &self.layers[t];
             guarded("forward", t, || {
-                cache.resize(layer.cache_len(self.examples), T::zero());
+                resize(CACHE, cache, layer.cache_len(self.examples), T::zero())?;
                 layer.forward(&self.params[t], input, output, cache);
-            })?;
+                Ok(())
+            })??;
             *fresh = true;
         }
         Ok(())

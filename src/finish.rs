@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::bank::Column;
 use crate::energy::OUTPUT_LOSS;
 use crate::fit::Share;
+use crate::layer::CACHE;
 use crate::matrix::filled;
 use crate::parallel::{for_each, guarded};
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
@@ -163,10 +164,11 @@ pub(crate) fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t
     let examples = z.len() / layer.input_dim();
     let mut out = vec![T::zero(); layer.output_dim() * examples];
     guarded("forward", t, || {
-        let mut cache = vec![T::zero(); layer.cache_len(examples)];
+        let mut cache = filled(CACHE, layer.cache_len(examples), T::zero())?;
         let out = MatMut::new(&mut out, layer.output_dim(), examples);
         layer.forward(params, MatRef::new(z, layer.input_dim(), examples), out, &mut cache);
-    })?;
+        Ok(())
+    })??;
     Ok(out)
 }
 
@@ -251,9 +253,9 @@ impl<T: Scalar> Last<'_, T> {
                 let target = MatRef::new(y, outputs, examples);
                 let mut prediction = vec![T::zero(); y.len()];
                 let mut cotangent = vec![T::zero(); y.len()];
-                let mut cache = Vec::new();
+                let cache = guarded("cache_len", self.index, || self.layer.cache_len(examples))?;
+                let mut cache = filled(CACHE, cache, T::zero())?;
                 guarded("forward", self.index, || {
-                    cache.resize(self.layer.cache_len(examples), T::zero());
                     self.layer.forward(params, input, MatMut::new(&mut prediction, outputs, examples), &mut cache);
                 })?;
                 let prediction = MatRef::new(&prediction, outputs, examples);

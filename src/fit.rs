@@ -18,6 +18,7 @@ use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::visit::{Rule, Visitor};
+use crate::warning::Baseline;
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
 
 #[cfg(feature = "serde")]
@@ -324,6 +325,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let limit = self.bank_limit;
         if let Some((path, block)) = &self.bank_file {
             let plan = Plan { layout, examples, data_key: key, block: *block };
+            if let Some(error) = self.file.0.as_ref().and_then(|file| file.check_place().err()) {
+                self.file.0 = None;
+                return Err(error);
+            }
             match &mut self.file.0 {
                 Some(file) => file.check(&plan)?,
                 none => *none = Some(BankFile::open(path, &plan, limit)?),
@@ -357,7 +362,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         };
         let layers = self.params.iter().zip(&self.trained);
         let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
-        let warnings = Warning::no_derivative(&self.layers, &moves, method)?.into_iter().collect();
+        let mut warnings = Warning::of_data(data);
+        warnings.extend(Warning::no_derivative(&self.layers, &moves, method)?);
+        let baseline = Baseline::new(&self.output_loss, data);
         for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
             if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
                 trained.make_room(params.len())?;
@@ -379,7 +386,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             if let (Some(method), Some(epoch)) = (method, report.last()) {
                 self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
-            Warning::look(method, (&moves, &widths), &report.epochs, &mut report.warnings);
+            let constant_loss = || baseline.constant_loss();
+            Warning::look(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
             if let Some(stop) = audience.epoch(self, &report)? {
                 report.stop = stop;
                 break;
@@ -391,6 +399,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let refit = pool.install(|| finish::finish(self, data, &blocks));
             report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
         }
+        report.warnings.extend(Warning::learned_nothing(self, report.epochs.last(), &baseline));
         Ok(report)
     }
 

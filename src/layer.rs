@@ -36,6 +36,9 @@ pub use tensor::Tensor;
 pub(crate) use tensor::tensors_of;
 pub use wiring::{Tied, Wiring};
 
+/// What memory is asked for where a layer's [`cache_len`](Layer::cache_len) is.
+pub(crate) const CACHE: &str = "the cache of a layer";
+
 /// One map ẑ = f(z; θ) of the circuit: an immutable description. Parameters, outputs and scratch belong to the
 /// network and are lent as slices, so a layer is shared freely between threads and needs no lock.
 ///

@@ -88,7 +88,8 @@
 //! * Not a way round the arithmetic: backpropagation is the cheaper of the two, and the default, which starts from a forward
 //!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
 //! * Not a cure for depth by itself: beyond some ten hidden layers the default falls behind, and warns that its signal fades.
-//!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`] is for deep networks.
+//!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`], at a lower learning rate, is for deep
+//!   networks.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`] halves the
 //!   bytes, and a bank that is still too large can [lie in a file](BankFile).
 //!

@@ -8,7 +8,8 @@ use nalgebra::DMatrix;
 use crate::bank::{ActivationBank, BankFile, Sole, Storage};
 use crate::coupling::PenaltyFactor;
 use crate::energy::{Hidden, OUTPUT_LOSS, Objective};
-use crate::matrix::{check_finite, check_shape};
+use crate::layer::CACHE;
+use crate::matrix::{check_finite, check_shape, filled};
 use crate::method::Method;
 use crate::metrics::Decision;
 use crate::parallel::{Pool, guarded};
@@ -416,8 +417,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
 fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], t: usize, input: &[T], output: &mut [T]) -> Result<()> {
     let examples = input.len() / layer.input_dim();
     guarded("forward", t, || {
-        let mut cache = vec![T::zero(); layer.cache_len(examples)];
+        let mut cache = filled(CACHE, layer.cache_len(examples), T::zero())?;
         let input = MatRef::new(input, layer.input_dim(), examples);
         layer.forward(params, input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
-    })
+        Ok(())
+    })?
 }

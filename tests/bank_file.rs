@@ -1,6 +1,7 @@
 //! A bank in a file: the same training as with one in memory, and nothing lost or taken for what it is not, whatever happens.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -507,6 +508,59 @@ fn a_place_where_no_file_can_be_is_an_error_and_the_network_goes_on_without() {
             builder::<f64>().bank_file(&place, 40).build().unwrap().fit(&data(), &FitConfig::new()).unwrap_err();
         assert!(matches!(&error, Error::NotAFile { path, found: "a folder" } if *path == taken), "{error:?}");
     }
+}
+
+/// What is there when a fit begins must be the file that the fit before it left.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_deleted_replaced_or_cut_between_two_fits_is_an_error_of_the_second() {
+    let folder = Folder::new("gone");
+    let (path, copy) = (folder.file("bank"), folder.file("copy"));
+    let config = FitConfig::new().epochs(1);
+    let trained = || {
+        let _ = fs::remove_file(&path);
+        let mut net = builder::<f64>().bank_file(&path, 40).build().unwrap();
+        net.fit(&data(), &config).unwrap();
+        net
+    };
+    let refused = |net: &mut DecoupledNetwork<f64>| {
+        let before = (params(net), net.epochs(), net.updates());
+        let error = net.fit(&data(), &config).unwrap_err();
+        assert_eq!((params(net), net.epochs(), net.updates()), before);
+        assert!(net.bank_file().is_none());
+        error
+    };
+
+    let mut net = trained();
+    fs::remove_file(&path).unwrap();
+    let error = refused(&mut net);
+    assert!(
+        matches!(&error, Error::Io { path: at, source } if *at == path && source.kind() == ErrorKind::NotFound),
+        "{error:?}"
+    );
+    assert!(!path.exists());
+    net.fit(&data(), &config).unwrap();
+    assert!(path.exists());
+
+    let mut net = trained();
+    fs::copy(&path, &copy).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    let error = refused(&mut net);
+    assert!(matches!(&error, Error::Format { place, .. } if place == "what is there"), "{error:?}");
+    net.fit(&data(), &config).unwrap();
+
+    let mut net = trained();
+    let length = fs::metadata(&path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+    for _ in 0..2 {
+        let error = refused(&mut net);
+        let Error::Format { place, expected, found, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(
+            (&place[..], &expected[..], &found[..]),
+            ("its length", &*format!("{length} bytes"), &*(length - 1).to_string())
+        );
+    }
+    assert_eq!(fs::metadata(&path).unwrap().len(), length - 1);
 }
 
 #[test]

@@ -318,6 +318,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         match name {
             "a smaller limit" => assert!(matches!(found, Error::BankTooLarge { .. }), "{name}: {found}"),
             "a bank in a file" => assert!(matches!(found, Error::Unsupported { .. }), "{name}: {found}"),
+            "another storage" => {
+                let Error::Format { expected, found, .. } = &found else { panic!("{name}: {found}") };
+                let text = |width| format!("hidden widths 7, 5 in numbers of {width} bytes, of a network of 8 bytes");
+                assert_eq!((expected, found), (&text(4), &text(8)));
+            }
             _ => assert!(matches!(found, Error::Format { .. }), "{name}: {found}"),
         }
         // The setting, not two whole layers.

@@ -55,6 +55,53 @@ fn lengths_that_do_not_fit_a_word_are_the_largest_word() {
     assert_eq!((Layer::<f64>::param_len(&dense), regression.moments_len()), (MOST, MOST));
 }
 
+/// The identity, with a cache that grows beyond all memory with more than two examples, which a network is built with.
+#[derive(Debug)]
+struct Hoarder;
+
+impl Layer<f64> for Hoarder {
+    fn input_dim(&self) -> usize {
+        2
+    }
+    fn output_dim(&self) -> usize {
+        2
+    }
+    fn cache_len(&self, examples: usize) -> usize {
+        if examples > 2 { 1 << 60 } else { 0 }
+    }
+    fn forward(&self, _: &[f64], input: MatRef<'_, f64>, mut output: MatMut<'_, f64>, _: &mut [f64]) {
+        output.as_mut_slice().copy_from_slice(input.as_slice());
+    }
+    fn input_gradient(
+        &self,
+        _: &[f64],
+        _: MatRef<'_, f64>,
+        cotangent: MatRef<'_, f64>,
+        mut grad: MatMut<'_, f64>,
+        _: &mut [f64],
+    ) {
+        grad.as_mut_slice().copy_from_slice(cotangent.as_slice());
+    }
+}
+
+#[test]
+fn a_cache_that_outgrows_memory_with_the_examples_is_refused_wherever_it_is_asked_for() {
+    let data = data::two_moons::<f64>(20, 0.1, 0).unwrap();
+    let config = FitConfig::new().epochs(1);
+    let network = |method: Method<f64>| {
+        let builder = DecoupledNetwork::builder(2).dense(2, Activation::Identity).layer(Hoarder).method(method);
+        builder.dense(2, Activation::Identity).threads(1).build().unwrap()
+    };
+    let mut net = network(Method::default());
+    out_of_memory(net.predict(data.inputs()));
+    out_of_memory(net.activations(data.inputs()));
+    out_of_memory(net.fit_backprop(&data, &config));
+    for method in [Method::default(), Method::joint(0.1), Method::mac(1)] {
+        out_of_memory(network(method).fit(&data, &config));
+    }
+    assert_eq!((net.epochs(), net.predict(&[0.5, 0.25][..]).unwrap().shape()), (0, (2, 1)));
+}
+
 /// An optimizer that asks for more memory than there is.
 #[derive(Clone, Debug)]
 struct Greedy(usize);

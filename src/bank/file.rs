@@ -1,9 +1,9 @@
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -34,6 +34,8 @@ use crate::{Error, Result, Scalar};
 ///   before anything changes, and is never written to. Opening reads all of it. A change in one slot of a file whose last epoch
 ///   was cut short looks like a write that was cut short; the block's other version is used then.
 /// * A file has one writer: it is locked while a network has it open, and another gets [`Error::BankInUse`].
+/// * A file that was deleted, replaced or cut between two fits is an error of the second, [`Error::Io`] or [`Error::Format`]; the
+///   network lets go of it, and the next fit opens the file that is there then, or makes one.
 ///
 /// Parameters are not in the file. A network that goes on with it has none of the updates that
 /// [`visited_at`](ActivationBank::visited_at) counts unless it is the one that wrote them.
@@ -303,8 +305,27 @@ impl<T: Scalar> BankFile<T> {
     }
 
     fn new(path: &Path, file: File, plan: Plan, newest: Vec<(usize, u64)>) -> Self {
-        let (path, file, turn) = (path.to_owned(), Arc::new(file), Mutex::new(()));
+        // The process may change its folder.
+        let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (file, turn) = (Arc::new(file), Mutex::new(()));
         Self { path, file, turn, plan, newest, stale: false, scalar: PhantomData }
+    }
+
+    /// Fails unless the path still leads to this open file, and that is as long as it was.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Format`].
+    pub(crate) fn check_place(&self) -> Result<()> {
+        let failed = |error| io_at(&self.path, error);
+        let (there, own) = (fs::metadata(&self.path).map_err(failed)?, self.file.metadata().map_err(failed)?);
+        if !same(&there, &own) {
+            return Err(format(&self.path, "what is there", "the file that the network has open", "another"));
+        }
+        let (expected, found) = (self.plan.sizes().2, own.len());
+        if u128::from(found) == expected {
+            return Ok(());
+        }
+        Err(format(&self.path, "its length", format!("{expected} bytes"), found.to_string()))
     }
 
     /// Fails unless this open file is of that plan.
@@ -589,6 +610,19 @@ impl Seal {
         let seal = Self { number, block: k, records: found as usize, crc: u32::try_from(crc).ok()? };
         fits.then_some(seal)
     }
+}
+
+/// Whether both are of one file.
+#[cfg(unix)]
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Whether both could be of one file: systems without numbers of files keep one that is open from being replaced.
+#[cfg(not(unix))]
+fn same(a: &Metadata, b: &Metadata) -> bool {
+    a.is_file() == b.is_file()
 }
 
 fn lock(path: &Path, file: &File) -> Result<()> {

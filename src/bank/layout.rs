@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::Range;
 
 use super::Storage;
@@ -25,6 +26,23 @@ pub(crate) struct Layout {
     /// Bytes of one number, and of the network's own.
     pub(super) width: usize,
     pub(super) scalar: usize,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One that was read from a file may have any offsets.
+        let widths = self.offsets.iter().zip(self.offsets.iter().skip(1));
+        let widths: Vec<String> = widths.map(|(from, to)| to.saturating_sub(*from).to_string()).collect();
+        let widths = if widths.is_empty() { "none".to_owned() } else { widths.join(", ") };
+        write!(f, "hidden widths {widths} in numbers of {} bytes, of a network of {} bytes", self.width, self.scalar)?;
+        if self.inputs > 0 {
+            write!(f, ", {} inputs", self.inputs)?;
+        }
+        if self.slots > 0 {
+            write!(f, ", {} numbers an activation for {}", self.slots, self.rule)?;
+        }
+        if self.multipliers { f.write_str(", multipliers") } else { Ok(()) }
+    }
 }
 
 impl Layout {

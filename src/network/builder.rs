@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::bank::{Sole, Storage};
 use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
-use crate::layer::{Activation, Chain, Dense, Elementwise, Init, tensors_of};
+use crate::layer::{Activation, CACHE, Chain, Dense, Elementwise, Init, tensors_of};
 use crate::loss::{Outputs, SquaredError};
 use crate::matrix::filled;
 use crate::method::Method;
@@ -373,7 +373,7 @@ fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> 
     let input = MatRef::new(&input, layer.input_dim(), EXAMPLES);
     let cotangent = MatRef::new(&cotangent, layer.output_dim(), EXAMPLES);
     let mut grad = vec![nan; params.len()];
-    let mut cache = filled("the cache of a layer", guarded("cache_len", t, || layer.cache_len(EXAMPLES))?, nan)?;
+    let mut cache = filled(CACHE, guarded("cache_len", t, || layer.cache_len(EXAMPLES))?, nan)?;
 
     let out = MatMut::new(&mut output, layer.output_dim(), EXAMPLES);
     guarded("forward", t, || layer.forward(params, input, out, &mut cache))?;

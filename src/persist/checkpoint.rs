@@ -269,7 +269,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some(Bank { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
-                return Err(format(path, "its bank", format!("{own:?}"), format!("{layout:?}")));
+                return Err(format(path, "its bank", own.to_string(), layout.to_string()));
             }
         }
         Ok(())

@@ -144,6 +144,10 @@ fn concern(warning: &Warning) -> &'static str {
         Warning::DeadUnits { .. } => "dead units",
         Warning::TurnsAway { .. } => "gradients that turn away",
         Warning::NoDerivative { .. } => "no derivative",
+        Warning::LearnedNothing { .. } => "nothing learned",
+        Warning::FeatureScales { .. } => "features far from unit size",
+        Warning::FeaturePrecision { .. } => "values that cannot be told apart",
+        Warning::TargetsAlike { .. } => "a single target",
         _ => "something new",
     }
 }
