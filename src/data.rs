@@ -14,6 +14,7 @@ mod idx;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod npy;
+mod npz;
 mod scale;
 mod split;
 mod synthetic;
@@ -22,6 +23,7 @@ pub use digits::digits;
 pub use examples::Examples;
 pub use idx::{mnist, read_idx_images, read_idx_labels};
 pub use npy::{read_npy, read_npy_labels, write_npy};
+pub use npz::Npz;
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
 

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+mod input;
+
+pub(crate) use input::{Input, inflate, read_bytes};
+
 pub(crate) fn io_at(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }

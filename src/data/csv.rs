@@ -1,13 +1,12 @@
 //! Tables of text with a delimiter: a line is an example, a column a feature or a target.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
 
 use crate::data::{Dataset, Examples};
-use crate::file::{format, io_at};
+use crate::file::{format, read_bytes};
 use crate::{Error, Result, Scalar};
 
 /// A column of a table.
@@ -172,7 +171,7 @@ impl Options {
     }
 
     fn cells<T: Scalar>(&self, path: &Path) -> Result<Cells<T>> {
-        let text = fs::read(path).map_err(|error| io_at(path, error))?;
+        let text = read_bytes(path)?;
         let failed = |error| table_error(path, &text, error);
         let mut builder = ReaderBuilder::new();
         builder.has_headers(self.header).delimiter(self.delimiter).trim(Trim::All);
