@@ -76,7 +76,7 @@ impl Npz {
         let file = File::open(path).map_err(failed)?;
         let mut source = match file.metadata().map_err(failed)?.is_file() {
             true => Source::File(file),
-            false => Source::Pipe(Cursor::new(Input::of(path, file, 0).read(u64::MAX)?)),
+            false => Source::Pipe(Cursor::new(whole(path, file)?)),
         };
         let members = directory::read(path, &mut source)?;
         let mut names = BTreeSet::new();
@@ -143,6 +143,18 @@ impl Npz {
             other => other,
         })
     }
+}
+
+/// All that comes out of a pipe, if it begins as an archive: one that is none may have no end.
+fn whole(path: &Path, pipe: File) -> Result<Vec<u8>> {
+    let mut input = Input::of(path, pipe, 0);
+    let mut bytes = input.read(2)?;
+    if bytes != b"PK" {
+        let found = format!("\"{}\"", bytes.escape_ascii());
+        return Err(format(path, "byte 0", "\"PK\", as a zip archive begins", found));
+    }
+    bytes.append(&mut input.read(u64::MAX)?);
+    Ok(bytes)
 }
 
 /// The bytes of a member, of which the number and the sum are checked where they end.

@@ -110,7 +110,8 @@ fn find(path: &Path, source: &mut (impl Read + Seek), length: u64) -> Result<(u6
         None => None,
     };
     let (end, place) = match locator {
-        Some((end, at)) => (end, Fields(&record(path, source, at, END_64)?).end_64()),
+        Some((end, at)) if at <= end => (end, Fields(&record(path, source, at, END_64)?).end_64()),
+        Some((end, _)) => (end, None),
         None => (end, place),
     };
     let none = || format(path, "its end", "that of a zip archive in one part", "other bytes");
