@@ -5,6 +5,7 @@ use std::fmt;
 use crate::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
+#[cfg_attr(not(any(feature = "csv", feature = "serde")), expect(dead_code, reason = "tables and files make them"))]
 mod columns;
 #[cfg(feature = "csv")]
 pub mod csv;
@@ -15,6 +16,7 @@ mod idx;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod npy;
+mod npz;
 mod scale;
 mod split;
 mod synthetic;
@@ -26,6 +28,7 @@ pub use digits::digits;
 pub use examples::Examples;
 pub use idx::{mnist, read_idx_images, read_idx_labels};
 pub use npy::{read_npy, read_npy_labels, write_npy};
+pub use npz::Npz;
 pub use scale::Scaler;
 pub use synthetic::{sine, two_moons};
 pub use transform::{Scaling, Transform};

@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf, is_separator};
 use crate::crc::Crc;
 use crate::{Error, Result};
 
+mod input;
+
+#[cfg(feature = "csv")]
+pub(crate) use input::read_bytes;
+pub(crate) use input::{Input, inflate};
+
 pub(crate) fn io_at(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }
 }
@@ -19,41 +25,6 @@ pub(crate) fn format(
     found: impl Into<String>,
 ) -> Error {
     Error::Format { path: path.to_owned(), place: place.into(), expected: expected.into(), found: found.into() }
-}
-
-/// The contents of a file, unpacked where it is gzip by its first two bytes.
-///
-/// # Errors
-/// [`Error::Io`]; for gzip [`Error::Format`] when it is damaged, unpacks to more than is plausible, or the feature `gz` is missing.
-#[allow(dead_code, reason = "not every set of features reads such files")]
-pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    let bytes = fs::read(path).map_err(|error| io_at(path, error))?;
-    if bytes.starts_with(&[0x1f, 0x8b]) { gunzip(path, &bytes) } else { Ok(bytes) }
-}
-
-#[cfg(feature = "gz")]
-fn gunzip(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
-    use std::io::Read;
-
-    /// What any file may unpack to; a larger one to this many times its size.
-    const ROOM: u64 = 1 << 30;
-    const TIMES: u64 = 128;
-    let most = ROOM.max(TIMES.saturating_mul(packed.len() as u64));
-    let mut bytes = Vec::new();
-    let reader = flate2::read::MultiGzDecoder::new(packed);
-    match reader.take(most + 1).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > most => {
-            Err(format(path, "contents", format!("gzip of at most {most} bytes"), "gzip of more"))
-        }
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(io_at(path, error)),
-        Err(error) => Err(format(path, "contents", "gzip", error.to_string())),
-    }
-}
-
-#[cfg(not(feature = "gz"))]
-fn gunzip(path: &Path, _packed: &[u8]) -> Result<Vec<u8>> {
-    Err(format(path, "byte 0", "a file that is not packed, or this crate with its feature gz", "a gzip file"))
 }
 
 /// Makes sure that the folder remembers the file's name, where folders can be synchronised.

@@ -121,12 +121,25 @@ impl<T: Scalar> Model<T> {
     /// Nothing is allocated by what the file claims, but by what it holds.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged in any bit or cut, one of another scalar (there is no conversion)
-    /// or another version, and one with a layer or loss that is not built in: build its network and use
+    /// [`Error::Io`]; [`Error::Format`] for a file that is damaged in any bit or cut, one of another scalar (that is for
+    /// [`load_cast`](Self::load_cast)) or another version, and one with a layer or loss that is not built in: build its network and use
     /// [`load_params`](DecoupledNetwork::load_params). As [`NetworkBuilder::build`] for layers that make no circuit.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let source = Source::open(path)?;
+        Self::read(path.as_ref(), false)
+    }
+
+    /// Reads what [`save`](Self::save) wrote, or another program after it, and rounds parameters of `f64`, `f32`, half precision
+    /// (F16) or bfloat16 (BF16) to the nearest `T`: the explicit way from one scalar to another. Predictions are those of the rounded
+    /// parameters.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for the scalar; [`Error::Format`] for a number that is too large for `T`, and for tensors of integers.
+    pub fn load_cast(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read(path.as_ref(), true)
+    }
+
+    fn read(path: &Path, cast: bool) -> Result<Self> {
+        let source = Source::open(path)?.casting(cast);
         let mut contents: Made<T> = match contents(path, &source)? {
             Some(text) => parse(path, text)?,
             None => return Err(undescribed(path)),
@@ -160,7 +173,7 @@ impl<T: Scalar> Model<T> {
     /// [`save`](Self::save).
     pub fn load_into(mut network: DecoupledNetwork<T>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (params, contents) = read_params(&network, path)?;
+        let (params, contents) = read_params(&network, path, false)?;
         network.params = params;
         let Some(contents) = contents else { return Err(undescribed(path)) };
         network.set_threshold(contents.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD))?;
@@ -227,15 +240,30 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// or whose tensors are not those of the network: one that lacks, one too many, another shape, a number that is not
     /// finite. [`Error::Panicked`] and [`Error::InLayer`] as [`save`](Self::save).
     pub fn load_params(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        (self.params, _) = read_params(self, path.as_ref())?;
+        (self.params, _) = read_params(self, path.as_ref(), false)?;
+        Ok(())
+    }
+
+    /// The same for tensors of `f64`, `f32`, half precision (F16) or bfloat16 (BF16), which are rounded to the nearest `T`: the explicit
+    /// way from one scalar to another, and from weights that another program keeps in 16 bits.
+    ///
+    /// # Errors
+    /// As [`load_params`](Self::load_params), but for the scalar; [`Error::Format`] for a number that is too large for `T`, and for
+    /// tensors of integers.
+    pub fn load_params_cast(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        (self.params, _) = read_params(self, path.as_ref(), true)?;
         Ok(())
     }
 }
 
 /// Parameters for this network, and what the file says of one, if it does.
-fn read_params<T: Scalar>(network: &DecoupledNetwork<T>, path: &Path) -> Result<(Vec<Vec<T>>, Option<Unread>)> {
+fn read_params<T: Scalar>(
+    network: &DecoupledNetwork<T>,
+    path: &Path,
+    cast: bool,
+) -> Result<(Vec<Vec<T>>, Option<Unread>)> {
     let tensors = named_tensors_of(network)?;
-    let source = Source::open(path)?;
+    let source = Source::open(path)?.casting(cast);
     let contents = contents(path, &source)?.map(|text| parse::<IgnoredAny, IgnoredAny>(path, text)).transpose()?;
     let blobs = contents.as_ref().map_or(Ok(Vec::new()), |contents| blobs(path, &source, contents))?;
     let (params, _) = source.read(&tensors, &blobs)?;

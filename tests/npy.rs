@@ -9,6 +9,9 @@ use decoupled::{Error, MatRef, Scalar};
 /// Made by numpy, see files.py beside it.
 const FILES: &str = include_str!("npy/files.txt");
 
+/// Arrays of every kind with their numbers, see grid.py beside it.
+const GRID: &str = include_str!("npy/grid.txt");
+
 const REALS: [[f64; 3]; 2] = [[1.5, -0.0, 3.25], [1e30, -2.5, 0.125]];
 
 fn numpy(name: &str) -> Vec<u8> {
@@ -16,7 +19,12 @@ fn numpy(name: &str) -> Vec<u8> {
     // The dictionary may have bars of its own.
     let fields = FILES.lines().map(fields).find(|fields| fields[0] == name).unwrap();
     let (dictionary, entries) = (fields[2..fields.len() - 1].join("|"), fields[fields.len() - 1]);
-    let mut bytes = hex(fields[1]);
+    padded(fields[1], &dictionary, entries)
+}
+
+/// A file whose header ends at byte 127.
+fn padded(start: &str, dictionary: &str, entries: &str) -> Vec<u8> {
+    let mut bytes = hex(start);
     bytes.extend(dictionary.bytes());
     bytes.resize(127, b' ');
     bytes.push(b'\n');
@@ -70,6 +78,28 @@ fn reals_are_read_in_either_order_of_entries_and_bytes_and_from_every_version() 
     }
 }
 
+/// The bits of numbers that Python printed, all NaNs alike.
+fn bits(numbers: impl Iterator<Item = f64>) -> Vec<u64> {
+    numbers.map(|x| if x.is_nan() { u64::MAX } else { x.to_bits() }).collect()
+}
+
+#[test]
+fn every_type_order_version_and_shape_gives_the_numbers_that_numpy_has() {
+    fn read<T: Scalar>(file: &[u8]) -> (usize, Vec<u64>) {
+        let read: Examples<T> = read_npy(saved("grid", file)).unwrap();
+        (read.matrix().cols(), bits(read.matrix().as_slice().iter().map(|x| x.to_f64())))
+    }
+    for line in GRID.lines() {
+        let fields: Vec<&str> = line.split(';').collect();
+        let file = padded(fields[0], fields[1], fields[2]);
+        let numbers = |field: &str| bits(field.split(',').map(|number| number.parse().unwrap()));
+        let examples = fields[1].split_once("'shape': (").unwrap().1.split(',').next().unwrap().parse().unwrap();
+        assert_eq!(read::<f64>(&file), (examples, numbers(fields[3])), "{line}");
+        assert_eq!(read::<f32>(&file), (examples, numbers(fields[4])), "{line}");
+    }
+    assert_eq!(GRID.lines().count(), 240);
+}
+
 #[test]
 fn whole_numbers_are_read_and_an_array_of_one_axis_is_one_feature() {
     assert_reads::<f32>("sliced_i8", &[&[3.0, 5.0], &[-1.0, 1.0], &[-5.0, -3.0]]);
@@ -121,10 +151,28 @@ fn numbers_are_rounded_to_the_nearest_and_one_too_large_is_an_error() {
 }
 
 #[test]
-fn arrays_of_other_kinds_or_axes_are_refused_where_the_header_says_so() {
-    for (name, place) in [("scalar", "byte 60"), ("cube", "byte 60"), ("half", "byte 20"), ("record", "byte 20")] {
-        assert_format_error(read_npy::<f64>(saved(name, &numpy(name))), place);
+fn arrays_of_other_kinds_or_without_axes_are_refused_where_the_header_says_so_with_a_remedy() {
+    for (name, place, remedy) in [
+        ("scalar", "byte 60", "x.reshape(1, -1)"),
+        ("record", "byte 20", "x['field']"),
+        ("long_double", "byte 20", "x.astype('f8')"),
+        ("complex", "byte 20", "x.astype('f8')"),
+        ("text", "byte 20", "x.astype('f8')"),
+        ("bytes", "byte 20", "x.astype('f8')"),
+        ("dates", "byte 20", "x.astype('f8')"),
+        ("objects", "byte 20", "x.astype('f8')"),
+    ] {
+        let read = read_npy::<f64>(saved(name, &numpy(name)));
+        assert_format_error(read, place);
+        let labels = read_npy_labels(saved(name, &numpy(name)));
+        assert!(matches!(&labels, Err(Error::Format { expected, .. }) if expected.contains(remedy)), "{labels:?}");
     }
+    assert_reads::<f32>("half", &[&[1.0]]);
+    assert_reads::<f32>("cube", &[&[0.0]]);
+    let labels = read_npy_labels(saved("one_hot", &numpy("sliced_i8")));
+    assert!(matches!(&labels, Err(Error::Format { expected, .. }) if expected.contains("x.argmax(1)")), "{labels:?}");
+    let zip = read_npy::<f32>(saved("zip", b"PK\x03\x04 and so on"));
+    assert!(matches!(&zip, Err(Error::Format { expected, .. }) if expected.contains("Npz")), "{zip:?}");
     for (name, expected) in [("no_examples", "the list of examples"), ("no_features", "the list of features")] {
         let read = read_npy::<f64>(saved(name, &numpy(name)));
         assert!(matches!(read, Err(Error::Empty { what }) if what == expected), "{read:?}");
@@ -162,6 +210,14 @@ fn the_header_is_the_literal_of_a_dictionary_with_three_keys_and_nothing_else() 
         "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 1), }",
         "{'shape':(2,1,),'fortran_order':True,\"descr\":\"<f8\"}",
         " {\n'descr' : '<f8' ,\t'fortran_order' : False , 'shape' : ( 2 , ) } \n ",
+        // As NumPy reads them too: of Python 2, and other names of the type.
+        "{u'descr': u'<f8', 'fortran_order': False, 'shape': (2L, 1L)}",
+        "{'descr': '=f8', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': '|f8', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': 'float64', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': '<d', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': '<u1', 'fortran_order': False, 'shape': (4, 2, 2)}",
+        "{'descr': '>b', 'fortran_order': True, 'shape': (1, 1, 16)}",
     ] {
         assert!(read(good).is_ok(), "{good}: {:?}", read(good));
     }
@@ -180,8 +236,9 @@ fn the_header_is_the_literal_of_a_dictionary_with_three_keys_and_nothing_else() 
         ("{'descr\": '<f8', 'fortran_order': False, 'shape': (2,)}", 11),
         ("{descr: '<f8', 'fortran_order': False, 'shape': (2,)}", 1),
         ("{'\\x64escr': '<f8', 'fortran_order': False, 'shape': (2,)}", 1),
-        ("{'descr': '=f8', 'fortran_order': False, 'shape': (2,)}", 10),
-        ("{'descr': '|f8', 'fortran_order': False, 'shape': (2,)}", 10),
+        ("{'descr': '<=f8', 'fortran_order': False, 'shape': (2,)}", 10),
+        ("{'descr': '', 'fortran_order': False, 'shape': (2,)}", 10),
+        ("{'descr': '<f16', 'fortran_order': False, 'shape': (1,)}", 10),
         ("{'descr': '<f80', 'fortran_order': False, 'shape': (2,)}", 10),
         ("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", 10),
         ("{'descr': '<f8', 'fortran_order': 0, 'shape': (2,)}", 34),
@@ -195,7 +252,9 @@ fn the_header_is_the_literal_of_a_dictionary_with_three_keys_and_nothing_else() 
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (02,)}", 51),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (+2,)}", 51),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (2.,)}", 52),
-        ("{'descr': '<f8', 'fortran_order': False, 'shape': (2L,)}", 52),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (2l,)}", 52),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': (2LL,)}", 53),
+        ("{'descr': '<f8', 'fortran_order': False, 'shape': ()}", 50),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (0x2,)}", 52),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (1_0,)}", 52),
         ("{'descr': '<f8', 'fortran_order': False, 'shape': (2,", 53),
@@ -220,6 +279,8 @@ fn no_claim_is_believed_that_the_length_of_the_file_does_not_bear_out() {
         "(1,)",
         "(3,)",
         "(2, 2)",
+        "(2, 1, 2)",
+        "(2, 2305843009213693952, 2305843009213693952, 4)",
         "(536870912,)",
         "(4294967296, 4294967296)",
         "(9223372036854775808,)",
@@ -237,9 +298,12 @@ fn no_claim_is_believed_that_the_length_of_the_file_does_not_bear_out() {
         assert_format_error(read_npy::<f64>(saved("claim", &shape(claim, 16))), place);
     }
     // As many examples as there can be, of no features: nothing to read, and no time to be spent on it.
-    for (claim, missing) in
-        [("(18446744073709551615, 0)", "the list of features"), ("(0, 18446744073709551615)", "the list of examples")]
-    {
+    for (claim, missing) in [
+        ("(18446744073709551615, 0)", "the list of features"),
+        ("(0, 18446744073709551615)", "the list of examples"),
+        ("(0, 4294967296, 4294967296)", "the list of examples"),
+        ("(4294967296, 4294967296, 0)", "the list of features"),
+    ] {
         let result = read_npy::<f64>(saved("claim", &shape(claim, 0)));
         assert!(matches!(result, Err(Error::Empty { what }) if what == missing), "{result:?}");
     }

@@ -1,4 +1,5 @@
 use crate::Scalar;
+use crate::scalar::bf16;
 
 /// In which format the bank keeps its numbers: activations, multipliers and the activation optimizer's state. The arithmetic
 /// is in the network's scalar whatever it is: a visit takes its examples out of the bank and puts them back rounded;
@@ -70,7 +71,7 @@ impl Storage {
         match self.format::<T>() {
             Format::F64 => read(from, to, f64::from_le_bytes),
             Format::F32 => read(from, to, |bytes| f64::from(f32::from_le_bytes(bytes))),
-            Format::Bf16 => read(from, to, |bytes| from_bf16(u16::from_le_bytes(bytes))),
+            Format::Bf16 => read(from, to, |bytes| bf16(u16::from_le_bytes(bytes))),
         }
     }
 }
@@ -99,10 +100,6 @@ fn to_bf16(x: f64) -> u16 {
     if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { (rounded >> 16) as u16 }
 }
 
-fn from_bf16(x: u16) -> f64 {
-    f64::from(f32::from_bits(u32::from(x) << 16))
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -111,7 +108,7 @@ mod tests {
 
     /// Every finite bf16 that is not negative, rising: the definition is taken at its word, by looking for the nearest.
     fn all() -> Vec<f64> {
-        (0..0x7f80).map(from_bf16).collect()
+        (0..0x7f80).map(bf16).collect()
     }
 
     /// By definition; `index` in [`all`] is the number's bits, so the even one of two neighbours is the even index.
@@ -152,9 +149,9 @@ mod tests {
     #[test]
     fn nan_stays_nan_and_infinities_are_kept() {
         for bits in [0x7f80_0001, 0x7fff_ffff, 0xff80_0001, 0xffff_ffff, 0x7fc0_0000] {
-            assert!(from_bf16(to_bf16(f64::from(f32::from_bits(bits)))).is_nan(), "{bits:x}");
+            assert!(bf16(to_bf16(f64::from(f32::from_bits(bits)))).is_nan(), "{bits:x}");
         }
-        assert!([f64::INFINITY, -f64::INFINITY].iter().all(|&x| from_bf16(to_bf16(x)) == x));
+        assert!([f64::INFINITY, -f64::INFINITY].iter().all(|&x| bf16(to_bf16(x)) == x));
         assert_eq!(to_bf16(-0.0), 0x8000);
     }
 

@@ -1,24 +1,25 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Examples};
-use crate::file::{format, io_at};
+use crate::file::{Input, format};
 use crate::{Error, Result, Scalar};
 
 /// Reads a file of grey images in the IDX format (magic number 0x00000803), as MNIST comes in: `pixels × images`, each
 /// image row by row, each byte divided by 255 so that pixels lie in [0, 1].
 ///
+/// With the feature `gz` the file may be gzipped, as it is downloaded; it may be a pipe.
+///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file or its length is not what its
-/// header says.
+/// header says, [`Error::OutOfMemory`].
 pub fn read_idx_images<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     let ([images, height, width], pixels) = read(path.as_ref())?;
     let pixels = pixels.into_iter().map(|pixel| T::of(f64::from(pixel) / 255.0));
     Examples::from_columns(pixels.collect(), images, height * width)
 }
 
-/// Reads a file of labels in the IDX format (magic number 0x00000801).
+/// Reads a file of labels in the IDX format (magic number 0x00000801), gzipped or not as [`read_idx_images`].
 ///
 /// # Errors
 /// As [`read_idx_images`].
@@ -30,7 +31,8 @@ pub fn read_idx_labels(path: impl AsRef<Path>) -> Result<Vec<usize>> {
 /// MNIST, or a set that is stored like it in ten classes (Fashion-MNIST, KMNIST): the training part and the test part,
 /// pixels in [0, 1].
 ///
-/// `dir` holds the four unpacked files, `train-images-idx3-ubyte` or `train-images.idx3-ubyte` and so on.
+/// `dir` holds the four files, `train-images-idx3-ubyte` or `train-images.idx3-ubyte` and so on; with the feature `gz` they may be as
+/// they are downloaded, `train-images-idx3-ubyte.gz`. A file that is unpacked comes first.
 ///
 /// Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998), *Gradient-based learning applied to document recognition*,
 /// [DOI 10.1109/5.726791](https://doi.org/10.1109/5.726791).
@@ -54,48 +56,66 @@ fn part<T: Scalar>(dir: &Path, part: &str) -> Result<Dataset<T>> {
 }
 
 fn find(dir: &Path, name: &str, kind: &str) -> PathBuf {
-    let dotted = dir.join(format!("{name}.{kind}"));
-    if dotted.is_file() { dotted } else { dir.join(format!("{name}-{kind}")) }
+    let plain = dir.join(format!("{name}-{kind}"));
+    let others = [".", "-"].map(|mark| dir.join(format!("{name}{mark}{kind}.gz")));
+    let spellings = [dir.join(format!("{name}.{kind}")), plain.clone()].into_iter().chain(others);
+    spellings.into_iter().find(|path| path.is_file()).unwrap_or(plain)
 }
 
-/// The `D` dimensions and the bytes of an IDX file. What the header says is compared with the file's length before
-/// anything of that size is allocated.
+/// The `D` dimensions and the bytes of an IDX file.
 fn read<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>)> {
-    let io_error = |error| io_at(path, error);
-    let format_error = |place: &str, expected: String, found: String| format(path, place, expected, found);
-    let mut file = File::open(path).map_err(io_error)?;
-    let length = file.metadata().map_err(io_error)?.len();
-    let header_length = 4 * (1 + D as u64);
-    if length < header_length {
-        return Err(format_error("header", format!("{header_length} bytes"), format!("{length} bytes")));
+    let mut input = Input::open(path)?.unpacked()?;
+    let length = 4 * (1 + D as u64);
+    let header = input.read(length)?;
+    if header.len() as u64 != length {
+        return Err(format(path, "header", format!("{length} bytes"), format!("{} bytes", header.len())));
     }
+    let (words, _) = header.as_chunks();
+    let mut words = words.iter().map(|&word| u32::from_be_bytes(word));
     let magic = 0x0800 + D as u32;
-    let found = word(&mut file).map_err(io_error)?;
+    let found = words.next().unwrap_or_default();
     if found != magic {
-        return Err(format_error("byte 0", format!("{magic:#010x}"), format!("{found:#010x}")));
+        let remedy = match found {
+            0x0801 => "; read_idx_labels reads them",
+            0x0803 => "; read_idx_images reads them",
+            _ => "; numpy.save makes a file for read_npy of an array",
+        };
+        return Err(format(path, "byte 0", described(magic), described(found) + remedy));
     }
     let mut dimensions = [0; D];
     let mut entries = Some(1u64);
-    for (i, dimension) in dimensions.iter_mut().enumerate() {
-        let found = word(&mut file).map_err(io_error)?;
+    for ((dimension, found), i) in dimensions.iter_mut().zip(words).zip(1..) {
         if found == 0 {
-            return Err(format_error(&format!("byte {}", 4 * (i + 1)), "at least 1".to_owned(), "0".to_owned()));
+            return Err(format(path, format!("byte {}", 4 * i), "at least 1", "0"));
         }
         *dimension = found as usize;
         entries = entries.and_then(|entries| entries.checked_mul(u64::from(found)));
     }
-    let fits = entries.filter(|&entries| entries == length - header_length).and_then(|n| usize::try_from(n).ok());
-    let Some(entries) = fits else {
+    let fault = |found: String| {
         let product = dimensions.map(|dimension| dimension.to_string()).join(" × ");
-        return Err(format_error("contents", format!("{product} bytes"), format!("{} bytes", length - header_length)));
+        Err(format(path, "contents", format!("{product} bytes"), found))
     };
-    let mut bytes = vec![0; entries];
-    file.read_exact(&mut bytes).map_err(io_error)?;
-    Ok((dimensions, bytes))
+    let Some(entries) = entries.filter(|&entries| isize::try_from(entries).is_ok()) else {
+        return fault("no file can hold as many".to_owned());
+    };
+    let bytes = input.read(entries + 1)?;
+    match (bytes.len() as u64).cmp(&entries) {
+        Ordering::Less => fault(format!("{} bytes", bytes.len())),
+        Ordering::Equal => Ok((dimensions, bytes)),
+        Ordering::Greater => fault("more".to_owned()),
+    }
 }
 
-fn word(file: &mut File) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    file.read_exact(&mut bytes)?;
-    Ok(u32::from_be_bytes(bytes))
+/// A magic number, with its meaning where it has one.
+fn described(magic: u32) -> String {
+    let kind = match magic >> 8 {
+        0x08 => "unsigned bytes",
+        0x09 => "signed bytes",
+        0x0b => "integers of 2 bytes",
+        0x0c => "integers of 4 bytes",
+        0x0d => "floats",
+        0x0e => "doubles",
+        _ => return format!("{magic:#010x}"),
+    };
+    format!("{magic:#010x}, {kind} in {} dimensions", magic & 0xff)
 }

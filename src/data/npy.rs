@@ -1,51 +1,58 @@
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use crate::data::Examples;
-use crate::file::{format, io_at, replace};
-use crate::{MatRef, Result, Scalar};
+use crate::file::{Input, format, replace};
+use crate::scalar::half;
+use crate::{Error, MatRef, Result, Scalar};
 
 mod header;
 
-use header::{Array, Entry};
+use header::{Array, Entry, Kind};
 
-/// Reads a table of numbers from a `.npy` file, as `numpy.save` writes it, in version 1.0, 2.0 or 3.0 of the
-/// [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): an array of shape
-/// (examples, features), or (examples,) for a single feature. Either order of entries (C or Fortran) and of bytes will do.
+/// Reads a table of numbers from a `.npy` file, as `numpy.save` writes it, in any version of the
+/// [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html): an array of shape (examples, features), or
+/// (examples,) for a single feature. Further axes are flattened, as `x.reshape(len(x), -1)` does: grey pictures of shape
+/// (examples, height, width) have height · width features, row by row. Either order of entries (C or Fortran) and of bytes will do, and
+/// so does a pipe, or with the feature `gz` a file that is gzipped.
 ///
-/// Entries may be `float32`, `float64`, `int32`, `int64`, `uint8` or `bool`, and are rounded to the nearest `T`, as
-/// `numpy.ndarray.astype` does.
+/// Entries may be `bool`, `int8` to `int64`, `uint8` to `uint64`, `float16`, `float32` or `float64`, and are rounded to the nearest `T`,
+/// as `numpy.ndarray.astype` does.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when it cannot be read, [`Error::Format`](crate::Error::Format) when it is not such a file, its
-/// length is not what its header says or a number is too large for `T`, [`Error::Empty`](crate::Error::Empty) without examples or
-/// features.
+/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file, its length is not what its header says or a
+/// number is too large for `T`, [`Error::Empty`] without examples or features, [`Error::OutOfMemory`].
 pub fn read_npy<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
-    table(path.as_ref(), &read(path.as_ref())?)
+    let path = path.as_ref();
+    table(path, &mut Input::open(path)?.unpacked()?)
 }
 
-fn table<T: Scalar>(path: &Path, file: &[u8]) -> Result<Examples<T>> {
-    let array = Array::parse(path, file)?;
-    let expected = format!("a number that {} can hold", std::any::type_name::<T>());
+/// The table of numbers that comes out of the file at `path`.
+pub(super) fn table<T: Scalar>(path: &Path, input: &mut Input<'_>) -> Result<Examples<T>> {
+    let array = Array::read(path, input)?;
+    let largest = T::max_value().map_or(f64::INFINITY, Scalar::to_f64);
+    let expected = format!("a number that {} can hold, at most {largest:e}", std::any::type_name::<T>());
     let entries = array.entries(path, &expected, Number::scalar)?;
-    Examples::from_columns(entries, array.examples, array.features)
+    Examples::from_columns(entries, array.examples, array.features())
 }
 
 /// Reads labels from a `.npy` file: whole numbers from 0 in an array of shape (examples,) or (examples, 1), of any kind that
 /// [`read_npy`] takes.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when it cannot be read, [`Error::Format`](crate::Error::Format) when it is not such a file.
+/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file, [`Error::OutOfMemory`].
 pub fn read_npy_labels(path: impl AsRef<Path>) -> Result<Vec<usize>> {
-    labels(path.as_ref(), &read(path.as_ref())?)
+    let path = path.as_ref();
+    labels(path, &mut Input::open(path)?.unpacked()?)
 }
 
-fn labels(path: &Path, file: &[u8]) -> Result<Vec<usize>> {
-    let array = Array::parse(path, file)?;
-    if array.features != 1 {
-        let found = format!("{} for each example", array.features);
-        return Err(format(path, "shape", "one label for each example", found));
+/// The labels that come out of the file at `path`.
+pub(super) fn labels(path: &Path, input: &mut Input<'_>) -> Result<Vec<usize>> {
+    let array = Array::read(path, input)?;
+    if array.features() != 1 {
+        let found = format!("{} for each example", array.features());
+        let expected = "one label for each example; of a column for each class, x.argmax(1) makes labels";
+        return Err(format(path, "shape", expected, found));
     }
     array.entries(path, "a label, a whole number from 0", Number::label)
 }
@@ -84,20 +91,18 @@ pub fn write_npy<'m, T: Scalar>(path: impl AsRef<Path>, matrix: impl Into<MatRef
     replace(path.as_ref(), |file| file.write_all(&bytes))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| io_at(path, error))
-}
-
-/// An entry as it stands in the file.
+/// An entry of a file.
 #[derive(Clone, Copy)]
 enum Number {
-    Integer(i64),
+    Integer(i128),
     Real(f64),
 }
 
 impl Number {
     fn scalar<T: Scalar>(self) -> Option<T> {
         let real = match self {
+            // Rounding to f64 first could round twice.
+            Self::Integer(whole) if size_of::<T>() == 4 => f64::from(whole as f32),
             Self::Integer(whole) => whole as f64,
             Self::Real(real) => real,
         };
@@ -115,41 +120,58 @@ impl Number {
 }
 
 impl Entry {
-    /// The number that these bytes stand for, the highest first.
-    fn number(self, bytes: impl Iterator<Item = u8>) -> Option<Number> {
-        let word = bytes.fold(0, |word, byte| word << 8 | u64::from(byte));
-        match self {
-            Self::Bool => (word < 2).then_some(Number::Integer(word as i64)),
-            Self::U8 | Self::I64 => Some(Number::Integer(word as i64)),
-            Self::I32 => Some(Number::Integer(i64::from(word as i32))),
-            Self::F32 => Some(Number::Real(f64::from(f32::from_bits(word as u32)))),
-            Self::F64 => Some(Number::Real(f64::from_bits(word))),
+    /// The number that these bytes stand for; none for a boolean that is neither.
+    fn number(self, bytes: &[u8]) -> Option<Number> {
+        let join = |word: u64, &byte: &u8| word << 8 | u64::from(byte);
+        let word = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
+        // The sign bit of an integer goes to the top and back.
+        let unused = 64 - 8 * self.width as u32;
+        match (self.kind, self.width) {
+            (Kind::Bool, _) => (word < 2).then_some(Number::Integer(word.into())),
+            (Kind::Unsigned, _) => Some(Number::Integer(word.into())),
+            (Kind::Signed, _) => Some(Number::Integer(((word << unused) as i64 >> unused).into())),
+            (Kind::Real, 2) => Some(Number::Real(half(word as u16))),
+            (Kind::Real, 4) => Some(Number::Real(f32::from_bits(word as u32).into())),
+            (Kind::Real, _) => Some(Number::Real(f64::from_bits(word))),
         }
     }
 }
 
-impl Array<'_> {
+impl Array {
     /// All entries, example after example, by `convert`, which gives nothing for what is not `expected`.
     fn entries<E>(&self, path: &Path, expected: &str, convert: impl Fn(Number) -> Option<E>) -> Result<Vec<E>> {
-        let width = self.entry.width();
-        // As many as there are bytes for.
+        let (width, features) = (self.entry.width, self.features());
+        // No more than there are bytes for.
         let count = self.contents.len() / width;
-        let mut entries = Vec::with_capacity(count);
+        let mut entries = Vec::new();
+        if entries.try_reserve_exact(count).is_err() {
+            let bytes = count as u128 * size_of::<E>() as u128;
+            return Err(Error::OutOfMemory { what: "the entries of an array", bytes });
+        }
         for i in 0..count {
-            let (example, feature) = (i / self.features, i % self.features);
-            let at = if self.fortran { feature * self.examples + example } else { i };
-            let bytes = self.contents.iter().skip(at * width).take(width).copied();
-            let number = if self.big_endian { self.entry.number(bytes) } else { self.entry.number(bytes.rev()) };
+            let start = width * if self.fortran { self.fortran_place(i) } else { i };
+            let number = self.contents.get(start..start + width).and_then(|bytes| self.entry.number(bytes));
             entries.push(number.and_then(&convert).ok_or_else(|| {
                 let found = match number {
                     Some(Number::Integer(whole)) => whole.to_string(),
                     Some(Number::Real(real)) => format!("{real:e}"),
                     None => "a bool that is neither 0 nor 1".to_owned(),
                 };
+                let (example, feature) = (i / features, i % features);
                 format(path, format!("example {example}, feature {feature}"), expected, found)
             })?);
         }
         Ok(entries)
+    }
+
+    /// Where the entry lies that is number `i` when the last axis runs fastest.
+    fn fortran_place(&self, i: usize) -> usize {
+        let (mut rest, mut place) = (i, 0);
+        for &length in self.axes.iter().rev() {
+            place = place * length + rest % length;
+            rest /= length;
+        }
+        place * self.examples + rest
     }
 }
 
@@ -158,7 +180,10 @@ mod tests {
     use rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 
     use super::*;
-    use crate::Error;
+
+    fn of<'a>(path: &'a Path, file: &'a [u8]) -> Input<'a> {
+        Input::of(path, file, file.len() as u64)
+    }
 
     #[test]
     fn no_file_that_has_been_tampered_with_makes_the_reader_panic_or_find_more_than_is_there() {
@@ -171,8 +196,11 @@ mod tests {
             file(&[3, 0, 57, 0, 0, 0], "{'descr': '<f4', 'fortran_order': True, 'shape': (6, 3)}\n", &[60; 72]),
             file(&[1, 0, 57, 0], "{'descr': '|u1', 'fortran_order': False, 'shape': (98,)}\n", &[200; 98]),
             file(&[2, 0, 57, 0, 0, 0], "{'descr': '|b1', 'fortran_order': False, 'shape': (20,)}\n", &[1; 20]),
+            file(&[1, 0, 60, 0], "{'descr': '<f2', 'fortran_order': True, 'shape': (3, 2, 4)}\n", &[60; 48]),
+            file(&[1, 0, 57, 0], "{'descr': '>u8', 'fortran_order': False, 'shape': (6,)}\n ", &[5; 48]),
         ];
-        assert!(files.iter().all(|file| table::<f32>(Path::new("whole"), file).is_ok()));
+        let path = Path::new("tampered");
+        assert!(files.iter().all(|file| table::<f32>(path, &mut of(path, file)).is_ok()));
         let mut rng = ChaCha12Rng::seed_from_u64(6);
         let (mut taken, mut refused) = (0, 0);
         for _ in 0..20_000 {
@@ -180,10 +208,9 @@ mod tests {
             for _ in 0..rng.random_range(1..4) {
                 tamper(&mut bytes, &files, &mut rng);
             }
-            let path = Path::new("tampered");
-            let single = table::<f32>(path, &bytes).map(|read| read.matrix().as_slice().len());
-            let double = table::<f64>(path, &bytes).map(|read| read.matrix().as_slice().len());
-            for result in [single, double, labels(path, &bytes).map(|labels| labels.len())] {
+            let single = table::<f32>(path, &mut of(path, &bytes)).map(|read| read.matrix().as_slice().len());
+            let double = table::<f64>(path, &mut of(path, &bytes)).map(|read| read.matrix().as_slice().len());
+            for result in [single, double, labels(path, &mut of(path, &bytes)).map(|labels| labels.len())] {
                 match result {
                     // A header takes more bytes than these.
                     Ok(entries) if entries + 60 < bytes.len() => taken += 1,

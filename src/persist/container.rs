@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::mem;
 use std::path::Path;
 
@@ -12,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bank::Storage;
 use crate::crc::Crc;
-use crate::file::{format, io_at};
+use crate::file::{Input, format};
 use crate::layer::Tensor;
 use crate::linalg::all_finite;
 use crate::matrix::filled;
 use crate::parallel::join;
+use crate::scalar::{bf16, half};
 use crate::{Result, Scalar};
 
 /// How a header of ours begins, up to the digits of the checksum: the CRC-32 of the whole file with zeros for these digits.
@@ -33,16 +35,15 @@ const LONGEST_HEADER: u64 = 100_000_000;
 const BAND: usize = 1 << 20;
 const ROWS: usize = 16;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Header {
     #[serde(rename = "__metadata__", default)]
-    metadata: BTreeMap<String, String>,
+    metadata: Option<BTreeMap<String, String>>,
     #[serde(flatten)]
     tensors: BTreeMap<String, Entry>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Entry {
     dtype: String,
     shape: Vec<usize>,
@@ -50,9 +51,60 @@ struct Entry {
     data_offsets: (u64, u64),
 }
 
-/// The format's name for the scalar, and its bytes.
-fn dtype<T>() -> (&'static str, usize) {
-    if size_of::<T>() == 8 { ("F64", 8) } else { ("F32", 4) }
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.dtype, self.shape)
+    }
+}
+
+/// The numbers of a tensor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Real {
+    F64,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Real {
+    const ALL: [Self; 4] = [Self::F64, Self::F32, Self::F16, Self::Bf16];
+
+    fn of<T>() -> Self {
+        if size_of::<T>() == 8 { Self::F64 } else { Self::F32 }
+    }
+
+    /// The format's name for them.
+    fn name(self) -> &'static str {
+        match self {
+            Self::F64 => "F64",
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// Bytes of one.
+    fn width(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Rounds to the nearest of `T`.
+    fn decode<T: Scalar>(self, from: &[u8], to: &mut [T]) {
+        fn each<T: Scalar, const N: usize>(from: &[u8], to: &mut [T], value: impl Fn([u8; N]) -> f64) {
+            let (from, _) = from.as_chunks();
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = T::of(value(from)));
+        }
+        match self {
+            Self::F64 => each(from, to, f64::from_le_bytes),
+            Self::F32 => each(from, to, |bytes| f64::from(f32::from_le_bytes(bytes))),
+            Self::F16 => each(from, to, |bytes| half(u16::from_le_bytes(bytes))),
+            Self::Bf16 => each(from, to, |bytes| bf16(u16::from_le_bytes(bytes))),
+        }
+    }
 }
 
 /// A tensor of bytes that only this crate understands, under a name of its own.
@@ -68,9 +120,8 @@ pub(super) fn write<T: Scalar>(
     layers: &[(Vec<Tensor>, &[T])],
     blobs: &[Blob<'_>],
 ) -> io::Result<()> {
-    let mut header = Header::default();
-    header.metadata.insert(CHECKSUM.to_owned(), ZEROS.to_owned());
-    header.metadata.insert(CONTENTS.to_owned(), contents);
+    let metadata = [(CHECKSUM.to_owned(), ZEROS.to_owned()), (CONTENTS.to_owned(), contents)];
+    let mut header = Header { metadata: Some(metadata.into()), tensors: BTreeMap::new() };
     let mut end = 0;
     let mut add = |name: &str, dtype: &str, shape: Vec<usize>, bytes: u64| {
         let start = end;
@@ -78,8 +129,8 @@ pub(super) fn write<T: Scalar>(
         header.tensors.insert(name.to_owned(), Entry { dtype: dtype.to_owned(), shape, data_offsets: (start, end) });
     };
     for tensor in layers.iter().flat_map(|(tensors, _)| tensors) {
-        let (dtype, width) = dtype::<T>();
-        add(tensor.name(), dtype, tensor.shape(), tensor.len() as u64 * width as u64);
+        let real = Real::of::<T>();
+        add(tensor.name(), real.name(), tensor.shape(), tensor.len() as u64 * real.width() as u64);
     }
     for (name, bytes) in blobs {
         add(name, BYTES, vec![bytes.len()], bytes.len() as u64);
@@ -108,15 +159,15 @@ fn digits(crc: Crc) -> String {
     format!("{:08x}", crc.sum())
 }
 
-/// A file with the checksum of what went through.
-struct Summed<F> {
-    file: F,
+/// A file with the checksum of the bytes that have been read.
+struct Summed<'p> {
+    input: Input<'p>,
     crc: Crc,
 }
 
-impl Summed<File> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact(bytes)?;
+impl Summed<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.input.fill(bytes)?;
         self.crc.add(bytes);
         Ok(())
     }
@@ -165,7 +216,7 @@ fn bands(rows: usize, row_bytes: usize) -> impl Iterator<Item = (usize, usize)> 
     reason = "a band begins at one of the rows, and columns are as many as a row is long"
 )]
 fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usize)) -> io::Result<()> {
-    let ((rows, cols), (_, width)) = (size, dtype::<T>());
+    let ((rows, cols), width) = (size, size_of::<T>());
     let mut values = Vec::new();
     for (first, count) in bands(rows, cols * width) {
         out.write(|bytes| {
@@ -185,14 +236,18 @@ fn write_tensor<T: Scalar>(out: &mut Ahead<'_>, params: &[T], size: (usize, usiz
     clippy::indexing_slicing,
     reason = "a band begins at one of the rows, and columns are as many as a row is long"
 )]
-fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usize, usize)) -> io::Result<()> {
-    let ((rows, cols), (_, width)) = (size, dtype::<T>());
+fn read_tensor<T: Scalar>(
+    from: &mut Summed<'_>,
+    real: Real,
+    params: &mut [T],
+    (rows, cols): (usize, usize),
+) -> Result<()> {
     let (mut values, mut bytes) = (Vec::new(), Vec::new());
-    for (first, count) in bands(rows, cols * width) {
+    for (first, count) in bands(rows, cols * real.width().max(size_of::<T>())) {
         values.resize(count * cols, T::zero());
-        bytes.resize(values.len() * width, 0);
+        bytes.resize(values.len() * real.width(), 0);
         from.read(&mut bytes)?;
-        Storage::Full.decode(&bytes, &mut values);
+        real.decode(&bytes, &mut values);
         for (j, column) in params.chunks_exact_mut(rows).enumerate() {
             let band = values.chunks_exact(cols).zip(&mut column[first..]);
             band.for_each(|(row, x)| *x = row[j]);
@@ -204,10 +259,12 @@ fn read_tensor<T: Scalar>(from: &mut Summed<File>, params: &mut [T], size: (usiz
 /// A file that is open, with its header read.
 pub(super) struct Source<'p> {
     path: &'p Path,
-    data: Summed<File>,
+    data: Summed<'p>,
     header: Header,
     /// The checksum's digits, if the file has one.
     sum: Option<String>,
+    /// Whether tensors of another precision are taken.
+    cast: bool,
 }
 
 impl<'p> Source<'p> {
@@ -215,32 +272,28 @@ impl<'p> Source<'p> {
     /// [`Error::Io`](crate::Error::Io), and [`Error::Format`](crate::Error::Format) unless every byte of the file has a place in
     /// its header.
     pub(super) fn open(path: &'p Path) -> Result<Self> {
-        let failed = |error| io_at(path, error);
-        let file = File::open(path).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len();
-        let mut data = Summed { file, crc: Crc::new() };
-        let cut = |expected: u64| Err(format(path, "its length", format!("{expected} bytes"), size.to_string()));
-        if size < LENGTH as u64 {
-            return cut(LENGTH as u64);
-        }
-        let mut length = [0; LENGTH];
-        data.read(&mut length).map_err(failed)?;
+        let mut input = Input::open(path)?;
+        let cut =
+            |expected: u64, size: u64| Err(format(path, "its length", format!("{expected} bytes"), size.to_string()));
+        let length = input.read(LENGTH as u64)?;
+        let Some(&length) = length.first_chunk() else { return cut(LENGTH as u64, length.len() as u64) };
+        let mut crc = Crc::new();
+        crc.add(&length);
         let length = u64::from_le_bytes(length);
         if length > LONGEST_HEADER {
             let expected = format!("the length of a safetensors header, at most {LONGEST_HEADER}");
             return Err(format(path, "its first eight bytes", expected, length.to_string()));
         }
         let end = LENGTH as u64 + length;
-        if size < end {
-            return cut(end);
+        let mut bytes = input.read(length)?;
+        if bytes.len() as u64 != length {
+            return cut(end, (LENGTH + bytes.len()) as u64);
         }
-        let mut bytes = filled("the header of a file", length as usize, 0)?;
-        data.file.read_exact(&mut bytes).map_err(failed)?;
         let header: Header = serde_json::from_slice(&bytes)
             .map_err(|error| format(path, "its header", "that of a safetensors file", error.to_string()))?;
 
         let mut sum = None;
-        if header.metadata.keys().any(|key| [CHECKSUM, CONTENTS].contains(&key.as_str())) {
+        if header.metadata.iter().flatten().any(|(key, _)| [CHECKSUM, CONTENTS].contains(&key.as_str())) {
             let place = START.len()..START.len() + ZEROS.len();
             let found = if bytes.starts_with(START.as_bytes()) { bytes.get_mut(place) } else { None };
             let none = || format(path, "the beginning of its header", "a checksum, as this crate writes it", "another");
@@ -248,7 +301,7 @@ impl<'p> Source<'p> {
             sum = Some(String::from_utf8_lossy(found).into_owned());
             found.copy_from_slice(ZEROS.as_bytes());
         }
-        data.crc.add(&bytes);
+        crc.add(&bytes);
 
         let mut places: Vec<_> = header.tensors.iter().map(|(name, entry)| (entry.data_offsets, name)).collect();
         places.sort();
@@ -260,10 +313,16 @@ impl<'p> Source<'p> {
             }
             used = stop;
         }
-        match end.checked_add(used) {
-            Some(end) if end == size => Ok(Self { path, data, header, sum }),
-            end => cut(end.unwrap_or(u64::MAX)),
+        let size = input.settle(used)?;
+        if size != used {
+            return cut(end.saturating_add(used), end.saturating_add(size));
         }
+        Ok(Self { path, data: Summed { input, crc }, header, sum, cast: false })
+    }
+
+    /// The same, which takes tensors of another precision and rounds them.
+    pub(super) fn casting(self, cast: bool) -> Self {
+        Self { cast, ..self }
     }
 
     /// How many tensors the file has.
@@ -273,7 +332,7 @@ impl<'p> Source<'p> {
 
     /// What [`write`] was given, unless another program wrote the file.
     pub(super) fn contents(&self) -> Result<Option<&str>> {
-        let contents = self.header.metadata.get(CONTENTS).map(String::as_str);
+        let contents = self.header.metadata.as_ref().and_then(|metadata| metadata.get(CONTENTS)).map(String::as_str);
         if contents.is_none() && self.sum.is_some() {
             return Err(format(self.path, "its metadata", CONTENTS, "none"));
         }
@@ -283,8 +342,8 @@ impl<'p> Source<'p> {
     /// The parameters of layers with these tensors, and the blobs of these names.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T`, all finite, and its checksum agrees; before
-    /// anything is allocated that is larger than the file. [`Error::Io`](crate::Error::Io),
+    /// [`Error::Format`](crate::Error::Format) unless the file has just these, of `T` or another precision that is cast, all finite, and its
+    /// checksum agrees; before anything is allocated that the file does not have the tensors for. [`Error::Io`](crate::Error::Io),
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     #[expect(clippy::indexing_slicing, reason = "tensors and blobs by the numbers that the first loops give them")]
     pub(super) fn read<T: Scalar>(mut self, layers: &[Vec<Tensor>], blobs: &[String]) -> Result<Parts<T>> {
@@ -292,8 +351,9 @@ impl<'p> Source<'p> {
         for (t, tensors) in layers.iter().enumerate() {
             let mut start = 0;
             for own in tensors {
-                let offsets = self.find(own.name(), dtype::<T>(), own.shape())?;
-                places.push((offsets, Place::Tensor(t, start, own)));
+                let real = self.real::<T>(own)?;
+                let offsets = self.find(own.name(), (real.name(), real.width()), own.shape())?;
+                places.push((offsets, Place::Tensor(t, start, own, real)));
                 start = own.len().saturating_add(start);
             }
         }
@@ -304,8 +364,7 @@ impl<'p> Source<'p> {
             bytes.push(filled("what a fit needs to go on", len, 0)?);
         }
         if let Some((name, entry)) = self.header.tensors.first_key_value() {
-            let found = format!("{} {:?}", entry.dtype, entry.shape);
-            return Err(format(self.path, tensor(name), "none of this name in the network", &found));
+            return Err(format(self.path, tensor(name), "none of this name in the network", entry.to_string()));
         }
         places.sort_by_key(|&(offsets, _)| offsets);
 
@@ -315,27 +374,51 @@ impl<'p> Source<'p> {
             params.push(filled("the parameters of a layer", len(tensors), T::zero())?);
         }
         for &(_, place) in &places {
-            let read = match place {
-                Place::Tensor(t, start, own) => {
-                    read_tensor(&mut self.data, &mut params[t][start..start + own.len()], own.size())
+            match place {
+                Place::Tensor(t, start, own, real) => {
+                    read_tensor(&mut self.data, real, &mut params[t][start..start + own.len()], own.size())?;
                 }
-                Place::Blob(i) => self.data.read(&mut bytes[i]),
-            };
-            read.map_err(|error| io_at(self.path, error))?;
+                Place::Blob(i) => self.data.read(&mut bytes[i])?,
+            }
         }
         let found = digits(self.data.crc);
         if let Some(expected) = self.sum.filter(|expected| *expected != found) {
             return Err(format(self.path, "its checksum", &expected, &found));
         }
         for &(_, place) in &places {
-            let Place::Tensor(t, start, own) = place else { continue };
+            let Place::Tensor(t, start, own, real) = place else { continue };
             let params: &[T] = &params[t][start..start + own.len()];
             if !all_finite(params) {
                 let found = params.iter().find(|x| !x.is_finite()).map_or(f64::NAN, |x| x.to_f64());
-                return Err(format(self.path, tensor(own.name()), "finite numbers", found.to_string()));
+                let expected = match real {
+                    Real::F64 if size_of::<T>() == 4 => format!("finite numbers up to {:e}", f32::MAX),
+                    _ => "finite numbers".to_owned(),
+                };
+                return Err(format(self.path, tensor(own.name()), expected, found.to_string()));
             }
         }
         Ok((params, bytes))
+    }
+
+    /// The precision of a tensor in the file: that of `T` unless others are taken.
+    fn real<T: Scalar>(&self, own: &Tensor) -> Result<Real> {
+        let wanted = Real::of::<T>();
+        let Some(entry) = self.header.tensors.get(own.name()) else { return Ok(wanted) };
+        match Real::ALL.into_iter().find(|real| entry.dtype == real.name()) {
+            Some(real) if real == wanted || self.cast => Ok(real),
+            None if !self.cast => Ok(wanted),
+            other => {
+                let expected = match other {
+                    Some(_) => format!(
+                        "{} {:?}; load_cast and load_params_cast round others to it",
+                        wanted.name(),
+                        own.shape()
+                    ),
+                    None => format!("F64, F32, F16 or BF16 {:?}", own.shape()),
+                };
+                Err(format(self.path, tensor(own.name()), expected, entry.to_string()))
+            }
+        }
     }
 
     /// Takes a tensor out of the header: where it lies.
@@ -344,7 +427,7 @@ impl<'p> Source<'p> {
         let Some(entry) = self.header.tensors.remove(name) else { return fault("none") };
         let (start, end) = entry.data_offsets;
         if entry.dtype != dtype || entry.shape != shape {
-            return fault(&format!("{} {:?}", entry.dtype, entry.shape));
+            return fault(&entry.to_string());
         }
         let bytes = shape.iter().fold(width as u128, |bytes, &n| bytes.saturating_mul(n as u128));
         if bytes != u128::from(end - start) {
@@ -360,8 +443,8 @@ type Parts<T> = (Vec<Vec<T>>, Vec<Vec<u8>>);
 /// What lies at a place of the file.
 #[derive(Clone, Copy)]
 enum Place<'a> {
-    /// A tensor of a layer, whose parameters it is from this one on.
-    Tensor(usize, usize, &'a Tensor),
+    /// A tensor of a layer, whose parameters it is from this one on, and its numbers.
+    Tensor(usize, usize, &'a Tensor, Real),
     Blob(usize),
 }
 

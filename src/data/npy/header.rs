@@ -1,70 +1,132 @@
-//! What stands before the entries of a `.npy` file: a magic string, a version, a length, and the literal of a Python
-//! dictionary with the three keys of the format and no others.
+//! The parts of a `.npy` file: a magic string, a version, a length, the literal of a Python dictionary with the three keys of the
+//! format and no others, and the entries.
 
 use std::path::Path;
 
-use crate::file::format;
+use crate::file::{Input, format};
 use crate::{Error, Result};
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+/// Longer than any that NumPy reads (10,000 bytes).
+const LONGEST_HEADER: u64 = u16::MAX as u64;
 
 /// The kinds of entries that are understood.
 #[derive(Clone, Copy)]
-pub(super) enum Entry {
+pub(super) enum Kind {
     Bool,
-    U8,
-    I32,
-    I64,
-    F32,
-    F64,
+    Unsigned,
+    Signed,
+    Real,
+}
+
+/// The type of an entry.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    /// Bytes of an entry.
+    pub(super) width: usize,
+    pub(super) big_endian: bool,
 }
 
 impl Entry {
-    /// Bytes of an entry.
-    pub(super) fn width(self) -> usize {
-        match self {
-            Self::Bool | Self::U8 => 1,
-            Self::I32 | Self::F32 => 4,
-            Self::I64 | Self::F64 => 8,
-        }
+    /// By a name that `numpy.dtype` takes: an order of bytes if they are several, a kind and their number, as NumPy writes it, or a
+    /// word.
+    fn named(name: &[u8]) -> Option<Self> {
+        let (order, plain) = match name {
+            [order @ (b'<' | b'>' | b'|' | b'='), plain @ ..] => (*order, plain),
+            _ => (b'=', name),
+        };
+        let (kind, width) = match plain {
+            b"b1" | b"?" | b"bool" => (Kind::Bool, 1),
+            b"i1" | b"b" | b"int8" => (Kind::Signed, 1),
+            b"i2" | b"h" | b"int16" => (Kind::Signed, 2),
+            b"i4" | b"i" | b"int32" => (Kind::Signed, 4),
+            b"i8" | b"q" | b"int64" => (Kind::Signed, 8),
+            b"u1" | b"B" | b"uint8" => (Kind::Unsigned, 1),
+            b"u2" | b"H" | b"uint16" => (Kind::Unsigned, 2),
+            b"u4" | b"I" | b"uint32" => (Kind::Unsigned, 4),
+            b"u8" | b"Q" | b"uint64" => (Kind::Unsigned, 8),
+            b"f2" | b"e" | b"float16" => (Kind::Real, 2),
+            b"f4" | b"f" | b"float32" => (Kind::Real, 4),
+            b"f8" | b"d" | b"float64" => (Kind::Real, 8),
+            _ => return None,
+        };
+        let big_endian = order == b'>' || (cfg!(target_endian = "big") && order != b'<');
+        Some(Self { kind, width, big_endian })
     }
 }
 
-/// A file whose header has been understood.
-pub(super) struct Array<'a> {
+/// A file that has been understood.
+pub(super) struct Array {
     pub(super) entry: Entry,
-    pub(super) big_endian: bool,
-    /// Whether features follow one another instead of examples.
+    /// Whether the first axis runs fastest instead of the last.
     pub(super) fortran: bool,
     pub(super) examples: usize,
-    pub(super) features: usize,
-    /// `examples · features` entries.
-    pub(super) contents: &'a [u8],
+    /// The lengths of the other axes.
+    pub(super) axes: Vec<usize>,
+    /// All entries, one after the other.
+    pub(super) contents: Vec<u8>,
 }
 
-impl<'a> Array<'a> {
-    pub(super) fn parse(path: &'a Path, file: &'a [u8]) -> Result<Self> {
-        let mut reader = Reader { path, rest: file, end: file.len() };
-        let Some(rest) = file.strip_prefix(MAGIC) else { return Err(reader.error("\"\\x93NUMPY\"")) };
-        reader.rest = rest;
-        let (length, rest) = match *rest {
-            [1, 0, a, b, ref rest @ ..] => (u32::from_le_bytes([a, b, 0, 0]), rest),
-            [2 | 3, 0, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]), rest),
-            _ => return Err(reader.error("version 1.0, 2.0 or 3.0 and the length of the header")),
+impl Array {
+    /// Reads up to the end of the entries, and that nothing follows.
+    pub(super) fn read(path: &Path, input: &mut Input<'_>) -> Result<Self> {
+        let start = input.read(MAGIC.len() as u64 + 2)?;
+        let mut reader = Reader { path, rest: &start, end: start.len() };
+        let Some(version) = start.strip_prefix(MAGIC) else {
+            let zip = start.starts_with(b"PK");
+            return Err(reader.error(if zip { "\"\\x93NUMPY\"; Npz reads a .npz file" } else { "\"\\x93NUMPY\"" }));
         };
-        let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
-        let Some((header, contents)) = split else {
-            let (expected, found) = (format!("{length} bytes"), format!("{} bytes", rest.len()));
-            return Err(format(path, "header", expected, found));
+        reader.rest = version;
+        let width = match version {
+            [1, 0] => 2,
+            [2 | 3, 0] => 4,
+            _ => return Err(reader.error("version 1.0, 2.0 or 3.0")),
         };
-        let (entry, big_endian, fortran, [examples, features]) =
-            Reader { path, rest: header, end: file.len() - contents.len() }.dictionary()?;
-        let width = entry.width();
-        if examples.checked_mul(features).and_then(|count| count.checked_mul(width)) != Some(contents.len()) {
-            let expected = format!("{examples} × {features} entries of {width} bytes");
-            return Err(format(path, "contents", expected, format!("{} bytes", contents.len())));
+        let mut length = [0; 4];
+        let said = input.read(width)?;
+        length.iter_mut().zip(&said).for_each(|(to, byte)| *to = *byte);
+        let length = u64::from(u32::from_le_bytes(length));
+        let fault = |expected: u64, found: u64| {
+            Err(format(path, "header", format!("{expected} bytes"), format!("{found} bytes")))
+        };
+        if said.len() as u64 != width {
+            return fault(width, said.len() as u64);
         }
-        Ok(Self { entry, big_endian, fortran, examples, features, contents })
+        let header = input.read(length.min(LONGEST_HEADER))?;
+        if header.len() as u64 != length {
+            return if length > LONGEST_HEADER {
+                fault(LONGEST_HEADER, length)
+            } else {
+                fault(length, header.len() as u64)
+            };
+        }
+        let end = start.len() + said.len() + header.len();
+        let (entry, fortran, examples, axes) = Reader { path, rest: &header, end }.dictionary()?;
+
+        let lengths = [examples].into_iter().chain(axes.iter().copied());
+        let empty = lengths.clone().any(|length| length == 0);
+        let bytes = lengths.clone().try_fold(entry.width as u64, |bytes, length| bytes.checked_mul(length as u64));
+        let bytes = if empty { Some(0) } else { bytes };
+        let fault = |found: String| {
+            let shape = lengths.clone().map(|length| length.to_string()).collect::<Vec<_>>().join(" × ");
+            Err(format(path, "contents", format!("{shape} entries of {} bytes", entry.width), found))
+        };
+        let Some(bytes) = bytes.filter(|&bytes| isize::try_from(bytes).is_ok()) else {
+            return fault("no file can hold as many".to_owned());
+        };
+        let contents = input.read(bytes + 1)?;
+        match (contents.len() as u64).cmp(&bytes) {
+            std::cmp::Ordering::Less => fault(format!("{} bytes", contents.len())),
+            std::cmp::Ordering::Equal => Ok(Self { entry, fortran, examples, axes, contents }),
+            std::cmp::Ordering::Greater => fault("more; numpy.savez keeps several arrays in a file".to_owned()),
+        }
+    }
+
+    /// The number of entries of an example.
+    pub(super) fn features(&self) -> usize {
+        // Without examples, the others can be of any lengths.
+        self.axes.iter().fold(1, |features, &length| features.saturating_mul(length))
     }
 }
 
@@ -76,8 +138,11 @@ struct Reader<'a> {
     end: usize,
 }
 
+/// The type of an entry, whether the first axis runs fastest, its length, and those of the others.
+type Dictionary = (Entry, bool, usize, Vec<usize>);
+
 impl<'a> Reader<'a> {
-    fn dictionary(&mut self) -> Result<(Entry, bool, bool, [usize; 2])> {
+    fn dictionary(&mut self) -> Result<Dictionary> {
         let keys = "'descr', 'fortran_order' and 'shape', each once";
         let (mut descr, mut fortran, mut shape) = (None, None, None);
         self.expect("{")?;
@@ -96,29 +161,24 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        let (Some((entry, big_endian)), Some(fortran), Some(shape)) = (descr, fortran, shape) else {
+        let (Some(entry), Some(fortran), Some((examples, axes))) = (descr, fortran, shape) else {
             return Err(self.error(keys));
         };
         match self.rest.trim_ascii() {
-            [] => Ok((entry, big_endian, fortran, shape)),
+            [] => Ok((entry, fortran, examples, axes)),
             _ => Err(self.error("blanks up to the end of the header")),
         }
     }
 
-    /// The kind of an entry, and whether its highest byte comes first.
-    fn descr(&mut self) -> Result<(Entry, bool)> {
+    fn descr(&mut self) -> Result<Entry> {
         let before = *self;
-        let text = self.text()?;
-        let entry = match text {
-            b"|b1" => Entry::Bool,
-            b"|u1" => Entry::U8,
-            b"<i4" | b">i4" => Entry::I32,
-            b"<i8" | b">i8" => Entry::I64,
-            b"<f4" | b">f4" => Entry::F32,
-            b"<f8" | b">f8" => Entry::F64,
-            _ => return Err(before.error("one of '|b1', '|u1' and, with < or >, '<i4', '<i8', '<f4', '<f8'")),
-        };
-        Ok((entry, text.starts_with(b">")))
+        if self.skip("[") {
+            return Err(before.error("numbers or booleans; numpy.save writes a record's field by its name, x['field']"));
+        }
+        Entry::named(self.text()?).ok_or_else(|| {
+            let expected = "numbers or booleans, b1, i1 … i8, u1 … u8, f2, f4 or f8; x.astype('f8') makes f8 of x";
+            before.error(expected)
+        })
     }
 
     fn truth(&mut self) -> Result<bool> {
@@ -126,8 +186,8 @@ impl<'a> Reader<'a> {
         if truth || self.skip("False") { Ok(truth) } else { Err(self.error("True or False")) }
     }
 
-    /// Examples and features.
-    fn shape(&mut self) -> Result<[usize; 2]> {
+    /// The number of examples, and the lengths of the other axes.
+    fn shape(&mut self) -> Result<(usize, Vec<usize>)> {
         let before = *self;
         let mut lengths = Vec::new();
         self.expect("(")?;
@@ -139,10 +199,9 @@ impl<'a> Reader<'a> {
                 break;
             }
         }
-        match lengths[..] {
-            [examples] => Ok([examples, 1]),
-            [examples, features] => Ok([examples, features]),
-            _ => Err(before.error("one or two lengths, (examples,) or (examples, features)")),
+        match lengths.split_first() {
+            Some((&examples, axes)) => Ok((examples, axes.to_vec())),
+            None => Err(before.error("(examples,) or (examples, features …); x.reshape(1, -1) is one example")),
         }
     }
 
@@ -154,14 +213,16 @@ impl<'a> Reader<'a> {
         let plain = digits == b"0" || !digits.starts_with(b"0");
         let length = std::str::from_utf8(digits).ok().filter(|_| plain).and_then(|digits| digits.parse().ok());
         let length = length.ok_or_else(|| self.error("a length"))?;
-        self.rest = after;
+        // Python 2 wrote some as `3L`.
+        self.rest = after.strip_prefix(b"L").unwrap_or(after);
         Ok(length)
     }
 
     /// What stands between two quotes.
     fn text(&mut self) -> Result<&'a [u8]> {
         let rest = self.rest.trim_ascii_start();
-        if let [quote @ (b'\'' | b'"'), rest @ ..] = rest
+        // Python 2 may have put a `u` before it.
+        if let [quote @ (b'\'' | b'"'), rest @ ..] = rest.strip_prefix(b"u").unwrap_or(rest)
             && let Some(length) = rest.iter().position(|byte| byte == quote)
             && let (text, [_, after @ ..]) = rest.split_at(length)
         {
