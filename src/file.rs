@@ -183,10 +183,10 @@ fn begin(draft: &Path, place: &Place) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
-    if place.found.is_some() {
-        use std::os::unix::fs::OpenOptionsExt;
-        // Nobody reads it who may not read the old one.
-        options.mode(0o600);
+    if let Some(old) = &place.found {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+        // Nobody reads it who may not read the old one; the group comes at the end.
+        options.mode(old.mode() & 0o007 | 0o600);
     }
     let file = options.open(draft)?;
     lock(&file)?;

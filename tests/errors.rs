@@ -532,6 +532,8 @@ fn samples() -> Vec<Error> {
         error(builder::<f32>().layer(Dense::new(2, 2).init(Init::constant(1e300))).build()),
         error(builder::<f64>().hidden_loss(BinaryCrossEntropy).build()),
         error(data::read_idx_labels("no/such/file")),
+        error(data::write_npy(std::env::temp_dir(), MatRef::new(&[0.5], 1, 1))),
+        Error::other("the server does not answer"),
         error(data::read_idx_labels(&file)),
         #[cfg(feature = "csv")]
         error({

@@ -876,7 +876,7 @@ fn a_history_is_not_put_below_what_is_none() {
     narrow().fit_observed(&data, &config(1), &mut [&mut History::csv(&path)]).unwrap();
     let of_another = fs::read(&path).unwrap();
     for csv in [true, false] {
-        for text in [&b"notes\n"[..], b"notes\n1,2", &of_another] {
+        for text in [&b"notes\n"[..], b"notes\n1,2", b"notes", b"1,2\n", &of_another] {
             fs::write(&path, text).unwrap();
             let mut history = if csv { History::csv(&path) } else { History::json_lines(&path) }.append();
             let error = builder().build().unwrap().fit_observed(&data, &config(1), &mut [&mut history]).unwrap_err();

@@ -108,7 +108,7 @@ impl<'w> History<'w> {
             }
             (false, false) => 0,
         };
-        if written > 0 {
+        if written > 0 || (self.append && !found.is_empty()) {
             self.check_first(path, &found, depth)?;
         }
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(|error| io_at(path, error))?;
@@ -121,7 +121,7 @@ impl<'w> History<'w> {
         let first = found.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let (is_own, expected) = match self.form {
             Form::Csv => (first == row::csv_names(depth).as_bytes(), "the columns of a history of this network"),
-            Form::JsonLines => (row::epoch(first).is_some(), "a row of a history in JSON lines"),
+            Form::JsonLines => (row::is_json(first), "a row of a history in JSON lines"),
         };
         if is_own { Ok(()) } else { Err(format(path, "line 1", expected, "something else")) }
     }

@@ -87,8 +87,15 @@ pub(super) fn json(report: &EpochReport) -> String {
     format!("{{{}}}", scalars.chain(arrays).collect::<Vec<_>>().join(","))
 }
 
+/// How a row in JSON begins.
+const JSON: &[u8] = b"{\"epoch\":";
+
+pub(super) fn is_json(line: &[u8]) -> bool {
+    line.starts_with(JSON)
+}
+
 /// The epoch of a line in either form.
 pub(super) fn epoch(line: &[u8]) -> Option<usize> {
-    let number = line.strip_prefix(b"{\"epoch\":").unwrap_or(line).split(|&byte| byte == b',').next()?;
+    let number = line.strip_prefix(JSON).unwrap_or(line).split(|&byte| byte == b',').next()?;
     std::str::from_utf8(number).ok()?.parse().ok()
 }
