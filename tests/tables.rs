@@ -485,9 +485,10 @@ fn gzip_that_is_damaged_or_not_a_table_is_refused() {
         for bit in 0..8 {
             let mut bytes = packed;
             bytes[at] ^= 1 << bit;
-            // Flags of the header, its time and its system do not change what is read.
+            // Bits that do not matter, as those of the time, leave the table as it is.
             let flipped = read(&bytes);
-            assert!(flipped.is_err() || (3..10).contains(&at), "{at}, {bit}: {flipped:?}");
+            let same = |table: &Table<f64>| whole.as_ref().is_ok_and(|whole| table == whole);
+            assert!(flipped.is_err() || flipped.as_ref().is_ok_and(same), "{at}, {bit}: {flipped:?}");
         }
     }
     // Two files one after the other are one.
