@@ -75,7 +75,7 @@ pub(crate) fn run() -> Result<Vec<(&'static str, Verdict)>> {
         let (outcome, _) = silenced(|| network.fit(&data, &config));
         state.store(SOUND, Ordering::Relaxed);
         let named = match outcome {
-            Err(Error::Panicked { layer, .. }) => failure == PANICS && layer == 1,
+            Err(Error::Panicked { layer, .. }) => failure == PANICS && layer == Some(1),
             Err(Error::Diverged { layer, .. }) => failure == NAN && layer >= 1,
             _ => false,
         };
