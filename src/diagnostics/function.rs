@@ -82,8 +82,8 @@ fn distributions<T: Scalar>(network: &DecoupledNetwork<T>, outputs: DMatrix<T>) 
         (Outputs::Classes, _) => Some(network.to_probabilities(outputs)),
         (Outputs::Labels, 1) => {
             // σ(−ẑ) is 1 − σ(ẑ) to all digits.
-            let both =
-                DMatrix::from_fn(2, outputs.ncols(), |class, i| if class == 0 { -outputs[i] } else { outputs[i] });
+            let both = outputs.iter().flat_map(|&logit| [-logit, logit]).collect();
+            let both = DMatrix::from_vec(2, outputs.ncols(), both);
             Some(network.to_probabilities(both))
         }
         _ => None,
