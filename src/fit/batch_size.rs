@@ -7,7 +7,6 @@ use serde::ser::Serializer;
 
 const FULL: &str = "full";
 
-#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
 pub(super) fn serialize<S: Serializer>(size: &Option<usize>, to: S) -> Result<S::Ok, S::Error> {
     match size {
         Some(examples) => to.serialize_u64(*examples as u64),

@@ -61,12 +61,10 @@ fn metrics_judge_labels_scores_and_numbers() -> Result<()> {
     let (truth, found) = ([1.0, 2.0, 3.0], [1.0, 2.0, 5.0]);
     let (truth, found) = (one(&truth), one(&found));
     assert_eq!((metrics::mse(truth, found)?, metrics::mae(truth, found)?), (4.0 / 3.0, 2.0 / 3.0));
-    fn row(m: MatRef<'_, f64>) -> MatRef<'_, f64> {
-        MatRef::new(m.as_slice(), 1, 3)
-    }
+    let (truth, found) = (MatRef::new(truth.as_slice(), 1, 3), MatRef::new(found.as_slice(), 1, 3));
     let twice = SampleWeight::new(&[1.0, 1.0, 2.0])?;
-    assert_eq!((twice.mse(row(truth), row(found))?, twice.mae(row(truth), row(found))?), (2.0, 1.0));
-    assert_eq!((twice.r2(row(truth), row(found))?, twice.accuracy(&[0, 1, 1], &[0, 0, 1])?), (1.0 - 8.0 / 2.75, 0.75));
+    assert_eq!((twice.mse(truth, found)?, twice.mae(truth, found)?), (2.0, 1.0));
+    assert_eq!((twice.r2(truth, found)?, twice.accuracy(&[0, 1, 1], &[0, 0, 1])?), (1.0 - 8.0 / 2.75, 0.75));
     assert_eq!(twice.confusion_matrix(&[0, 1, 1], &[0, 0, 1], 2)?.as_slice(), [1.0, 1.0, 0.0, 2.0]);
     let (plain, weighted) = (metrics::log_loss(&[0, 1], halves())?, SampleWeight::new(&[1.0, 3.0])?);
     assert_eq!(weighted.log_loss(&[0, 1], halves())?, plain);
