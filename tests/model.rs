@@ -2,7 +2,7 @@
 
 use decoupled::data::{self, Examples, Scaler, Scaling, Transform};
 use decoupled::layer::{Activation, Dense};
-use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::nalgebra::DMatrix;
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Model, Pipeline, Result, Scalar};
 
@@ -117,6 +117,24 @@ fn classes_have_probabilities_and_names() -> Result<()> {
     let three = model.class_names(["a", "b", "c"]);
     let found = three.predict_name(moons.inputs());
     assert!(matches!(found, Err(Error::Shape { what: "class names", expected: 2, found: 3 })));
+    Ok(())
+}
+
+/// A logit of x − 2, where x is scaled to [0, 1] from 0 to 8: above 0 from x = 16 on.
+#[test]
+fn one_logit_tells_two_names_apart() -> Result<()> {
+    let builder = DecoupledNetwork::builder(1).layer(Dense::new(1, 1)).output_loss(BinaryCrossEntropy);
+    let mut network = builder.build()?;
+    network.set_params(0, &[1.0, -2.0])?;
+    let model = Model::new(network).input_scaler(Scaler::min_max(&column(&[0.0, 8.0]))?).class_names(["no", "yes"]);
+    let inputs = column(&[0.0, 15.0, 17.0, 24.0]);
+    assert_eq!(model.predict_class(&inputs)?, [0, 0, 1, 1]);
+    assert_eq!(model.predict_name(&inputs)?, ["no", "no", "yes", "yes"]);
+    assert_eq!(model.predict_labels(&inputs)?.as_slice(), [0.0, 0.0, 1.0, 1.0]);
+    // 1 / (1 + exp(−(24/8 − 2)))
+    assert!((model.predict_proba(&inputs)?[3] - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-15);
+    let data = Dataset::classification(inputs, &[0, 1, 1, 1], 1)?;
+    assert_eq!((model.score(&data)?, model.evaluate(&data)?.score), (0.75, Some(0.75)));
     Ok(())
 }
 
