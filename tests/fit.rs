@@ -9,8 +9,8 @@ use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Layer, Loss, MatRef, Method, Metric, NetworkBuilder, Optimizer,
-    Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Layer, Loss, MatRef, Method, Metric, NetworkBuilder,
+    Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
