@@ -9,8 +9,8 @@ use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatRef, Method, Metric, NetworkBuilder, Optimizer,
-    Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Layer, Loss, MatRef, Method, Metric, NetworkBuilder,
+    Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -443,16 +443,21 @@ fn the_scale_cheat_is_warned_of_and_a_healthy_training_is_not() {
 #[test]
 fn activation_steps_that_overshoot_are_warned_of_once() {
     let data = teacher(1);
+    // The parameters stand still, so that nothing is learned either.
+    let told = |mut report: FitReport| {
+        report.warnings.retain(|warning| !matches!(warning, Warning::LearnedNothing { .. }));
+        report.warnings
+    };
     // Rates well above 2/λmax: one example's energy rises instead of falling.
     for method in [Method::predictive_coding(6, 3.0), Method::joint(3.0)] {
         let mut net = builder().optimizer(Still).build().unwrap();
-        let report = net.fit(&data, &config(8).method(method.clone())).unwrap();
-        assert!(matches!(report.warnings[..], [Warning::Overshoot { .. }]), "{:?} {method:?}", report.warnings);
-        assert!(report.warnings[0].to_string().contains("Method::stable"));
+        let warnings = told(net.fit(&data, &config(8).method(method.clone())).unwrap());
+        assert!(matches!(warnings[..], [Warning::Overshoot { .. }]), "{warnings:?} {method:?}");
+        assert!(warnings[0].to_string().contains("Method::stable"));
     }
     let method = Method::predictive_coding(6, 3.0).stable(1.0);
     let report = builder().optimizer(Still).build().unwrap().fit(&data, &config(8).method(method)).unwrap();
-    assert_eq!(report.warnings, []);
+    assert_eq!(told(report), []);
 }
 
 #[test]

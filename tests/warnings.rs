@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use decoupled::data::{self, Examples, Scaler};
-use decoupled::layer::{Activation, Chain, Dense, Elementwise};
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::optimizer::Adam;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -210,6 +210,22 @@ fn a_rate_too_high_is_told_and_a_lower_one_helps() {
         assert_eq!(silent.warnings, []);
         assert!(before < 0.3 && after > 0.9, "{before} and {after}");
     }
+}
+
+/// Five local steps at the default rate are too many for so deep a network: it ends at one output for all digits.
+#[test]
+fn a_deep_network_that_collapses_is_told_and_a_lower_rate_helps() {
+    let (train, test) = digits();
+    let run = |rate: f64| {
+        let mut net = classifier(64, &[32; 20], Activation::Tanh, 10).optimizer(Adam::new(rate)).build().unwrap();
+        net.start_from_bank(train.inputs(), &BankStart::new()).unwrap();
+        let report = net.fit(&train, &config(15).method(Method::local_targets(5))).unwrap();
+        (report.warnings, accuracy(&net, &test))
+    };
+    let ((told, before), (silent, after)) = (run(1e-3), run(3e-4));
+    assert!(matches!(told[..], [Warning::LearnedNothing { epoch: 15, .. }]), "{told:?}");
+    assert_eq!(silent, []);
+    assert!(before < 0.3 && after > 0.87, "{before} and {after}");
 }
 
 #[test]
@@ -425,7 +441,7 @@ fn data_that_are_fitted_perfectly_show_no_fading_signal() -> Result<()> {
 
     // Fitted before the fit begins: the identity.
     let x: Vec<f64> = (0..40).map(|i| f64::from(i) / 20.0 - 1.0).collect();
-    let layer = || Dense::new(1, 1).without_bias().init(decoupled::layer::Init::constant(1.0));
+    let layer = || Dense::new(1, 1).without_bias().init(Init::constant(1.0));
     let builder = (0..8).fold(DecoupledNetwork::<f32>::builder(1), |net, _| net.layer(layer()));
     let mut net = builder.threads(1).build()?;
     for method in [Method::default(), Method::joint(0.1), Method::local_targets(2)] {

@@ -95,7 +95,7 @@ pub struct FitReport {
     pub stop: StopReason,
     /// What refitting the last layer brought, for a method that ends so.
     pub refit: Option<Refit>,
-    /// What to look at twice, each kind once; empty when all is well.
+    /// What to look at twice, each kind once (sizes of features once for inputs and once for targets); empty when all is well.
     pub warnings: Vec<Warning>,
 }
 
