@@ -117,8 +117,16 @@
 //! * [`reading`]: what the report of a fit says, and what to do about it;
 //! * [`study`]: is the network that comes out the one that BP would give? Measurements, with intervals and controls;
 //! * [`living`]: your own table, a bar, an early stop, files;
+//! * [`coming`]: from Keras, scikit-learn or PyTorch, habit by habit;
 //! * [`layer`] and [`loss`]: writing your own.
 
+#[doc(alias = "categorical")]
+#[doc(alias = "dropout")]
+#[doc(alias = "keras")]
+#[doc(alias = "learning rate schedule")]
+#[doc(alias = "pytorch")]
+#[doc(alias = "scikit-learn")]
+pub mod coming;
 pub mod layer;
 pub mod living;
 pub mod loss;

@@ -1,0 +1,140 @@
+//! Coming from Keras, scikit-learn or PyTorch: the habit, and its counterpart here.
+//!
+//! Two things differ everywhere. **Columns are examples**: a matrix of inputs is `features × n`, and constructors that take rows say
+//! so ([`Examples::from_rows`](crate::data::Examples::from_rows)). And a network is *built* once, with its loss and its optimizer, so
+//! that there is no `compile`.
+//!
+//! # Building
+//!
+//! | habit | here |
+//! |---|---|
+//! | `Sequential([Dense(64, "relu"), Dense(10)])`, `nn.Sequential`, `MLPClassifier((64,))` | `builder(inputs).dense(64, Activation::Relu).dense(10, Activation::Identity)` |
+//! | `softmax` or `sigmoid` as last activation | leave it out: outputs are logits, the loss knows what they mean, `predict_proba` applies it |
+//! | `loss="sparse_categorical_crossentropy"`, `CrossEntropyLoss` | [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy) |
+//! | `loss="binary_crossentropy"`, `BCEWithLogitsLoss` | [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) |
+//! | `loss="mse"`, `MLPRegressor` | [`SquaredError`](crate::loss::SquaredError), the default |
+//! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
+//! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm): no layer here looks at other examples |
+//! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
+//! | `Conv2D`, `LSTM`, `Embedding` | none |
+//! | `trainable = False`, `requires_grad_(False)` | [`freeze`](crate::DecoupledNetwork::freeze) |
+//! | `random_state=`, `manual_seed` | [`seed`](crate::NetworkBuilder::seed) for parameters, [`FitConfig::seed`](crate::FitConfig::seed) for the order of the examples |
+//! | `n_jobs=`, `set_num_threads` | [`threads`](crate::NetworkBuilder::threads), or `RAYON_NUM_THREADS` |
+//! | `model.summary()` | [`summary`](crate::DecoupledNetwork::summary) |
+//!
+//! ```
+//! use decoupled::DecoupledNetwork;
+//! use decoupled::layer::{Activation, Init};
+//! use decoupled::loss::SoftmaxCrossEntropy;
+//! use decoupled::optimizer::Adam;
+//!
+//! // Keras: Sequential([Dense(64, "relu"), Dense(3, "softmax")]); compile(Adam(1e-3), "sparse_categorical_crossentropy")
+//! // scikit-learn: MLPClassifier((64,), learning_rate_init=1e-3, random_state=7)
+//! let mut network = DecoupledNetwork::<f32>::builder(4)
+//!     .dense_with(64, Activation::Relu, Init::he_uniform())
+//!     .dense(3, Activation::Identity)
+//!     .output_loss(SoftmaxCrossEntropy::new())
+//!     .optimizer(Adam::new(1e-3))
+//!     .seed(7)
+//!     .build()?;
+//! network.freeze(0)?; // PyTorch: network[0].requires_grad_(False)
+//! network.unfreeze(0)?;
+//! println!("{}", network.summary());
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
+//! # Data
+//!
+//! | habit | here |
+//! |---|---|
+//! | `pandas.read_csv` and `get_dummies`, `SimpleImputer`, `ColumnTransformer` | [`csv::Options`](crate::data) (feature `csv`): text becomes one-hot, blanks are filled, and the table's [`Columns`](crate::data::Columns) remember how |
+//! | `to_categorical`, `LabelEncoder` | [`Dataset::classification`](crate::Dataset::classification) takes the labels |
+//! | `MultiLabelBinarizer` | [`Dataset::multi_label`](crate::Dataset::multi_label) takes zeros and ones, `labels × n` |
+//! | `StandardScaler`, `MinMaxScaler` | [`Scaler`](crate::data::Scaler) |
+//! | `train_test_split(stratify=y)`, `KFold`, `StratifiedKFold` | [`stratified_split`](crate::Dataset::stratified_split), [`k_folds`](crate::Dataset::k_folds) |
+//! | `numpy.load`, `torch.from_numpy` | [`read_npy`](crate::data::read_npy), [`Npz`](crate::data::Npz); arrays of `ndarray` with the feature of that name |
+//! | `sample_weight=`, `class_weight=` | [`with_weights`](crate::Dataset::with_weights), [`with_class_weights`](crate::Dataset::with_class_weights) |
+//! | `class_weight="balanced"` | [`with_balanced_classes`](crate::Dataset::with_balanced_classes) |
+//! | NaN for missing values | [`with_missing`](crate::data::Examples::with_missing) |
+//! | `DataLoader(shuffle=True)`, `tf.data` | nothing to do: `fit` shuffles and cuts into batches |
+//!
+//! ```
+//! use decoupled::Dataset;
+//! use decoupled::data::{Examples, Scaler};
+//!
+//! let x = Examples::from_rows(&[[150.0, 0.2], [170.0, 0.1], [190.0, 0.6], [160.0, 0.3]])?; // scikit-learn's X, a row an example
+//! let scaler = Scaler::standard(&x)?; // StandardScaler().fit(X)
+//! let y = [0, 0, 1, 0];
+//!
+//! // fit(X, y, class_weight="balanced"), and one output for two classes
+//! let data = Dataset::classification(scaler.apply(&x)?, &y, 1)?.with_balanced_classes()?;
+//! let (train, test) = data.stratified_split(0.75, 0)?; // train_test_split(X, y, train_size=0.75, stratify=y)
+//!
+//! // several labels an example: BCEWithLogitsLoss with targets of zeros and ones
+//! let tags = Examples::from_rows(&[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 0.0]])?;
+//! let tagged = Dataset::multi_label(scaler.apply(&x)?, tags)?;
+//! assert_eq!((train.len(), test.len(), tagged.target_dim()), (3, 1, 3));
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
+//! # Training
+//!
+//! | habit | here |
+//! |---|---|
+//! | `model.fit(x, y, epochs, batch_size, validation_data)` | [`fit`](crate::DecoupledNetwork::fit) with a [`FitConfig`](crate::FitConfig); `fit_backprop` for the chain rule |
+//! | `warm_start=True`, calling `fit` again | the default: a fit goes on where the last one ended |
+//! | `callbacks=[…]` | [`fit_observed`](crate::DecoupledNetwork::fit_observed) and the module [`observer`](crate::observer) |
+//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History), [`LearningRateScheduler`](crate::observer::LearningRateScheduler) |
+//! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`) |
+//! | `CosineDecay`, `lr_scheduler.StepLR` | [`Scheduled`](crate::optimizer::Scheduled) around an optimizer: a schedule by updates |
+//! | `optimizer.learning_rate = 1e-4` between fits, `param_groups` | [`set_optimizer`](crate::DecoupledNetwork::set_optimizer), [`set_layer_optimizer`](crate::DecoupledNetwork::set_layer_optimizer) |
+//! | `clipnorm=`, `clip_grad_norm_` | [`ClipNorm`](crate::optimizer::ClipNorm), [`ClipValue`](crate::optimizer::ClipValue) |
+//! | `weight_decay=`, `kernel_regularizer=l2(…)`, `alpha=` | [`AdamW`](crate::optimizer::AdamW), [`WeightDecay`](crate::optimizer::WeightDecay), with `weights_only` to leave biases out |
+//! | `kernel_regularizer=l1(…)` | [`L1`](crate::optimizer::L1) |
+//! | `loss.backward()` several times before `optimizer.step()` | [`FitConfig::accumulate`](crate::FitConfig::accumulate) |
+//! | `partial_fit`, `tol=`, `verbose=` | a fit of one epoch; [`EarlyStopping`](crate::observer::EarlyStopping); the observers [`Table`](crate::observer::Table) and `Progress` |
+//!
+//! ```
+//! use decoupled::layer::Activation;
+//! use decoupled::loss::BinaryCrossEntropy;
+//! use decoupled::observer::{EarlyStopping, ReduceLrOnPlateau};
+//! use decoupled::optimizer::{AdamW, ClipNorm, L1};
+//! use decoupled::{DecoupledNetwork, FitConfig, data};
+//!
+//! let moons = data::two_moons::<f32>(200, 0.1, 0)?.with_one_output()?;
+//! let (train, held_out) = moons.stratified_split(0.8, 0)?;
+//! let mut network = DecoupledNetwork::builder(2)
+//!     .dense(16, Activation::Tanh)
+//!     .dense(1, Activation::Identity)
+//!     .output_loss(BinaryCrossEntropy)
+//!     .optimizer(ClipNorm::new(AdamW::new(1e-2).weights_only(), 1.0))
+//!     .build()?;
+//!
+//! // Keras: fit(…, validation_data=held_out, callbacks=[EarlyStopping(patience=20), ReduceLROnPlateau(patience=5)])
+//! let (mut stopping, mut plateau) = (EarlyStopping::new().patience(20), ReduceLrOnPlateau::new().patience(5));
+//! let config = FitConfig::new().epochs(100).batch_size(16).accumulate(2).validation(&held_out);
+//! let report = network.fit_observed(&train, &config, &mut [&mut stopping, &mut plateau])?;
+//! println!("{report}");
+//!
+//! // PyTorch: a new learning rate, and the optimizer's memory as it was
+//! network.set_optimizer(L1::new(AdamW::new(1e-3), 1e-4).weights_only())?;
+//! network.fit(&train, &config)?;
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
+//! # Predicting and judging
+//!
+//! | habit | here |
+//! |---|---|
+//! | `model.predict(x)` of Keras, `model(x)` | [`predict`](crate::DecoupledNetwork::predict): logits of a classifier |
+//! | `predict` of scikit-learn | [`predict_class`](crate::DecoupledNetwork::predict_class), or `predict` where targets are numbers |
+//! | `predict_proba` | [`predict_proba`](crate::DecoupledNetwork::predict_proba), `classes × n`; one output gives one row, that of class 1 |
+//! | a threshold other than ½ | [`threshold`](crate::NetworkBuilder::threshold), [`set_threshold`](crate::DecoupledNetwork::set_threshold) |
+//! | `predict` of a multi-label classifier | [`predict_labels`](crate::DecoupledNetwork::predict_labels), `labels × n` |
+//! | `model.evaluate`, `score` | [`evaluate`](crate::DecoupledNetwork::evaluate), [`score`](crate::DecoupledNetwork::score) |
+//! | `classification_report`, `confusion_matrix` | [`confusion_matrix`](crate::metrics::confusion_matrix), printed with [class names](crate::metrics::ConfusionMatrix::with_names) |
+//! | `roc_auc_score`, `average_precision_score`, `hamming_loss` … | the module [`metrics`](crate::metrics), to the same digits |
+//! | `cross_val_score`, `GridSearchCV`, `RandomizedSearchCV` | [`k_folds`](crate::Dataset::k_folds), [`Search`](crate::search::Search) |
+//! | `Pipeline`, `make_pipeline(StandardScaler(), …)` | [`Pipeline`](crate::Pipeline): its steps are fitted in every fold of a search |
+//! | `best_estimator_` | [`Search::refit`](crate::search::Search::refit) |
+//! | `model.save`, `joblib.dump`, `torch.save(state_dict)` | [`Model`](crate::Model) with its scalers and names: `Model::save`, `Model::load` (feature `save`) |
