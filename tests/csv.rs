@@ -61,7 +61,7 @@ fn numbers_are_targets_in_the_asked_order() {
 
 #[test]
 fn feature_columns_are_found_by_their_names_in_the_asked_order() {
-    let train = read(&Options::classes("y"), "asked", "b,y,a\n1,u,2\n").unwrap();
+    let train = read(&Options::classes("y"), "asked", "b,y,a\n1,u,2\n3,v,4\n").unwrap();
     assert_eq!(train.features, ["b", "a"]);
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("asked.csv");
     fs::write(&path, "more,a,b\nu,3,4\nv,5,6\n").unwrap();
@@ -70,7 +70,7 @@ fn feature_columns_are_found_by_their_names_in_the_asked_order() {
     assert_eq!(inputs(&["b", "a"]).unwrap().matrix().as_slice(), [4.0, 3.0, 6.0, 5.0]);
     let missing = inputs(&["b", "c"]).unwrap_err().to_string();
     assert!(missing.contains("a column named \"c\""), "{missing}");
-    let nameless = read(&Options::classes(1).header(false), "nameless", "1,u,2\n").unwrap();
+    let nameless = read(&Options::classes(1).header(false), "nameless", "1,u,2\n3,v,4\n").unwrap();
     assert!(nameless.features.is_empty());
 }
 
