@@ -8,8 +8,7 @@ use nalgebra::DMatrix;
 
 use crate::data::{Columns, Examples, Scaler, Transform};
 use crate::matrix::{check_finite, check_shape};
-use crate::metrics::r2;
-use crate::network::Scores;
+use crate::network::{Scores, determination};
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
 
 #[cfg(feature = "csv")]
@@ -208,7 +207,7 @@ impl<T: Scalar> Model<T> {
     }
 
     /// Computes how good the model is on data in their own units, at most 1: the score of [`DecoupledNetwork::score`].
-    /// Where targets are scaled it is the [R²](r2) of [`predict`](Self::predict).
+    /// Where targets are scaled it is the [R²](crate::metrics::r2) of [`predict`](Self::predict).
     ///
     /// # Errors
     /// As [`DecoupledNetwork::score`] and [`transform`](Self::transform).
@@ -219,7 +218,7 @@ impl<T: Scalar> Model<T> {
         }
         self.network.check_data(&scaled)?;
         self.network.check_score(&scaled)?;
-        r2(data.targets(), &self.predict(data.inputs())?)
+        determination(data, &self.predict(data.inputs())?)
     }
 
     /// Maps data to the network's units: inputs through steps and scaler, targets through theirs. So everything that a

@@ -19,6 +19,7 @@ use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Optimizer, Resu
 mod builder;
 mod prediction;
 pub use builder::NetworkBuilder;
+pub(crate) use prediction::determination;
 
 /// A feed-forward circuit that is trained without a sequential backward pass: layers, their parameters, and one stored
 /// activation for every hidden layer of every training example.

@@ -15,9 +15,10 @@ use crate::{Dataset, DecoupledNetwork, FitConfig, FitReport, Model, Observer, Re
 /// raw data  →  steps, in their order  →  input scaler, target scaler  →  network
 /// ```
 ///
-/// Every step is fitted on the training data behind the steps before it, and on nothing else. A part that
-/// [`FitConfig::validation_fraction`] cuts off is cut off behind them: it is part of the training data. The other
-/// validation data of [`FitConfig::validation`] are in raw units, and are mapped by the steps as they were fitted.
+/// Scalers take every example once, whatever its [weight](Dataset::with_weights). Every step is fitted on the training
+/// data behind the steps before it, and on nothing else. A part that [`FitConfig::validation_fraction`] cuts off is cut
+/// off behind them: it is part of the training data. The other validation data of [`FitConfig::validation`] are in raw
+/// units, and are mapped by the steps as they were fitted.
 ///
 /// [`Search`](crate::search::Search) trains pipelines. By hand:
 ///

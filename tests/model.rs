@@ -55,6 +55,10 @@ fn predictions_are_worked_by_hand() -> Result<()> {
     assert!((scores.loss - 0.0625).abs() < 1e-15 && scores.score.is_none(), "{scores:?}");
     // 1 − 10² / (5² + 5²), in those of the table.
     assert!((model.score(&data)? - (1.0 - 100.0 / 50.0)).abs() < 1e-12);
+    // Weights 3 and 1: the mean target is 17.5, and 1 − 10² / (3 · 2.5² + 7.5²).
+    let weighted = data.clone().with_weights(&[3.0, 1.0])?;
+    assert!((model.score(&weighted)? - (1.0 - 100.0 / 75.0)).abs() < 1e-12);
+    assert!((model.evaluate(&weighted)?.loss - 0.125 / 4.0).abs() < 1e-15);
     let scaled = model.transform(&data)?;
     assert_eq!((scaled.inputs().as_slice(), scaled.targets().as_slice()), (&[0.0, 0.0][..], &[0.25, 0.75][..]));
     Ok(())

@@ -6,6 +6,14 @@ use crate::loss::Outputs;
 use crate::metrics::{Decision, SampleWeight, r2};
 use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar};
 
+/// R² of predictions, `d_T × n`, by the weights of the data.
+pub(crate) fn determination<T: Scalar>(data: &Dataset<T>, predictions: &DMatrix<T>) -> Result<f64> {
+    match data.weights() {
+        Some(weights) => SampleWeight::new(weights)?.r2(data.targets(), predictions),
+        None => r2(data.targets(), predictions),
+    }
+}
+
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Computes probabilities, `d_T × n`, for inputs `d_0 × n`, as the output loss understands the outputs
     /// ([`Loss::outputs`](crate::Loss::outputs)):
@@ -85,10 +93,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 let sum = judge.sum(data.targets(), (&outputs).into(), |example| data.weight(example))?;
                 Ok(sum / data.len() as f64)
             }
-            None => match data.weights() {
-                Some(weights) => SampleWeight::new(weights)?.r2(data.targets(), &outputs),
-                None => r2(data.targets(), &outputs),
-            },
+            None => determination(data, &outputs),
         }
     }
 
