@@ -284,12 +284,13 @@ fn stepped(rule: impl Optimizer<f64> + 'static) -> (Net, Vec<Vec<f64>>) {
 fn matrices_decay_and_vectors_do_not_where_it_is_for_weights_only() {
     const RATE: f64 = 0.125;
     let matrices = [4500, 0, 3000];
+    type Rule = Box<dyn Optimizer<f64>>;
     type Pull = fn(f64) -> f64;
     let (decay, sign): (Pull, Pull) = (|p| 0.5 * p, |p| 0.5 * p.signum());
     let sgd = Sgd::new(RATE);
     let wide = ClipNorm::new(sgd, 1e9);
     let half = Schedule::Constant;
-    let rules: Vec<(&str, Box<dyn Optimizer<f64>>, Box<dyn Optimizer<f64>>, Pull)> = vec![
+    let rules: Vec<(&str, Rule, Rule, Pull)> = vec![
         ("weight decay", Box::new(sgd), Box::new(WeightDecay::new(sgd, 0.5).weights_only()), decay),
         ("l1", Box::new(sgd), Box::new(L1::new(sgd, 0.5).weights_only()), sign),
         ("not elementwise", Box::new(wide), Box::new(WeightDecay::new(wide, 0.5).weights_only()), decay),

@@ -17,7 +17,7 @@ pub struct Weights<'w> {
 impl<'w> Weights<'w> {
     /// All entries of any slice.
     pub const fn all() -> Weights<'static> {
-        const ALL: &[Range<usize>] = &[0..usize::MAX];
+        const ALL: &[Range<usize>] = std::slice::from_ref(&(0..usize::MAX));
         Weights { ranges: ALL, first: 0 }
     }
 
