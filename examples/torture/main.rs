@@ -7,11 +7,12 @@
 //! fourth should be 0, and the program ends with 1 where they are not, or where another promise fails.
 //!
 //! ```text
-//! cargo run --release --features csv --example torture
-//! cargo run --release --features csv --example torture -- --quick
+//! cargo run --release --features csv,gz --example torture
+//! cargo run --release --features csv,gz --example torture -- --quick
+//! cargo run --release --features csv,gz --example torture -- --reader npz --mutants 1000000
 //! ```
 //!
-//! Without the feature `csv` the reader of CSV is left out.
+//! Without the feature `csv` the reader of CSV is left out, without `gz` all that is gzipped or deflated.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -43,6 +44,7 @@ const USAGE: &str = "\
 --mutants N      changed files for each reader
 --epochs N       of the long run
 --seed N         (0)
+--reader NAME    does nothing but give changed files to the readers whose names begin so
 --corpus FOLDER  does nothing but write the files that mutants are made of, for tests/fuzz";
 
 struct Settings {
@@ -50,6 +52,7 @@ struct Settings {
     mutants: usize,
     epochs: usize,
     seed: u64,
+    reader: Option<String>,
 }
 
 /// Whether a promise held, with what there is to say.
@@ -73,6 +76,7 @@ fn main() {
         mutants: options.count("mutants", 100_000 * times),
         epochs: options.count("epochs", 1_000 * times),
         seed: options.value("seed", 0),
+        reader: options.optional("reader"),
     };
     let role: Option<String> = options.optional("role");
     let file: Option<PathBuf> = options.optional("file");
@@ -142,6 +146,14 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
         all_held &= word != "FAILED";
         println!("{name:22} {word:8} {what}");
     };
+    if let Some(name) = &settings.reader {
+        let mut loaders = loaders::all(memory)?;
+        loaders.retain(|loader| loader.name.starts_with(name.as_str()));
+        line("hostile sizes", sizes::run(&loaders, memory)?);
+        let (mutants, panics) = change(&loaders, settings, memory, &mut line)?;
+        println!("\nmutants={mutants} panics={panics}");
+        return Ok(all_held);
+    }
     // First, while nothing else has used memory.
     line("long run", soak::run(settings.epochs)?);
     for (name, verdict) in places::run(disk)?.into_iter().chain(layers::run()?) {
@@ -164,9 +176,26 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
     killed.unreadable.iter().for_each(|what| println!("  unreadable: {what}"));
     killed.strays.iter().for_each(|stray| println!("  stray: {}", stray.display()));
 
+    let (mutants, panics) = change(&loaders, settings, memory, &mut line)?;
+    println!(
+        "\nkills={} unreadable={} strays={} mutants={mutants} panics={panics} undetected_flips={undetected}",
+        killed.kills,
+        killed.unreadable.len(),
+        killed.strays.len()
+    );
+    Ok(all_held)
+}
+
+/// Gives every reader changed files, with a line for each; how many they were, and over how many it panicked.
+fn change(
+    loaders: &[loaders::Loader],
+    settings: &Settings,
+    folder: &Path,
+    line: &mut impl FnMut(&str, Verdict),
+) -> Result<(u64, usize)> {
     let (mut mutants, mut panics) = (0, 0);
     for (loader, stream) in loaders.iter().zip(1..) {
-        let outcome = mutants::run(loader, memory, settings.mutants as u64, settings.seed + stream)?;
+        let outcome = mutants::run(loader, folder, settings.mutants as u64, settings.seed + stream)?;
         let held = outcome.panics.is_empty() && outcome.greedy == 0;
         let what = format!(
             "{} mutants, {} of them taken, {} panics, {} kB of memory at most, {} beyond 2 × the file + 16 MB",
@@ -181,11 +210,5 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
         mutants += outcome.mutants;
         panics += outcome.panics.len();
     }
-    println!(
-        "\nkills={} unreadable={} strays={} mutants={mutants} panics={panics} undetected_flips={undetected}",
-        killed.kills,
-        killed.unreadable.len(),
-        killed.strays.len()
-    );
-    Ok(all_held)
+    Ok((mutants, panics))
 }
