@@ -9,7 +9,9 @@ use crate::{Error, Result};
 
 mod input;
 
-pub(crate) use input::{Input, inflate, read_bytes};
+#[cfg(feature = "csv")]
+pub(crate) use input::read_bytes;
+pub(crate) use input::{Input, inflate};
 
 pub(crate) fn io_at(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }

@@ -85,12 +85,13 @@ impl<'a> Input<'a> {
 }
 
 /// All bytes of a file or a pipe, unpacked if they are gzipped.
+#[cfg(feature = "csv")]
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Input::open(path)?.unpacked()?.read(u64::MAX)
 }
 
 #[cfg(feature = "gz")]
-pub(crate) fn gunzip<'a>(path: &'a Path, packed: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+fn gunzip<'a>(path: &'a Path, packed: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     let place = "its gzip stream".to_owned();
     Ok(Box::new(Unpacked::new(path, place, packed, ROOM, flate2::read::MultiGzDecoder::new)))
 }
@@ -102,7 +103,7 @@ pub(crate) fn inflate<'a>(path: &'a Path, place: String, packed: impl Read + 'a)
 }
 
 #[cfg(not(feature = "gz"))]
-pub(crate) fn gunzip<'a>(path: &'a Path, _: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+fn gunzip<'a>(path: &'a Path, _: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     Err(format(path, "byte 0", "a file that is not packed, or this crate with its feature gz", "a gzip file"))
 }
 
