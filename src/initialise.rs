@@ -173,13 +173,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         start.validate::<T>()?;
         self.check_unfrozen("start_from_bank")?;
         self.check_sample(inputs)?;
-        let (params, residuals) = self.pool.install(|| self.from_bank(inputs, start))?;
+        let (params, residuals) = self.pool.install(|| self.bank_first(inputs, start))?;
         self.params = params;
         Ok(residuals)
     }
 
     /// The parameters and residuals of [`start_from_bank`](Self::start_from_bank).
-    fn from_bank(&self, inputs: MatRef<'_, T>, start: &BankStart) -> Result<(Vec<Vec<T>>, Vec<f64>)> {
+    fn bank_first(&self, inputs: MatRef<'_, T>, start: &BankStart) -> Result<(Vec<Vec<T>>, Vec<f64>)> {
         let hidden = self.hidden_regressions()?;
         let components = components(inputs)?;
         let mut params = self.params.clone();

@@ -95,6 +95,8 @@ fn a_lock_around_a_network_within_par_iter() {
     });
 }
 
+type Entry<'a> = dyn Fn(&mut DecoupledNetwork<f32>) -> Result<()> + Sync + 'a;
+
 /// A worker that waits must not begin another job here: that would wait for the lock which this one holds.
 #[test]
 fn everything_that_may_use_threads_under_a_lock_within_par_iter() {
@@ -103,7 +105,7 @@ fn everything_that_may_use_threads_under_a_lock_within_par_iter() {
     let base = network(2, 2);
     let lock = Mutex::new(());
     let config = || FitConfig::new().epochs(1).batch_size(250);
-    let entries: [(&str, &(dyn Fn(&mut DecoupledNetwork<f32>) -> Result<()> + Sync)); 14] = [
+    let entries: [(&str, &Entry<'_>); 14] = [
         ("predict_class", &|n| n.predict_class(inputs()).map(drop)),
         ("predict_proba", &|n| n.predict_proba(inputs()).map(drop)),
         ("score", &|n| n.score(&data).map(drop)),

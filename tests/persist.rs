@@ -263,11 +263,94 @@ fn the_file_of_the_first_version_gives_the_predictions_of_numpy() {
 fn a_file_of_the_other_scalar_is_refused() {
     let path = path("scalar");
     small::<f64>().save(&path).unwrap();
-    let expected = "tensor 0.0.weight: expected F32 [2, 3], found F64 [2, 3]";
+    let expected = "tensor 0.0.weight: expected F32 [2, 3]; load_cast and load_params_cast round others to it, \
+                    found F64 [2, 3]";
     assert_eq!(place(DecoupledNetwork::<f32>::load(&path)), expected);
     assert_eq!(place(small::<f32>().load_params(&path)), expected);
     small::<f32>().save(&path).unwrap();
     assert!(place(DecoupledNetwork::<f64>::load(&path)).ends_with("found F32 [2, 3]"));
+}
+
+#[test]
+fn a_file_of_the_other_scalar_is_cast_when_it_is_asked_for() {
+    let path = path("cast");
+    let double = moved(DecoupledNetwork::<f64>::builder(3).dense(4, Activation::Tanh).dense(2, Activation::Identity));
+    Model::new(double.clone()).class_names(["a", "b"]).save(&path).unwrap();
+    let rounded = |t: usize| double.params(t).iter().map(|&x| x as f32).collect::<Vec<_>>();
+    let single = Model::<f32>::load_cast(&path).unwrap();
+    assert_eq!(single.class_names, ["a", "b"]);
+    let other = DecoupledNetwork::<f32>::builder(3).dense(4, Activation::Tanh).dense(2, Activation::Identity);
+    let mut other = other.build().unwrap();
+    other.load_params_cast(&path).unwrap();
+    for t in 0..2 {
+        assert_eq!(single.network.params(t), rounded(t));
+        assert_eq!(other.params(t), rounded(t));
+    }
+    // And back, to the same bits.
+    single.save(&path).unwrap();
+    let back = Model::<f64>::load_cast(&path).unwrap().network;
+    for t in 0..2 {
+        assert_eq!(back.params(t), rounded(t).iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+    }
+    // One of the same scalar is read as it is.
+    assert_eq!(Model::<f32>::load_cast(&path).unwrap().network.params(1), single.network.params(1));
+}
+
+/// Made by Python, see foreign.py beside it.
+const FOREIGN: &str = include_str!("persist/foreign.txt");
+
+#[test]
+fn whatever_the_reference_implementation_takes_is_read_and_cast_when_it_is_asked_for() {
+    fn params<T: Scalar>(path: &Path, cast: bool) -> decoupled::Result<Vec<f64>> {
+        let mut network = DecoupledNetwork::<T>::builder(3).dense(2, Activation::Identity).build()?;
+        if cast {
+            network.load_params_cast(path)?
+        } else {
+            network.load_params(path)?
+        }
+        let params: Vec<f64> = network.params(0).iter().map(|x| x.to_f64()).collect();
+        // In a file row by row.
+        Ok([0, 2, 4, 1, 3, 5, 6, 7].map(|i| params[i]).to_vec())
+    }
+    let path = path("tensors");
+    for line in FOREIGN.lines() {
+        let fields: Vec<&str> = line.split(';').collect();
+        let [double, single] = [2, 3].map(|i| fields[i].split(',').map(|x| x.parse().unwrap()).collect::<Vec<f64>>());
+        let bytes = (0..fields[1].len()).step_by(2).map(|at| u8::from_str_radix(&fields[1][at..at + 2], 16).unwrap());
+        fs::write(&path, bytes.collect::<Vec<u8>>()).unwrap();
+        assert_eq!(params::<f64>(&path, true).unwrap(), double, "{}", fields[0]);
+        assert_eq!(params::<f32>(&path, true).unwrap(), single, "{}", fields[0]);
+        let [of_double, of_single] = [params::<f64>(&path, false), params::<f32>(&path, false)];
+        assert_eq!(of_single.is_ok(), fields[0] == "F32", "{}", fields[0]);
+        assert_eq!(of_double.is_ok(), !["F32", "F16", "BF16", "mixed"].contains(&fields[0]), "{}", fields[0]);
+        for error in [of_double.err(), of_single.err()].into_iter().flatten() {
+            assert!(error.to_string().contains("load_params_cast"), "{error}");
+        }
+    }
+    assert_eq!(FOREIGN.lines().count(), 11);
+}
+
+#[test]
+fn a_number_that_the_scalar_cannot_hold_and_tensors_of_integers_are_not_cast() {
+    let path = path("too_large");
+    let bytes = |values: [f64; 2]| values.map(f64::to_le_bytes).concat();
+    let write = |dtype, values| {
+        let (weight, bias) = (bytes(values), bytes([0.0, 1.0]));
+        let tensors = [
+            ("0.weight", TensorView::new(dtype, vec![2, 1], &weight).unwrap()),
+            ("0.bias", TensorView::new(dtype, vec![2], &bias).unwrap()),
+        ];
+        safetensors::serialize_to_file(tensors, None, &path).unwrap();
+    };
+    let mut network = DecoupledNetwork::<f32>::builder(1).dense(2, Activation::Identity).build().unwrap();
+    let before = network.params(0).to_vec();
+    write(Dtype::F64, [1.0, 1e300]);
+    let expected = "tensor 0.weight: expected finite numbers up to 3.4028235e38, found inf";
+    assert_eq!(place(network.load_params_cast(&path)), expected);
+    write(Dtype::I64, [1.0, 2.0]);
+    let expected = "tensor 0.weight: expected F64, F32, F16 or BF16 [2, 1], found I64 [2, 1]";
+    assert_eq!(place(network.load_params_cast(&path)), expected);
+    assert_eq!(network.params(0), before);
 }
 
 #[test]

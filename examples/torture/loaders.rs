@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use decoupled::data::{Scaler, read_idx_images, read_idx_labels, read_npy, read_npy_labels, write_npy};
+use decoupled::data::{Npz, Scaler, read_idx_images, read_idx_labels, read_npy, read_npy_labels, write_npy};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
 use decoupled::nalgebra::DMatrix;
 use decoupled::observer::EarlyStopping;
@@ -27,12 +27,16 @@ pub(crate) type Reader = Box<dyn FnMut() -> Result<()>>;
 /// All that the crate reads; files are made in this folder.
 pub(crate) fn all(folder: &Path) -> Result<Vec<Loader>> {
     let path = folder.join("whole");
-    let mut loaders = vec![model(&path)?, checkpoint(&path)?, idx_images(), idx_labels()];
+    let mut loaders = vec![model(&path)?, checkpoint(&path)?, weights(), idx_images(), idx_labels()];
     #[cfg(feature = "csv")]
     loaders.push(csv());
     #[cfg(all(feature = "csv", feature = "gz"))]
     loaders.push(packed_csv());
-    loaders.extend([npy(&path)?, bank(folder.join("whole-bank"))?]);
+    let npy = npy(&path)?;
+    loaders.push(npz(&npy.files));
+    #[cfg(feature = "gz")]
+    loaders.push(gzip(&npy.files));
+    loaders.extend([npy, bank(folder.join("whole-bank"))?]);
     for loader in &loaders {
         for file in &loader.files {
             write(&path, file);
@@ -70,6 +74,8 @@ pub(crate) fn model(path: &Path) -> Result<Loader> {
         Ok(Box::new(move || {
             // Its own layers are not those of every file.
             let _ = network.load_params(&path);
+            let _ = network.load_params_cast(&path);
+            let _ = Model::<f64>::load_cast(&path);
             let model = Model::<f32>::load(&path)?;
             let inputs = DMatrix::from_element(model.network.input_dim(), 2, 0.5);
             // Numbers that are finite may come to others that are not.
@@ -117,6 +123,34 @@ pub(crate) fn checkpoint(path: &Path) -> Result<Loader> {
         }))
     };
     Ok(Loader { name: "checkpoint", files, mend: Some(mend_tensors), reader })
+}
+
+/// Tensors of every precision, as other programs write them.
+fn weights() -> Loader {
+    let file = |header: &str, bytes: &[u8]| [&(header.len() as u64).to_le_bytes(), header.as_bytes(), bytes].concat();
+    let files = vec![
+        file(
+            "{\"0.weight\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[0,12]},\
+             \"0.bias\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[12,16]}}   ",
+            &[60; 16],
+        ),
+        file(
+            "{ \"0.bias\":{\"data_offsets\":[0,16],\"shape\":[2],\"dtype\":\"F64\"},\n\
+             \"0.weight\":{\"shape\":[2,3],\"dtype\":\"F32\",\"data_offsets\":[16,40]},\
+             \"__metadata__\":{\"format\":\"pt\"}}",
+            &[62; 40],
+        ),
+    ];
+    let reader = |path: PathBuf| -> Result<Reader> {
+        let mut single = DecoupledNetwork::<f32>::builder(3).dense(2, Activation::Identity).threads(1).build()?;
+        let mut double = DecoupledNetwork::<f64>::builder(3).dense(2, Activation::Identity).threads(1).build()?;
+        Ok(Box::new(move || {
+            let _ = double.load_params(&path);
+            let _ = double.load_params_cast(&path);
+            single.load_params_cast(&path)
+        }))
+    };
+    Loader { name: "weights", files, mend: Some(mend_length), reader }
 }
 
 fn idx_images() -> Loader {
@@ -197,10 +231,14 @@ fn npy(path: &Path) -> Result<Loader> {
     write_npy(path, &DMatrix::from_fn(3, 4, |i, j| i as f64 - 0.5 * j as f64))?;
     let own = read(path);
     let python = |version: &[u8], dictionary: &str, entries: &[u8]| {
-        [b"\x93NUMPY", version, &[dictionary.len() as u8, 0], dictionary.as_bytes(), entries].concat()
+        let length = [dictionary.len() as u8, 0, 0, 0];
+        let length = if version == [1, 0] { &length[..2] } else { &length[..] };
+        [b"\x93NUMPY", version, length, dictionary.as_bytes(), entries].concat()
     };
     let labels = python(&[1, 0], "{'descr': '>i4', 'fortran_order': True, 'shape': (5, 1)}\n", &[0; 20]);
     let bytes = python(&[1, 0], "{\"shape\": (7,), 'descr': '|u1', 'fortran_order': False}\n", &[200; 7]);
+    let cube = python(&[2, 0], "{'descr': '<f2', 'fortran_order': True, 'shape': (2, 3, 2), }\n", &[60; 24]);
+    let words = python(&[1, 0], "{u'descr': '>u8', u'fortran_order': False, u'shape': (3L,)}\n", &[1; 24]);
     let reader = |path: PathBuf| -> Result<Reader> {
         Ok(Box::new(move || {
             let _ = read_npy_labels(&path);
@@ -208,8 +246,92 @@ fn npy(path: &Path) -> Result<Loader> {
             read_npy::<f64>(&path).map(|table| _ = table.matrix().column(0))
         }))
     };
-    Ok(Loader { name: "npy", files: vec![own, labels, bytes], mend: None, reader })
+    Ok(Loader { name: "npy", files: vec![own, labels, bytes, cube, words], mend: None, reader })
 }
+
+/// Archives of these arrays: stored, and one that is deflated, with lengths and sums behind its members.
+fn npz(arrays: &[Vec<u8>]) -> Loader {
+    let mut files: Vec<_> = arrays.chunks(2).map(archive).collect();
+    // Without the feature `gz` it would be refused.
+    if cfg!(feature = "gz") {
+        files.push(PACKED.to_vec());
+    }
+    let reader = |path: PathBuf| -> Result<Reader> {
+        Ok(Box::new(move || {
+            let mut file = Npz::open(&path)?;
+            let names: Vec<String> = file.names().map(str::to_owned).collect();
+            let mut result = Ok(());
+            for name in &names {
+                let _ = file.read_labels(name);
+                let _ = file.read::<f32>(name);
+                result = result.and(file.read::<f64>(name).map(|table| _ = table.matrix().column(0)));
+            }
+            result
+        }))
+    };
+    Loader { name: "npz", files, mend: Some(mend_archive), reader }
+}
+
+/// A zip archive of stored files with names of one letter.
+fn archive(files: &[Vec<u8>]) -> Vec<u8> {
+    let (mut members, mut directory) = (Vec::new(), Vec::new());
+    for (file, letter) in files.iter().zip(b'a'..) {
+        let length = (file.len() as u32).to_le_bytes();
+        let shared =
+            [&[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &crc32(&[file]).to_le_bytes(), &length, &length, &[5, 0, 0, 0]];
+        let (shared, name, start) = (shared.concat(), [letter, b'.', b'n', b'p', b'y'], members.len() as u32);
+        members.extend([&b"PK\x03\x04"[..], &shared, &name, file].concat());
+        let place = [&[0; 10][..], &start.to_le_bytes()].concat();
+        directory.extend([&b"PK\x01\x02\x14\0"[..], &shared, &place, &name].concat());
+    }
+    let (count, start) = ([files.len() as u8, 0], (members.len() as u32).to_le_bytes());
+    let length = (directory.len() as u32).to_le_bytes();
+    [&members[..], &directory, b"PK\x05\x06\0\0\0\0", &count, &count, &length, &start, &[0, 0]].concat()
+}
+
+/// Arrays and images that are gzipped: deflated, and stored in blocks, which a mutant goes through with its sum put right.
+#[cfg(feature = "gz")]
+fn gzip(arrays: &[Vec<u8>]) -> Loader {
+    let plain = arrays.iter().cloned().chain(idx_images().files).chain(idx_labels().files);
+    let mut files: Vec<Vec<u8>> = plain
+        .map(|file| {
+            let length = file.len() as u16;
+            let block = [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), &file].concat();
+            let end = [crc32(&[&file]), file.len() as u32].map(u32::to_le_bytes).concat();
+            [&GZIP[..], &block, &end].concat()
+        })
+        .collect();
+    files.push(DEFLATED.to_vec());
+    let reader = |path: PathBuf| -> Result<Reader> {
+        Ok(Box::new(move || {
+            let _ = read_npy_labels(&path);
+            let _ = read_idx_labels(&path);
+            let images = read_idx_images::<f32>(&path).map(|images| _ = images.matrix().column(0));
+            images.or(read_npy::<f64>(&path).map(|table| _ = table.matrix().column(0)))
+        }))
+    };
+    Loader { name: "gzip", files, mend: Some(mend_gzip), reader }
+}
+
+/// The header of a gzip file.
+#[cfg(feature = "gz")]
+const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// What NumPy's `savez_compressed` writes of `x = zeros((2, 3), "f4")` to a file that cannot be wound back.
+const PACKED: &[u8] =
+    b"PK\x03\x04-\x00\x08\x00\x08\x00\x00\x00!\x00\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x05\x00\
+    \x14\x00x.npy\x01\x00\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x9b\
+    \xec\x17\xea\x1b\x10\xc9\xc8P\xc6P\xad\x9e\x92Z\x9c\x5c\xa4n\xa5\xa0n\x93f\xa2\xae\xa3\xa0\x9e\x96_T\
+    R\x94\x98\x17\x9f_\x94\x92\x0a\x12wK\xcc)N\x05\x8a\x17g$\x16\xa4\x02\xf9\x1aF:\x0a\xc6\x9a:\x0a\xb5\
+    \x0ad\x03.\x06\x1c\x00\x00PK\x07\x08x\xb3&\x18I\x00\x00\x00\x00\x00\x00\x00\x98\x00\x00\x00\x00\x00\
+    \x00\x00PK\x01\x02-\x03-\x00\x08\x00\x08\x00\x00\x00!\x00x\xb3&\x18I\x00\x00\x00\x98\x00\x00\x00\x05\
+    \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x01\x00\x00\x00\x00x.npyPK\x05\x06\x00\x00\x00\x00\
+    \x01\x00\x01\x003\x00\x00\x00\x98\x00\x00\x00\x00\x00";
+/// What Python's `gzip` makes of two IDX images of 3 × 4 pixels.
+#[cfg(feature = "gz")]
+const DEFLATED: &[u8] =
+    b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03c`\xe0`f```\x02b\x10\xcd\xc2\xc0\xc8\xc4\xcc\xc2\xca\xc6\xce\
+    \xc1\xc9\xc5\xcd\xc3\xcb\xc7/ ($,\x22*&\x0e\x00\x80\x94\xe8\x16(\x00\x00\x00";
 
 /// A bank in a file, three blocks of two examples, never visited and after an epoch.
 fn bank(path: PathBuf) -> Result<Loader> {
@@ -264,6 +386,68 @@ pub(crate) fn mend_tensors(mutant: &mut [u8], file: &[u8]) {
     mutant[DIGITS].copy_from_slice(b"00000000");
     let digits = format!("{:08x}", crc32(&[mutant]));
     mutant[DIGITS].copy_from_slice(digits.as_bytes());
+}
+
+/// As if all that a mutant has more or less than its file were in the header.
+fn mend_length(mutant: &mut [u8], file: &[u8]) {
+    let length = |bytes: &[u8]| bytes.first_chunk().map_or(0, |&word| u64::from_le_bytes(word));
+    let data = file.len().saturating_sub(8 + length(file) as usize);
+    let header = mutant.len().saturating_sub(8 + data) as u64;
+    if let Some(start) = mutant.first_chunk_mut() {
+        *start = header.to_le_bytes();
+    }
+}
+
+/// Where a signature stands first.
+fn find(bytes: &[u8], signature: &[u8]) -> Option<usize> {
+    bytes.windows(signature.len()).position(|window| window == signature)
+}
+
+/// Makes lengths, places and sums of the directory those of the members that are there.
+fn mend_archive(mutant: &mut [u8], _: &[u8]) {
+    let Some(mut entry) = find(mutant, b"PK\x01\x02") else { return };
+    let directory = entry;
+    let mut member = 0;
+    while let Some(skipped) = find(&mutant[member.min(directory)..directory], b"PK\x03\x04") {
+        let start = member + skipped;
+        let stop =
+            find(&mutant[(start + 4).min(directory)..directory], b"PK\x03\x04").map_or(directory, |at| start + 4 + at);
+        let field = |at: usize| {
+            mutant.get(start + at..start + at + 2).map_or(0, |two| usize::from(two[0]) + 256 * usize::from(two[1]))
+        };
+        let content = (start + 30 + field(26) + field(28)).min(stop);
+        let (sum, length) = (crc32(&[&mutant[content..stop]]).to_le_bytes(), ((stop - content) as u32).to_le_bytes());
+        let Some(fields) = mutant.get_mut(entry..entry + 46).filter(|fields| fields.starts_with(b"PK\x01\x02")) else {
+            return;
+        };
+        // What is deflated keeps its sum.
+        if fields[10] == 0 {
+            fields[16..28].copy_from_slice(&[sum, length, length].concat());
+            fields[42..46].copy_from_slice(&(start as u32).to_le_bytes());
+        }
+        let Some(next) = find(&mutant[entry + 4..], b"PK\x01\x02") else { break };
+        (member, entry) = (stop, entry + 4 + next);
+    }
+    if let Some(end) = find(mutant, b"PK\x05\x06").filter(|&end| end > directory && end + 22 <= mutant.len()) {
+        mutant[end + 12..end + 16].copy_from_slice(&((end - directory) as u32).to_le_bytes());
+        mutant[end + 16..end + 20].copy_from_slice(&(directory as u32).to_le_bytes());
+        let comment = (mutant.len() - end - 22) as u16;
+        mutant[end + 20..end + 22].copy_from_slice(&comment.to_le_bytes());
+    }
+}
+
+/// Makes a block of stored bytes as long as it is, with the right sum behind it.
+#[cfg(feature = "gz")]
+fn mend_gzip(mutant: &mut [u8], file: &[u8]) {
+    let (start, Some(stop)) = (GZIP.len() + 5, mutant.len().checked_sub(8)) else { return };
+    if file.get(GZIP.len()) != Some(&1) || stop < start {
+        return;
+    }
+    let length = (stop - start) as u16;
+    mutant[..GZIP.len()].copy_from_slice(&GZIP);
+    mutant[GZIP.len()..start].copy_from_slice(&[&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes()].concat());
+    let end = [crc32(&[&mutant[start..stop]]), (stop - start) as u32].map(u32::to_le_bytes).concat();
+    mutant[stop..].copy_from_slice(&end);
 }
 
 /// Seals every slot anew; here a slot is a page.

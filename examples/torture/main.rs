@@ -9,9 +9,10 @@
 //! ```text
 //! cargo run --release --features csv,gz --example torture
 //! cargo run --release --features csv,gz --example torture -- --quick
+//! cargo run --release --features csv,gz --example torture -- --reader npz --mutants 1000000
 //! ```
 //!
-//! Without the features `csv` and `gz` the readers of CSV are left out.
+//! Without the feature `csv` the reader of CSV is left out, without `gz` all that is gzipped or deflated.
 
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -42,8 +43,8 @@ const USAGE: &str = "\
 --kills N        processes to kill
 --mutants N      changed files for each reader
 --epochs N       of the long run
---only READER    does nothing but give its mutants to this reader, as CSV
 --seed N         (0)
+--reader NAME    does nothing but give changed files to the readers whose names begin so
 --corpus FOLDER  does nothing but write the files that mutants are made of, for tests/fuzz";
 
 struct Settings {
@@ -51,7 +52,7 @@ struct Settings {
     mutants: usize,
     epochs: usize,
     seed: u64,
-    only: Option<String>,
+    reader: Option<String>,
 }
 
 /// Whether a promise held, with what there is to say.
@@ -75,7 +76,7 @@ fn main() {
         mutants: options.count("mutants", 100_000 * times),
         epochs: options.count("epochs", 1_000 * times),
         seed: options.value("seed", 0),
-        only: options.optional("only"),
+        reader: options.optional("reader"),
     };
     let role: Option<String> = options.optional("role");
     let file: Option<PathBuf> = options.optional("file");
@@ -145,13 +146,12 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
         all_held &= word != "FAILED";
         println!("{name:22} {word:8} {what}");
     };
-    if let Some(only) = &settings.only {
-        let loaders = loaders::all(memory)?;
-        let Some(loader) = loaders.iter().find(|loader| loader.name == only) else {
-            refuse(format!("--only {only}: the readers are {:?}", loaders.iter().map(|l| l.name).collect::<Vec<_>>()))
-        };
-        let (_, verdict) = attack(loader, settings, memory, settings.seed)?;
-        line(loader.name, verdict);
+    if let Some(name) = &settings.reader {
+        let mut loaders = loaders::all(memory)?;
+        loaders.retain(|loader| loader.name.starts_with(name.as_str()));
+        line("hostile sizes", sizes::run(&loaders, memory)?);
+        let (mutants, panics) = change(&loaders, settings, memory, &mut line)?;
+        println!("\nmutants={mutants} panics={panics}");
         return Ok(all_held);
     }
     // First, while nothing else has used memory.
@@ -176,13 +176,7 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
     killed.unreadable.iter().for_each(|what| println!("  unreadable: {what}"));
     killed.strays.iter().for_each(|stray| println!("  stray: {}", stray.display()));
 
-    let (mut mutants, mut panics) = (0, 0);
-    for (loader, stream) in loaders.iter().zip(1..) {
-        let (outcome, verdict) = attack(loader, settings, memory, settings.seed + stream)?;
-        line(loader.name, verdict);
-        mutants += outcome.mutants;
-        panics += outcome.panics.len();
-    }
+    let (mutants, panics) = change(&loaders, settings, memory, &mut line)?;
     println!(
         "\nkills={} unreadable={} strays={} mutants={mutants} panics={panics} undetected_flips={undetected}",
         killed.kills,
@@ -192,23 +186,29 @@ fn torture(settings: &Settings, disk: &Path, memory: &Path) -> Result<bool> {
     Ok(all_held)
 }
 
-/// Gives its mutants to a reader.
-fn attack(
-    loader: &loaders::Loader,
+/// Gives every reader changed files, with a line for each; how many they were, and over how many it panicked.
+fn change(
+    loaders: &[loaders::Loader],
     settings: &Settings,
     folder: &Path,
-    seed: u64,
-) -> Result<(mutants::Outcome, Verdict)> {
-    let outcome = mutants::run(loader, folder, settings.mutants as u64, seed)?;
-    let held = outcome.panics.is_empty() && outcome.greedy == 0;
-    let mut what = format!(
-        "{} mutants, {} of them taken, {} panics, {} kB of memory at most, {} beyond 2 × the file + 16 MB",
-        outcome.mutants,
-        outcome.taken,
-        outcome.panics.len(),
-        outcome.most / 1024,
-        outcome.greedy
-    );
-    outcome.panics.first().into_iter().for_each(|message| what += &format!("\n  the first: {message}"));
-    Ok((outcome, Verdict::of(held, what)))
+    line: &mut impl FnMut(&str, Verdict),
+) -> Result<(u64, usize)> {
+    let (mut mutants, mut panics) = (0, 0);
+    for (loader, stream) in loaders.iter().zip(1..) {
+        let outcome = mutants::run(loader, folder, settings.mutants as u64, settings.seed + stream)?;
+        let held = outcome.panics.is_empty() && outcome.greedy == 0;
+        let what = format!(
+            "{} mutants, {} of them taken, {} panics, {} kB of memory at most, {} beyond 2 × the file + 16 MB",
+            outcome.mutants,
+            outcome.taken,
+            outcome.panics.len(),
+            outcome.most / 1024,
+            outcome.greedy
+        );
+        line(loader.name, Verdict::of(held, what));
+        outcome.panics.first().into_iter().for_each(|message| println!("  the first: {message}"));
+        mutants += outcome.mutants;
+        panics += outcome.panics.len();
+    }
+    Ok((mutants, panics))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use decoupled::Result;
 
 use crate::Verdict;
-use crate::loaders::{Loader, mend_tensors, write};
+use crate::loaders::{Loader, write};
 use crate::memory::most_of;
 
 /// How long a refusal may take, and what memory.
@@ -49,7 +49,8 @@ pub(crate) fn run(loaders: &[Loader], folder: &Path) -> Result<Verdict> {
 fn claims_of(loader: &Loader) -> Vec<(String, Vec<u8>)> {
     let zeros = vec![0; 1000];
     match loader.name {
-        "model" | "checkpoint" => tensors(loader),
+        "model" | "checkpoint" | "weights" => tensors(loader),
+        "npz" => archives(loader),
         "IDX images" => [[u32::MAX; 3], [1 << 11, 1 << 10, 1 << 11], [1 << 31, 1 << 31, 4], [1, 1, u32::MAX]]
             .map(|size| {
                 let header = [0x0803].into_iter().chain(size).flat_map(u32::to_be_bytes);
@@ -74,6 +75,22 @@ fn claims_of(loader: &Loader) -> Vec<(String, Vec<u8>)> {
         // Text and a bank's file claim nothing: the former has what it has, the latter is held against a plan of the network's.
         _ => Vec::new(),
     }
+}
+
+/// Claims of the end and of the first entry of a directory.
+fn archives(loader: &Loader) -> Vec<(String, Vec<u8>)> {
+    let places = [("entries", "PK\x05\x06", 8), ("directory", "PK\x05\x06", 12), ("start", "PK\x05\x06", 16)]
+        .into_iter()
+        .chain([("packed", "PK\x01\x02", 20), ("bytes", "PK\x01\x02", 24), ("place", "PK\x01\x02", 42)]);
+    let claims = places.flat_map(|(field, signature, offset)| {
+        loader.files.iter().filter_map(move |file| {
+            let at = file.windows(4).position(|window| window == signature.as_bytes())? + offset;
+            let mut bytes = file.clone();
+            bytes[at..at + 4].copy_from_slice(&[0xfe, 0xff, 0xff, 0xff]);
+            Some((format!("{field} of 4294967294"), bytes))
+        })
+    });
+    claims.collect()
 }
 
 fn tensors(loader: &Loader) -> Vec<(String, Vec<u8>)> {
@@ -101,7 +118,9 @@ fn tensors(loader: &Loader) -> Vec<(String, Vec<u8>)> {
             let at = file.windows(from.len()).position(|window| window == from.as_bytes())?;
             let mut bytes = file.clone();
             bytes.splice(at..at + from.len(), to.bytes());
-            mend_tensors(&mut bytes, file);
+            if let Some(mend) = loader.mend {
+                mend(&mut bytes, file);
+            }
             Some((to.to_owned(), bytes))
         })
     });

@@ -91,7 +91,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 }
 
 #[cfg(feature = "gz")]
-pub(crate) fn gunzip<'a>(path: &'a Path, packed: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+fn gunzip<'a>(path: &'a Path, packed: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     let place = "its gzip stream".to_owned();
     Ok(Box::new(Unpacked::new(path, place, packed, ROOM, flate2::read::MultiGzDecoder::new)))
 }
@@ -103,7 +103,7 @@ pub(crate) fn inflate<'a>(path: &'a Path, place: String, packed: impl Read + 'a)
 }
 
 #[cfg(not(feature = "gz"))]
-pub(crate) fn gunzip<'a>(path: &'a Path, _: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+fn gunzip<'a>(path: &'a Path, _: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     Err(format(path, "byte 0", "a file that is not packed, or this crate with its feature gz", "a gzip file"))
 }
 

@@ -31,6 +31,8 @@ fn a_model_comes_back_with_all_that_goes_with_it() -> Result<()> {
     assert_eq!(DecoupledNetwork::load(&file)?.predict(data.inputs())?, net.predict(data.inputs())?);
     let mut other = crate::net();
     other.load_params(&file)?;
+    other.load_params_cast(&file)?;
+    assert_eq!(Model::<f32>::load_cast(&file)?.network.depth(), net.depth());
     assert_eq!(other.params(0), net.params(0));
     Ok(())
 }

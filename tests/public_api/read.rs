@@ -126,6 +126,13 @@ fn files_are_read() -> Result<()> {
     fs::write(&npy, bytes).unwrap();
     assert_eq!(data::read_npy_labels(&npy)?, [2, 0, 1, 1]);
 
+    // An archive without arrays is no more than its end.
+    let npz = path("arrays.npz");
+    fs::write(&npz, [&b"PK\x05\x06"[..], &[0; 18]].concat()).unwrap();
+    let mut file = data::Npz::open(&npz)?;
+    assert_eq!(file.names().len(), 0);
+    assert!(file.read::<f64>("x").is_err() && file.read_labels("y").is_err());
+
     let folder = path("idx");
     fs::create_dir_all(&folder).unwrap();
     for name in ["train", "t10k"] {
