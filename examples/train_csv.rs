@@ -11,12 +11,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use decoupled::data::{Scaler, csv};
+use decoupled::data::{Scaling, csv};
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::metrics::confusion_matrix;
 use decoupled::observer::{EarlyStopping, History, Progress};
-use decoupled::{DecoupledNetwork, Error, FitConfig, Model, Result, plot};
+use decoupled::{DecoupledNetwork, Error, FitConfig, Pipeline, Result, plot};
 
 #[path = "common/options.rs"]
 #[expect(dead_code, reason = "no option of this example is a flag or a count")]
@@ -46,11 +46,8 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
         return Err(Error::Unsupported { what: "this target", why });
     }
     let (train, held_out) = table.dataset.stratified_split(0.8, 0)?;
-    // Features are brought to mean 0 and variance 1, by what the training part has.
-    let scaler = Scaler::standard(train.inputs())?;
-    let (train, held_out) = (scaler.scale_inputs(&train)?, scaler.scale_inputs(&held_out)?);
 
-    let mut network = DecoupledNetwork::builder(train.input_dim())
+    let network = DecoupledNetwork::builder(train.input_dim())
         .dense(16, Activation::Tanh)
         .dense(table.classes.len(), Activation::Identity)
         .output_loss(SoftmaxCrossEntropy::new())
@@ -61,21 +58,23 @@ fn run(table: &Path, target: &str, out: &Path) -> Result<()> {
     let mut stopping = EarlyStopping::new().patience(20).restore_best_weights();
     let mut history = History::csv(out.join("history.csv"));
     let config = FitConfig::new().epochs(500).batch_size(16).validation(&held_out);
-    let report = network.fit_observed(&train, &config, &mut [&mut bar, &mut stopping, &mut history])?;
+    // Features are brought to mean 0 and variance 1, by what the training part has.
+    let pipeline = Pipeline::new(network, config).scale_inputs(Scaling::Standard);
+    let (model, report) = pipeline.fit_observed(&train, &mut [&mut bar, &mut stopping, &mut history])?;
     println!("{report}\n");
     if let Some((epoch, loss)) = stopping.best() {
         println!("the network is that of epoch {epoch}, whose validation loss is {loss:.3e}\n");
     }
 
-    let (truth, found) = (held_out.labels().unwrap_or_default(), network.predict_class(held_out.inputs())?);
+    let (truth, found) = (held_out.labels().unwrap_or_default(), model.predict_class(held_out.inputs())?);
     let confusion = confusion_matrix(truth, &found, table.classes.len())?.with_names(&table.classes)?;
     println!("held out:\n{confusion}\n");
-    println!("accuracy on held-out lines: {:.4}", network.score(&held_out)?);
+    println!("accuracy on held-out lines: {:.4}", model.score(&held_out)?);
 
-    let model = out.join("model.safetensors");
-    Model::new(network).input_scaler(scaler).columns(table.columns).save(&model)?;
+    let path = out.join("model.safetensors");
+    model.columns(table.columns).save(&path)?;
     // A picture that fails costs no training.
     plot::training_curves(&[("network", &report)])?.save(out.join("training.svg"))?;
-    println!("written: {}, history.csv and training.svg beside it", model.display());
+    println!("written: {}, history.csv and training.svg beside it", path.display());
     Ok(())
 }

@@ -84,7 +84,7 @@
 //! | `model.fit(x, y, epochs, batch_size, validation_data)` | [`fit`](crate::DecoupledNetwork::fit) with a [`FitConfig`](crate::FitConfig); `fit_backprop` for the chain rule |
 //! | `warm_start=True`, calling `fit` again | the default: a fit goes on where the last one ended |
 //! | `callbacks=[…]` | [`fit_observed`](crate::DecoupledNetwork::fit_observed) and the module [`observer`](crate::observer) |
-//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History), [`LearningRateScheduler`](crate::observer::LearningRateScheduler) |
+//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler) |
 //! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`) |
 //! | `CosineDecay`, `lr_scheduler.StepLR` | [`Scheduled`](crate::optimizer::Scheduled) around an optimizer: a schedule by updates |
 //! | `optimizer.learning_rate = 1e-4` between fits, `param_groups` | [`set_optimizer`](crate::DecoupledNetwork::set_optimizer), [`set_layer_optimizer`](crate::DecoupledNetwork::set_layer_optimizer) |
@@ -92,6 +92,7 @@
 //! | `weight_decay=`, `kernel_regularizer=l2(…)`, `alpha=` | [`AdamW`](crate::optimizer::AdamW), [`WeightDecay`](crate::optimizer::WeightDecay), with `weights_only` to leave biases out |
 //! | `kernel_regularizer=l1(…)` | [`L1`](crate::optimizer::L1) |
 //! | `loss.backward()` several times before `optimizer.step()` | [`FitConfig::accumulate`](crate::FitConfig::accumulate) |
+//! | `validation_split=`, `early_stopping=True` | [`FitConfig::validation_fraction`](crate::FitConfig::validation_fraction), drawn at random and stratified; with [`EarlyStopping`](crate::observer::EarlyStopping) |
 //! | `partial_fit`, `tol=`, `verbose=` | a fit of one epoch; [`EarlyStopping`](crate::observer::EarlyStopping); the observers [`Table`](crate::observer::Table) and `Progress` |
 //!
 //! ```
@@ -136,5 +137,32 @@
 //! | `roc_auc_score`, `average_precision_score`, `hamming_loss` … | the module [`metrics`](crate::metrics), to the same digits |
 //! | `cross_val_score`, `GridSearchCV`, `RandomizedSearchCV` | [`k_folds`](crate::Dataset::k_folds), [`Search`](crate::search::Search) |
 //! | `Pipeline`, `make_pipeline(StandardScaler(), …)` | [`Pipeline`](crate::Pipeline): its steps are fitted in every fold of a search |
-//! | `best_estimator_` | [`Search::refit`](crate::search::Search::refit) |
+//! | `best_params_`, `best_score_`, `best_estimator_` | [`best`](crate::search::SearchReport::best), and [`refit`](crate::search::SearchReport::refit) on all data |
 //! | `model.save`, `joblib.dump`, `torch.save(state_dict)` | [`Model`](crate::Model) with its scalers and names: `Model::save`, `Model::load` (feature `save`) |
+//!
+//! ```
+//! use decoupled::data::{self, Scaling};
+//! use decoupled::layer::Activation;
+//! use decoupled::observer::EarlyStopping;
+//! use decoupled::optimizer::Adam;
+//! use decoupled::search::{Search, Space};
+//! use decoupled::{DecoupledNetwork, FitConfig, Pipeline, Result};
+//!
+//! let (train, test) = data::two_moons::<f32>(120, 0.2, 0)?.stratified_split(0.75, 0)?;
+//!
+//! // GridSearchCV(make_pipeline(StandardScaler(), MLPClassifier(early_stopping=True)), {"alpha": [1e-3, 1e-2]}, cv=3)
+//! let build = |candidate: &decoupled::search::Candidate| -> Result<_> {
+//!     let network = DecoupledNetwork::builder(2)
+//!         .dense(8, Activation::Tanh)
+//!         .dense(2, Activation::Identity)
+//!         .optimizer(Adam::new(candidate.get("rate")?))
+//!         .build()?;
+//!     let config = FitConfig::new().epochs(30).batch_size(16).validation_fraction(0.1);
+//!     let pipeline = Pipeline::new(network, config).scale_inputs(Scaling::Standard);
+//!     Ok(pipeline.observer(EarlyStopping::new().patience(10)))
+//! };
+//! let report = Search::grid(Space::new().choices("rate", &[1e-3, 1e-2])).cv(3).fit(&train, build)?;
+//! let (model, _) = report.refit(&train, build)?; // best_estimator_
+//! println!("{report}\n{:.3}", model.score(&test)?);
+//! # Ok::<(), decoupled::Error>(())
+//! ```

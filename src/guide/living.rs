@@ -22,8 +22,9 @@
 //! decoupled = { version = "0.1", features = ["csv", "plot", "progress"] }
 //! ```
 //!
-//! The model remembers what its features are called: the second program finds them in the new table by their names, whatever else
-//! stands there, and says which one is missing.
+//! The model remembers what became of every column of the table: texts that were encoded, blanks that were filled, dates that were left
+//! out. The second program finds the columns in the new table by their names, whatever else stands there, encodes them alike, and says
+//! which one is missing.
 //!
 //! The first program:
 //!
@@ -40,26 +41,30 @@
 //! # Numbers for classes
 //!
 //! Every text in the target's column is a class. Where the targets are numbers, say so, and scale them like the
-//! inputs: networks learn from and to numbers of unit size. If the loss hardly falls, look there first. The model keeps both scalers.
+//! inputs: networks learn from and to numbers of unit size. The model keeps both scalers, and predicts in the units of the table.
 //!
 //! ```no_run
 //! # #[cfg(all(feature = "csv", feature = "save"))]
 //! # {
-//! use decoupled::data::{Scaler, csv};
+//! use decoupled::data::{Scaling, csv};
 //! use decoupled::layer::Activation;
-//! use decoupled::{DecoupledNetwork, FitConfig, Model};
+//! use decoupled::{DecoupledNetwork, FitConfig, Model, Pipeline};
 //!
 //! let table = csv::Options::numbers(["price"]).read::<f32>("houses.csv")?;
-//! let (inputs, targets) = (Scaler::standard(table.dataset.inputs())?, Scaler::standard(table.dataset.targets())?);
-//! let train = targets.scale_targets(&inputs.scale_inputs(&table.dataset)?)?;
-//! let mut network = DecoupledNetwork::builder(train.input_dim())
+//! println!("{}", table.columns); // what became of each column
+//! let network = DecoupledNetwork::builder(table.dataset.input_dim())
 //!     .dense(32, Activation::Tanh)
 //!     .dense(1, Activation::Identity)
 //!     .build()?;
-//! network.fit(&train, &FitConfig::new().epochs(100).batch_size(16))?;
-//! let prices = targets.invert(&network.predict(train.inputs())?)?;
-//! println!("R² {:.3}, the first price {:.0}", network.score(&train)?, prices.matrix().column(0)[0]);
-//! Model::new(network).input_scaler(inputs).target_scaler(targets).save("houses.safetensors")?;
+//! let pipeline = Pipeline::new(network, FitConfig::new().epochs(100).batch_size(16));
+//! let pipeline = pipeline.scale_inputs(Scaling::Standard).scale_targets(Scaling::Standard);
+//! let (train, test) = table.dataset.split(0.8, 0)?;
+//! let (model, _) = pipeline.fit(&train)?;
+//! println!("R² {:.3}", model.score(&test)?);
+//! model.columns(table.columns).save("houses.safetensors")?;
+//!
+//! let model = Model::<f32>::load("houses.safetensors")?;
+//! println!("the first price: {:.0}", model.read_and_predict("new.csv")?[(0, 0)]);
 //! # }
 //! # Ok::<(), decoupled::Error>(())
 //! ```

@@ -11,13 +11,14 @@
 //!
 //! | field | what it says | look twice when |
 //! |---|---|---|
-//! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | a warning says that the signal fades (a factor of ten or a hundred from layer to layer is normal). Start from the bank, or take fewer layers |
+//! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | a warning says that the signal fades (a factor of ten or a hundred from layer to layer is normal). Start from the bank at a lower learning rate, or take fewer layers |
 //! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is a million times smaller than another: that layer is not reached. Take more activation steps |
 //! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one layer stands still, as above |
 //! | [`dead_units`](crate::EpochReport::dead_units) | units that said the same for every example | half a layer is dead. Lower the learning rate, or take `LeakyRelu` |
 //! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | for methods that follow it: λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1. Lower the activation rate. Both are estimates from few examples; `decoupling` has better ones |
 //! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations are kept and there are many batches (with k batches an epoch it is k − 1). Take larger batches, or start anchored |
 //! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
+//! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | what observers multiply the learning rates by | |
 //! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step has nothing to do with the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward). It is measured from a forward pass: for activations that are kept (`joint`) it is not the step that was taken |
 //!
 //! All but the last cost nothing to speak of, and are always there. The last is asked for with
