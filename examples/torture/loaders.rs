@@ -212,10 +212,10 @@ fn csv_reader(path: PathBuf) -> Reader {
         let european = Options::classes("kind").delimiter(b';').decimal(b',').thousands(b'.').comment(b'#');
         let european = european.na_values(["-1", "?"]).missing(Missing::Median).unknown_categories(Unknown::Other);
         // What one table says is held against another, in its numbers and in its places.
-        if let Ok(columns) = european.categories(["code"]).fit(&path) {
+        let european = european.categories(["code"]).fit(&path).and_then(|columns| {
             let _ = columns.to_string();
-            columns.read::<f32>(&path)?;
-        }
+            columns.read::<f32>(&path)
+        });
         let plain = Options::features().header(false).missing(Missing::MostFrequent);
         let places = plain.unknown_categories(Unknown::Ignore).fit(&path);
         let table = Options::classes("kind").read::<f64>(&path);
@@ -223,7 +223,7 @@ fn csv_reader(path: PathBuf) -> Reader {
             let _ = columns.to_string();
             columns.read_inputs::<f64>(&path)?;
         }
-        table.map(|table| _ = table)
+        table.map(drop).or(european.map(drop))
     })
 }
 
