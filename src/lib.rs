@@ -70,6 +70,7 @@
 //! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
 //! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | scale data, and predict in the data's units | [`Pipeline`], [`Model`], [`data::Scaler`] |
+//! | do as you did in Keras, scikit-learn or PyTorch | [`guide::coming`] |
 //! | keep a trained network | [`DecoupledNetwork::save`], [`Model::save`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -101,6 +102,7 @@
 //! * `save` (default): [`DecoupledNetwork::save`] and [`load`](DecoupledNetwork::load), and those of [`Model`].
 //! * `serde`: settings are `Serialize` and `Deserialize`, [`NetworkBuilder`] and [`FitConfig`] among them; `save` brings it along.
 //! * `csv`: [`data`] reads tables.
+//! * `gz`: tables, IDX files and `.npz` archives may be gzipped or deflated.
 //! * `ndarray`: arrays whose rows are examples become [`Examples`](data::Examples), and a [`MatRef`] becomes such an array.
 //! * `plot`: pictures of reports and networks, as SVG.
 //! * `progress`: `observer::Progress`, a bar in the terminal.
