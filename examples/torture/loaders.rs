@@ -305,9 +305,9 @@ fn gzip(arrays: &[Vec<u8>]) -> Loader {
     let reader = |path: PathBuf| -> Result<Reader> {
         Ok(Box::new(move || {
             let _ = read_npy_labels(&path);
-            let _ = read_idx_labels(&path);
             let images = read_idx_images::<f32>(&path).map(|images| _ = images.matrix().column(0));
-            images.or(read_npy::<f64>(&path).map(|table| _ = table.matrix().column(0)))
+            let labels = read_idx_labels(&path).map(|labels| _ = labels);
+            images.or(labels).or(read_npy::<f64>(&path).map(|table| _ = table.matrix().column(0)))
         }))
     };
     Loader { name: "gzip", files, mend: Some(mend_gzip), reader }
