@@ -545,6 +545,6 @@ fn a_file_has_the_document_and_one_that_cannot_be_written_is_named() {
     // A folder is not replaced, and no draft stays.
     let taken = folder.join("taken");
     fs::create_dir_all(taken.join("by")).unwrap();
-    assert!(matches!(picture.save(&taken), Err(Error::Io { path: named, .. }) if named == taken));
+    assert!(matches!(picture.save(&taken), Err(Error::NotAFile { path: named, .. }) if named == taken));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
 }
