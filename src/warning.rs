@@ -64,7 +64,7 @@ pub enum Warning {
         cosine: f64,
     },
     /// Gradients are asked for where there are none: these layers hold something that is constant but for jumps
-    /// ([`Layer::has_derivative`]), and no gradient goes through a jump.
+    /// ([`Layer::has_derivative`](crate::Layer::has_derivative)), and no gradient goes through a jump.
     NoDerivative {
         /// The layers, counted from 0 at the input.
         layers: Vec<usize>,

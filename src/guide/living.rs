@@ -131,8 +131,9 @@
 //! print([about["class_names"][k] for k in (hidden @ w["1.weight"].T + w["1.bias"]).argmax(1)])
 //! ```
 //!
-//! From NumPy and back: `numpy.save("x.npy", x)`, then `data::read_npy::<f32>("x.npy")`; `data::write_npy("y.npy", &outputs)` goes
-//! the other way, one example a row.
+//! From NumPy and back: `numpy.save("x.npy", x)`, then `data::read_npy::<f32>("x.npy")`; [`Npz`](crate::data::Npz) opens archives;
+//! `data::write_npy("y.npy", &outputs)` goes the other way, one example a row. Parameters in half precision, or in `f64` for a network in
+//! `f32`, are rounded by `load_params_cast` and `Model::load_cast`.
 //!
 //! # What a forward pass cannot say
 //!
