@@ -497,7 +497,7 @@ fn a_model_of_one_logit_has_the_names_of_two_classes_and_keeps_its_threshold() -
     assert_eq!((into.class_names.len(), into.network.threshold()), (2, 0.2));
     assert_eq!(Net::load(&path)?.threshold(), 0.2);
     let three = decoupled::Model::new(net.clone()).class_names(["elm", "oak", "ash"]);
-    refused(three.save(&path), "class names: expected 1, found 3");
+    refused(three.save(&path), "class names: expected 2, found 3");
     let two = Net::builder(2).dense(2, Activation::Identity).build()?;
     refused(decoupled::Model::new(two).class_names(["elm"]).save(&path), "class names: expected 2, found 1");
 

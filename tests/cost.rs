@@ -1,5 +1,6 @@
 //! What `cost` counts against what a fit does: every layer counts the examples of each product that it is asked for.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -10,8 +11,8 @@ use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Layer, Loss, MatMut, MatRef, Method, Multipliers, NetworkBuilder, Order,
-    ParameterStep, Reads, Scalar, Start, Storage, Sweeps, Timing,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatMut, MatRef, Method, Multipliers,
+    NetworkBuilder, Order, ParameterStep, Reads, Scalar, Start, Storage, Sweeps, Timing,
 };
 
 const EXAMPLES: usize = 24;
@@ -110,19 +111,26 @@ fn counted(
     batch: usize,
 ) -> Vec<[usize; 3]> {
     let mut net = net.clone();
+    // Before the fit looks back on what it has learned.
+    let read = || counts.iter().map(|counts| [0, 1, 2].map(|kind| counts[kind].load(Relaxed))).collect();
+    let mut found = Vec::new();
     let mut fit = |epochs| {
         let config = FitConfig::new().epochs(epochs).batch_size(batch);
+        let mut after = |_: &EpochReport| {
+            found = read();
+            ControlFlow::Continue(())
+        };
         match method {
-            Some(method) => net.fit(data, &config.method(method.clone())),
-            None => net.fit_backprop(data, &config),
+            Some(method) => net.fit_observed(data, &config.method(method.clone()), &mut [&mut after]),
+            None => net.fit_backprop_observed(data, &config, &mut [&mut after]),
         }
-        .unwrap()
+        .unwrap();
     };
     // So many that what is kept from visit to visit has come to every layer.
     fit(12);
     counts.iter().flat_map(|counts| &**counts).for_each(|count| count.store(0, Relaxed));
     fit(1);
-    counts.iter().map(|counts| [0, 1, 2].map(|kind| counts[kind].load(Relaxed))).collect()
+    found
 }
 
 /// What the report takes for itself, and the estimate of λmax, fall to the first visit of an epoch: twice the count of two

@@ -61,6 +61,8 @@ fn random_case(case: usize, rng: &mut ChaCha12Rng) -> (Net, Block<f64>) {
     }
     builder = match case % 7 {
         0 => builder.output_loss(SquaredError),
+        // Of classes there are two or more.
+        1 | 2 if below == 1 => builder.output_loss(BinaryCrossEntropy),
         1 => builder.output_loss(SoftmaxCrossEntropy::new()),
         2 => builder.output_loss(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
         3 => builder.output_loss(BinaryCrossEntropy),
