@@ -93,6 +93,9 @@ impl<T: Scalar> Dataset<T> {
     /// [`Error::Shape`] unless there is one label for each example, [`Error::LabelOutOfRange`], [`Error::Empty`]
     /// without outputs, [`Error::NotFinite`] for an input that is infinite, or NaN and not
     /// said to be [missing](Examples::with_missing).
+    #[doc(alias = "LabelEncoder")]
+    #[doc(alias = "categorical")]
+    #[doc(alias = "to_categorical")]
     pub fn classification(inputs: Examples<T>, labels: &[usize], outputs: usize) -> Result<Self> {
         same_length("labels, one for each example (a column of the inputs)", &inputs, labels.len())?;
         let targets = if outputs == 1 { one_row(labels)? } else { one_hot(labels, outputs)? };
@@ -115,6 +118,8 @@ impl<T: Scalar> Dataset<T> {
     /// # Errors
     /// As [`regression`](Self::regression), and [`Error::Target`] for a target that is neither 0 nor 1.
     #[doc(alias = "MultiLabelBinarizer")]
+    #[doc(alias = "multi label")]
+    #[doc(alias = "multi-label")]
     pub fn multi_label(inputs: Examples<T>, targets: Examples<T>) -> Result<Self> {
         let data = Self::regression(inputs, targets)?;
         for (example, column) in data.targets().columns().enumerate() {

@@ -333,8 +333,8 @@ pub enum Error {
     },
     /// A category in a table that the table which its columns were fitted on did not have.
     #[error(
-        "{path}, line {line}, column {column}: {found:?} is none of its {categories} categories; csv::Options::unknown_categories \
-         can ignore it or give it a feature",
+        "{path}, line {line}, column {column}: {found:?} is none of its {categories} categories; csv::Options::unknown_categories, \
+         when the training table is read, can ignore it or give it a feature",
         path = .path.display()
     )]
     UnknownCategory {

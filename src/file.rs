@@ -113,6 +113,8 @@ fn require_file(path: &Path, found: Metadata) -> Result<Metadata> {
     }
 }
 
+const DEVICE: &str = "a device";
+
 fn kind(file: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -124,7 +126,7 @@ fn kind(file: FileType) -> &'static str {
             return "a socket";
         }
         if file.is_char_device() || file.is_block_device() {
-            return "a device";
+            return DEVICE;
         }
     }
     if file.is_dir() {

@@ -127,6 +127,7 @@ pub use table::Table;
 /// # assert_eq!((report.stop, network.updates()), (StopReason::Observer, 1));
 /// # Ok::<(), decoupled::Error>(())
 /// ```
+#[doc(alias = "callback")]
 pub trait Observer<T: Scalar>: Send {
     /// The fit is about to begin, with settings and data that are in order.
     ///

@@ -334,6 +334,11 @@ fn a_logit_of_zero_is_class_0_and_the_threshold_is_that_of_the_probability() -> 
         refused(logistic().threshold(threshold).build(), &message);
     }
     assert_eq!((net.threshold(), logistic().threshold(0.3).build()?.threshold()), (0.09, 0.3));
+    // Where the largest output decides, a threshold would change nothing.
+    let classes = || Net::builder(2).dense(2, Activation::Identity).output_loss(SoftmaxCrossEntropy::new());
+    for outcome in [classes().build()?.set_threshold(0.9), classes().threshold(0.9).build().map(drop)] {
+        assert!(matches!(&outcome, Err(Error::Unsupported { what: "threshold", .. })), "{outcome:?}");
+    }
     assert_eq!(net.clone().threshold(), 0.09);
     Ok(())
 }

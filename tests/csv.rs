@@ -345,3 +345,11 @@ fn marks_that_cannot_be_told_apart_are_refused() {
         assert!(matches!(read(&options, "marks", "x,y\n1,2\n"), Err(Error::Unsupported { .. })), "{options:?}");
     }
 }
+
+/// `/dev/null` ends at once; others may never.
+#[cfg(unix)]
+#[test]
+fn a_device_is_refused() {
+    let refused = Options::features().read_inputs::<f64>("/dev/null");
+    assert!(matches!(&refused, Err(Error::NotAFile { found: "a device", .. })), "{refused:?}");
+}

@@ -60,7 +60,7 @@ fn described_by_debug<T: Scalar>(network: &DecoupledNetwork<T>) -> [String; 2] {
     let all = format!("{network:?}");
     let (layers, rest) = all.split_once(", trained: ").unwrap();
     let (_, loss) = rest.split_once(", output_loss: ").unwrap();
-    [layers.to_owned(), loss.split_once(", hidden: ").unwrap().0.to_owned()]
+    [layers.to_owned(), loss.split_once(", decision: ").unwrap().0.to_owned()]
 }
 
 fn comes_back<T: Scalar>(name: &str, builder: NetworkBuilder<T>) {

@@ -73,6 +73,10 @@ impl From<usize> for Column {
 /// ways. A target must not be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "OneHotEncoder")]
+#[doc(alias = "SimpleImputer")]
+#[doc(alias = "get_dummies")]
+#[doc(alias = "read_csv")]
 pub struct Options {
     target: Target,
     /// All columns but the targets if none are named.

@@ -25,6 +25,7 @@ impl<T: Scalar> Dataset<T> {
     /// # Errors
     /// [`Error::HyperParameter`] for fewer than two folds, [`Error::ExampleCount`] for more than there are examples,
     /// [`Error::Weight`] when all examples of a part have the weight 0.
+    #[doc(alias = "cross_val_score")]
     pub fn k_folds(&self, k: usize, seed: u64) -> Result<Vec<(Self, Self)>> {
         require(k >= 2, "folds", "at least 2", k as f64)?;
         if k > self.len() {

@@ -28,6 +28,8 @@ use crate::{Error, MatRef, Result, Scalar};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "MinMaxScaler")]
+#[doc(alias = "StandardScaler")]
 pub struct Scaler {
     maps: Vec<Map>,
 }

@@ -27,6 +27,7 @@ impl<T: Scalar> Dataset<T> {
     ///
     /// # Errors
     /// As [`split`](Self::split), and [`Error::Unsupported`] when the targets are not classes.
+    #[doc(alias = "train_test_split")]
     pub fn stratified_split(&self, fraction_of_first: f64, seed: u64) -> Result<(Self, Self)> {
         let why = "the targets are not classes: use split";
         let classes = self.labels().zip(self.classes());

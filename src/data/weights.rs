@@ -93,6 +93,7 @@ impl<T: Scalar> Dataset<T> {
     /// [`Error::Unsupported`] when the targets are not classes, [`Error::Shape`] unless there is one weight for each class, and as
     /// [`with_weights`](Self::with_weights).
     #[doc(alias = "class_weight")]
+    #[doc(alias = "class weight")]
     pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
         let why = "the targets are not classes: use with_weights";
         let labels = self.labels().ok_or(Error::Unsupported { what: "class weights", why })?;

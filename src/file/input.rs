@@ -1,3 +1,5 @@
+#[cfg(feature = "csv")]
+use std::fs;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -87,6 +89,11 @@ impl<'a> Input<'a> {
 /// All bytes of a file or a pipe, unpacked if they are gzipped.
 #[cfg(feature = "csv")]
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let found = super::kind(fs::metadata(path).map_err(|error| io_at(path, error))?.file_type());
+    if found == super::DEVICE {
+        // It may never end.
+        return Err(Error::NotAFile { path: path.to_owned(), found });
+    }
     Input::open(path)?.unpacked()?.read(u64::MAX)
 }
 

@@ -9,10 +9,10 @@
 //! | habit | here |
 //! |---|---|
 //! | `Sequential([Dense(64, "relu"), Dense(10)])`, `nn.Sequential`, `MLPClassifier((64,))` | `builder(inputs).dense(64, Activation::Relu).dense(10, Activation::Identity)` |
-//! | `softmax` or `sigmoid` as last activation | leave it out: outputs are logits, the loss knows what they mean, `predict_proba` applies it |
+//! | `softmax` or `sigmoid` as last activation | leave it out, nothing tells you else: outputs are logits, the loss knows what they mean, `predict_proba` applies it |
 //! | `loss="sparse_categorical_crossentropy"`, `CrossEntropyLoss` | [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy) |
 //! | `loss="binary_crossentropy"`, `BCEWithLogitsLoss` | [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) |
-//! | `loss="mse"`, `MLPRegressor` | [`SquaredError`](crate::loss::SquaredError), the default |
+//! | `loss="mse"`, `MLPRegressor` | [`SquaredError`](crate::loss::SquaredError), the default: half the sum of squares over outputs, where others have a mean |
 //! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
 //! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm): no layer here looks at other examples |
 //! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
@@ -47,7 +47,7 @@
 //!
 //! | habit | here |
 //! |---|---|
-//! | `pandas.read_csv` and `get_dummies`, `SimpleImputer`, `ColumnTransformer` | [`csv::Options`](crate::data) (feature `csv`): text becomes one-hot, blanks are filled, and the table's [`Columns`](crate::data::Columns) remember how |
+//! | `pandas.read_csv` and `get_dummies`, `SimpleImputer`, `ColumnTransformer` | [`csv::Options`](crate::data) (feature `csv`): text becomes one-hot, blanks are filled, unseen categories are refused or ignored, and the table's [`Columns`](crate::data::Columns) remember how |
 //! | `to_categorical`, `LabelEncoder` | [`Dataset::classification`](crate::Dataset::classification) takes the labels |
 //! | `MultiLabelBinarizer` | [`Dataset::multi_label`](crate::Dataset::multi_label) takes zeros and ones, `labels × n` |
 //! | `StandardScaler`, `MinMaxScaler` | [`Scaler`](crate::data::Scaler) |
@@ -84,12 +84,12 @@
 //! | `model.fit(x, y, epochs, batch_size, validation_data)` | [`fit`](crate::DecoupledNetwork::fit) with a [`FitConfig`](crate::FitConfig); `fit_backprop` for the chain rule |
 //! | `warm_start=True`, calling `fit` again | the default: a fit goes on where the last one ended |
 //! | `callbacks=[…]` | [`fit_observed`](crate::DecoupledNetwork::fit_observed) and the module [`observer`](crate::observer) |
-//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler) |
-//! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`) |
-//! | `CosineDecay`, `lr_scheduler.StepLR` | [`Scheduled`](crate::optimizer::Scheduled) around an optimizer: a schedule by updates |
+//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler): a factor on the rate, epochs from 1 |
+//! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`): the network alone, `model.network = DecoupledNetwork::load(path)?` gives it to a model |
+//! | `CosineDecay`, `lr_scheduler.StepLR` | [`Scheduled`](crate::optimizer::Scheduled) around an optimizer: it counts updates, not epochs |
 //! | `optimizer.learning_rate = 1e-4` between fits, `param_groups` | [`set_optimizer`](crate::DecoupledNetwork::set_optimizer), [`set_layer_optimizer`](crate::DecoupledNetwork::set_layer_optimizer) |
 //! | `clipnorm=`, `clip_grad_norm_` | [`ClipNorm`](crate::optimizer::ClipNorm), [`ClipValue`](crate::optimizer::ClipValue) |
-//! | `weight_decay=`, `kernel_regularizer=l2(…)`, `alpha=` | [`AdamW`](crate::optimizer::AdamW), [`WeightDecay`](crate::optimizer::WeightDecay), with `weights_only` to leave biases out |
+//! | `weight_decay=`, `kernel_regularizer=l2(l)`, `alpha=` | [`AdamW`](crate::optimizer::AdamW); [`WeightDecay`](crate::optimizer::WeightDecay) by `weight_decay`, by `2 l`, or by `alpha / batch_size`, with `weights_only` to leave biases out |
 //! | `kernel_regularizer=l1(…)` | [`L1`](crate::optimizer::L1) |
 //! | `loss.backward()` several times before `optimizer.step()` | [`FitConfig::accumulate`](crate::FitConfig::accumulate) |
 //! | `validation_split=`, `early_stopping=True` | [`FitConfig::validation_fraction`](crate::FitConfig::validation_fraction), drawn at random and stratified; with [`EarlyStopping`](crate::observer::EarlyStopping) |
@@ -130,11 +130,13 @@
 //! | `model.predict(x)` of Keras, `model(x)` | [`predict`](crate::DecoupledNetwork::predict): logits of a classifier |
 //! | `predict` of scikit-learn | [`predict_class`](crate::DecoupledNetwork::predict_class), or `predict` where targets are numbers |
 //! | `predict_proba` | [`predict_proba`](crate::DecoupledNetwork::predict_proba), `classes × n`; one output gives one row, that of class 1 |
-//! | a threshold other than ½ | [`threshold`](crate::NetworkBuilder::threshold), [`set_threshold`](crate::DecoupledNetwork::set_threshold) |
+//! | a threshold other than ½, for one output or labels | [`threshold`](crate::NetworkBuilder::threshold), [`set_threshold`](crate::DecoupledNetwork::set_threshold) |
 //! | `predict` of a multi-label classifier | [`predict_labels`](crate::DecoupledNetwork::predict_labels), `labels × n` |
 //! | `model.evaluate`, `score` | [`evaluate`](crate::DecoupledNetwork::evaluate), [`score`](crate::DecoupledNetwork::score) |
 //! | `classification_report`, `confusion_matrix` | [`confusion_matrix`](crate::metrics::confusion_matrix), printed with [class names](crate::metrics::ConfusionMatrix::with_names) |
 //! | `roc_auc_score`, `average_precision_score`, `hamming_loss` … | the module [`metrics`](crate::metrics), to the same digits |
+//! | `scoring="roc_auc"` | none: a search is judged by the score or the loss, a fit by means over examples; other metrics by hand over `k_folds` |
+//! | `get_weights`, `set_weights`; outputs of hidden layers | [`params`](crate::DecoupledNetwork::params), [`set_params`](crate::DecoupledNetwork::set_params); [`activations`](crate::DecoupledNetwork::activations) |
 //! | `cross_val_score`, `GridSearchCV`, `RandomizedSearchCV` | [`k_folds`](crate::Dataset::k_folds), [`Search`](crate::search::Search) |
 //! | `Pipeline`, `make_pipeline(StandardScaler(), …)` | [`Pipeline`](crate::Pipeline): its steps are fitted in every fold of a search |
 //! | `best_params_`, `best_score_`, `best_estimator_` | [`best`](crate::search::SearchReport::best), and [`refit`](crate::search::SearchReport::refit) on all data |

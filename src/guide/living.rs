@@ -19,7 +19,7 @@
 //!
 //! ```toml
 //! [dependencies]
-//! decoupled = { version = "0.1", features = ["csv", "plot", "progress"] }
+//! decoupled = { path = "../decoupled", features = ["csv", "plot", "progress"] } # and "gz" for gzipped tables
 //! ```
 //!
 //! The model remembers what became of every column of the table: texts that were encoded, blanks that were filled, dates that were left

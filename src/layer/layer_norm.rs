@@ -20,6 +20,7 @@ use crate::{
 /// J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*, arXiv:1607.06450.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "BatchNormalization")]
 pub struct LayerNorm {
     dim: usize,
     epsilon: f64,

@@ -39,6 +39,8 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[doc(alias = "BCEWithLogitsLoss")]
+#[doc(alias = "binary_crossentropy")]
 pub struct BinaryCrossEntropy;
 
 /// g = σ(p) − z, or the same through σ(−p) where σ(p) is near 1 and the difference would cancel.

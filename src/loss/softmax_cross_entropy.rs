@@ -26,6 +26,9 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "CrossEntropyLoss")]
+#[doc(alias = "categorical_crossentropy")]
+#[doc(alias = "sparse_categorical_crossentropy")]
 pub struct SoftmaxCrossEntropy {
     label_smoothing: f64,
 }

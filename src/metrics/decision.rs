@@ -15,8 +15,13 @@ impl Decision {
     pub(crate) const DEFAULT_THRESHOLD: f64 = 0.5;
 
     /// # Errors
-    /// [`Error::HyperParameter`].
+    /// [`Error::HyperParameter`], and [`Error::Unsupported`] for a threshold where the largest output decides.
     pub(crate) fn validate(self) -> Result<()> {
+        if self.outputs == Outputs::Classes && self.threshold != Self::DEFAULT_THRESHOLD {
+            let why = "the largest output names the class: for a threshold between two classes take one output, \
+                       Dataset::with_one_output and BinaryCrossEntropy";
+            return Err(Error::Unsupported { what: "threshold", why });
+        }
         error::require((0.0..=1.0).contains(&self.threshold), "threshold", "in [0, 1]", self.threshold)
     }
 

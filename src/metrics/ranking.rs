@@ -24,6 +24,7 @@ use crate::{Error, MatRef, Result, Scalar};
 /// # Errors
 /// [`Error::Empty`], [`Error::Shape`] unless there is a label for each column, [`Error::LabelOutOfRange`], [`Error::NotFinite`], and
 /// [`Error::Metric`] for a class of which no example is, or every one, and for probabilities as in [`log_loss`](super::log_loss).
+#[doc(alias = "roc_auc_score")]
 pub fn roc_auc<'s, T: Scalar>(truth: &[usize], scores: impl Into<MatRef<'s, T>>) -> Result<f64> {
     one_against_others(truth, scores.into(), &AREA)
 }

@@ -178,6 +178,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     /// Seeds the initial parameters.
+    #[doc(alias = "random_state")]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -189,6 +190,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// Networks with the same number share their threads, and one of them uses these at a time: another that trains meanwhile
     /// stays on the thread that called it until the next epoch. A call from within a rayon pool (`par_iter`, `rayon::spawn`)
     /// stays on its thread altogether: the pool it comes from is parallel already.
+    #[doc(alias = "n_jobs")]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self

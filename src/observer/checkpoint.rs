@@ -79,6 +79,7 @@ use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 /// # std::fs::remove_dir_all(&folder).unwrap();
 /// # Ok::<(), decoupled::Error>(())
 /// ```
+#[doc(alias = "ModelCheckpoint")]
 pub struct Checkpoint<'o, T: Scalar> {
     path: PathBuf,
     every: usize,

@@ -37,6 +37,7 @@ mod row;
 ///
 /// A file that cannot be written is found at the start of the fit. It changes with the first row.
 #[derive(Debug)]
+#[doc(alias = "CSVLogger")]
 pub struct History<'w> {
     form: Form,
     /// A file to open at the start of the fit, unless it is open.

@@ -135,6 +135,10 @@ fn ramp(a: f64, b: f64, x: f64) -> f64 {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "CosineDecay")]
+#[doc(alias = "learning rate")]
+#[doc(alias = "learning rate schedule")]
+#[doc(alias = "lr_scheduler")]
 pub struct Scheduled<O> {
     inner: O,
     schedule: Schedule,

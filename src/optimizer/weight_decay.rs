@@ -16,6 +16,9 @@ use crate::{Result, Scalar};
 /// optimizer it is ½λ‖z‖² for every stored activation.
 #[derive(Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[doc(alias = "kernel_regularizer")]
+#[doc(alias = "regularization")]
+#[doc(alias = "weight decay")]
 pub struct WeightDecay<O> {
     inner: O,
     decay: f64,
