@@ -164,6 +164,8 @@ impl<T: Scalar> Dataset<T> {
         let state = check_and_hash("inputs", inputs.matrix(), inputs.may_miss(), 0)?;
         let fingerprint = check_and_hash("targets", targets.matrix(), false, state)?;
         let missing = inputs.matrix().as_slice().iter().filter(|x| !x.is_finite()).count();
+        // What may miss and does not is as what may not: parts of the data equal what they are parts of.
+        let inputs = inputs.missing_if(missing > 0);
         Ok(Self { inputs, targets, kind, weighting: None, missing, fingerprint })
     }
 

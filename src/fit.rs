@@ -143,7 +143,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// Cuts this fraction off the data, 0 < fraction < 1, trains on the rest and evaluates on that part after every epoch. It is drawn
-    /// at random, by the [seed](Self::seed), and for class labels stratified.
+    /// at random, by the [seed](Self::seed), and for class labels stratified. [`Error::Weight`] when all examples of a part have the
+    /// [weight](Dataset::with_weights) 0.
     #[doc(alias = "validation_split")]
     pub fn validation_fraction(mut self, fraction: f64) -> Self {
         self.validation_fraction = Some(fraction);
@@ -279,7 +280,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn check_closed_forms(&self, method: &Method<T>, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
         let exact = matches!(method.activation, ActivationStep::Exact(_));
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
-        let ridge = self.params.iter().enumerate().any(|(t, params)| !params.is_empty() && ridge(t));
+        let layers = self.params.iter().zip(&self.trained).enumerate();
+        let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
         if exact {
             data.check_unweighted("exact activation steps on weighted examples")?;
         }

@@ -345,7 +345,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             }
             sum += data.weight(example) * value;
         }
-        Ok(sum)
+        match sum.is_finite() {
+            true => Ok(sum),
+            false => Err(Error::NotFinite { what: OUTPUT_LOSS, example: data.len() - 1, row: 0, value: sum }),
+        }
     }
 
     /// The widths of z_t, t = 0 ..= T.

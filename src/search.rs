@@ -94,7 +94,8 @@ const MOST: usize = 1_000_000;
 
 /// Which candidates are tried, and how they are judged.
 ///
-/// Defaults: five folds, [`Scoring::Score`], seed 0, as many threads as the machine has. The words are scikit-learn's.
+/// Defaults: five folds, [`Scoring::Score`], seed 0, as many threads as a network has
+/// ([`NetworkBuilder::threads`](crate::NetworkBuilder::threads): `RAYON_NUM_THREADS`, or the processors). The words are scikit-learn's.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Search {
@@ -161,7 +162,8 @@ impl Search {
     /// Before anything is trained: [`Error::Empty`] for a space without dimensions, [`Error::InDimension`] for a
     /// dimension that has no choices, bounds that are no range, or the name of another, and for a range in a grid,
     /// [`Error::HyperParameter`] for numbers of candidates, folds or threads outside their domain,
-    /// [`Error::ExampleCount`] for more folds than examples. Else only [`Error::ThreadPool`].
+    /// [`Error::ExampleCount`] for more folds than examples, [`Error::Weight`] when all examples of a part weigh 0. Else only
+    /// [`Error::ThreadPool`].
     pub fn fit<'c, T: Scalar, P: Into<Pipeline<'c, T>>>(
         &self,
         data: &Dataset<T>,

@@ -78,8 +78,8 @@ const MAX_LANES: usize = 16;
 /// Visits that need no forward pass take one every so often all the same, for the report: it is the one thing in them whose layers
 /// wait for one another.
 const LOOK_EVERY: usize = 8;
-/// A method that follows the curvature estimates it anew after so many visits, from so many examples: always the same
-/// ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
+/// A method that follows the curvature estimates it anew after this many visits (parameter steps, where batches share one), from
+/// this many examples: always the same ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
 const CURVATURE_EVERY: usize = 100;
 const CURVATURE_SAMPLE: usize = 32;
 /// A sample is at most this part of a batch: the estimate costs about as much as sixteen visits of its examples.
@@ -136,9 +136,12 @@ impl<'a, T: Scalar> Visitor<'a, T> {
 
     /// Every now and then, sets the rate of a method that follows the curvature.
     fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
+        // As batches that are so much larger would.
+        let batches = self.pending.batches;
         if let Rule::Decoupled(method) = self.rule
-            && self.visits.is_multiple_of(CURVATURE_EVERY)
+            && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
         {
+            let batch = batch.saturating_mul(batches).min(self.data.len());
             let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);

@@ -773,3 +773,24 @@ fn the_learning_rate_is_changed_after_a_resume() {
     whole.save_checkpoint(&path, &[]).unwrap();
     resumed.resume(&path, &mut []).unwrap();
 }
+
+/// Scores are part of what an interrupted fit would have given, and they follow the threshold.
+#[test]
+fn a_threshold_comes_back() {
+    let build = || {
+        let builder = Net::builder(2).dense(1, Activation::Identity);
+        builder.output_loss(decoupled::loss::BinaryCrossEntropy).build().unwrap()
+    };
+    let path = std::env::temp_dir().join(format!("decoupled-threshold-{}.safetensors", std::process::id()));
+    let mut net = build();
+    net.set_threshold(0.8).unwrap();
+    net.save_checkpoint(&path, &[]).unwrap();
+    let mut other = build();
+    other.resume(&path, &mut []).unwrap();
+    assert_eq!(other.threshold(), 0.8);
+    net.set_threshold(0.5).unwrap();
+    net.save_checkpoint(&path, &[]).unwrap();
+    other.resume(&path, &mut []).unwrap();
+    assert_eq!(other.threshold(), 0.5);
+    fs::remove_file(&path).unwrap();
+}

@@ -132,7 +132,13 @@ fn every_example_ends_up_in_exactly_one_part() {
                 for part in [first, second] {
                     let labels: Vec<usize> = ids(&part).iter().map(|&id| data.labels().unwrap()[id]).collect();
                     assert_eq!(part.labels().unwrap(), labels, "labels must follow their examples");
-                    assert_eq!(part.targets(), one_hot(&labels, sizes.len()).unwrap().matrix());
+                    // With one output the labels themselves.
+                    let label = |&label: &usize| label as f64;
+                    let targets = match sizes.len() {
+                        1 => Examples::from_row_slice(&labels.iter().map(label).collect::<Vec<f64>>(), labels.len(), 1),
+                        classes => one_hot(&labels, classes),
+                    };
+                    assert_eq!(part.targets(), targets.unwrap().matrix());
                 }
             }
         }
@@ -313,4 +319,13 @@ fn the_real_mnist_has_its_published_sizes() {
     assert_eq!(counts, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     let sum: f64 = train.inputs().as_slice().iter().map(|&pixel| f64::from(pixel)).sum();
     assert!((sum / (60_000.0 * 784.0) - 0.1307).abs() < 5e-5);
+}
+
+/// Equal data are equal, however they came about.
+#[test]
+fn parts_that_are_the_whole_equal_it() {
+    let moons = decoupled::data::two_moons::<f64>(10, 0.1, 0).unwrap();
+    assert!(moons.take(10).unwrap() == moons);
+    assert!(moons.select(&(0..10).collect::<Vec<_>>()).unwrap() == moons);
+    assert!(moons.take(9).unwrap() != moons);
 }

@@ -277,3 +277,16 @@ fn a_plateau_refuses_what_makes_no_sense_before_anything_changes() {
     }
     assert!(Observer::<f64>::set_state(&mut new(), &[1.0, 0.0, 0.0, f64::NAN]).is_err());
 }
+
+/// Two negative factors are none the better for their product.
+#[cfg(feature = "save")]
+#[test]
+fn a_factor_beside_a_checkpoint_is_judged_by_itself() {
+    let path = std::env::temp_dir().join(format!("decoupled-factors-{}.safetensors", std::process::id()));
+    let negative = || decoupled::observer::LearningRateScheduler::new(|_| -1.0);
+    let (mut a, mut b) = (negative(), negative());
+    let mut checkpoint = decoupled::observer::Checkpoint::new(&path).beside(&mut a).beside(&mut b);
+    let mut net = builder().build().unwrap();
+    let outcome = net.fit_observed(&moons(), &config(1), &mut [&mut checkpoint]);
+    assert!(matches!(outcome, Err(decoupled::Error::HyperParameter { .. })), "{outcome:?}");
+}

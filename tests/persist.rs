@@ -256,7 +256,7 @@ fn the_file_of_the_first_version_gives_the_predictions_of_numpy() {
         assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} for {expected}");
     }
     let [_, loss] = described_by_debug(&model.network);
-    assert_eq!(loss, "SoftmaxCrossEntropy { label_smoothing: 0.1 }");
+    assert!(loss.starts_with("SoftmaxCrossEntropy { label_smoothing: 0.1 }"), "{loss}");
 }
 
 #[test]

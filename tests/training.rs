@@ -400,3 +400,23 @@ fn methods_that_step_otherwise_than_once_in_a_visit_do_not_accumulate() {
     let refused = builder(Sgd::new(0.1)).build().unwrap().fit_backprop(&data(), &config().accumulate(0));
     assert!(matches!(refused, Err(Error::HyperParameter { found: 0.0, .. })), "{refused:?}");
 }
+
+/// A frozen layer takes no step, so its solver refuses neither weights nor accumulated gradients.
+#[test]
+fn the_solver_of_a_frozen_layer_refuses_nothing() -> decoupled::Result<()> {
+    use decoupled::{ParameterStep, Reads, Ridge, Solver};
+
+    let weights: Vec<f64> = (0..40).map(|i| 1.0 + f64::from(i % 3)).collect();
+    let data = decoupled::data::two_moons::<f64>(40, 0.1, 0)?.with_weights(&weights)?;
+    let builder = decoupled::DecoupledNetwork::<f64>::builder(2).dense(4, decoupled::layer::Activation::Tanh);
+    let mut net = builder.dense(2, decoupled::layer::Activation::Identity).build()?;
+    let ridge = Solver::Ridge(Ridge { ridge: 0.1, proximal: 0.0, memory: 0.0, trust: None });
+    let method = decoupled::Method::default().parameter(ParameterStep::new(Reads::Forward).layer_solver(0, ridge));
+    let config = decoupled::FitConfig::new().epochs(1).batch_size(10).accumulate(2).method(method);
+    assert!(matches!(net.fit(&data, &config), Err(decoupled::Error::Unsupported { .. })));
+    net.freeze(0)?;
+    let before = net.params(0).to_vec();
+    net.fit(&data, &config)?;
+    assert_eq!(net.params(0), before);
+    Ok(())
+}

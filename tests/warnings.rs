@@ -449,3 +449,24 @@ fn data_that_are_fitted_perfectly_show_no_fading_signal() -> Result<()> {
     }
     Ok(())
 }
+
+/// A frozen layer that no signal reaches is as it was to be.
+#[test]
+fn frozen_layers_are_not_said_to_be_out_of_reach() {
+    let data = decoupled::data::two_moons::<f64>(50, 0.1, 0).unwrap();
+    let mut builder = DecoupledNetwork::<f64>::builder(2);
+    for _ in 0..8 {
+        builder = builder.dense(4, Activation::Tanh);
+    }
+    let mut net = builder.dense(2, Activation::Identity).build().unwrap();
+    let config = FitConfig::new().epochs(1).method(Method::predictive_coding(2, 0.1));
+    let layers = |net: &mut DecoupledNetwork<f64>| {
+        let warnings = net.fit(&data, &config).unwrap().warnings;
+        warnings.iter().find_map(|w| if let Warning::OutOfReach { layers } = w { Some(*layers) } else { None })
+    };
+    let unreached = layers(&mut net).unwrap();
+    (0..unreached).for_each(|t| net.freeze(t).unwrap());
+    assert_eq!(layers(&mut net), None);
+    net.unfreeze(unreached - 1).unwrap();
+    assert_eq!(layers(&mut net), Some(unreached));
+}

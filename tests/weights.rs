@@ -360,3 +360,20 @@ fn weights_of_any_size_train() {
     let mut net = DecoupledNetwork::<f32>::builder(1).dense(1, Activation::Identity).build().unwrap();
     assert!(net.fit(&data, &FitConfig::new()).unwrap().last().unwrap().train_loss.is_finite());
 }
+
+/// What a fit says of data is what it says of the data without the examples of weight 0.
+#[test]
+fn examples_of_weight_0_are_none_to_warnings() -> Result<()> {
+    let data = classes();
+    let labels = data.labels().unwrap();
+    let own: Vec<usize> = (0..data.len()).filter(|&i| labels[i] == 0).collect();
+    let weights: Vec<f64> = labels.iter().map(|&label| if label == 0 { 1.0 } else { 0.0 }).collect();
+    let config = FitConfig::new().epochs(50).full_batch();
+    let mut without = builder(Sgd::new(0.1)).build()?;
+    let mut with = without.clone();
+    let expected = without.fit_backprop(&data.select(&own)?, &config)?.warnings;
+    let alike = expected.iter().any(|warning| matches!(warning, decoupled::Warning::TargetsAlike { .. }));
+    assert!(alike, "{expected:?}");
+    assert_eq!(with.fit_backprop(&data.with_weights(&weights)?, &config)?.warnings, expected);
+    Ok(())
+}

@@ -146,6 +146,11 @@ impl<T: Scalar> Examples<T> {
         Self { may_miss: true, ..self }
     }
 
+    /// The same, with NaN as an entry that is not known if so.
+    pub(super) fn missing_if(self, may_miss: bool) -> Self {
+        Self { may_miss, ..self }
+    }
+
     /// Whether NaN is an entry that is not known.
     pub(super) fn may_miss(&self) -> bool {
         self.may_miss

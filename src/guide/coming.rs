@@ -118,7 +118,9 @@
 //! println!("{report}");
 //!
 //! // PyTorch: a new learning rate, and the optimizer's memory as it was
-//! network.set_optimizer(L1::new(AdamW::new(1e-3), 1e-4).weights_only())?;
+//! network.set_optimizer(ClipNorm::new(AdamW::new(1e-3).weights_only(), 1.0))?;
+//! network.fit(&train, &config)?;
+//! network.set_optimizer(L1::new(AdamW::new(1e-3), 1e-4).weights_only())?; // another rule: its memory starts anew
 //! network.fit(&train, &config)?;
 //! # Ok::<(), decoupled::Error>(())
 //! ```

@@ -36,7 +36,8 @@ impl<T: Scalar> Metric<T> {
         Self { name, score: Score::Own(Arc::new(score)) }
     }
 
-    /// The share of examples whose [class](crate::DecoupledNetwork::predict_class) is the true one: the largest output stands where
+    /// The share of examples whose [class](crate::DecoupledNetwork::predict_class) is the true one, also where several outputs are
+    /// independent labels, of which `predict_class` names none: the largest output stands where
     /// the largest target does, the first of equal ones; a single output lies on the side of the network's
     /// [threshold](crate::DecoupledNetwork::threshold) on which a target of 0 or 1 does. A target without a single largest entry
     /// names no class: score such data by a metric of your own.

@@ -17,8 +17,9 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Res
 
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
-/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0, as many
-/// threads as the machine has, a bank of at most 8 GiB that rounds nothing, a threshold of 0.5.
+/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0,
+/// the machine's number of [threads](Self::threads) or the environment's, a bank of at most 8 GiB that rounds nothing, a threshold of
+/// 0.5.
 ///
 /// With the feature `serde` it is written, and read back, where all its parts are built in.
 #[derive(Clone, Debug)]

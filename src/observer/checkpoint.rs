@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::best::Best;
 use super::monitor::count;
 use super::{Epoch, Mode, Monitor, Observer, Plan, Step};
-use crate::error::require;
+use crate::error::{require, require_non_negative};
 use crate::file::{Place, check_replace, format};
 use crate::persist::restore;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
@@ -15,6 +15,9 @@ use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 /// shorter, write [every](Self::every) so many. With [`best_only`](Self::best_only) it writes after epochs that are the best so far.
 ///
 /// A place that cannot be written is found at the start of the fit.
+///
+/// A method that ends with a [finish](crate::Method::finish) refits the last layer after everything here: no checkpoint has that.
+/// [Save](DecoupledNetwork::save) the network after the fit, or [refit](DecoupledNetwork::refit_output) one that was resumed at its end.
 ///
 /// Observers with a state of their own are given to it: it passes everything on to them, and writes their state beside the network's.
 /// What is written at the end has what they did there, such as the weights that [`EarlyStopping`](super::EarlyStopping) brought
@@ -194,7 +197,11 @@ impl<T: Scalar> Observer<T> for Checkpoint<'_, T> {
     }
 
     fn learning_rate_factor(&mut self, epoch: usize) -> Result<f64> {
-        self.others.iter_mut().map(|observer| observer.learning_rate_factor(epoch)).product()
+        self.others.iter_mut().try_fold(1.0, |product, observer| {
+            let factor = observer.learning_rate_factor(epoch)?;
+            require_non_negative::<T>("a learning rate factor", factor)?;
+            Ok(product * factor)
+        })
     }
 
     fn step(&mut self, step: &Step<'_, T>) -> Result<ControlFlow<StopReason>> {

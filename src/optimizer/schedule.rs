@@ -6,7 +6,8 @@ use crate::{Result, Scalar};
 
 /// A factor on the learning rate for each update k = 1, 2, ….
 ///
-/// Lengths are in **updates**, epochs × batches in an epoch; a layer that is frozen takes none. After its length a schedule stays at its last factor.
+/// Lengths are in **updates**, epochs × batches in an epoch (of batches that [accumulate](crate::FitConfig::accumulate), those of a step
+/// together count as one); a layer that is frozen takes none. After its length a schedule stays at its last factor.
 /// Only rates are scheduled: momenta and decay factors stay as they are.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]

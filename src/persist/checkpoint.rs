@@ -10,6 +10,7 @@ use crate::coupling::PenaltyFactor;
 use crate::description::Description;
 use crate::file::format;
 use crate::matrix::{check_shape, filled};
+use crate::metrics::Decision;
 use crate::parallel::{caught, guarded};
 use crate::parameter_step::Trained;
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
@@ -181,6 +182,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_description(path, &said)?;
         let training = said.training.ok_or_else(none)?;
         self.check_training(path, &training, observers.len())?;
+        let threshold = said.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD);
+        let decision = Decision { threshold, ..self.decision };
+        decision.validate()?;
         let (params, bytes) = source.read::<T>(&tensors, &names)?;
 
         let mut bytes = names.iter().zip(bytes);
@@ -218,6 +222,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             trained.frozen = training.frozen.contains(&t);
         }
         self.bank = bank;
+        self.decision = decision;
         (self.epochs, self.updates) = (training.epochs, training.updates);
         self.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
         self.resumed = true;

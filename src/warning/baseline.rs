@@ -22,14 +22,15 @@ impl<'a, T: Scalar> Baseline<'a, T> {
         Self { loss: Arc::clone(loss), data, sample: OnceLock::new(), constant: OnceLock::new() }
     }
 
-    /// The loss of the best constant, mean over the sample; none where all targets are alike, or where the loss panics or is
-    /// not finite: a fit does not fail for what is only said beside it.
+    /// The loss of the best constant, mean over the sample; none where all targets that weigh anything are alike, or where the loss
+    /// panics or is not finite: a fit does not fail for what is only said beside it.
     pub(crate) fn constant_loss(&self) -> Option<f64> {
         *self.constant.get_or_init(|| {
             let sample = self.sample()?;
-            let mut columns = sample.targets().columns();
-            let first = columns.next()?;
-            if columns.all(|column| column == first) {
+            // Examples of weight 0 are none.
+            let mut weighty = sample.targets().columns().enumerate().filter(|(i, _)| sample.weight(*i) > 0.0);
+            let (_, first) = weighty.next()?;
+            if weighty.all(|(_, column)| column == first) {
                 return None;
             }
             let weights = sample.weighting().map(|weighting| (0..sample.len()).map(|i| weighting.of(i)).collect());

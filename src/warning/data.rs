@@ -25,11 +25,16 @@ impl Warning {
     }
 
     fn alike<T: Scalar>(data: &Dataset<T>) -> Option<Self> {
-        let mut columns = data.targets().columns();
-        let first = columns.next()?;
-        let alike = data.len() > 1 && columns.all(|column| column == first);
-        let class = data.labels().and_then(|labels| labels.first().copied());
-        alike.then_some(Self::TargetsAlike { examples: data.len(), class })
+        // Examples of weight 0 are none.
+        let mut weighty = data.targets().columns().enumerate().filter(|(example, _)| data.weight(*example) > 0.0);
+        let (example, first) = weighty.next()?;
+        let mut examples = 1;
+        let alike = weighty.all(|(_, column)| {
+            examples += 1;
+            column == first
+        });
+        let class = data.labels().and_then(|labels| labels.get(example).copied());
+        (examples > 1 && alike).then_some(Self::TargetsAlike { examples, class })
     }
 
     fn precision<T: Scalar>(features: &[Feature]) -> Option<Self> {

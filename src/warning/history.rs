@@ -89,14 +89,16 @@ impl Warning {
         let forward = method.start == Start::Anchored && method.parameter.reads == Reads::Forward;
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();
+        let learns = |layers: usize| moves.iter().take(layers).any(|&moves| moves);
         [
             // A bank that begins at the forward pass, and that no layer learns to read, has nothing to cheat with.
             Self::part(history).filter(|_| penalties && !forward),
             Self::overshoot(method, history).filter(|_| penalties),
-            Some(unreached).filter(|&layers| layers > 0).map(|layers| Self::OutOfReach { layers }),
+            // Of frozen layers and those without parameters nobody expects that they learn.
+            Some(unreached).filter(|&layers| learns(layers)).map(|layers| Self::OutOfReach { layers }),
             // Where no gradient goes through, none fades, and one that is still on its way has not faded.
             Self::faded(moves, history, (unreached, unseen))
-                .filter(|_| arrived && !jumps && !fitted())
+                .filter(|&layers| learns(layers) && arrived && !jumps && !fitted())
                 .map(|layers| Self::SignalFades { layers }),
             // What is measured starts at a forward pass, and so has to what trains.
             Self::turned(history).filter(|_| method.start == Start::Anchored),

@@ -29,9 +29,6 @@ impl Columns {
     pub(super) fn table<T: Scalar>(&self, path: &Path, text: &[u8]) -> Result<Table<T>> {
         let Numbers { inputs, targets, labels, examples } = self.encode(path, text, true)?;
         let inputs = self.examples(inputs, examples)?;
-        if let [only] = self.classes() {
-            return Err(format(path, "its classes", "two or more", format!("{only:?} alone")));
-        }
         let dataset = match &self.target {
             Target::Classes { classes, .. } => Dataset::classification(inputs, &labels, classes.len())?,
             Target::Numbers(places) if places.is_empty() => {

@@ -167,6 +167,10 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
             if Places::new(&classes).len() < classes.len() {
                 return Err(Error::Unsupported { what: "known_classes", why: "a class is named twice" });
             }
+            // With one class there is one output, which would tell it from a class that nobody named.
+            if let [only] = &classes[..] {
+                return Err(format(path, "its classes", "two or more", format!("{:?} alone", beginning(only, 60))));
+            }
             let place = place(targets.first().copied().unwrap_or_default());
             columns::Target::Classes { place, classes }
         }
