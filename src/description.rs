@@ -29,6 +29,7 @@ impl Description {
 
     /// The first setting in which two descriptions differ: where it stands, as `layers.0.output`, and its value in each. The place is
     /// empty where they are of different kinds; none is a kind of its own.
+    #[cfg(feature = "save")]
     pub(crate) fn difference(one: &Option<Self>, other: &Option<Self>) -> Option<[String; 3]> {
         match (one, other) {
             (Some(one), Some(other)) if one.kind == other.kind => difference("", &one.settings, &other.settings),
@@ -37,12 +38,14 @@ impl Description {
         }
     }
 
+    #[cfg(feature = "save")]
     fn kind(description: &Option<Self>) -> String {
         description.as_ref().map_or_else(|| "one that is not built in".to_owned(), |own| own.kind.to_string())
     }
 }
 
 /// The first of the values in these that differ, with the names on the way to it.
+#[cfg(feature = "save")]
 fn difference(place: &str, one: &Value, other: &Value) -> Option<[String; 3]> {
     let within = |name: &str| match (place, name) {
         // A description within one.
