@@ -96,7 +96,7 @@ fn files_are_read() -> Result<()> {
     for unknown in [Unknown::Refuse, Unknown::Ignore] {
         let mut text = options.clone().unknown_categories(unknown);
         text = text.leave_out(["when", "id"]).feature_columns(["code"]);
-        fs::write(&table, "id;a;kind;code;when\n4;1;x;7;\n").unwrap();
+        fs::write(&table, "id;a;kind;code;when\n4;1;x;7;\n5;2;y;7;\n").unwrap();
         let columns = text.fit(&table)?;
         assert_eq!(
             columns.left_out().map(|(_, why)| why).collect::<Vec<_>>(),
