@@ -1,6 +1,6 @@
 //! The baseline: the chain rule on the same network.
 
-use crate::block::{Block, Reads};
+use crate::block::Block;
 use crate::energy::Objective;
 use crate::observer::Audience;
 use crate::visit::Rule;
@@ -55,14 +55,6 @@ pub(crate) fn gradients_but<T: Scalar>(
     grads: &mut [Vec<T>],
     skip: impl Fn(usize) -> bool + Sync,
 ) -> Result<()> {
-    let Objective { layers, params, .. } = *objective;
     objective.forward(block)?;
-    objective.cotangent(block, layers.len(), Reads::Forward)?;
-    let lowest = (0..layers.len()).find(|&t| !skip(t)).unwrap_or(layers.len());
-    for t in (lowest + 1..layers.len()).rev() {
-        block.pull_back(layers, params, t, Reads::Forward)?;
-        block.chain(t);
-    }
-    // Every cotangent is at hand now, and no layer's parameters wait for another's.
-    block.pull_back_to_parameters(layers, params, 0..layers.len(), Reads::Forward, grads, (skip, None))
+    objective.chain_rule(block, grads, skip)
 }

@@ -24,11 +24,13 @@
 //! ∂L/∂ε_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ (c_{t+1} + ∂L/∂ε_{t+1})           from the output down, ∂L/∂ε_T = 0
 //! ```
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::block::{Block, Compare, Group, Reads};
-use crate::parallel::guarded;
-use crate::{Layer, Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
+use crate::block::{Activations, Block, Group, Reads, Site};
+use crate::circuit::Circuit;
+use crate::parallel::{for_row, guarded};
+use crate::{Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// L_h and μ_t of one hidden layer.
 #[derive(Clone, Debug)]
@@ -52,8 +54,7 @@ pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 /// For a t outside of the range that the method names.
 #[derive(Clone, Copy, Debug)]
 pub struct Objective<'a, T> {
-    pub(crate) layers: &'a [Arc<dyn Layer<T>>],
-    pub(crate) params: &'a [Vec<T>],
+    pub(crate) circuit: Circuit<'a, T>,
     pub(crate) output_loss: &'a dyn Loss<T>,
     /// For z_1 ..= z_{T−1}.
     pub(crate) hidden: &'a [Hidden<T>],
@@ -64,7 +65,7 @@ pub struct Objective<'a, T> {
 impl<T: Scalar> Objective<'_, T> {
     /// An empty block for `examples` examples: write inputs to z_0 and targets to z_T, then [`anchor`](Self::anchor).
     pub fn block(&self, examples: usize) -> Block<T> {
-        Block::new(self.layers, examples)
+        Block::new(self.circuit.layers, examples)
     }
 
     /// Sets every z_t to the forward activation: every hidden residual is 0 then, and the energy is the forward loss.
@@ -74,37 +75,41 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// The ordinary forward pass; z stays.
+    /// The ordinary forward pass, a_{t+1} = f(a_t; θ_t) for all t; z stays.
     pub(crate) fn forward(&self, block: &mut Block<T>) -> Result<()> {
-        block.run_forward(self.layers, self.params)
+        block.begin_forward();
+        for t in 0..block.layers() {
+            self.evaluate(block, t, Reads::Forward)?;
+            block.keep_forward(t);
+        }
+        Ok(())
+    }
+
+    /// Brings ẑ_{t+1} up to date, for t = 0 .. T.
+    pub(crate) fn evaluate(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
+        self.circuit.evaluate(t, &block.activations, &mut block.sites[t], reads)
     }
 
     /// ẑ_t from the stored z_{t−1}, for t = 1 ..= T.
     pub(crate) fn predict<'b>(&self, block: &'b mut Block<T>, t: usize) -> Result<MatRef<'b, T>> {
-        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+        self.evaluate(block, t - 1, Reads::Stored)?;
         Ok(block.prediction(t - 1, Reads::Stored))
     }
 
     /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
     pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
-        block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
-        let prediction = block.prediction(t - 1, Reads::Stored);
-        self.compared(t, block.stored(t), prediction, block.multiplier(t), block.weights())
+        self.evaluate(block, t - 1, Reads::Stored)?;
+        self.term_of(&block.activations, t, &block.sites[t - 1])
     }
 
-    /// The term of z_t from its comparison.
-    fn compared(
-        &self,
-        t: usize,
-        target: MatRef<'_, T>,
-        prediction: MatRef<'_, T>,
-        multiplier: Option<MatRef<'_, T>>,
-        weights: &[T],
-    ) -> Result<T> {
+    /// The same from a prediction that is up to date.
+    fn term_of(&self, of: &Activations<T>, t: usize, below: &Site<T>) -> Result<T> {
+        let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
         let (loss, penalty) = self.loss(t);
+        let weights = of.weights();
         let value =
             penalty * T::of(guarded(self.loss_name(t), None, || loss::total(loss, target, prediction, weights))?);
-        let Some(multiplier) = multiplier else { return Ok(value) };
+        let Some(multiplier) = of.multiplier(t) else { return Ok(value) };
         if weights.is_empty() {
             return Ok(value + lagrangian(multiplier, target, prediction));
         }
@@ -114,10 +119,14 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// The terms of L at t = 1 ..= T with the [`residual`]s of z_t, all at once.
     pub(crate) fn terms(&self, block: &mut Block<T>, out: &mut Vec<(T, (f64, f64))>) -> Result<()> {
-        out.resize(self.layers.len(), Default::default());
-        block.look(self.layers, self.params, out, |t, target, prediction, multiplier, weights| {
-            let term = self.compared(t, target, prediction, multiplier, weights)?;
-            Ok((term, weighted_residual(target, prediction, weights)))
+        out.resize(block.layers(), Default::default());
+        let Block { activations: of, sites, .. } = block;
+        for_row((&mut sites[..], &mut out[..]), |below, (site, out)| {
+            self.circuit.evaluate(below, of, site, Reads::Stored)?;
+            let prediction = of.prediction(below, site, Reads::Stored);
+            let residual = weighted_residual(of.stored(below + 1), prediction, of.weights());
+            *out = (self.term_of(of, below + 1, site)?, residual);
+            Ok(())
         })
     }
 
@@ -125,8 +134,8 @@ impl<T: Scalar> Objective<'_, T> {
     pub(crate) fn energies(&self, block: &mut Block<T>, energies: &mut Vec<T>) -> Result<()> {
         energies.clear();
         energies.resize(block.examples(), T::zero());
-        for t in 1..=self.layers.len() {
-            block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+        for t in 1..=self.circuit.depth() {
+            self.evaluate(block, t - 1, Reads::Stored)?;
             let (target, prediction) = (block.stored(t), block.prediction(t - 1, Reads::Stored));
             let (loss, penalty) = self.loss(t);
             for (i, energy) in energies.iter_mut().enumerate() {
@@ -140,14 +149,18 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// L(Θ, Z), summed over the block's examples.
     pub fn energy(&self, block: &mut Block<T>) -> Result<T> {
-        (1..=self.layers.len()).map(|t| self.term(block, t)).sum()
+        (1..=self.circuit.depth()).map(|t| self.term(block, t)).sum()
     }
 
     /// The forward loss Σ_i L_y(y, forward pass of x), without the bank, at the last forward pass.
     pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<f64> {
-        let top = self.layers.len();
-        let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Forward));
-        guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, prediction, block.weights()))
+        let top = self.circuit.depth();
+        self.loss_of(block.stored(top), block.prediction(top - 1, Reads::Forward), block.weights())
+    }
+
+    /// Σ_i w_i L_y of these outputs, `d_T × n`.
+    pub(crate) fn loss_of(&self, target: MatRef<'_, T>, outputs: MatRef<'_, T>, weights: &[T]) -> Result<f64> {
+        guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, outputs, weights))
     }
 
     /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
@@ -157,46 +170,102 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// ∂L/∂z_t for the hidden layers of a group, all at once.
     pub(crate) fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
-        block.pull_back_group(self.layers, self.params, group, &self.cotangents())?;
-        block.add_to_gradients(group, &self.own_gradients())
+        let Range { start, end } = group.layers;
+        if start >= end {
+            return Ok(());
+        }
+        let Block { activations: of, sites, cotangent, gradient } = block;
+        let row = (&mut sites[start - 1..end], &mut cotangent[start..=end]);
+        for_row(row, |i, (site, cotangent)| {
+            let t = start - 1 + i;
+            if group.has(t) || group.has(t + 1) {
+                self.circuit.evaluate(t, of, site, Reads::Stored)?;
+            }
+            if group.has(t) { self.write_cotangent(of, t + 1, site, Reads::Stored, cotangent) } else { Ok(()) }
+        })?;
+        let row = ((&mut sites[start..end], &cotangent[start + 1..=end]), &mut gradient[start..end]);
+        for_row(row, |i, ((site, cotangent), gradient)| match group.has(start + i) {
+            true => self.pull_back_one(of, start + i, site, Reads::Stored, cotangent, gradient),
+            false => Ok(()),
+        })?;
+        self.add_own_gradients(block, group)
+    }
+
+    /// gradient_t ← (∂f/∂z)ᵀ · cotangent_{t+1} at z_t or a_t.
+    pub(crate) fn pull_back(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
+        let Block { activations: of, sites, cotangent, gradient } = block;
+        self.pull_back_one(of, t, &mut sites[t], reads, &cotangent[t + 1], &mut gradient[t])
+    }
+
+    fn pull_back_one(
+        &self,
+        of: &Activations<T>,
+        t: usize,
+        site: &mut Site<T>,
+        reads: Reads,
+        cotangent: &[T],
+        gradient: &mut [T],
+    ) -> Result<()> {
+        self.circuit.input_gradient(t, of.input(t, reads), cotangent, gradient, &mut site.at_mut(reads).cache)
+    }
+
+    /// gradient_t gains what z_t itself has at stake, for the z_t of a group, whose predictions are up to date.
+    fn add_own_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
+        let Range { start, end } = group.layers;
+        let Block { activations: of, sites, cotangent, gradient } = block;
+        // cotangent_t is free for scratch: whoever needs it writes it first.
+        let row = ((&sites[start - 1..end - 1], &mut cotangent[start..end]), &mut gradient[start..end]);
+        for_row(row, |i, ((below, scratch), gradient)| {
+            if group.has(start + i) {
+                self.write_own_gradient(of, start + i, below, scratch)?;
+                linalg::axpy(T::one(), scratch, gradient);
+            }
+            Ok(())
+        })
     }
 
     /// ∂L/∂z_0; left in the block, `d_0 × n`.
     pub fn input_gradient(&self, block: &mut Block<T>) -> Result<()> {
         self.cotangent(block, 1, Reads::Stored)?;
-        block.pull_back(self.layers, self.params, 0, Reads::Stored)
+        self.pull_back(block, 0, Reads::Stored)
     }
 
     /// ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. As
     /// sequential as backpropagation, which it equals at a forward-consistent block.
     pub fn error_gradients(&self, block: &mut Block<T>) -> Result<()> {
-        let top = self.layers.len();
+        let top = self.circuit.depth();
         for t in (1..top).rev() {
-            block.evaluate(self.layers, self.params, t - 1, Reads::Stored)?;
+            self.evaluate(block, t - 1, Reads::Stored)?;
             self.cotangent(block, t + 1, Reads::Stored)?;
             if t + 1 < top {
                 block.add_chain(t + 1);
             }
-            block.pull_back(self.layers, self.params, t, Reads::Stored)?;
-            block.add_to_gradients(&Group { layers: t..t + 1, every: 1 }, &self.own_gradients())?;
+            self.pull_back(block, t, Reads::Stored)?;
+            self.add_own_gradients(block, &Group { layers: t..t + 1, every: 1 })?;
         }
         Ok(())
     }
 
-    /// Back from error coordinates: z_t ← f(z_{t−1}; θ_{t−1}) + ε_t, from the bottom up.
+    /// Back from error coordinates: z_t ← f(z_{t−1}; θ_{t−1}) + ε_t, from the bottom up. Leaves every prediction but the last up to
+    /// date.
     pub(crate) fn roll_out(&self, block: &mut Block<T>) -> Result<()> {
-        block.roll_out(self.layers, self.params)
+        for t in 1..block.layers() {
+            self.evaluate(block, t - 1, Reads::Stored)?;
+            block.add_prediction(t);
+        }
+        Ok(())
     }
 
     /// ∂L/∂θ_t, t = 0 .. T, summed over the block's examples, from the stored or the forward input of layer t; the
-    /// target is the stored z_{t+1} either way. Writes [`param_len`](Layer::param_len) entries.
-    pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, mut grad: &mut [T]) -> Result<()> {
-        let grads = std::slice::from_mut(&mut grad);
-        let write = &self.cotangents();
-        block.pull_back_to_parameters(self.layers, self.params, t..t + 1, reads, grads, (|_| false, Some(write)))
+    /// target is the stored z_{t+1} either way. Writes [`param_len`](crate::Layer::param_len) entries.
+    pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
+        let Block { activations: of, sites, cotangent, .. } = block;
+        self.circuit.evaluate(t, of, &mut sites[t], reads)?;
+        self.write_cotangent(of, t + 1, &sites[t], reads, &mut cotangent[t + 1])?;
+        self.pull_back_to_parameters(of, t, &mut sites[t], reads, &mut cotangent[t + 1], grad)
     }
 
-    /// ∂L/∂θ_t for all layers at once, but for those that `skip` names.
+    /// ∂L/∂θ_t for all layers at once, but for those that `skip` names. With weights the cotangents are scratch afterwards.
     pub(crate) fn parameter_gradients(
         &self,
         block: &mut Block<T>,
@@ -204,42 +273,114 @@ impl<T: Scalar> Objective<'_, T> {
         grads: &mut [Vec<T>],
         skip: impl Fn(usize) -> bool + Sync,
     ) -> Result<()> {
-        let (all, write) = (0..self.layers.len(), &self.cotangents());
-        block.pull_back_to_parameters(self.layers, self.params, all, reads, grads, (skip, Some(write)))
+        let Block { activations: of, sites, cotangent, .. } = block;
+        for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| {
+            if skip(t) {
+                return Ok(());
+            }
+            self.circuit.evaluate(t, of, site, reads)?;
+            self.write_cotangent(of, t + 1, site, reads, cotangent)?;
+            self.pull_back_to_parameters(of, t, site, reads, cotangent, grad)
+        })
+    }
+
+    /// ∂L_y/∂θ_t by the chain rule, at the last forward pass, for all layers but those that `skip` names; δ_t = ∂L_y/∂a_t is left as
+    /// the gradient of z_t, and not computed below the lowest of the others.
+    pub(crate) fn chain_rule(
+        &self,
+        block: &mut Block<T>,
+        grads: &mut [Vec<T>],
+        skip: impl Fn(usize) -> bool + Sync,
+    ) -> Result<()> {
+        let depth = self.circuit.depth();
+        self.cotangent(block, depth, Reads::Forward)?;
+        let lowest = (0..depth).find(|&t| !skip(t)).unwrap_or(depth);
+        for t in (lowest + 1..depth).rev() {
+            self.pull_back(block, t, Reads::Forward)?;
+            block.chain(t);
+        }
+        // Every cotangent is at hand now, and no layer's parameters wait for another's.
+        let Block { activations: of, sites, cotangent, .. } = block;
+        for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| match skip(t) {
+            true => Ok(()),
+            false => self.pull_back_to_parameters(of, t, site, Reads::Forward, cotangent, grad),
+        })
+    }
+
+    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the weights stay in the cotangent.
+    fn pull_back_to_parameters(
+        &self,
+        of: &Activations<T>,
+        t: usize,
+        site: &mut Site<T>,
+        reads: Reads,
+        cotangent: &mut [T],
+        grad: &mut [T],
+    ) -> Result<()> {
+        for (column, &weight) in cotangent.chunks_exact_mut(of.width(t + 1)).zip(of.weights()) {
+            column.iter_mut().for_each(|c| *c *= weight);
+        }
+        self.circuit.param_gradient(t, of.input(t, reads), cotangent, grad, &mut site.at_mut(reads).cache)
     }
 
     /// c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
     pub(crate) fn cotangent(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
-        block.set_cotangent(self.layers, self.params, t, reads, &self.cotangents())
+        self.evaluate(block, t - 1, reads)?;
+        let Block { activations: of, sites, cotangent, .. } = block;
+        self.write_cotangent(of, t, &sites[t - 1], reads, &mut cotangent[t])
     }
 
-    /// c_t = μ_t ∂L_h/∂ẑ_t − λ_t, or ∂L_y/∂ẑ_T.
-    fn cotangents(&self) -> impl Compare<T> {
-        |t,
-         target: MatRef<'_, T>,
-         prediction: MatRef<'_, T>,
-         multiplier: Option<MatRef<'_, T>>,
-         mut out: MatMut<'_, T>| {
-            let (loss, penalty) = self.loss(t);
-            guarded(self.loss_name(t), None, || loss.gradient(target, prediction, out.reborrow()))?;
-            scale(out.reborrow(), penalty);
-            add(out, -T::one(), multiplier);
-            Ok(())
-        }
+    /// out ← c_t = μ_t ∂L_h/∂ẑ_t − λ_t, or ∂L_y/∂ẑ_T, from a prediction that is up to date.
+    fn write_cotangent(
+        &self,
+        of: &Activations<T>,
+        t: usize,
+        below: &Site<T>,
+        reads: Reads,
+        out: &mut [T],
+    ) -> Result<()> {
+        let (loss, penalty) = self.loss(t);
+        let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, reads));
+        let grad = MatMut::new(out, target.rows(), target.cols());
+        guarded(self.loss_name(t), None, || loss.gradient(target, prediction, grad))?;
+        scale(out, penalty);
+        add(out, -T::one(), of.multiplier(t));
+        Ok(())
     }
 
-    /// μ_t ∂L_h/∂z_t + λ_t: what ∂L/∂z_t has beside what is pulled back to it.
-    fn own_gradients(&self) -> impl Compare<T> {
-        |t,
-         target: MatRef<'_, T>,
-         prediction: MatRef<'_, T>,
-         multiplier: Option<MatRef<'_, T>>,
-         mut out: MatMut<'_, T>| {
-            let (loss, penalty) = self.loss(t);
-            guarded(self.loss_name(t), None, || loss.target_gradient(target, prediction, out.reborrow()))?;
-            scale(out.reborrow(), penalty);
-            add(out, T::one(), multiplier);
-            Ok(())
+    /// out ← μ_t ∂L_h/∂z_t + λ_t: what ∂L/∂z_t has beside what is pulled back to it.
+    fn write_own_gradient(&self, of: &Activations<T>, t: usize, below: &Site<T>, out: &mut [T]) -> Result<()> {
+        let (loss, penalty) = self.loss(t);
+        let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
+        let grad = MatMut::new(out, target.rows(), target.cols());
+        guarded(self.loss_name(t), None, || loss.target_gradient(target, prediction, grad))?;
+        scale(out, penalty);
+        add(out, T::one(), of.multiplier(t));
+        Ok(())
+    }
+
+    /// out ← ∂L_y/∂ẑ_T, `d_T × n`, from a prediction that is up to date.
+    pub(crate) fn output_gradient(&self, block: &Block<T>, out: MatMut<'_, T>) -> Result<()> {
+        let (target, prediction) = self.output(block);
+        guarded(OUTPUT_LOSS, None, || self.output_loss.gradient(target, prediction, out))
+    }
+
+    /// out ← ∂²L_y/∂ẑ_T² · cotangent_T, `d_T × n`, from a prediction that is up to date.
+    pub(crate) fn output_hessian_product(&self, block: &Block<T>, out: MatMut<'_, T>) -> Result<()> {
+        let (target, prediction) = self.output(block);
+        let direction = MatRef::new(&block.cotangent[block.layers()], target.rows(), target.cols());
+        guarded(OUTPUT_LOSS, None, || self.output_loss.hessian_product(target, prediction, direction, out))
+    }
+
+    fn output<'b>(&self, block: &'b Block<T>) -> (MatRef<'b, T>, MatRef<'b, T>) {
+        let top = block.layers();
+        (block.stored(top), block.prediction(top - 1, Reads::Stored))
+    }
+
+    /// out ← out + sign · λ_t/μ_t: what a squared term μ_t/2 ‖z_t − ẑ_t‖² with a multiplier is the square of.
+    pub(crate) fn shift(&self, block: &Block<T>, t: usize, sign: T, out: &mut [T]) {
+        if let Some(multiplier) = block.multiplier(t) {
+            linalg::axpy(sign / self.loss(t).1, multiplier.as_slice(), out);
         }
     }
 
@@ -250,7 +391,7 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// As errors name L_h or L_y.
     fn loss_name(&self, t: usize) -> &'static str {
-        if t < self.layers.len() { "the hidden loss" } else { OUTPUT_LOSS }
+        if t < self.circuit.depth() { "the hidden loss" } else { OUTPUT_LOSS }
     }
 
     /// L_h and μ_t, or L_y and 1.
@@ -262,16 +403,16 @@ impl<T: Scalar> Objective<'_, T> {
     }
 }
 
-fn scale<T: Scalar>(mut m: MatMut<'_, T>, factor: T) {
+fn scale<T: Scalar>(entries: &mut [T], factor: T) {
     if factor != T::one() {
-        m.as_mut_slice().iter_mut().for_each(|x| *x *= factor);
+        entries.iter_mut().for_each(|x| *x *= factor);
     }
 }
 
-/// m ← m + sign · multiplier, where there is one.
-fn add<T: Scalar>(mut m: MatMut<'_, T>, sign: T, multiplier: Option<MatRef<'_, T>>) {
+/// entries ← entries + sign · multiplier, where there is one.
+fn add<T: Scalar>(entries: &mut [T], sign: T, multiplier: Option<MatRef<'_, T>>) {
     if let Some(multiplier) = multiplier {
-        linalg::axpy(sign, multiplier.as_slice(), m.as_mut_slice());
+        linalg::axpy(sign, multiplier.as_slice(), entries);
     }
 }
 

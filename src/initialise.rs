@@ -2,8 +2,8 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
+use crate::circuit::Circuit;
 use crate::error::{require_finite, require_positive};
-use crate::finish::evaluate;
 use crate::layer::{Regression, pre_activation_rows};
 use crate::matrix::{check_finite, check_shape, filled};
 use crate::parallel::guarded;
@@ -136,14 +136,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let hidden = self.hidden_regressions()?;
         let mut params = self.params.clone();
         let mut z = inputs.as_slice().to_vec();
-        for (t, ((layer, rows), params)) in hidden.into_iter().zip(&mut params).enumerate() {
+        for (t, (layer, rows)) in hidden.into_iter().enumerate() {
             let input = MatRef::new(&z, self.layers[t].input_dim(), inputs.cols());
-            let output = evaluate(&*self.layers[t], params, &z, t)?;
-            let mut wanted = pre_activation((layer, rows), params, input, &output, t)?;
+            let output = Circuit::new(&self.layers, &params).output(t, input)?;
+            let mut wanted = pre_activation((layer, rows), &params[t], input, &output, t)?;
             standardise(&mut wanted, rows, 0.0, variance.sqrt());
             // What the examples say nothing of stays as it was.
-            fit((layer, rows), params, input, &wanted, (0.0, PROXIMAL), t)?;
-            z = evaluate(&*self.layers[t], params, &z, t)?;
+            fit((layer, rows), &mut params[t], input, &wanted, (0.0, PROXIMAL), t)?;
+            z = Circuit::new(&self.layers, &params).output(t, input)?;
         }
         Ok(params)
     }
@@ -186,14 +186,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut z = inputs.as_slice().to_vec();
         let mut rank = components.nrows();
         let mut residuals = Vec::new();
-        for (t, ((layer, rows), params)) in hidden.into_iter().zip(&mut params).enumerate() {
+        for (t, (layer, rows)) in hidden.into_iter().enumerate() {
             // What a narrow layer has let go, the layers above it cannot hold.
             rank = rank.min(rows);
             let wanted = code(&components, rank, rows, start);
             let input = MatRef::new(&z, self.layers[t].input_dim(), inputs.cols());
-            fit((layer, rows), params, input, &wanted, (start.ridge, 0.0), t)?;
-            let output = evaluate(&*self.layers[t], params, &z, t)?;
-            let found = pre_activation((layer, rows), params, input, &output, t)?;
+            fit((layer, rows), &mut params[t], input, &wanted, (start.ridge, 0.0), t)?;
+            let output = Circuit::new(&self.layers, &params).output(t, input)?;
+            let found = pre_activation((layer, rows), &params[t], input, &output, t)?;
             let error = linalg::sum_zip(&wanted, &found, |a, b| (a - b) * (a - b)).to_f64();
             residuals.push((error / wanted.len() as f64).sqrt() / start.spread);
             z = output;

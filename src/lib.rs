@@ -130,6 +130,8 @@ mod bank;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 mod block;
 pub mod check;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
+mod circuit;
 mod coupling;
 #[expect(clippy::indexing_slicing, reason = "the remainder of a byte in tables of 256")]
 mod crc;
@@ -137,6 +139,7 @@ pub mod data;
 #[cfg(feature = "serde")]
 mod description;
 pub mod diagnostics;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 pub mod energy;
 mod error;
 mod file;

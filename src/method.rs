@@ -371,7 +371,7 @@ impl<T: Scalar> Method<T> {
         self.activation.validate()?;
         self.parameter.validate::<T>()?;
         self.coupling.validate::<T>()?;
-        let count = objective.layers.len();
+        let count = objective.circuit.layers.len();
         if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
         }
@@ -379,7 +379,7 @@ impl<T: Scalar> Method<T> {
         if exact {
             self.check_exact(objective)?;
         }
-        for (t, layer) in objective.layers.iter().enumerate() {
+        for (t, layer) in objective.circuit.layers.iter().enumerate() {
             let closed = self.parameter.solver_of(t) != Solver::Optimizer && layer.param_len() > 0;
             let no_regression = closed && guarded("regression", t, || layer.regression().is_none())?;
             let no_proximal = exact && t > 0 && guarded("proximal", t, || layer.proximal().is_none())?;
@@ -396,7 +396,7 @@ impl<T: Scalar> Method<T> {
     }
 
     fn check_exact(&self, objective: &Objective<'_, T>) -> Result<()> {
-        for t in 0..objective.layers.len() {
+        for t in 0..objective.circuit.layers.len() {
             check_squared("exact activation steps (Method::bcd, Method::admm)", objective, t)?;
         }
         match self.parameter.reads {
@@ -434,6 +434,6 @@ fn check_squared<T: Scalar>(what: &'static str, objective: &Objective<'_, T>, t:
     if loss.is_squared_error() {
         return Ok(());
     }
-    let which = if t + 1 == objective.layers.len() { "output loss" } else { "hidden loss" };
+    let which = if t + 1 == objective.circuit.layers.len() { "output loss" } else { "hidden loss" };
     Err(Error::LossMismatch { what, which, layer: t, found: format!("{loss:?}") })
 }

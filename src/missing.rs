@@ -37,6 +37,6 @@ pub(crate) fn step<T: Scalar>(
 ) -> Result<()> {
     let inputs = examples.iter().flat_map(|&example| data.inputs().column(example));
     let free: Vec<bool> = inputs.map(|x| !x.is_finite()).collect();
-    let lowest = Objective { layers: objective.layers.get(..1).unwrap_or_default(), ..*objective };
+    let lowest = Objective { circuit: objective.circuit.part(0, 1), ..*objective };
     if free.contains(&true) { descend(&lowest, block, &free, (1, T::zero())).map(drop) } else { Ok(()) }
 }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, BankFile, Sole, Storage};
+use crate::circuit::Circuit;
 use crate::coupling::PenaltyFactor;
 use crate::energy::{Hidden, OUTPUT_LOSS, Objective};
-use crate::layer::CACHE;
-use crate::matrix::{check_finite, check_shape, filled};
+use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
 use crate::metrics::Decision;
 use crate::parallel::{Pool, guarded};
 use crate::parameter_step::Trained;
-use crate::{Dataset, Error, Layer, Loss, MatMut, MatRef, Metric, Optimizer, Result, Scalar, loss};
+use crate::{Dataset, Error, Layer, Loss, MatRef, Metric, Optimizer, Result, Scalar};
 
 mod builder;
 mod prediction;
@@ -238,13 +238,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// The objective at the present parameters, to look at energies and gradients of examples of one's own.
     pub fn objective(&self) -> Objective<'_, T> {
-        Objective {
-            layers: &self.layers,
-            params: &self.params,
-            output_loss: &*self.output_loss,
-            hidden: &self.hidden,
-            factor: T::one(),
-        }
+        Objective { circuit: self.circuit(), output_loss: &*self.output_loss, hidden: &self.hidden, factor: T::one() }
+    }
+
+    /// The layers with their parameters.
+    pub(crate) fn circuit(&self) -> Circuit<'_, T> {
+        Circuit::new(&self.layers, &self.params)
     }
 
     /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`], a `&DMatrix`,
@@ -276,13 +275,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
         check_finite("inputs", inputs)?;
         let mut activations: Vec<DMatrix<T>> = Vec::with_capacity(self.depth());
-        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
+        for (t, layer) in self.layers.iter().enumerate() {
             let mut outputs = DMatrix::zeros(layer.output_dim(), inputs.cols());
             let below = activations.last().map_or(inputs, MatRef::from);
             let chunks = below.as_slice().chunks(layer.input_dim() * CHUNK);
             let mut chunks: Vec<_> =
                 chunks.zip(outputs.as_mut_slice().chunks_mut(layer.output_dim() * CHUNK)).collect();
-            self.pool.for_each(&mut chunks, |(x, y)| evaluate(&**layer, params, t, x, y))?;
+            self.pool.for_each(&mut chunks, |(x, y)| {
+                let input = MatRef::new(x, layer.input_dim(), x.len() / layer.input_dim());
+                self.circuit().forward(t, input, y, &mut Vec::new())
+            })?;
             check_finite("outputs", (&outputs).into()).map_err(|error| error.in_layer(t))?;
             activations.push(outputs);
         }
@@ -330,7 +332,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             Some(weighting) => (0..data.len()).map(|example| T::of(weighting.of(example))).collect(),
             None => Vec::new(),
         };
-        let sum = guarded(OUTPUT_LOSS, None, || loss::total(&*self.output_loss, targets, outputs, &weights))?;
+        let sum = self.objective().loss_of(targets, outputs, &weights)?;
         if sum.is_finite() {
             return Ok(sum);
         }
@@ -339,7 +341,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let column = |entries| MatRef::new(entries, rows, 1);
         let mut sum = 0.0;
         for (example, (target, output)) in targets.columns().zip(outputs.columns()).enumerate() {
-            let value = guarded(OUTPUT_LOSS, None, || self.output_loss.value(column(target), column(output)))?.to_f64();
+            let value = self.objective().loss_of(column(target), column(output), &[])?;
             if !value.is_finite() {
                 return Err(Error::NotFinite { what: OUTPUT_LOSS, example, row: 0, value });
             }
@@ -406,24 +408,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
-        let mut input = inputs.to_vec();
-        for (t, (layer, params)) in self.layers.iter().zip(&self.params).enumerate() {
-            let mut output = vec![T::zero(); layer.output_dim() * (input.len() / layer.input_dim())];
-            evaluate(&**layer, params, t, &input, &mut output)?;
-            input = output;
+        let circuit = self.circuit();
+        let examples = inputs.len() / self.input_dim();
+        let mut z = inputs.to_vec();
+        for (t, layer) in self.layers.iter().enumerate() {
+            z = circuit.output(t, MatRef::new(&z, layer.input_dim(), examples))?;
         }
-        outputs.copy_from_slice(&input);
+        outputs.copy_from_slice(&z);
         Ok(())
     }
-}
-
-/// output ← f(input; θ_t).
-fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], t: usize, input: &[T], output: &mut [T]) -> Result<()> {
-    let examples = input.len() / layer.input_dim();
-    guarded("forward", t, || {
-        let mut cache = filled(CACHE, layer.cache_len(examples), T::zero())?;
-        let input = MatRef::new(input, layer.input_dim(), examples);
-        layer.forward(params, input, MatMut::new(output, layer.output_dim(), examples), &mut cache);
-        Ok(())
-    })?
 }

@@ -183,7 +183,7 @@ pub(crate) fn look<T: Scalar>(
 ) -> Result<()> {
     for (t, found) in found.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
         match step.solver_of(t) {
-            Solver::Optimizer => found.resize(objective.params[t].len(), T::zero()),
+            Solver::Optimizer => found.resize(objective.circuit.params[t].len(), T::zero()),
             Solver::Ridge(_) => moments(objective, block, t, step.reads, found)?,
         }
     }
@@ -200,22 +200,17 @@ fn moments<T: Scalar>(
     moments: &mut Vec<T>,
 ) -> Result<()> {
     moments.clear();
-    let Some(layer) = objective.layers[t].regression() else { return Ok(()) };
-    let input = match reads {
-        Reads::Stored => block.stored(t),
-        Reads::Forward => block.forward(t),
-    };
+    let Some(layer) = objective.circuit.layers[t].regression() else { return Ok(()) };
+    let input = block.activations.input(t, reads);
     let mut target = block.stored(t + 1).as_slice().to_vec();
-    if let Some(multiplier) = block.multiplier(t + 1) {
-        linalg::axpy(T::one() / objective.loss(t + 1).1, multiplier.as_slice(), &mut target);
-    }
+    objective.shift(block, t + 1, T::one(), &mut target);
     let target = MatRef::new(&target, block.stored(t + 1).rows(), block.examples());
     guarded("the regression", t, || {
         resize("the moments of a regression", moments, layer.moments_len(), T::zero())?;
         let rows = layer.pre_activation_dim();
         let mut wanted = filled("pre-activations", rows.saturating_mul(block.examples()), T::zero())?;
         let out = MatMut::new(&mut wanted, rows, block.examples());
-        layer.pre_activation(&objective.params[t], input, target, out)?;
+        layer.pre_activation(&objective.circuit.params[t], input, target, out)?;
         layer.accumulate(input, MatRef::new(&wanted, rows, block.examples()), moments);
         Ok(())
     })?

@@ -1,8 +1,7 @@
-use crate::block::{Block, Reads};
+use crate::block::Block;
 use crate::energy::Objective;
 use crate::error::{require, require_non_negative};
-use crate::parallel::guarded;
-use crate::{Layer, MatMut, MatRef, Result, Scalar, linalg};
+use crate::{Layer, MatMut, MatRef, Result, Scalar};
 
 /// Block coordinate descent: the activations of one layer at a time are set to the exact minimum of the energy over them, from the
 /// output to the input,
@@ -40,24 +39,20 @@ impl Exact {
     }
 
     /// One sweep over the hidden layers of a block.
-    #[expect(clippy::indexing_slicing, reason = "the block is one of this objective")]
     pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let (mut shared, mut work) = (Shared::default(), Vec::new());
         for t in (1..block.layers()).rev() {
-            let (layer, params) = (&*objective.layers[t], &objective.params[t][..]);
+            let (layer, params) = objective.circuit.layer(t);
             let weights = (objective.loss(t).1, objective.loss(t + 1).1);
-            guarded("prepare", t, || shared.prepare(self, (layer, params), weights, &mut work))?
-                .map_err(|e| e.at_layer(t))?;
-            block.evaluate(objective.layers, objective.params, t - 1, Reads::Stored)?;
-            let mut z = block.prediction(t - 1, Reads::Stored).as_slice().to_vec();
+            let prepare = || shared.prepare(self, (layer, params), weights, &mut work);
+            objective.circuit.guarded("prepare", t, prepare)?.map_err(|e| e.at_layer(t))?;
+            let mut z = objective.predict(block, t)?.as_slice().to_vec();
             let mut target = block.stored(t + 1).as_slice().to_vec();
-            for (at, values, weight) in [(t, &mut z, -weights.0), (t + 1, &mut target, weights.1)] {
-                if let Some(multiplier) = block.multiplier(at) {
-                    linalg::axpy(T::one() / weight, multiplier.as_slice(), values);
-                }
-            }
+            objective.shift(block, t, -T::one(), &mut z);
+            objective.shift(block, t + 1, T::one(), &mut target);
             let target = MatMut::new(&mut target, block.stored(t + 1).rows(), block.examples());
-            guarded("solve", t, || shared.minimise(layer, params, block.stored(t), target, &mut z))?;
+            let solve = || shared.minimise(layer, params, block.stored(t), target, &mut z);
+            objective.circuit.guarded("solve", t, solve)?;
             block.stored_mut(t).copy_from_slice(&z);
         }
         Ok(())

@@ -1,7 +1,6 @@
 use crate::block::{Block, Reads};
-use crate::energy::{OUTPUT_LOSS, Objective};
+use crate::energy::Objective;
 use crate::error::require;
-use crate::parallel::guarded;
 use crate::{MatMut, MatRef, Result, Scalar, linalg};
 
 /// Gauss–Newton steps on all hidden activations of an example at once, in error coordinates ε_t = z_t − ẑ_t.
@@ -133,19 +132,15 @@ impl<T: Scalar> Model<T> {
         for k in 0..outputs {
             block.set_unit_cotangent(k);
             for t in (1..top).rev() {
-                block.pull_back(objective.layers, objective.params, t, Reads::Stored)?;
+                objective.pull_back(block, t, Reads::Stored)?;
                 block.chain(t);
                 set_columns(&mut pulls[t - 1], k, outputs, block.gradient(t));
             }
-            let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
             let mut column = MatMut::new(zeros(product, outputs * examples), outputs, examples);
-            let (loss, direction) = (objective.output_loss, block.cotangent(top));
-            guarded(OUTPUT_LOSS, None, || loss.hessian_product(target, prediction, direction, column.reborrow()))?;
+            objective.output_hessian_product(block, column.reborrow())?;
             set_columns(hessian, k, outputs, column.as_ref());
         }
-        let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
-        let gradient = MatMut::new(zeros(gradient, outputs * examples), outputs, examples);
-        guarded(OUTPUT_LOSS, None, || objective.output_loss.gradient(target, prediction, gradient))
+        objective.output_gradient(block, MatMut::new(zeros(gradient, outputs * examples), outputs, examples))
     }
 
     /// ε_t' of every example, where the model has its minimum; v takes the place of g.

@@ -108,7 +108,7 @@ fn measured<T: Scalar>(
 pub(super) fn anchored<T: Scalar>(objective: &Objective<'_, T>, data: &Dataset<T>) -> Result<Block<T>> {
     let mut block = objective.block(data.len());
     block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
-    block.stored_mut(objective.layers.len()).copy_from_slice(data.targets().as_slice());
+    block.stored_mut(objective.circuit.depth()).copy_from_slice(data.targets().as_slice());
     objective.anchor(&mut block)?;
     Ok(block)
 }

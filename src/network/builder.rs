@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bank::{Sole, Storage};
+use crate::circuit::Circuit;
 use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
 use crate::layer::{Activation, CACHE, Chain, Dense, Elementwise, Init, tensors_of};
@@ -13,7 +14,7 @@ use crate::optimizer::{Adam, ranges_of_weights};
 use crate::parallel::{Pool, available, guarded};
 use crate::parameter_step::Trained;
 use crate::random::{Purpose, stream};
-use crate::{DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Optimizer, Result, Scalar, error, linalg};
+use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Scalar, error, linalg};
 
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
@@ -261,7 +262,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// [`build`](Self::build) with parameters from elsewhere, for each layer with its number and how many it has.
     pub(crate) fn build_with(
         self,
-        mut theta: impl FnMut(usize, &dyn Layer<T>, usize) -> Result<Vec<T>>,
+        mut theta: impl FnMut(usize, &Arc<dyn Layer<T>>, usize) -> Result<Vec<T>>,
     ) -> Result<DecoupledNetwork<T>> {
         let depth = self.layers.len();
         if depth == 0 {
@@ -312,7 +313,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             let len = guarded("param_len", t, || layer.param_len())?;
             let tensors = tensors_of(&**layer, t, len).map_err(|error| error.in_layer(t))?;
             trained.push(Trained::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
-            params.push(theta(t, &**layer, len)?);
+            params.push(theta(t, layer, len)?);
         }
         for found in self.frozen {
             let missing = Error::LayerIndex { what: "freeze", first: 0, count: depth, found };
@@ -365,7 +366,7 @@ impl<T: Scalar> NetworkBuilder<T> {
 }
 
 /// Calls a layer once on two random examples: a panic, an unwritten entry or a NaN shows here, not in the middle of a fit.
-fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> {
+fn probe<T: Scalar>(layer: &Arc<dyn Layer<T>>, t: usize, params: &Vec<T>) -> Result<()> {
     const EXAMPLES: usize = 2;
     let nan = T::of(f64::NAN);
     let mut rng = stream(0, Purpose::Probe, 0, t);
@@ -374,17 +375,13 @@ fn probe<T: Scalar>(layer: &dyn Layer<T>, t: usize, params: &[T]) -> Result<()> 
     let mut draw = |len: usize| (0..len).map(|_| T::standard_normal(&mut rng)).collect::<Vec<_>>();
     let (input, cotangent) = (draw(pulled.len()), draw(output.len()));
     let input = MatRef::new(&input, layer.input_dim(), EXAMPLES);
-    let cotangent = MatRef::new(&cotangent, layer.output_dim(), EXAMPLES);
     let mut grad = vec![nan; params.len()];
     let mut cache = filled(CACHE, guarded("cache_len", t, || layer.cache_len(EXAMPLES))?, nan)?;
 
-    let out = MatMut::new(&mut output, layer.output_dim(), EXAMPLES);
-    guarded("forward", t, || layer.forward(params, input, out, &mut cache))?;
-    let out = MatMut::new(&mut pulled, layer.input_dim(), EXAMPLES);
-    guarded("input_gradient", t, || layer.input_gradient(params, input, cotangent, out, &mut cache))?;
-    if !params.is_empty() {
-        guarded("param_gradient", t, || layer.param_gradient(params, input, cotangent, &mut grad, &mut cache))?;
-    }
+    let circuit = Circuit { layers: std::slice::from_ref(layer), params: std::slice::from_ref(params), first: t };
+    circuit.forward(0, input, &mut output, &mut cache)?;
+    circuit.input_gradient(0, input, &cotangent, &mut pulled, &mut cache)?;
+    circuit.param_gradient(0, input, &cotangent, &mut grad, &mut cache)?;
     for (what, rule, values) in [
         ("init_params", "initial_params_are_finite", params),
         ("forward", "forward_overwrites", &output),
