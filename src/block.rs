@@ -182,9 +182,7 @@ impl<'a, T: Scalar> Scene<'a, T> {
         cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
-        for (column, &weight) in cotangent.chunks_exact_mut(self.widths[t + 1]).zip(self.weights) {
-            column.iter_mut().for_each(|c| *c *= weight);
-        }
+        linalg::scale_columns(cotangent, self.weights);
         let cotangent = MatRef::new(cotangent, self.widths[t + 1], self.examples);
         if grad.is_empty() || is_zero(cotangent) {
             grad.fill(T::zero());

@@ -13,8 +13,9 @@
 //! ```
 //!
 //! With **weights** ([`Dataset::with_weights`](crate::Dataset::with_weights)) an example of weight w_i counts as w_i copies of it. L and
-//! ∂L/∂θ_t take the factor w_i into their sums. Activation steps do without: all copies have the same stored activation, which
-//! moves as that of one copy, and neither its step nor the stability of it depends on w_i.
+//! ∂L/∂θ_t take the factor w_i into their sums, and so do the moments of a regression. Activation steps do without, and multipliers:
+//! all copies have the same stored activation, which moves as that of one copy, and neither its step nor the stability of it nor
+//! the minimum over it depends on w_i.
 //!
 //! With **multipliers** (an augmented Lagrangian) every hidden term gains λ_tᵀ(z_t − ẑ_t), c_t loses λ_t and ∂L/∂z_t gains it.
 //!
@@ -290,7 +291,7 @@ fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction
 }
 
 /// [`residual`] of weighted examples.
-fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
+pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
     if weights.is_empty() {
         return residual(z, prediction);
     }
