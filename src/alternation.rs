@@ -7,7 +7,7 @@
 use crate::activation_step::{Exact, Shared};
 use crate::bank::Column;
 use crate::coupling::Multipliers;
-use crate::energy::OUTPUT_LOSS;
+use crate::energy::{OUTPUT_LOSS, weighted_residual};
 use crate::layer::{CACHE, Regression, pre_activation_rows};
 use crate::matrix::resize;
 use crate::method::Method;
@@ -273,6 +273,12 @@ impl<T: Scalar> Scene<'_, T> {
         (&*self.net.layers[t], &self.net.params[t])
     }
 
+    /// The weights of these examples; empty where all are 1. Only sums over examples have need of them: an example's weight stands
+    /// before all terms of its energy, so that neither the minimum over its activations nor its multiplier depends on it.
+    fn weights(&self, examples: &[usize]) -> Vec<T> {
+        self.setting.data.weights_of(examples.iter().copied())
+    }
+
     /// out ← z_t of these examples, `d_t × n`, for t = 0 ..= T.
     fn stored(&self, t: usize, examples: &[usize], columns: &[Column<'_, T>], out: &mut Vec<T>) {
         let depth = self.net.depth();
@@ -338,9 +344,10 @@ impl<T: Scalar> Scene<'_, T> {
         tally.energies.resize(top, 0.0);
         self.stored(top, examples, columns, target);
         let target = MatRef::new(target, outputs, n);
+        let weights = self.weights(examples);
         let value = |out: &[T]| {
             let out = MatRef::new(out, outputs, n);
-            guarded(OUTPUT_LOSS, None, || loss::total(&*self.net.output_loss, target, out, &[]))
+            guarded(OUTPUT_LOSS, None, || loss::total(&*self.net.output_loss, target, out, &weights))
         };
         self.stored(0, examples, columns, input);
         for t in 0..top {
@@ -362,7 +369,8 @@ impl<T: Scalar> Scene<'_, T> {
         tally.looked_at = n;
         tally.forward_loss = value(input)?;
         if let Some(metric) = metric {
-            tally.score = metric.sum(target, MatRef::new(input, outputs, n), |_| 1.0)?;
+            tally.score =
+                metric.sum(target, MatRef::new(input, outputs, n), |i| self.setting.data.weight(examples[i]))?;
         }
         // The other terms of the energy are at hand where their activations are about to move.
         self.stored(top - 1, examples, columns, input);
@@ -383,7 +391,7 @@ impl<T: Scalar> Scene<'_, T> {
         self.stored(t, examples, columns, input);
         let old = &input[..];
         if look {
-            self.measure(t, old, z, columns, other, tally);
+            self.measure(t, (old, &*z), (examples, columns), other, tally);
         }
         self.shift(t, -T::one(), columns, z, other);
         self.target(t, (examples, columns), target, other);
@@ -402,33 +410,33 @@ impl<T: Scalar> Scene<'_, T> {
     fn measure(
         &self,
         t: usize,
-        z: &[T],
-        prediction: &[T],
-        columns: &[Column<'_, T>],
+        (z, prediction): (&[T], &[T]),
+        (examples, columns): (&[usize], &[Column<'_, T>]),
         multiplier: &mut Vec<T>,
         tally: &mut Tally,
     ) {
-        let squares = linalg::sum_zip(z, prediction, |z, p| (z - p) * (z - p)).to_f64();
+        let rows = z.len() / columns.len();
+        let matrix = |entries| MatRef::new(entries, rows, columns.len());
+        let weights = self.weights(examples);
+        let (squares, norm) = weighted_residual(matrix(z), matrix(prediction), &weights);
         let mut term = 0.5 * self.penalty(t).to_f64() * squares;
         let (residual, size) = &mut tally.residuals[t - 1];
         *residual += squares;
-        *size += linalg::norm_squared(z).to_f64();
+        *size += norm;
         if self.has_multiplier(t) {
-            let rows = z.len() / columns.len();
             multiplier.resize(rows, T::zero());
-            let examples = z.chunks_exact(rows).zip(prediction.chunks_exact(rows));
-            for (column, (z, prediction)) in columns.iter().zip(examples) {
+            let pairs = z.chunks_exact(rows).zip(prediction.chunks_exact(rows));
+            for (i, (column, (z, prediction))) in columns.iter().zip(pairs).enumerate() {
                 column.multiplier(t, multiplier);
                 let along = |values| linalg::sum_zip(multiplier, values, |m, v| m * v).to_f64();
-                term += along(z) - along(prediction);
+                term += self.setting.data.weight(examples[i]) * (along(z) - along(prediction));
             }
         }
         tally.energy += term;
         tally.energies[t - 1] += term;
         let below = &self.net.layers[..t - 1];
-        let units = self.net.layers[t - 1].output_dim();
         let first = below.iter().map(|layer| layer.output_dim()).sum();
-        tally.see_units(first, MatRef::new(prediction, units, columns.len()));
+        tally.see_units(first, matrix(prediction));
     }
 
     /// Adds the moments of these examples for the regression of layer t to those of the part.
@@ -466,10 +474,11 @@ impl<T: Scalar> Scene<'_, T> {
             })
         })?;
         let (input, wanted) = (MatRef::new(input, inputs, n), MatRef::new(wanted, wanted_rows, n));
-        guarded("the regression", t, || regression.accumulate(input, wanted, part))
+        let weights = self.weights(examples);
+        guarded("the regression", t, || regression.accumulate(input, wanted, &weights, part))
     }
 
-    /// gradient ← gradient + μ_{t+1} Σ (∂f/∂θ)ᵀ (f(z_t; θ_t) − target) over these examples.
+    /// gradient ← gradient + μ_{t+1} Σ weight · (∂f/∂θ)ᵀ (f(z_t; θ_t) − target) over these examples.
     fn add_gradient(
         &self,
         t: usize,
@@ -484,6 +493,7 @@ impl<T: Scalar> Scene<'_, T> {
         self.evaluate(t, input, cotangent, cache)?;
         let penalty = self.penalty(t + 1);
         cotangent.iter_mut().zip(&*target).for_each(|(c, &target)| *c = penalty * (*c - target));
+        linalg::scale_columns(cotangent, &self.weights(examples));
         other.resize(params.len(), T::zero());
         guarded("param_gradient", t, || {
             let input = MatRef::new(input, layer.input_dim(), n);

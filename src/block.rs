@@ -107,10 +107,6 @@ impl<T: Scalar> Activations<T> {
         MatRef::new(entries, self.widths[t], self.examples)
     }
 
-    pub(crate) fn width(&self, t: usize) -> usize {
-        self.widths[t]
-    }
-
     pub(crate) fn stored(&self, t: usize) -> MatRef<'_, T> {
         self.matrix(t, &self.z[t])
     }

@@ -13,8 +13,9 @@
 //! ```
 //!
 //! With **weights** ([`Dataset::with_weights`](crate::Dataset::with_weights)) an example of weight w_i counts as w_i copies of it. L and
-//! ∂L/∂θ_t take the factor w_i into their sums. Activation steps do without: all copies have the same stored activation, which
-//! moves as that of one copy, and neither its step nor the stability of it depends on w_i.
+//! ∂L/∂θ_t take the factor w_i into their sums, and so do the moments of a regression. Activation steps do without, and multipliers:
+//! all copies have the same stored activation, which moves as that of one copy, and neither its step nor the stability of it nor
+//! the minimum over it depends on w_i.
 //!
 //! With **multipliers** (an augmented Lagrangian) every hidden term gains λ_tᵀ(z_t − ẑ_t), c_t loses λ_t and ∂L/∂z_t gains it.
 //!
@@ -317,9 +318,7 @@ impl<T: Scalar> Objective<'_, T> {
         cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
-        for (column, &weight) in cotangent.chunks_exact_mut(of.width(t + 1)).zip(of.weights()) {
-            column.iter_mut().for_each(|c| *c *= weight);
-        }
+        linalg::scale_columns(cotangent, of.weights());
         self.circuit.param_gradient(t, of.input(t, reads), cotangent, grad, &mut site.at_mut(reads).cache)
     }
 
@@ -431,7 +430,7 @@ fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction
 }
 
 /// [`residual`] of weighted examples.
-fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
+pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
     if weights.is_empty() {
         return residual(z, prediction);
     }

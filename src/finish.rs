@@ -9,7 +9,7 @@ use crate::fit::Share;
 use crate::layer::CACHE;
 use crate::matrix::filled;
 use crate::parallel::{for_each, guarded};
-use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg};
+use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// What the end of a fit brought: the mean forward loss on the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,10 +40,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate), [`Error::Unsupported`] when the last layer has no parameters or is
-    /// [frozen](Self::freeze), and when examples differ in [weight](Dataset::with_weights), and [`Error::Diverged`]
-    /// (epoch 0) when a forward activation or the loss is not finite; nothing has changed then.
+    /// [frozen](Self::freeze), and [`Error::Diverged`] (epoch 0) when a forward activation or the loss is not finite;
+    /// nothing has changed then.
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
-        check(self, data)?;
+        check(self)?;
         self.check_data(data)?;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
@@ -60,8 +60,7 @@ fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
 }
 
 /// Fails when there is nothing to refit.
-pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<()> {
-    data.check_unweighted("refitting the last layer")?;
+pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
     if net.trained.last().is_some_and(|last| last.frozen) {
         let why = "it is frozen: unfreeze it, or fit without a finish (Method::finish)";
         return Err(Error::Unsupported { what: "refitting the last layer", why });
@@ -190,13 +189,14 @@ impl<T: Scalar> Last<'_, T> {
         guarded("the regression", self.index, || {
             let mut moments = filled("the moments of a regression", layer.moments_len(), T::zero())?;
             let targets = self.data.targets().as_slice().chunks(CHUNK * outputs);
-            for (z, y) in self.features.chunks(CHUNK * inputs).zip(targets) {
+            for (first, (z, y)) in (0..).step_by(CHUNK).zip(self.features.chunks(CHUNK * inputs).zip(targets)) {
                 let n = z.len() / inputs;
+                let weights = self.data.weights_of(first..first + n);
                 let rows = layer.pre_activation_dim();
                 let (input, target) = (MatRef::new(z, inputs, n), MatRef::new(y, outputs, n));
                 let mut wanted = filled("pre-activations", rows.saturating_mul(n), T::zero())?;
                 layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
-                layer.accumulate(input, MatRef::new(&wanted, rows, n), &mut moments);
+                layer.accumulate(input, MatRef::new(&wanted, rows, n), &weights, &mut moments);
             }
             match layer.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new()) {
                 Err(Error::NotPositiveDefinite { .. }) => Ok(()),
@@ -238,17 +238,19 @@ impl<T: Scalar> Last<'_, T> {
         Ok(loss)
     }
 
-    /// Mean loss and its gradient.
+    /// Mean loss and its gradient, by the weights of the examples.
     fn at(&self, params: &[T]) -> Result<(f64, Vec<T>)> {
         let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
         let width = CHUNK.max(self.data.len().div_ceil(MAX_PARTS));
         let targets = self.data.targets().as_slice().chunks(width * outputs);
-        let parts = self.features.chunks(width * inputs).zip(targets);
-        let mut parts: Vec<_> = parts.map(|(z, y)| (z, y, 0.0, vec![T::zero(); params.len()])).collect();
-        for_each(&mut parts, |(z, y, loss, sum)| {
+        let parts = (0..).step_by(width).zip(self.features.chunks(width * inputs).zip(targets));
+        let mut parts: Vec<_> = parts.map(|(i, (z, y))| (i, z, y, 0.0, vec![T::zero(); params.len()])).collect();
+        for_each(&mut parts, |(first, z, y, loss, sum)| {
             let mut own = sum.clone();
-            for (z, y) in z.chunks(CHUNK * inputs).zip(y.chunks(CHUNK * outputs)) {
+            let chunks = z.chunks(CHUNK * inputs).zip(y.chunks(CHUNK * outputs));
+            for (first, (z, y)) in (*first..).step_by(CHUNK).zip(chunks) {
                 let examples = z.len() / inputs;
+                let weights = self.data.weights_of(first..first + examples);
                 let input = MatRef::new(z, inputs, examples);
                 let target = MatRef::new(y, outputs, examples);
                 let mut prediction = vec![T::zero(); y.len()];
@@ -261,7 +263,8 @@ impl<T: Scalar> Last<'_, T> {
                 let prediction = MatRef::new(&prediction, outputs, examples);
                 *loss += guarded(OUTPUT_LOSS, None, || {
                     self.loss.gradient(target, prediction, MatMut::new(&mut cotangent, outputs, examples));
-                    self.loss.value(target, prediction).to_f64()
+                    linalg::scale_columns(&mut cotangent, &weights);
+                    loss::total(self.loss, target, prediction, &weights)
                 })?;
                 if !params.is_empty() {
                     let cotangent = MatRef::new(&cotangent, outputs, examples);
@@ -276,6 +279,6 @@ impl<T: Scalar> Last<'_, T> {
         let share = 1.0 / self.data.len() as f64;
         let mut gradient = vec![T::zero(); params.len()];
         parts.iter().for_each(|(.., sum)| linalg::axpy(T::of(share), sum, &mut gradient));
-        Ok((share * parts.iter().map(|(_, _, loss, _)| loss).sum::<f64>(), gradient))
+        Ok((share * parts.iter().map(|(.., loss, _)| loss).sum::<f64>(), gradient))
     }
 }

@@ -214,7 +214,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// replaced, and refuses them.
     ///
     /// # Errors
-    /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain, [`Error::LossMismatch`],
+    /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain and for penalties of a
+    /// [`Ridge`](crate::Ridge) that are not finite in units of the mean [weight](Dataset::with_weights), [`Error::LossMismatch`],
     /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network or missing inputs do not
     /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
     /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
@@ -241,13 +242,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if let Some((train, validation)) = config.cut(data)? {
             return self.fit_observed(&train, &config.judged_on(&validation), observers);
         }
-        let method = config.method.clone().unwrap_or_else(|| self.method.clone());
+        let mut method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
         if method.coupling.finish {
-            finish::check(self, data)?;
+            finish::check(self)?;
         }
         self.check_fit(data, config)?;
-        self.check_closed_forms(&method, data, config)?;
+        self.check_accumulation(&method, config)?;
+        method.parameter = method.parameter.in_units_of(data)?;
         if data.missing() > 0 {
             data.known_means()?;
             missing::check(&method, config.decoupling.is_some())?;
@@ -276,18 +278,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))
     }
 
-    /// Fails for what steps in closed form cannot follow: weights of examples, and gradients that are accumulated.
-    fn check_closed_forms(&self, method: &Method<T>, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+    /// Fails where gradients are to be accumulated and the method takes other steps.
+    fn check_accumulation(&self, method: &Method<T>, config: &FitConfig<'_, T>) -> Result<()> {
         let exact = matches!(method.activation, ActivationStep::Exact(_));
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
         let layers = self.params.iter().zip(&self.trained).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
-        if exact {
-            data.check_unweighted("exact activation steps on weighted examples")?;
-        }
-        if ridge {
-            data.check_unweighted("a parameter step by least squares (Solver::Ridge) on weighted examples")?;
-        }
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
             let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";

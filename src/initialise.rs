@@ -259,7 +259,7 @@ fn fit<T: Scalar>(
     let unit = variances(input).iter().sum::<f64>() * input.cols() as f64 / input.rows() as f64;
     let weight = |share: f64| T::of(share * unit.max(f64::MIN_POSITIVE));
     guarded("regression", t, || {
-        layer.accumulate(input, MatRef::new(wanted, rows, input.cols()), &mut moments);
+        layer.accumulate(input, MatRef::new(wanted, rows, input.cols()), &[], &mut moments);
         layer.solve(&moments, weight(ridge), weight(proximal), params, &mut Vec::new())
     })?
     .map_err(|error| error.at_layer(t))?;

@@ -232,6 +232,14 @@ pub(crate) fn axpy<T: Scalar>(alpha: T, x: &[T], y: &mut [T]) {
     );
 }
 
+/// Multiplies every column by its weight; without weights they stay.
+pub(crate) fn scale_columns<T: Scalar>(columns: &mut [T], weights: &[T]) {
+    let Some(rows) = columns.len().checked_div(weights.len()).filter(|rows| *rows > 0) else { return };
+    for (column, &weight) in columns.chunks_exact_mut(rows).zip(weights) {
+        column.iter_mut().for_each(|x| *x *= weight);
+    }
+}
+
 /// How many partial sums a reduction keeps, so that it vectorises; part of the result's bits.
 pub(crate) const LANES: usize = 16;
 

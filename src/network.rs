@@ -328,10 +328,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Σ w_i · L_y over the columns.
     fn loss(&self, data: &Dataset<T>, outputs: MatRef<'_, T>) -> Result<f64> {
         let targets = data.targets();
-        let weights: Vec<T> = match data.weighting() {
-            Some(weighting) => (0..data.len()).map(|example| T::of(weighting.of(example))).collect(),
-            None => Vec::new(),
-        };
+        let weights = data.weights_of(0..data.len());
         let sum = self.objective().loss_of(targets, outputs, &weights)?;
         if sum.is_finite() {
             return Ok(sum);

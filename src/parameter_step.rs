@@ -9,7 +9,7 @@ use crate::error::require;
 use crate::matrix::{filled, resize};
 use crate::optimizer::{Step, Weights};
 use crate::parallel::{Chunks, for_row, guarded};
-use crate::{Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
+use crate::{Dataset, Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
 
 mod ridge;
 
@@ -91,6 +91,21 @@ impl ParameterStep {
             }
         }
         Ok(())
+    }
+
+    /// The step for moments of these data, which are in units of the mean weight: the penalties on parameters are then in the same.
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`] for a penalty that is no finite number in these units.
+    pub(crate) fn in_units_of<D: Scalar>(mut self, data: &Dataset<D>) -> Result<Self> {
+        let solvers = self.layer_solvers.iter_mut().map(|(_, solver)| solver).chain([&mut self.solver]);
+        for solver in solvers {
+            if let Solver::Ridge(Ridge { ridge, proximal, .. }) = solver {
+                (*ridge, *proximal) = (data.in_mean_weights(*ridge), data.in_mean_weights(*proximal));
+            }
+        }
+        self.validate::<D>()?;
+        Ok(self)
     }
 }
 
@@ -211,7 +226,7 @@ fn moments<T: Scalar>(
         let mut wanted = filled("pre-activations", rows.saturating_mul(block.examples()), T::zero())?;
         let out = MatMut::new(&mut wanted, rows, block.examples());
         layer.pre_activation(&objective.circuit.params[t], input, target, out)?;
-        layer.accumulate(input, MatRef::new(&wanted, rows, block.examples()), moments);
+        layer.accumulate(input, MatRef::new(&wanted, rows, block.examples()), block.weights(), moments);
         Ok(())
     })?
 }
@@ -344,7 +359,9 @@ pub(crate) fn regress<T: Scalar>(
     (moments, work): (&[T], &mut Vec<f64>),
 ) -> Result<()> {
     finite(moments, t, "the moments of the stored input")?;
-    if let Some(regression) = layer.regression().filter(|_| !params.is_empty()) {
+    // Examples of weight 0 are none, and without examples nothing is to be fitted: the penalties alone would forget all.
+    let empty = moments.iter().all(|moment| *moment == T::zero());
+    if let Some(regression) = layer.regression().filter(|_| !params.is_empty() && !empty) {
         let step = || ridge.step(regression, moments, penalty, params, work);
         guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
     }

@@ -123,7 +123,7 @@ fn regression_finds_the_minimum_of_the_penalised_squares() {
                 let split = examples / 2;
                 for part in [0..split, split..examples] {
                     let take = |m: &Matrix| m.columns(part.start, part.len()).into_owned();
-                    Regression::accumulate(&layer, view(&take(&z)), view(&take(&u)), &mut moments);
+                    Regression::accumulate(&layer, view(&take(&z)), view(&take(&u)), &[], &mut moments);
                 }
                 let mut found = old.clone();
                 Regression::solve(&layer, &moments, ridge, proximal, &mut found, &mut vec![f64::NAN; 1000]).unwrap();
@@ -147,7 +147,7 @@ fn too_few_examples_without_a_penalty_have_no_single_answer() {
     let mut rng = rng(3);
     let mut moments = vec![0.0; Regression::<f64>::moments_len(&layer)];
     let (z, u) = (random(&mut rng, 4, 2), random(&mut rng, 2, 2));
-    Regression::accumulate(&layer, view(&z), view(&u), &mut moments);
+    Regression::accumulate(&layer, view(&z), view(&u), &[], &mut moments);
     let mut params = vec![0.25; layer.param_len()];
     let refused = Regression::solve(&layer, &moments, 0.0, 0.0, &mut params, &mut Vec::new());
     assert!(matches!(refused, Err(Error::NotPositiveDefinite { size: 5, .. })), "{refused:?}");
@@ -727,7 +727,7 @@ fn closed_forms_of_wide_layers_solve_their_equations() {
 
         // θ·(G + D) = C + proximal·θ_old, with G = z⁺·z⁺ᵀ, C = u·z⁺ᵀ, and z⁺ = z over ones.
         let mut moments = vec![0.0; Regression::<f64>::moments_len(&layer)];
-        Regression::accumulate(&layer, view(&z), view(&u), &mut moments);
+        Regression::accumulate(&layer, view(&z), view(&u), &[], &mut moments);
         let mut found = old.clone();
         Regression::solve(&layer, &moments, ridge, proximal, &mut found, &mut Vec::new()).unwrap();
         let mut above = z.clone().insert_row(inputs, 1.0);

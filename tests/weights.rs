@@ -8,6 +8,7 @@ use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::metrics::SampleWeight;
+use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Optimizer,
@@ -102,9 +103,9 @@ fn real() -> Dataset<f64> {
     Dataset::regression(inputs(), Examples::from_rows(&targets).unwrap()).unwrap()
 }
 
-/// So many copies of each example as its weight says.
-fn copies(data: &Dataset<f64>) -> Dataset<f64> {
-    let copies = WEIGHTS.iter().enumerate().flat_map(|(i, &weight)| vec![i; weight as usize]);
+/// As many copies of each example as its weight says.
+fn copies(data: &Dataset<f64>, weights: &[f64]) -> Dataset<f64> {
+    let copies = weights.iter().enumerate().flat_map(|(i, &weight)| vec![i; weight as usize]);
     data.select(&copies.collect::<Vec<_>>()).unwrap()
 }
 
@@ -144,24 +145,146 @@ fn integer_weights_are_copies_in_everything_that_a_full_batch_reports_and_moves(
                 true => builder(Sgd::new(0.1)).output_loss(SoftmaxCrossEntropy::new()),
                 false => builder(Sgd::new(0.1)).output_loss(SquaredError),
             };
-            let (mut weighted, mut copied) = (builder.clone().build().unwrap(), builder.build().unwrap());
-            let (heavy, copies) = (data.clone().with_weights(&WEIGHTS).unwrap(), copies(&data));
-            let config = || FitConfig::new().epochs(7).full_batch();
-            let found = fit(&mut weighted, method.as_ref(), &heavy, config().validation(&heavy));
-            let expected = fit(&mut copied, method.as_ref(), &copies, config().validation(&copies));
-            for t in 0..3 {
-                near(&format!("{name}, layer {t}"), weighted.params(t), copied.params(t));
-            }
-            near(name, &[found.energy, found.train_loss], &[expected.energy, expected.train_loss]);
-            near(name, &found.energies, &expected.energies);
-            near(name, &found.residuals, &expected.residuals);
-            near(name, found.train_score.as_slice(), expected.train_score.as_slice());
-            let [found, expected] = [found, expected].map(|epoch| epoch.validation.unwrap());
-            near(name, &[found.loss], &[expected.loss]);
-            near(name, found.score.as_slice(), expected.score.as_slice());
-            near(name, &[weighted.score(&heavy).unwrap()], &[copied.score(&copies).unwrap()]);
-            assert_eq!(found.score.is_some(), score);
+            weights_are_copies(name, method.as_ref(), builder, &data, &WEIGHTS);
         }
+    }
+}
+
+fn weights_are_copies(
+    name: &str,
+    method: Option<&Method<f64>>,
+    builder: NetworkBuilder<f64>,
+    data: &Dataset<f64>,
+    weights: &[f64],
+) {
+    let (mut weighted, mut copied) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    let (heavy, copies) = (data.clone().with_weights(weights).unwrap(), copies(data, weights));
+    let config = || FitConfig::new().epochs(7).full_batch();
+    let found = fit(&mut weighted, method, &heavy, config().validation(&heavy));
+    let expected = fit(&mut copied, method, &copies, config().validation(&copies));
+    for t in 0..weighted.depth() {
+        near(&format!("{name}, layer {t}"), weighted.params(t), copied.params(t));
+    }
+    near(name, &[found.energy, found.train_loss], &[expected.energy, expected.train_loss]);
+    near(name, &found.energies, &expected.energies);
+    near(name, &found.residuals, &expected.residuals);
+    near(name, found.train_score.as_slice(), expected.train_score.as_slice());
+    let [found, expected] = [found, expected].map(|epoch| epoch.validation.unwrap());
+    near(name, &[found.loss], &[expected.loss]);
+    near(name, found.score.as_slice(), expected.score.as_slice());
+    near(name, &[weighted.score(&heavy).unwrap()], &[copied.score(&copies).unwrap()]);
+    assert_eq!(found.score.is_some(), data.labels().is_some());
+}
+
+const RIDGE: Ridge = Ridge { ridge: 0.1, proximal: 0.2, memory: 0.5, trust: Some(0.5) };
+
+fn by_least_squares() -> ParameterStep {
+    ParameterStep::new(Reads::Stored).solver(Solver::Ridge(RIDGE))
+}
+
+fn closed_forms() -> Vec<(&'static str, Method<f64>)> {
+    let mixed = |reads: Reads| ParameterStep::new(reads).layer_solver(2, Solver::Ridge(RIDGE));
+    vec![
+        ("bcd", Method::bcd(1.0)),
+        ("bcd, one layer by least squares", Method::bcd(1.0).parameter(mixed(Reads::Stored))),
+        ("bcd with a finish", Method::bcd(1.0).parameter(by_least_squares()).finish(true)),
+        ("admm", Method::admm(0.1)),
+        ("admm with all multipliers", Method::admm(0.1).multipliers(Multipliers::kept())),
+        ("mac", Method::mac(2)),
+        ("gradient steps on activations", Method::joint(0.1).parameter(by_least_squares())),
+        ("one layer by least squares", Method::joint(0.1).parameter(mixed(Reads::Forward))),
+        ("alm with a finish", Method::alm(0.5).finish(true)),
+    ]
+}
+
+/// Thirty examples, which no affine map fits: the minimum of every regression is one point.
+fn noisy() -> Dataset<f64> {
+    let noise = |count: usize| (0..count).map(|i| ((i * i * 7919 + i * 613 + 5) % 1009) as f64 / 500.0 - 1.0);
+    let examples = |rows: usize| Examples::from_row_slice(&noise(30 * rows).collect::<Vec<_>>(), 30, rows).unwrap();
+    Dataset::regression(examples(3), examples(2)).unwrap()
+}
+
+/// The class is which of the two targets is larger.
+fn noisy_classes() -> Dataset<f64> {
+    let data = noisy();
+    let labels: Vec<usize> = data.targets().columns().map(|y| usize::from(y[1] > y[0])).collect();
+    Dataset::classification(Examples::from_row_slice(data.inputs().as_slice(), 30, 3).unwrap(), &labels, 2).unwrap()
+}
+
+fn noisy_weights() -> Vec<f64> {
+    WEIGHTS.repeat(5)
+}
+
+/// Activation functions are units of their own.
+fn apart() -> NetworkBuilder<f64> {
+    let builder = Net::builder(3).store_pre_activations().optimizer(Sgd::new(0.1)).seed(2).threads(1);
+    builder.dense(4, Activation::Tanh).dense(4, Activation::Relu).dense(2, Activation::Identity)
+}
+
+/// The penalties on parameters stand beside sums over examples, where twice as many count twice.
+#[test]
+fn integer_weights_are_copies_in_closed_forms() {
+    for (name, method) in closed_forms() {
+        for data in [noisy_classes(), noisy()] {
+            for weights in [noisy_weights(), vec![2.0; 30]] {
+                weights_are_copies(name, Some(&method), apart(), &data, &weights);
+            }
+        }
+    }
+}
+
+/// One affine map: θ·Σ w z⁺z⁺ᵀ + ridge·[W 0] = Σ w u z⁺ᵀ, with z⁺ = z over 1.
+#[test]
+fn one_layer_finds_weighted_least_squares() {
+    let weights = [0.5, 2.25, 0.0, 1.0, 0.125, 3.0].repeat(5);
+    let expected = |ridge: f64| {
+        let above = DMatrix::from_column_slice(3, 30, noisy().inputs().as_slice()).insert_row(3, 1.0);
+        let weights = DMatrix::from_diagonal(&DVector::from_row_slice(&weights));
+        let penalty = DMatrix::from_diagonal(&DVector::from_row_slice(&[ridge, ridge, ridge, 0.0]));
+        let targets = DMatrix::from_column_slice(2, 30, noisy().targets().as_slice());
+        let normal = &above * &weights * above.transpose() + penalty;
+        (targets * weights * above.transpose() * normal.try_inverse().unwrap()).as_slice().to_vec()
+    };
+    let data = noisy().with_weights(&weights).unwrap();
+    let net = || Net::builder(3).dense(2, Activation::Identity).seed(1).build().unwrap();
+    let ridge = Solver::Ridge(Ridge { ridge: 0.7, ..Ridge::default() });
+    let gradient = Method::joint(0.1).parameter(ParameterStep::new(Reads::Stored).solver(ridge));
+    for method in [Method::admm(0.7), gradient] {
+        let mut net = net();
+        net.fit(&data, &FitConfig::new().epochs(1).full_batch().method(method)).unwrap();
+        near("ridge", net.params(0), &expected(0.7));
+    }
+    let mut refitted = net();
+    refitted.refit_output(&data).unwrap();
+    near("refit", refitted.params(0), &expected(0.0));
+}
+
+/// Where no regression solves it, by descent.
+#[test]
+fn a_refit_to_classes_follows_the_weights() {
+    let builder = Net::builder(3).dense(2, Activation::Identity).output_loss(SoftmaxCrossEntropy::new()).seed(1);
+    let (mut weighted, mut copied) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    let found = weighted.refit_output(&noisy_classes().with_weights(&noisy_weights()).unwrap()).unwrap();
+    let expected = copied.refit_output(&copies(&noisy_classes(), &noisy_weights())).unwrap();
+    near("loss before", &[found.before], &[expected.before]);
+    assert!(found.after < found.before - 0.01, "{found:?}");
+    near("loss after", &[found.after], &[expected.after]);
+    near("parameters", weighted.params(0), copied.params(0));
+}
+
+/// The penalties alone would send all parameters to 0.
+#[test]
+fn batches_of_weight_0_move_nothing_by_least_squares() {
+    let mut weights = [0.0; 6];
+    weights[3] = 5.0;
+    let ridge = Solver::Ridge(Ridge { memory: 0.0, trust: None, ..RIDGE });
+    let gradient = Method::joint(0.1).parameter(ParameterStep::new(Reads::Stored).solver(ridge));
+    for method in [Method::admm(0.1), gradient] {
+        let (mut weighted, mut copied) = (apart().build().unwrap(), apart().build().unwrap());
+        let config = FitConfig::new().epochs(1).method(method);
+        weighted.fit(&real().with_weights(&weights).unwrap(), &config.clone().batch_size(1)).unwrap();
+        copied.fit(&copies(&real(), &weights), &config.full_batch()).unwrap();
+        (0..weighted.depth()).for_each(|t| near("parameters", weighted.params(t), copied.params(t)));
     }
 }
 
@@ -174,7 +297,7 @@ fn multipliers_are_weighed_as_well() {
     for _ in 0..3 {
         let config = || FitConfig::new().epochs(2).full_batch();
         let found = fit(&mut weighted, Some(&method), &real().with_weights(&WEIGHTS).unwrap(), config());
-        let expected = fit(&mut copied, Some(&method), &copies(&real()), config());
+        let expected = fit(&mut copied, Some(&method), &copies(&real(), &WEIGHTS), config());
         near("energies", &found.energies, &expected.energies);
         (0..3).for_each(|t| near("parameters", weighted.params(t), copied.params(t)));
     }
@@ -252,31 +375,28 @@ fn equal_weights_are_none_bit_for_bit() {
     }
 }
 
-/// A layer whose rule is an optimizer beside one in closed form.
 #[test]
-fn closed_forms_refuse_weights_before_anything_changes() {
-    let apart = || Net::builder(3).store_pre_activations().dense(4, Activation::Tanh).dense(2, Activation::Identity);
-    let ridge = ParameterStep::new(Reads::Stored).layer_solver(2, Solver::Ridge(Ridge::default()));
-    let methods = [
-        Method::bcd(1.0),
-        Method::admm(0.1),
-        Method::joint(0.1).parameter(ridge),
-        Method::joint(0.1).finish(true),
-        Method::mac(1),
-    ];
-    let data = real().with_weights(&WEIGHTS).unwrap();
-    for method in methods {
-        let mut net = apart().threads(1).build().unwrap();
-        let before = net.params(0).to_vec();
-        let refused = net.fit(&data, &FitConfig::new().method(method.clone()));
-        assert!(matches!(refused, Err(Error::Unsupported { why, .. }) if why.contains("weights")), "{refused:?}");
-        assert!(net.bank().is_none() && net.updates() == 0 && net.params(0) == before);
-        // Those that are all alike are no weights.
-        net.fit(&real().with_weights(&[2.0; 6]).unwrap(), &FitConfig::new().epochs(1).method(method)).unwrap();
+fn weights_of_1_are_none_bit_for_bit_in_closed_forms() {
+    for (name, method) in closed_forms() {
+        let mut nets = [(); 2].map(|()| apart().build().unwrap());
+        let [plain, equal] = &mut nets;
+        let config = || FitConfig::new().epochs(3).batch_size(6);
+        let mut found = fit(equal, Some(&method), &real().with_weights(&[1.0; 6]).unwrap(), config());
+        let expected = fit(plain, Some(&method), &real(), config());
+        found.time = expected.time;
+        assert_eq!(found, expected, "{name}");
+        (0..plain.depth()).for_each(|t| assert_eq!(plain.params(t), equal.params(t), "{name}"));
     }
+}
+
+/// Beside examples of next to no weight every penalty is infinite.
+#[test]
+fn penalties_that_weights_put_out_of_range_are_refused_before_anything_changes() {
+    let data = real().with_weights(&WEIGHTS.map(|weight| weight * 1e-310)).unwrap();
     let mut net = apart().build().unwrap();
-    assert!(matches!(net.refit_output(&data), Err(Error::Unsupported { .. })));
-    assert!(net.refit_output(&real().with_weights(&[2.0; 6]).unwrap()).is_ok());
+    let refused = net.fit(&data, &FitConfig::new().method(Method::admm(0.1)));
+    assert!(matches!(refused, Err(Error::HyperParameter { name: "ridge", .. })), "{refused:?}");
+    assert!(net.bank().is_none() && net.updates() == 0);
 }
 
 #[test]

@@ -23,7 +23,7 @@ rules! {
     ///   [no derivative](Layer::has_derivative): differences say nothing there, or, over a fine staircase, the slope of its flight.
     /// * Renumbered units give renumbered outputs, if it tells its [`wiring`](Layer::wiring), and scales go through if it says so.
     /// * [`Regression`](crate::layer::Regression) and [`Proximal`](crate::layer::Proximal), where it offers them, find minima,
-    ///   tell the present pre-activation, and add up.
+    ///   tell the present pre-activation, and add up; an example of weight 2 counts as two.
     LAYER_RULES of Trial:
     account {
         sizes_stay_the_same,
@@ -61,6 +61,7 @@ rules! {
     }
     regression {
         regression_moments_add_up,
+        regression_moments_follow_the_weights,
         regression_knows_the_present_pre_activation,
         regression_ignores_its_scratch,
         regression_finds_the_least_squares,

@@ -23,7 +23,12 @@ impl Weighting {
 
     /// The weight of an example in units of the mean weight.
     pub(crate) fn of(&self, example: usize) -> f64 {
-        self.raw.get(example).map_or(0.0, |weight| weight / self.largest / self.mean)
+        self.raw.get(example).map_or(0.0, |&weight| self.in_means(weight))
+    }
+
+    /// A number in units of the mean weight.
+    fn in_means(&self, x: f64) -> f64 {
+        x / self.largest / self.mean
     }
 }
 
@@ -55,15 +60,17 @@ impl<T: Scalar> Dataset<T> {
     /// L(Θ, Z) = Σ_i w_i [ L_y(z_T^i, ẑ_T^i) + Σ_t μ_t L_h(z_t^i, ẑ_t^i) ]     w_i in units of the mean weight
     /// ```
     ///
-    /// Energy, residuals, losses, scores and parameter gradients have the factor w_i. The activation steps do not: all copies of
-    /// an example have the same stored activation, and it moves as that of one. Only ratios of weights count, as they are
-    /// divided by their mean over the data set; learning rates keep their meaning, and equal weights are none. The mean over a
-    /// batch divides by its number of examples, so it is unbiased.
+    /// Energy, residuals, losses, scores, parameter gradients and the sums of a least-squares step have the factor w_i. The
+    /// activation steps do not, in closed form neither: all copies of an example have the same stored activation, and it moves
+    /// as that of one. Only ratios of weights count, as they are divided by their mean over the data set; learning rates keep
+    /// their meaning, and equal weights are none. The mean over a batch divides by its number of examples, so it is unbiased.
     ///
-    /// Training by gradients, [`evaluate`](crate::DecoupledNetwork::evaluate) and [`score`](crate::DecoupledNetwork::score) follow
-    /// the weights. Steps in closed form ([`Solver::Ridge`](crate::Solver::Ridge), exact activation steps, a refit of the output)
-    /// refuse weights that differ. Counts of units, the curvature, and
-    /// [`measure_decoupling`](crate::FitConfig::measure_decoupling) take every example once.
+    /// Least squares with penalties ([`Ridge`](crate::Ridge)) take the weights as they are, as scikit-learn's `Ridge` does: the
+    /// penalties stand beside a sum over examples, so that more copies make them weaker.
+    ///
+    /// Training by every method, [`refit_output`](crate::DecoupledNetwork::refit_output),
+    /// [`evaluate`](crate::DecoupledNetwork::evaluate) and [`score`](crate::DecoupledNetwork::score) follow the weights. Counts of
+    /// units, the curvature, and [`measure_decoupling`](crate::FitConfig::measure_decoupling) take every example once.
     ///
     /// Replaces weights that were there. Parts of the data ([`split`](Self::split), [`k_folds`](Self::k_folds),
     /// [`select`](Self::select), [`take`](Self::take)) keep the weights of their examples, and each divides by a mean of its own.
@@ -138,9 +145,14 @@ impl<T: Scalar> Dataset<T> {
         self.weighting.as_ref().filter(|weighting| !weighting.uniform)
     }
 
-    /// Fails if examples weigh differently, for `what`, which counts them alike.
-    pub(crate) fn check_unweighted(&self, what: &'static str) -> Result<()> {
-        let why = "it counts all examples alike; leave the weights out, or train by gradients";
-        self.weighting().map_or(Ok(()), |_| Err(Error::Unsupported { what, why }))
+    /// The weights of these examples in units of the mean weight; empty where all are alike.
+    pub(crate) fn weights_of(&self, examples: impl IntoIterator<Item = usize>) -> Vec<T> {
+        let own = |weighting: &Weighting| examples.into_iter().map(|i| T::of(weighting.of(i))).collect();
+        self.weighting().map(own).unwrap_or_default()
+    }
+
+    /// A number in units of the mean weight: weights that are all alike have a mean as well.
+    pub(crate) fn in_mean_weights(&self, x: f64) -> f64 {
+        self.weighting.as_ref().map_or(x, |weighting| weighting.in_means(x))
     }
 }

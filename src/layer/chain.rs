@@ -273,9 +273,9 @@ impl<T: Scalar> Regression<T> for Chain<T> {
         Ok(())
     }
 
-    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]) {
+    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, weights: &[T], moments: &mut [T]) {
         if let Some(affine) = self.affine() {
-            affine.accumulate(input, pre_activation, moments);
+            affine.accumulate(input, pre_activation, weights, moments);
         }
     }
 

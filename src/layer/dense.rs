@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use rand::Rng;
 
 use super::{Change, Init, Layer, Proximal, Regression, Tensor, Tied, Wiring};
@@ -6,7 +8,7 @@ use crate::{
     error::require_finite,
     linalg::{
         Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
-        norm_squared, subtract_matmul, sum_zip,
+        norm_squared, scale_columns, subtract_matmul, sum, sum_zip,
     },
 };
 
@@ -230,15 +232,24 @@ impl<T: Scalar> Regression<T> for Dense {
         Ok(())
     }
 
-    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]) {
+    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, weights: &[T], moments: &mut [T]) {
         let Moments { gram, inputs, count, cross } = self.moments_mut(moments);
-        add_gram(input, MatMut::new(gram, self.input, self.input));
-        add_columns(input.as_slice(), inputs);
-        count[0] += T::of(input.cols() as f64);
-        let (weights, bias) = cross.split_at_mut(self.weights_len());
-        add_matmul_nt(pre_activation, input, MatMut::new(weights, self.output, self.input));
+        let weighted = weighted(input, weights);
+        let weighted = MatRef::new(&weighted, input.rows(), input.cols());
+        let gram = MatMut::new(gram, self.input, self.input);
+        if weights.is_empty() {
+            // Half the work, as the product of a matrix with itself is symmetric.
+            add_gram(input, gram);
+            count[0] += T::of(input.cols() as f64);
+        } else {
+            add_matmul_nt(input, weighted, gram);
+            count[0] += sum(weights.iter().copied());
+        }
+        add_columns(weighted.as_slice(), inputs);
+        let (slopes, bias) = cross.split_at_mut(self.weights_len());
+        add_matmul_nt(pre_activation, weighted, MatMut::new(slopes, self.output, self.input));
         if self.bias.is_some() {
-            add_columns(pre_activation.as_slice(), bias);
+            add_columns(&self::weighted(pre_activation, weights), bias);
         }
     }
 
@@ -353,6 +364,15 @@ impl<T: Scalar> Proximal<T> for Dense {
         subtract_matmul(self.weights(params), z.as_ref(), target.reborrow());
         add_matmul(MatRef::new(prepared, self.input, self.output), target.as_ref(), z.reborrow());
     }
+}
+
+/// The columns of a matrix times their weights, if there are any.
+fn weighted<'a, T: Scalar>(matrix: MatRef<'a, T>, weights: &[T]) -> Cow<'a, [T]> {
+    let mut entries = Cow::Borrowed(matrix.as_slice());
+    if !weights.is_empty() {
+        scale_columns(entries.to_mut(), weights);
+    }
+    entries
 }
 
 /// The factor of a matrix whose entries were computed in the precision of T.

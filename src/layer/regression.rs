@@ -47,13 +47,20 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 ///         out.as_mut_slice().copy_from_slice(target.as_slice());
 ///         Ok(())
 ///     }
-///     fn accumulate(&self, input: MatRef<'_, f64>, pre_activation: MatRef<'_, f64>, moments: &mut [f64]) {
-///         moments[0] += input.cols() as f64;
-///         for (z, u) in input.columns().zip(pre_activation.columns()) {
+///     fn accumulate(
+///         &self,
+///         input: MatRef<'_, f64>,
+///         pre_activation: MatRef<'_, f64>,
+///         weights: &[f64],
+///         moments: &mut [f64],
+///     ) {
+///         for (i, (z, u)) in input.columns().zip(pre_activation.columns()).enumerate() {
+///             let weight = weights.get(i).copied().unwrap_or(1.0);
+///             moments[0] += weight;
 ///             for ((sums, &z), &u) in moments[1..].chunks_exact_mut(3).zip(z).zip(u) {
-///                 sums[0] += z;
-///                 sums[1] += z * z;
-///                 sums[2] += u * z;
+///                 sums[0] += weight * z;
+///                 sums[1] += weight * z * z;
+///                 sums[2] += weight * u * z;
 ///             }
 ///         }
 ///     }
@@ -90,7 +97,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// let (scale, mut params) = (Scale { dim: 2 }, [0.0; 2]);
 /// let (z, u) = ([1.0, 1.0, 2.0, 2.0], [3.0, -1.0, 6.0, -2.0]);
 /// let mut moments = vec![0.0; scale.moments_len()];
-/// scale.accumulate(MatRef::new(&z, 2, 2), MatRef::new(&u, 2, 2), &mut moments);
+/// scale.accumulate(MatRef::new(&z, 2, 2), MatRef::new(&u, 2, 2), &[], &mut moments);
 /// scale.solve(&moments, 0.0, 0.0, &mut params, &mut Vec::new())?;
 /// assert_eq!(params, [3.0, -1.0]);
 /// // On the way there the outputs move by 9⟨z²⟩ + ⟨z²⟩ with ⟨z²⟩ = 2.5; at 0 they had no spread.
@@ -120,8 +127,9 @@ pub trait Regression<T: Scalar>: Debug + Send + Sync {
         out: MatMut<'_, T>,
     ) -> Result<()>;
 
-    /// Adds the moments of these examples; moments start as zeros.
-    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, moments: &mut [T]);
+    /// Adds the moments of these examples, each times its weight; moments start as zeros. There is one weight for each column, or
+    /// none where all are 1. An example of weight w counts as w copies, in the number of examples as well.
+    fn accumulate(&self, input: MatRef<'_, T>, pre_activation: MatRef<'_, T>, weights: &[T], moments: &mut [T]);
 
     /// Replaces `params` by
     ///

@@ -5,11 +5,13 @@ use crate::{Result, Scalar};
 /// Least squares from the input of a layer to its pre-activation target:
 ///
 /// ```text
-/// argmin_θ  ½ Σ‖u − W·z − b‖² + (ridge/2μ)‖W‖² + (proximal/2μ)‖θ − θ_old‖²
+/// argmin_θ  ½ Σ_i w_i ‖u_i − W·z_i − b‖² + (ridge/2μ)‖W‖² + (proximal/2μ)‖θ − θ_old‖²
 /// ```
 ///
 /// over the examples of a visit, and with [`memory`](Self::memory) over those of earlier visits; μ is the weight of the layer's
-/// term in the objective, so that the whole is that term's minimum, with the two penalties beside it.
+/// term in the objective, so that the whole is that term's minimum, with the two penalties beside it. The w_i are the
+/// [weights](crate::Dataset::with_weights) of the examples as they were given, 1 without: those that are all twice as large halve the
+/// penalties, as twice as many examples do. Without any example of weight above 0 nothing changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Ridge {
@@ -18,7 +20,7 @@ pub struct Ridge {
     /// Weight of ½‖θ − θ_old‖².
     pub proximal: f64,
     /// What the sums over examples keep of those of the visit before, 0 ≤ memory < 1: a mini-batch alone says too little. A visit
-    /// with 0 leaves nothing to the next.
+    /// with 0 leaves nothing to the next. Sums over data with weights are in units of the mean weight, so data with others may follow.
     pub memory: f64,
     /// The largest change of the layer's pre-activations, relative to their spread, root mean square over the examples.
     pub trust: Option<f64>,

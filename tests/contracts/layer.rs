@@ -173,11 +173,18 @@ impl Regression<f64> for Faulty {
         }
         Ok(())
     }
-    fn accumulate(&self, input: MatRef<'_, f64>, pre_activation: MatRef<'_, f64>, moments: &mut [f64]) {
+    fn accumulate(
+        &self,
+        input: MatRef<'_, f64>,
+        pre_activation: MatRef<'_, f64>,
+        weights: &[f64],
+        moments: &mut [f64],
+    ) {
+        let weights = if self.is("regression_moments_follow_the_weights") { &[] } else { weights };
         if self.is("regression_moments_add_up") {
             moments.fill(0.0);
         }
-        self.least_squares().accumulate(input, pre_activation, moments);
+        self.least_squares().accumulate(input, pre_activation, weights, moments);
     }
     fn solve(&self, moments: &[f64], ridge: f64, proximal: f64, params: &mut [f64], work: &mut Vec<f64>) -> Result<()> {
         let before = params.to_vec();

@@ -176,7 +176,7 @@ fn closed_forms_can_be_asked_by_themselves() -> Result<()> {
     let map: &dyn Regression<f64> = dense.regression().unwrap();
     let (mut params, mut wanted, mut moments) = ([0.0; 2], [0.0; 2], vec![0.0; map.moments_len()]);
     map.pre_activation(&params, z, u, MatMut::new(&mut wanted, map.pre_activation_dim(), 2))?;
-    map.accumulate(z, MatRef::new(&wanted, 1, 2), &mut moments);
+    map.accumulate(z, MatRef::new(&wanted, 1, 2), &[], &mut moments);
     map.solve(&moments, 0.0, 0.0, &mut params, &mut Vec::new())?;
     assert!((params[0] - 2.0).abs() < 1e-12 && (params[1] - 1.0).abs() < 1e-12);
     let Change { squared, spread } = map.change(&moments, &[0.0; 2], &params);

@@ -54,20 +54,26 @@ impl<'a, T: Scalar> Lesson<'a, T> {
         Ok(found)
     }
 
-    /// Adds the moments of the first examples, or of all but them.
+    /// Adds the moments of these examples, by these weights.
     #[expect(clippy::indexing_slicing, reason = "examples of the trial, as many as `present` wrote columns")]
-    fn accumulate(&self, wanted: &[T], examples: std::ops::Range<usize>, moments: &mut [T]) -> Result<()> {
+    fn accumulate(
+        &self,
+        wanted: &[T],
+        examples: std::ops::Range<usize>,
+        weights: &[T],
+        moments: &mut [T],
+    ) -> Result<()> {
         let (inputs, rows, count) = (self.trial.inputs, self.rows, examples.len());
         let input = &self.trial.point.input[examples.start * inputs..examples.end * inputs];
         let wanted = &wanted[examples.start * rows..examples.end * rows];
         let (input, wanted) = (MatRef::new(input, inputs, count), MatRef::new(wanted, rows, count));
-        guard("accumulate of the regression", || self.regression.accumulate(input, wanted, moments))
+        guard("accumulate of the regression", || self.regression.accumulate(input, wanted, weights, moments))
     }
 
     fn moments(&self, wanted: &[T]) -> Result<Vec<T>> {
         let len = guard("moments_len of the regression", || self.regression.moments_len())?;
         let mut moments = filled("the moments of a regression", len, T::zero())?;
-        self.accumulate(wanted, 0..self.trial.examples, &mut moments)?;
+        self.accumulate(wanted, 0..self.trial.examples, &[], &mut moments)?;
         Ok(moments)
     }
 
@@ -102,10 +108,23 @@ pub(super) fn regression_moments_add_up<T: Scalar>(trial: &Trial<'_, T>) -> Resu
     let Some(lesson) = Lesson::of(trial)? else { return Ok(()) };
     let mut sum = vec![T::zero(); lesson.moments.len()];
     for j in 0..trial.examples {
-        lesson.accumulate(&lesson.wanted, j..j + 1, &mut sum)?;
+        lesson.accumulate(&lesson.wanted, j..j + 1, &[], &mut sum)?;
     }
     let what = "moments of a batch, against those of its examples one after the other";
     trial.subject.close(what, &sum, &lesson.moments, rounding(&sum))
+}
+
+/// Weights 0, 1, 2, 0 and so on, against so many copies.
+pub(super) fn regression_moments_follow_the_weights<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    let Some(lesson) = Lesson::of(trial)? else { return Ok(()) };
+    let weights: Vec<T> = (0..trial.examples).map(|j| T::of((j % 3) as f64)).collect();
+    let (mut weighted, mut copied) = (vec![T::zero(); lesson.moments.len()], vec![T::zero(); lesson.moments.len()]);
+    lesson.accumulate(&lesson.wanted, 0..trial.examples, &weights, &mut weighted)?;
+    for j in (0..trial.examples).flat_map(|j| std::iter::repeat_n(j, j % 3)) {
+        lesson.accumulate(&lesson.wanted, j..j + 1, &[], &mut copied)?;
+    }
+    let what = "moments of examples of weights 0, 1 and 2, against those of so many copies";
+    trial.subject.close(what, &copied, &weighted, rounding(&lesson.moments))
 }
 
 pub(super) fn regression_knows_the_present_pre_activation<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
