@@ -334,7 +334,7 @@ pub enum Error {
     /// A category in a table that the table which its columns were fitted on did not have.
     #[error(
         "{path}, line {line}, column {column}: {found:?} is none of its {categories} categories; csv::Options::unknown_categories, \
-         when the training table is read, can ignore it or give it a feature",
+         when the training table is read, can ignore it or give it a feature, Columns::set_unknown_categories can ignore it later",
         path = .path.display()
     )]
     UnknownCategory {

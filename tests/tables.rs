@@ -5,10 +5,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-#[cfg(feature = "serde")]
-use decoupled::data::Columns;
 use decoupled::data::csv::{Column, Options, Table};
-use decoupled::data::{LeftOut, Missing, Scaler, Unknown};
+use decoupled::data::{Columns, LeftOut, Missing, Scaler, Unknown};
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::{DecoupledNetwork, Error, FitConfig, MatRef, Result, Scalar};
@@ -215,6 +213,20 @@ fn columns_are_told_apart_by_their_cells() {
     for (name, cells) in [("ide", ["3", "1", "2"]), ("year", ["2022", "2023", "2024"])] {
         assert_eq!(of(name, &cells), (None, 1));
     }
+    // Names that only end like one: the numbers count the lines, or the column is a feature.
+    for name in ["PassengerId", "user_id", "EmployeeID", "userid"] {
+        for cells in [["1", "2", "3"], ["0", "1", "2"], ["1.0", "2.0", "3"]] {
+            assert_eq!(of(name, &cells), (Some(Index), 0), "{name}, {cells:?}");
+        }
+        for cells in
+            [["2", "3", "4"], ["1", "3", "2"], ["1", "2", "2"], ["0", "2", "3"], ["1", "0", "2"], ["1", "2", "4"]]
+        {
+            assert_eq!(of(name, &cells), (None, 1), "{name}, {cells:?}");
+        }
+    }
+    for name in ["idle", "i", "é", "Passenger"] {
+        assert_eq!(of(name, &["1", "2", "3"]), (None, 1), "{name}");
+    }
     assert_eq!(of("a", &["u", "v", "w"]), (Some(FreeText), 0));
     assert_eq!(of("a", &["u", "v", "u"]), (None, 2));
     assert_eq!(of("a", &["2024-13-02", "2024-13-02", "31.31.2024"]), (None, 2));
@@ -291,12 +303,15 @@ fn a_later_table_is_read_like_the_first_or_refused() -> Result<()> {
     let Error::UnknownCategory { line, column, found, categories, .. } = &unknown else { panic!("{unknown:?}") };
     assert_eq!((*line, column.as_str(), found.as_str(), *categories), (4, "colour", "green", 2));
     assert!(unknown.to_string().contains("unknown_categories"), "{unknown}");
+    for cell in ["2", "maybe"] {
+        let unknown = later(&format!("{header}\nlily,1,?,{cell},red,2\n")).unwrap_err();
+        let Error::UnknownCategory { line, column, found, categories, .. } = &unknown else { panic!("{unknown:?}") };
+        assert_eq!((*line, column.as_str(), found.as_str(), *categories), (2, "wild", cell, 2));
+    }
     for (line, place) in [
         ("rose,1,?,no,red,2", "line 2, field 1 (species)"),
         ("NA,1,?,no,red,2", "line 2, field 1 (species)"),
         ("lily,x,?,no,red,2", "line 2, field 2 (weight)"),
-        ("lily,1,?,2,red,2", "line 2, field 4 (wild)"),
-        ("lily,1,?,maybe,red,2", "line 2, field 4 (wild)"),
     ] {
         let result = later(&format!("{header}\n{line}\n"));
         assert!(matches!(&result, Err(Error::Format { place: found, .. }) if found == place), "{result:?}");
@@ -306,6 +321,166 @@ fn a_later_table_is_read_like_the_first_or_refused() -> Result<()> {
         assert!(matches!(&result, Err(Error::Format { place, .. }) if place.starts_with("line 1")), "{result:?}");
     }
     Ok(())
+}
+
+/// A column of booleans is the feature `yes` of the same column as categories, with cells that the training table did not have as well.
+#[test]
+fn booleans_that_were_not_seen_are_encoded_as_categories_are() -> Result<()> {
+    let text = "b,x,y\nyes,1,1\nno,2,2\n,3,3\nyes,4,4\n";
+    let later = file("unseen-later", "b,x\nmaybe,1\nyes,2\n2,3\nno,4\n");
+    for missing in [Missing::MostFrequent, Missing::Keep] {
+        for (unknown, names) in [(Unknown::Ignore, &["b", "x"][..]), (Unknown::Other, &["b", "b=(other)", "x"])] {
+            let options = Options::numbers(["y"]).missing(missing).unknown_categories(unknown);
+            let booleans = read(&options, "unseen", text)?;
+            let categories = read(&options.categories(["b"]), "unseen", text)?;
+            assert_eq!(booleans.features, names);
+            assert_eq!(booleans.columns.input_dim(), names.len());
+            assert_eq!(categories.features[..2], ["b=no", "b=yes"]);
+            let read = (booleans.columns.read_inputs::<f64>(&later)?, categories.columns.read_inputs::<f64>(&later)?);
+            let pairs = [(booleans.dataset.inputs(), categories.dataset.inputs()), (read.0.matrix(), read.1.matrix())];
+            for (booleans, categories) in pairs {
+                for (boolean, category) in booleans.columns().zip(categories.columns()) {
+                    let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
+                    assert!(boolean.iter().zip(&category[1..]).all(same), "{boolean:?} {category:?}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn who_predicts_may_ignore_what_the_training_table_refused() -> Result<()> {
+    let mut columns = read(&Options::classes("species"), "plants", PLANTS)?.columns;
+    let inputs = |columns: &Columns| {
+        columns.read_inputs::<f64>(file("ignored", "height,colour,wild,weight\n2,green,perhaps,1\n2,red,yes,1\n"))
+    };
+    assert!(matches!(inputs(&columns), Err(Error::UnknownCategory { .. })));
+    let before = columns.clone();
+    let error = columns.set_unknown_categories(Unknown::Other).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }) && columns == before, "{error}");
+    columns.set_unknown_categories(Unknown::Ignore)?;
+    assert_eq!(columns.features(), before.features());
+    assert_eq!(inputs(&columns)?.matrix().as_slice(), [2.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 1.0, 1.0, 1.0]);
+    columns.set_unknown_categories(Unknown::Refuse)?;
+    assert_eq!(columns, before);
+    // Back from a feature more there is no way either, but where there is no such column.
+    let options = Options::numbers(["y"]).unknown_categories(Unknown::Other);
+    for (text, fits) in [("a,y\nyes,1\nno,2\n", false), ("a,y\nu,1\nu,2\n", false), ("a,y\n3,1\n4,2\n", true)] {
+        let mut columns = read(&options, "other", text)?.columns;
+        assert_eq!(columns.set_unknown_categories(Unknown::Ignore).is_ok(), fits, "{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn numbers_with_a_unit_are_said_to_be_no_numbers() -> Result<()> {
+    let of = |cells: &[&str]| {
+        let lines: String = cells.iter().map(|cell| format!("\"{cell}\";7;1\n")).collect();
+        read(&Options::numbers(["y"]).delimiter(b';'), "units", &format!("a;b;y\n{lines}"))
+    };
+    for (cells, unit) in [
+        (["7%", "12.5%", "-3%"], "%"),
+        (["$3", "$1,200", "-$4.50"], "$"),
+        (["12 kg", "7kg", "0.5 kg"], "kg"),
+        (["3 €", "2,50 €", "1 €"], "€"),
+        (["20°C", "21 °C", "19.5 °C"], "°C"),
+        (["1'000 km/h", "3km/h", "+4 km/h"], "km/h"),
+    ] {
+        // As categories the report says so, and as free text there is no column without a word.
+        let report = of(&[&cells[..], &cells[..]].concat())?.columns.to_string();
+        assert!(report.contains("one-hot") && report.contains(&format!("numbers with a unit ({unit})")), "{report}");
+        let error = of(&cells).unwrap_err();
+        let Error::Format { place, expected, found, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((place.as_str(), expected.as_str()), ("line 2, field 1 (a)", "a finite number"));
+        let words = [&format!("unit ({unit})"), cells[0], "categories", "leave_out"];
+        assert!(words.iter().all(|word| found.contains(word)), "{found}");
+    }
+    // Codes, places and what has no unit in common are text.
+    for cells in [
+        ["k1", "k2", "k3"],
+        ["1st", "2nd", "3rd"],
+        ["#1", "#2", "#3"],
+        ["7%", "8kg", "9%"],
+        ["7 of 9", "8 of 9", "9 of 9"],
+    ] {
+        assert!(of(&cells)?.columns.left_out().eq([("a", LeftOut::FreeText)]), "{cells:?}");
+    }
+    // Among numbers it is the first that is none.
+    let error = of(&["7", "8", "9%"]).unwrap_err().to_string();
+    assert!(error.contains("line 4, field 1 (a)") && error.contains("without their unit"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn continuous_numbers_are_no_classes() -> Result<()> {
+    let prices: Vec<f64> = (0..30).map(|k| f64::from(k) * 0.5).collect();
+    let table = |prices: &[f64]| prices.iter().map(|price| format!("1,{price}\n")).collect::<String>();
+    let text = format!("a,price\n{}", table(&prices));
+    let error = read(&Options::classes("price"), "prices", &text).unwrap_err();
+    let Error::Format { place, expected, found, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((place.as_str(), expected.as_str()), ("line 1, field 2 (price)", "classes"));
+    assert!(found.contains("30 different numbers in 30 lines") && found.contains("Options::numbers"), "{found}");
+    assert_eq!(read(&Options::numbers(["price"]), "prices", &text)?.dataset.targets().as_slice(), prices);
+    let names: Vec<String> = prices.iter().map(f64::to_string).collect();
+    assert_eq!(read(&Options::known_classes("price", &names), "prices", &text)?.classes.len(), 30);
+    // Whole numbers may be names, and halves that come twice are grades.
+    let whole: Vec<f64> = prices.iter().map(|price| price * 2.0).collect();
+    for lines in [whole, [&prices[..], &prices[..]].concat()] {
+        let text = format!("a,price\n{}", table(&lines));
+        assert_eq!(read(&Options::classes("price"), "grades", &text)?.classes.len(), 30);
+    }
+    Ok(())
+}
+
+#[test]
+fn columns_of_zeros_and_ones_are_labels() -> Result<()> {
+    let text = "x,action,drama,comedy\n1,0,yes,True\n2,1.0,no,false\n3,1,yes,TRUE\n";
+    let options = Options::labels(["drama", "action", "comedy"]);
+    let table = read(&options, "labels", text)?;
+    assert!(table.dataset.is_multi_label() && table.classes.is_empty());
+    assert_eq!(table.dataset.targets().as_slice(), [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+    assert_eq!(table.dataset.inputs().as_slice(), [1.0, 2.0, 3.0]);
+    let labels = "action  target, label\ndrama   target, label\ncomedy  target, label";
+    assert!(table.columns.to_string().ends_with(labels), "{}", table.columns);
+    assert_eq!(table.columns.read::<f64>(file("labels", text))?, table);
+    for bad in ["", "2", "0.5", "maybe", "NA", "inf"] {
+        let text = format!("x,action,drama,comedy\n1,0,yes,no\n2,{bad},no,no\n");
+        for result in [read(&options, "labels", &text), table.columns.read(file("labels", &text))] {
+            let Err(Error::Format { place, .. }) = &result else { panic!("{bad}: {result:?}") };
+            assert_eq!(place, "line 3, field 2 (action)");
+        }
+    }
+    let none: [&str; 0] = [];
+    assert!(matches!(read(&Options::labels(none), "labels", text), Err(Error::Empty { .. })));
+    Ok(())
+}
+
+#[test]
+fn errors_say_how_else_the_file_may_be_written() {
+    let message = |options: Options, text: &str| read(&options, "hints", text).unwrap_err().to_string();
+    for (mark, text) in [(';', "a;b;y\n1,5;2;3\n2;3;4\n"), ('\t', "a\tb\ty\n1\t2\t3\n"), ('|', "a|b|y\n1|2|3\n")] {
+        let hint = format!("Options::delimiter(b{mark:?}) the line has 3 fields");
+        for options in [Options::numbers(["y"]), Options::numbers([2]), Options::numbers([2]).header(false)] {
+            let found = message(options, text);
+            assert!(found.contains(&hint), "{found}");
+        }
+        // Where the first fault is a line of another length, and where no column is asked for.
+        let comma = message(Options::numbers([0]), &text.replace("\n1", "\n,1"));
+        assert!(comma.contains(&hint), "{comma}");
+        let free = Options::features().fit(file("hints", text.replace(",5", ""))).unwrap_err().to_string();
+        assert!(free.contains(&hint), "{free}");
+    }
+    let comma = message(Options::numbers(["y"]).delimiter(b';'), "a,y\n1,2\n");
+    assert!(comma.contains("Options::delimiter(b',') the line has 2 fields"), "{comma}");
+    assert!(!message(Options::numbers(["y"]), "\"a,b\"\n1\n").contains("delimiter"));
+    for text in ["1,2,3\n4,5,6\n", "5.1,-3e2,setosa\n4,5,6\n", "1,2,1\n4,5,6\n"] {
+        let found = message(Options::numbers(["y"]), text);
+        assert!(found.contains("Options::header(false)"), "{found}");
+    }
+    for text in ["a,b,c\n4,5,6\n", "country,year,2020\n4,5,6\n"] {
+        assert!(!message(Options::numbers(["y"]), text).contains("header("), "{text}");
+    }
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn csv() -> Loader {
     let files = [
         "height,width,kind\n1.5,2e3,0\n-0.25,7,10\n3,4,2\n",
         "\"kind\", a ,b\r\n\"x\"\"y\",1,2\r\n\r\nä,3,-4e-5\r\n",
-        "kind,1\n\"two\nlines\",+2\n",
+        "kind,1\n\"two\nlines\",+2\none,3\n",
         ",height,colour,wild,found,kind\n0,1.5,red,yes,2024-01-02,oak\n1,,blue,no,3 Jan 2024,elm\n2,n/a,red,,10:30,oak\n",
         "id;price;kind;code\n# from 2024 on\n3;1.234,5;x;1,0 # dear\n1;0,5;y;1\n2;NA;x;10\n",
         "kind,a\r-1.0,true\r-1,no\r7,null\r",

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::error::number;
+use crate::{Error, Result};
 
 /// The schema of a table: how each column is encoded, or why it is left out. [`csv::Options`](crate::data::csv::Options) fits it on the
 /// training table, and it reads other tables alike.
@@ -22,13 +23,14 @@ use crate::error::number;
 /// | boolean | `true` and `yes` are 1, `false` and `no` are 0, in any case |
 /// | one-hot | other text: a feature for each category of the training table, in the order of code points |
 /// | left out, no name | of any kind; `Unnamed: 0` is no name either |
-/// | left out, an index | whole numbers, all different, in a column called `id`, `index`, `row`, `rownames` or `#` |
+/// | left out, an index | whole numbers, all different, in a column called `id`, `index`, `row`, `rownames` or `#`; or 0, 1, 2 … or 1, 2, 3 … line by line in one whose name ends in `id`, as `PassengerId` |
 /// | left out, dates | dates and times in the usual notations |
 /// | left out, free text | text that is different in each line, or of more than 20 categories that are more than half of the lines, or of more than 1000 |
 /// | left out, no values | none |
 ///
 /// If half or more of a column's cells are numbers and others are not, or all are numbers by other decimal or thousands marks, that is an error: it
-/// names the first such cell and the options that help.
+/// names the first such cell and the options that help. So are numbers with a unit (`7%`, `$3`, `12 kg`) where they would be free text; where
+/// they are few enough for categories the report says so.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Columns {
@@ -98,6 +100,7 @@ pub(super) enum Target {
     },
     /// None for a table of features alone.
     Numbers(Vec<Place>),
+    Labels(Vec<Place>),
 }
 
 /// Why a column is no feature.
@@ -111,7 +114,7 @@ pub enum LeftOut {
     NotAsked,
     /// It has no name, as the index of a data frame.
     Unnamed,
-    /// Its name and its numbers, all different, say that it counts or names the lines.
+    /// Its name and its numbers say that it counts or names the lines.
     Index,
     /// No cell holds a value.
     Blank,
@@ -139,14 +142,14 @@ pub enum Missing {
     Refuse,
 }
 
-/// How a category that the training table did not have is encoded.
+/// How a category that the training table did not have is encoded, and text that is no boolean in a column of booleans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Unknown {
     /// As [`Error::UnknownCategory`](crate::Error::UnknownCategory).
     #[default]
     Refuse,
-    /// As 0 in all features of its column.
+    /// As 0 in all features of its column: a boolean is then false.
     Ignore,
     /// As 1 in one more feature of its column, `colour=(other)`, which is 0 throughout the training table.
     Other,
@@ -164,12 +167,28 @@ impl Columns {
         self.inputs.iter().map(|input| input.encoding.width(self.unknown)).sum()
     }
 
-    /// Returns the name of each class, in the order of the labels; empty where the targets are numbers.
+    /// Returns the name of each class, in the order of the labels; empty where the targets are no classes.
     pub fn classes(&self) -> &[String] {
         match &self.target {
             Target::Classes { classes, .. } => classes,
-            Target::Numbers(_) => &[],
+            Target::Numbers(_) | Target::Labels(_) => &[],
         }
+    }
+
+    /// Sets how a category is encoded that the training table did not have, as
+    /// [`csv::Options::unknown_categories`](crate::data::csv::Options::unknown_categories) when that table is read: a program that
+    /// predicts may ignore what the one that trained refused.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] to or from [`Unknown::Other`] where that changes the number of features; the columns stay as they are.
+    pub fn set_unknown_categories(&mut self, unknown: Unknown) -> Result<()> {
+        let width: usize = self.inputs.iter().map(|input| input.encoding.width(unknown)).sum();
+        if width != self.input_dim() {
+            let why = "Unknown::Other is a feature more for each column of categories or booleans: only the options of the training table set it";
+            return Err(Error::Unsupported { what: "other features than those of the training table", why });
+        }
+        self.unknown = unknown;
+        Ok(())
     }
 
     /// Returns the names of the columns that are neither features nor targets, and why.
@@ -181,15 +200,21 @@ impl Columns {
 impl Encoding {
     pub(super) fn width(&self, unknown: Unknown) -> usize {
         match self {
-            Self::Number { .. } | Self::Boolean { .. } => 1,
+            Self::Number { .. } => 1,
+            Self::Boolean { .. } => 1 + usize::from(unknown == Unknown::Other),
             Self::OneHot { categories, .. } => categories.len() + usize::from(unknown == Unknown::Other),
         }
     }
 
     fn features(&self, name: &str, unknown: Unknown) -> Vec<String> {
-        let Self::OneHot { categories, .. } = self else { return vec![name.to_owned()] };
         let other = (unknown == Unknown::Other).then(|| format!("{name}=(other)"));
-        categories.iter().map(|category| format!("{name}={category}")).chain(other).collect()
+        match self {
+            Self::Number { .. } => vec![name.to_owned()],
+            Self::Boolean { .. } => [name.to_owned()].into_iter().chain(other).collect(),
+            Self::OneHot { categories, .. } => {
+                categories.iter().map(|category| format!("{name}={category}")).chain(other).collect()
+            }
+        }
     }
 
     fn report(&self, blanks: usize, missing: Missing) -> String {
@@ -198,7 +223,13 @@ impl Encoding {
             Self::Boolean { fill } => ("boolean, yes and true are 1".to_owned(), fill.map(number)),
             Self::OneHot { categories, fill } => {
                 let fill = fill.and_then(|fill| categories.get(fill)).map(|fill| shortened(fill, MOST_TEXT));
-                (format!("one-hot: {}", listed(categories)), fill)
+                let unit = common_unit(categories).map(|unit| {
+                    let unit = shortened(unit, MOST_TEXT);
+                    format!(
+                        "; they look like numbers with a unit ({unit}), which are one number without it in the file"
+                    )
+                });
+                (format!("one-hot: {}{}", listed(categories), unit.unwrap_or_default()), fill)
             }
         };
         let filled = match (filled, missing) {
@@ -216,6 +247,15 @@ impl Encoding {
     }
 }
 
+impl Target {
+    pub(super) fn places(&self) -> &[Place] {
+        match self {
+            Self::Classes { place, .. } => std::slice::from_ref(place),
+            Self::Numbers(places) | Self::Labels(places) => places,
+        }
+    }
+}
+
 impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<(&Place, String)> = Vec::new();
@@ -226,6 +266,7 @@ impl fmt::Display for Columns {
                 lines.push((place, format!("target, {} classes: {}", classes.len(), listed(classes))));
             }
             Target::Numbers(places) => lines.extend(places.iter().map(|place| (place, "target, number".to_owned()))),
+            Target::Labels(places) => lines.extend(places.iter().map(|place| (place, "target, label".to_owned()))),
         }
         lines.sort_by_key(|(place, _)| place.index);
         let name = |place: &Place| match place.name.is_empty() {
@@ -276,4 +317,31 @@ pub(super) fn beginning(text: &str, most: usize) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
+}
+
+/// The unit that all texts are numbers with.
+pub(super) fn common_unit<'t>(texts: impl IntoIterator<Item = &'t (impl AsRef<str> + 't)>) -> Option<&'t str> {
+    let mut units = texts.into_iter().map(|text| unit(text.as_ref()));
+    let first = units.next()??;
+    units.all(|unit| unit == Some(first)).then_some(first)
+}
+
+/// The unit of a text that looks like a number with one: `%` of `7%`, `$` of `-$3`, `kg` of `12 kg`.
+pub(super) fn unit(text: &str) -> Option<&str> {
+    const MONEY: [char; 5] = ['$', '€', '£', '¥', '₹'];
+    let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '\'');
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (number, unit) = match unsigned.strip_prefix(MONEY) {
+        Some(rest) => {
+            (rest.trim_start().strip_prefix(['+', '-']).unwrap_or(rest.trim_start()), unsigned.strip_suffix(rest)?)
+        }
+        None => {
+            let (number, unit) = unsigned.split_at(unsigned.find(|c| !in_number(c)).unwrap_or(unsigned.len()));
+            (number, unit.trim_start())
+        }
+    };
+    let is_number = number.chars().all(in_number) && number.contains(|c: char| c.is_ascii_digit());
+    let is_unit = unit.starts_with(|c: char| c.is_alphabetic() || matches!(c, '%' | '‰' | '°') || MONEY.contains(&c))
+        && !unit.contains(char::is_whitespace);
+    (is_number && is_unit).then_some(unit)
 }

@@ -93,6 +93,7 @@ pub struct Options {
 enum Target {
     Classes { column: Column, known: Option<Vec<String>> },
     Numbers(Vec<Column>),
+    Labels(Vec<Column>),
 }
 
 /// A table that has been read.
@@ -104,13 +105,13 @@ pub struct Table<T: Scalar> {
     pub columns: Columns,
     /// The features' names in their order, as `height` or `colour=red`; empty without a header.
     pub features: Vec<String>,
-    /// The name of each class; empty when the targets are numbers.
+    /// The name of each class; empty when the targets are no classes.
     pub classes: Vec<String>,
 }
 
 impl Options {
     /// Each distinct text in `column` is a class. Classes are in the order of their values when all are numbers, and 1 and 1.0 are one
-    /// class; else in the order of code points.
+    /// class; else in the order of code points. A column of continuous numbers is refused: [`numbers`](Self::numbers) takes it.
     pub fn classes(column: impl Into<Column>) -> Self {
         Self::new(Target::Classes { column: column.into(), known: None })
     }
@@ -124,6 +125,13 @@ impl Options {
     /// The numbers in `columns` are the targets, in this order.
     pub fn numbers<C: Into<Column>>(columns: impl IntoIterator<Item = C>) -> Self {
         Self::new(Target::Numbers(columns.into_iter().map(Into::into).collect()))
+    }
+
+    /// Each of `columns` is a label that an example has (1, `true`, `yes`) or has not (0, `false`, `no`), in this order: the data set is a
+    /// [multi-label](Dataset::multi_label) one.
+    #[doc(alias = "MultiLabelBinarizer")]
+    pub fn labels<C: Into<Column>>(columns: impl IntoIterator<Item = C>) -> Self {
+        Self::new(Target::Labels(columns.into_iter().map(Into::into).collect()))
     }
 
     /// No column is a target.
@@ -211,7 +219,8 @@ impl Options {
         self
     }
 
-    /// Sets how a category is encoded that a later table has and this one does not; an error by default.
+    /// Sets how a category is encoded that a later table has and this one does not; an error by default. A program that predicts can
+    /// still [set it](Columns::set_unknown_categories).
     pub fn unknown_categories(mut self, unknown: Unknown) -> Self {
         self.unknown = unknown;
         self
@@ -222,7 +231,7 @@ impl Options {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::Format`] naming line and field for what [the file](Self#the-file) must not
     /// have, a column that is not there or named for two things, no lines, gzip without the feature `gz`, a column that is numbers but for some cells, a cell
-    /// that is no finite number, a class that is missing or not known; [`Error::Empty`] without features, classes or target columns;
+    /// that is no finite number, numbers with a unit, continuous numbers as classes, a class that is missing or not known; [`Error::Empty`] without features, classes or target columns;
     /// [`Error::Unsupported`] for a column by name without a header, and marks that are no punctuation or stand for two things;
     /// [`Error::OutOfMemory`].
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
@@ -263,7 +272,7 @@ impl Options {
     }
 
     fn require_target(&self) -> Result<()> {
-        if matches!(&self.target, Target::Numbers(columns) if columns.is_empty()) {
+        if matches!(&self.target, Target::Numbers(columns) | Target::Labels(columns) if columns.is_empty()) {
             return Err(Error::Empty { what: "the list of target columns (Options::fit and read_inputs do without)" });
         }
         Ok(())
@@ -276,7 +285,7 @@ impl Columns {
     ///
     /// # Errors
     /// As [`Options::read`], and [`Error::UnknownCategory`] for a category that the training table did not have, unless
-    /// [`Options::unknown_categories`] says otherwise.
+    /// [`Options::unknown_categories`] or [`set_unknown_categories`](Self::set_unknown_categories) says otherwise.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Table<T>> {
         let path = path.as_ref();
         self.table(path, &read_bytes(path)?)

@@ -47,9 +47,9 @@
 //!
 //! | habit | here |
 //! |---|---|
-//! | `pandas.read_csv` and `get_dummies`, `SimpleImputer`, `ColumnTransformer` | [`csv::Options`](crate::data) (feature `csv`): text becomes one-hot, blanks are filled, unseen categories are refused or ignored, and the table's [`Columns`](crate::data::Columns) remember how |
+//! | `pandas.read_csv` and `get_dummies`, `SimpleImputer`, `ColumnTransformer` | [`csv::Options`](crate::data) (feature `csv`): text becomes one-hot, blanks are filled, unseen categories are refused or ignored (`handle_unknown="ignore"`), and the table's [`Columns`](crate::data::Columns) remember how |
 //! | `to_categorical`, `LabelEncoder` | [`Dataset::classification`](crate::Dataset::classification) takes the labels |
-//! | `MultiLabelBinarizer` | [`Dataset::multi_label`](crate::Dataset::multi_label) takes zeros and ones, `labels × n` |
+//! | `MultiLabelBinarizer` | [`Dataset::multi_label`](crate::Dataset::multi_label) takes zeros and ones, `labels × n`; `csv::Options::labels` columns of a table |
 //! | `StandardScaler`, `MinMaxScaler` | [`Scaler`](crate::data::Scaler) |
 //! | `train_test_split(stratify=y)`, `KFold`, `StratifiedKFold` | [`stratified_split`](crate::Dataset::stratified_split), [`k_folds`](crate::Dataset::k_folds) |
 //! | `numpy.load`, `torch.from_numpy` | [`read_npy`](crate::data::read_npy), [`Npz`](crate::data::Npz); arrays of `ndarray` with the feature of that name |

@@ -24,7 +24,8 @@
 //!
 //! The model remembers what became of every column of the table: texts that were encoded, blanks that were filled, dates that were left
 //! out. The second program finds the columns in the new table by their names, whatever else stands there, encodes them alike, and says
-//! which one is missing.
+//! which one is missing. A category that the first table did not have is an error, unless the second program
+//! [ignores it](crate::data::Columns::set_unknown_categories).
 //!
 //! The first program:
 //!

@@ -106,6 +106,12 @@ fn files_are_read() -> Result<()> {
         let read = columns.read::<f64>(&table);
         assert_eq!(matches!(read, Err(Error::UnknownCategory { .. })), unknown == Unknown::Refuse);
     }
+    fs::write(&table, "a,code\n1,yes\n2,no\n").unwrap();
+    let mut columns = Options::features().fit(&table)?;
+    assert!(Options::labels(["code"]).read::<f64>(&table)?.dataset.is_multi_label());
+    fs::write(&table, "a,code\n1,maybe\n").unwrap();
+    columns.set_unknown_categories(Unknown::Ignore)?;
+    assert_eq!(columns.read_inputs::<f64>(&table)?.matrix().as_slice(), [1.0, 0.0]);
     fs::write(&table, ",a,b,c,y\n0,1,,2024-01-02,1\n1,2,,2024-01-03,2\n").unwrap();
     let columns = Options::numbers(["y"]).fit(&table)?;
     assert_eq!(

@@ -43,6 +43,12 @@ impl<'d> Cells<'d> {
         plain(text, self.dialect.decimal, self.dialect.thousands)?.parse().ok()
     }
 
+    /// 1 for true and yes, 0 for false and no, in words or as a number.
+    pub(super) fn bit(&self, text: &str) -> Option<f64> {
+        let bit = || self.number(text).filter(|&bit| bit == 0.0 || bit == 1.0);
+        boolean(text).map(|yes| f64::from(u8::from(yes))).or_else(bit)
+    }
+
     pub(super) fn key(&self, text: &str) -> Option<Number> {
         Number::of(text, self.dialect.decimal, self.dialect.thousands)
     }

@@ -4,7 +4,7 @@ use super::Table;
 use super::cell::{Cells, Places, boolean};
 use super::fit::check;
 use super::scan::{Cell, Source, excerpt};
-use crate::data::columns::{Encoding, Input, Place, Target, beginning};
+use crate::data::columns::{Encoding, Input, Place, Target, beginning, unit};
 use crate::data::{Columns, Dataset, Examples, Missing, Unknown};
 use crate::file::format;
 use crate::{Error, Result, Scalar};
@@ -36,6 +36,9 @@ impl Columns {
             }
             Target::Numbers(places) => {
                 Dataset::regression(inputs, Examples::from_columns(targets, examples, places.len())?)?
+            }
+            Target::Labels(places) => {
+                Dataset::multi_label(inputs, Examples::from_columns(targets, examples, places.len())?)?
             }
         };
         let (features, classes) = (self.features(), self.classes().to_vec());
@@ -80,11 +83,12 @@ impl Columns {
         match &self.target {
             _ if !with_targets => {}
             Target::Classes { place, classes } => class = Some((self.field(&source, place)?, Places::new(classes))),
-            Target::Numbers(places) => {
+            Target::Numbers(places) | Target::Labels(places) => {
                 numbers = places.iter().map(|place| self.field(&source, place)).collect::<Result<_>>()?;
             }
         }
 
+        let target = if matches!(self.target, Target::Labels(_)) { target_label } else { target_number };
         let mut out = Numbers { inputs: Vec::new(), targets: Vec::new(), labels: Vec::new(), examples: 0 };
         let (mut records, mut record) = (source.records(), Vec::new());
         let width = self.input_dim();
@@ -99,7 +103,7 @@ impl Columns {
             }
             for &field in &numbers {
                 if let Some(cell) = record.get(field) {
-                    out.targets.push(target_number(&source, &cells, field, cell)?);
+                    out.targets.push(target(&source, &cells, field, cell)?);
                 }
             }
             if let Some((field, places)) = &class
@@ -117,13 +121,10 @@ impl Columns {
 
     /// Without names the places must be those of the training table, but for targets at its end.
     fn check_width(&self, source: &Source<'_>, with_targets: bool) -> Result<()> {
-        let targets: Vec<usize> = match &self.target {
-            Target::Classes { place, .. } => vec![place.index],
-            Target::Numbers(places) => places.iter().map(|place| place.index).collect(),
-        };
+        let targets = self.target.places();
         let width = self.inputs.len() + self.left_out.len() + targets.len();
         let found = source.names.len();
-        let at_the_end = found + targets.len() == width && targets.iter().all(|&index| index >= found);
+        let at_the_end = found + targets.len() == width && targets.iter().all(|place| place.index >= found);
         if found == width || (!with_targets && at_the_end) {
             return Ok(());
         }
@@ -153,48 +154,51 @@ impl Columns {
         cell: &Cell<'_>,
         inputs: &mut Vec<T>,
     ) -> Result<()> {
-        let fault = |expected: &str, found: String| Err(source.fault(cell.line, reader.field, expected, found));
+        let fault = |expected: &str, found: String| source.fault(cell.line, reader.field, expected, found);
         let (encoding, text) = (&reader.input.encoding, cell.text.as_ref());
         let missing = cells.is_missing(text);
         if missing && self.missing == Missing::Refuse {
-            return fault(
+            return Err(fault(
                 "a value",
                 format!("{}; Options::missing has the ways to fill it, and Options::fit remembers them", excerpt(text)),
-            );
+            ));
         }
-        let number = match encoding {
-            Encoding::OneHot { categories, fill } => {
-                let width = categories.len();
-                let place = if missing { *fill } else { reader.places.get(cells, text) };
-                if place.is_none() && !missing && self.unknown == Unknown::Refuse {
-                    return Err(Error::UnknownCategory {
-                        path: source.path.to_owned(),
-                        line: cell.line,
-                        column: reader.input.place.name.clone(),
-                        found: beginning(text, 60),
-                        categories: width,
-                    });
-                }
-                let other = place.is_none() && !missing;
-                let blank = if missing && self.missing == Missing::Keep { f64::NAN } else { 0.0 };
-                inputs.extend((0..width).map(|k| T::of(if place == Some(k) { 1.0 } else { blank })));
-                inputs.extend((self.unknown == Unknown::Other).then(|| T::of(if other { 1.0 } else { blank })));
-                return Ok(());
+        let kept = missing && self.missing == Missing::Keep;
+        let blank = if kept { f64::NAN } else { 0.0 };
+        let mut push = |number: Option<f64>| {
+            let number = number.map(T::of).filter(|x| x.is_finite() || kept);
+            number.map(|number| inputs.push(number)).ok_or_else(|| fault("a finite number", remedies(text)))
+        };
+        // How many categories there are if the cell is none of them.
+        let unknown = match encoding {
+            Encoding::Number { fill } => {
+                return push(if missing { Some(fill.unwrap_or(f64::NAN)) } else { cells.number(text) });
             }
-            Encoding::Number { fill } | Encoding::Boolean { fill } if missing => Some(fill.unwrap_or(f64::NAN)),
-            Encoding::Number { .. } => cells.number(text),
-            Encoding::Boolean { .. } => {
-                let bit = || cells.number(text).filter(|&bit| bit == 0.0 || bit == 1.0);
-                boolean(text).map(|yes| f64::from(u8::from(yes))).or_else(bit)
+            Encoding::Boolean { fill } => {
+                let bit = if missing { Some(fill.unwrap_or(f64::NAN)) } else { cells.bit(text) };
+                push(bit.or(Some(0.0)))?;
+                bit.is_none().then_some(2)
+            }
+            Encoding::OneHot { categories, fill } => {
+                let place = if missing { *fill } else { reader.places.get(cells, text) };
+                inputs.extend((0..categories.len()).map(|k| T::of(if place == Some(k) { 1.0 } else { blank })));
+                (place.is_none() && !missing).then_some(categories.len())
             }
         };
-        let number = number.map(T::of).filter(|x| x.is_finite() || (missing && self.missing == Missing::Keep));
-        match (number, encoding) {
-            (Some(number), _) => inputs.push(number),
-            (None, Encoding::Boolean { .. }) => return fault("true, false, yes or no", excerpt(text)),
-            (None, _) => return fault("a finite number", remedies(text)),
+        match (self.unknown, unknown) {
+            (Unknown::Refuse, Some(categories)) => Err(Error::UnknownCategory {
+                path: source.path.to_owned(),
+                line: cell.line,
+                column: reader.input.place.name.clone(),
+                found: beginning(text, 60),
+                categories,
+            }),
+            (Unknown::Other, _) => {
+                inputs.push(T::of(if unknown.is_some() { 1.0 } else { blank }));
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -211,6 +215,16 @@ pub(super) fn target_number<T: Scalar>(
         let hint = if cell.text.is_empty() { "" } else { hint };
         source.fault(cell.line, field, "a finite number", format!("{}{hint}", excerpt(&cell.text)))
     })
+}
+
+pub(super) fn target_label<T: Scalar>(
+    source: &Source<'_>,
+    cells: &Cells<'_>,
+    field: usize,
+    cell: &Cell<'_>,
+) -> Result<T> {
+    let bit = Some(&cell.text).filter(|text| !cells.is_missing(text)).and_then(|text| cells.bit(text));
+    bit.map(T::of).ok_or_else(|| source.fault(cell.line, field, "0, 1, true, false, yes or no", excerpt(&cell.text)))
 }
 
 fn label(
@@ -244,8 +258,9 @@ pub(super) fn remedies(text: &str) -> String {
         true => "",
         false => "Options::decimal and thousands read other marks, ",
     };
+    let unit = if unit(text).is_some() { "numbers are read without their unit, " } else { "" };
     let found = excerpt(text);
     format!(
-        "{found}; {marks}Options::na_values([{found}]) takes it as missing, categories the column as text, leave_out does without"
+        "{found}; {marks}{unit}Options::na_values([{found}]) takes it as missing, categories the column as text, leave_out does without"
     )
 }

@@ -3,10 +3,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::cell::{Cells, Number, Places, boolean, distinct, is_date, is_infinite};
-use super::encode::{no_class, remedies, target_number};
-use super::scan::{Cell, Source};
+use super::encode::{no_class, remedies, target_label, target_number};
+use super::scan::{Cell, Source, excerpt};
 use super::{Column, Options, Target};
-use crate::data::columns::{self, Dialect, Encoding, Input, Place, beginning};
+use crate::data::columns::{self, Dialect, Encoding, Input, Place, beginning, common_unit};
 use crate::data::{Columns, LeftOut, Missing};
 use crate::file::format;
 use crate::{Error, Result};
@@ -23,6 +23,7 @@ const INDEX: [&str; 5] = ["id", "index", "row", "rownames", "#"];
 enum Plan {
     LeftOut(LeftOut),
     Target,
+    Label,
     Class,
     /// A feature that was named, or may as well be left out.
     Feature {
@@ -49,6 +50,8 @@ struct Kinds {
     scaled: f64,
     /// The different whole numbers of a column whose name says that it may be an index.
     whole: Option<HashSet<Number>>,
+    /// Whether they must count the lines, from 0 or 1 on.
+    counts: bool,
 }
 
 /// What a column is.
@@ -132,16 +135,22 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
         let encoding = match (decision, look) {
             (Decision::Number, look) => Ok(Encoding::Number { fill: number(look) }),
             (Decision::Boolean, look) => Ok(Encoding::Boolean { fill: number(look) }),
-            (Decision::Text { named: false, .. }, Look::Counts(counts)) if is_free_text(&counts, kinds.known) => {
-                Err(LeftOut::FreeText)
-            }
-            (Decision::Text { named: true, forced: false }, Look::Counts(counts))
-                if is_free_text(&counts, kinds.known) =>
+            (Decision::Text { named, forced: false }, Look::Counts(counts))
+                if is_free_text(counts.len(), kinds.known) =>
             {
-                return Err(no_feature(&source, field, &format!("{} different texts", counts.len())));
+                match (common_unit(counts.keys()), named) {
+                    (Some(unit), _) => return Err(with_unit(&source, field, kinds, unit)),
+                    (None, true) => {
+                        return Err(no_feature(&source, field, &format!("{} different texts", counts.len())));
+                    }
+                    (None, false) => Err(LeftOut::FreeText),
+                }
             }
             (Decision::Text { .. }, Look::Counts(counts)) => Ok(one_hot(options.missing, distinct(&cells, counts))),
             (Decision::Class, Look::Counts(counts)) => {
+                if !known_classes {
+                    refuse_continuous(&source, &cells, field, &counts, kinds.known)?;
+                }
                 classes = distinct(&cells, counts).into_iter().map(|(name, _)| name).collect();
                 continue;
             }
@@ -157,7 +166,12 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
         let reasons: Vec<String> = left_out.iter().map(|(place, why)| format!("{} ({why})", place.name)).collect();
         return Err(match reasons.is_empty() {
             true => Error::Empty { what: "the list of features" },
-            false => format(path, "its columns", "a feature", beginning(&format!("none: {}", reasons.join(", ")), 500)),
+            false => format(
+                path,
+                "its columns",
+                "a feature",
+                beginning(&format!("none: {}", reasons.join(", ")), 500) + &source.hint(),
+            ),
         });
     }
     let inputs = order.into_iter().filter_map(|field| inputs.remove(&field)).collect();
@@ -175,6 +189,7 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
             columns::Target::Classes { place, classes }
         }
         Target::Numbers(_) => columns::Target::Numbers(targets.into_iter().map(place).collect()),
+        Target::Labels(_) => columns::Target::Labels(targets.into_iter().map(place).collect()),
     };
     let Options { dialect, missing, unknown, .. } = options.clone();
     Ok(Columns { dialect, missing, unknown, inputs, target, left_out })
@@ -207,8 +222,9 @@ fn plans(options: &Options, source: &Source<'_>) -> Result<(Vec<Plan>, Vec<usize
     let (targets, plan) = match &options.target {
         Target::Classes { column, .. } => (vec![index(source, header, column)?], Plan::Class),
         Target::Numbers(columns) => (indices(columns)?, Plan::Target),
+        Target::Labels(columns) => (indices(columns)?, Plan::Label),
     };
-    let is_target = |plan| matches!(plan, Plan::Target | Plan::Class);
+    let is_target = |plan| matches!(plan, Plan::Target | Plan::Label | Plan::Class);
     set(&targets, plan, &is_target)?;
     let features = options.features.as_deref().map(indices).transpose()?;
     if let Some(features) = &features {
@@ -247,7 +263,13 @@ fn index(source: &Source<'_>, header: bool, column: &Column) -> Result<usize> {
 /// Looks at all cells once.
 fn look(source: &Source<'_>, cells: &Cells<'_>, plans: &[Plan], known_classes: bool) -> Result<Vec<Kinds>> {
     let is_index = |name: &String| INDEX.iter().any(|index| name.eq_ignore_ascii_case(index));
-    let new = |name| Kinds { whole: is_index(name).then(HashSet::new), ..Kinds::default() };
+    let ends_in_id =
+        |name: &String| name.get(name.len().saturating_sub(2)..).is_some_and(|end| end.eq_ignore_ascii_case("id"));
+    let new = |name| Kinds {
+        whole: (is_index(name) || ends_in_id(name)).then(HashSet::new),
+        counts: !is_index(name),
+        ..Kinds::default()
+    };
     let mut kinds: Vec<Kinds> = source.names.iter().map(new).collect();
     let (mut records, mut record) = (source.records(), Vec::new());
     while records.next(&mut record)? {
@@ -257,6 +279,7 @@ fn look(source: &Source<'_>, cells: &Cells<'_>, plans: &[Plan], known_classes: b
             kinds.known += usize::from(!missing);
             match plan {
                 Plan::Target => drop(target_number::<f64>(source, cells, field, cell)?),
+                Plan::Label => drop(target_label::<f64>(source, cells, field, cell)?),
                 Plan::Class if missing && !known_classes => return Err(no_class(source, field, cell)),
                 Plan::Feature { .. } if !missing => kinds.add(cells, cell),
                 _ => {}
@@ -279,8 +302,14 @@ impl Kinds {
         self.numbers += usize::from(finite.is_some());
         self.booleans += usize::from(bit.is_some());
         if finite.is_some() {
-            let new = self.whole.as_mut().zip(cells.key(text)).map(|(seen, key)| key.is_whole() && seen.insert(key));
-            if new != Some(true) {
+            let counts = self.counts;
+            let fits = self.whole.as_mut().zip(cells.key(text)).map(|(seen, key)| {
+                let new = key.is_whole() && seen.insert(key);
+                // They began at 0 if it is among them.
+                let next = seen.len() as i128 - i128::from(seen.contains(&Number::Whole(0)));
+                new && (!counts || key == Number::Whole(next))
+            });
+            if fits != Some(true) {
                 self.whole = None;
             }
             return;
@@ -307,7 +336,7 @@ impl Kinds {
 fn decide(source: &Source<'_>, field: usize, plan: Plan, kinds: &Kinds) -> Result<Decision> {
     let named = match plan {
         Plan::LeftOut(why) => return Ok(Decision::LeftOut(why)),
-        Plan::Target => return Ok(Decision::Target),
+        Plan::Target | Plan::Label => return Ok(Decision::Target),
         Plan::Class => return Ok(Decision::Class),
         Plan::Categories => return Ok(Decision::Text { named: true, forced: true }),
         Plan::Feature { named } => named,
@@ -342,8 +371,40 @@ fn no_feature(source: &Source<'_>, field: usize, found: &str) -> Error {
     source.fault(source.first_line, field, "numbers, booleans or few categories", found)
 }
 
-fn is_free_text(counts: &HashMap<Cow<'_, str>, usize>, known: usize) -> bool {
-    let different = counts.len();
+/// The error of numbers with a unit that are no categories either.
+fn with_unit(source: &Source<'_>, field: usize, kinds: &Kinds, unit: &str) -> Error {
+    let (line, text) = kinds.first_other.as_ref().map_or((source.first_line, ""), |(line, text)| (*line, text));
+    let unit = beginning(unit, 60);
+    let found = format!(
+        "{}; they look like numbers with a unit ({unit}), which are read without it in the file; Options::categories takes the column as \
+         text, leave_out does without",
+        excerpt(text)
+    );
+    source.fault(line, field, "a finite number", found)
+}
+
+/// Fails for a column of classes whose numbers are not whole and as different as free text.
+fn refuse_continuous(
+    source: &Source<'_>,
+    cells: &Cells<'_>,
+    field: usize,
+    counts: &HashMap<Cow<'_, str>, usize>,
+    known: usize,
+) -> Result<()> {
+    let numbers: Option<HashSet<Number>> = counts.keys().map(|text| cells.key(text)).collect();
+    match numbers {
+        Some(numbers) if is_free_text(numbers.len(), known) && numbers.iter().any(|number| !number.is_whole()) => {
+            let found = format!(
+                "{} different numbers in {known} lines; Options::numbers takes them as targets, known_classes as classes",
+                numbers.len()
+            );
+            Err(source.fault(source.first_line, field, "classes", found))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_free_text(different: usize, known: usize) -> bool {
     different == known || different > MOST_CATEGORIES || (different > FEW_CATEGORIES && 2 * different > known)
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Source<'t> {
     pub(super) first_line: usize,
     /// What the columns are called: empty names without a header.
     pub(super) names: Vec<String>,
+    /// The first record, if it is a single field.
+    sole: Option<String>,
 }
 
 /// A field of a record, without the spaces around it.
@@ -50,7 +52,8 @@ impl<'t> Source<'t> {
         }
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let Dialect { delimiter, comment, .. } = *dialect;
-        let mut source = Self { path, text, delimiter, comment, at: 0, line: 1, first_line: 1, names: Vec::new() };
+        let mut source =
+            Self { path, text, delimiter, comment, at: 0, line: 1, first_line: 1, names: Vec::new(), sole: None };
         let mut cells = Vec::new();
         let mut records = source.records();
         if !records.take(&mut cells)? {
@@ -58,6 +61,10 @@ impl<'t> Source<'t> {
         }
         let (at, line) = (records.at, records.line);
         source.first_line = cells.first().map_or(1, |cell| cell.line);
+        source.sole = Some(&cells[..])
+            .filter(|cells| cells.len() == 1)
+            .and_then(|cells| cells.first())
+            .map(|cell| cell.text.to_string());
         if dialect.header {
             (source.at, source.line) = (at, line);
             source.names = cells.iter().map(|cell| cell.text.to_string()).collect();
@@ -73,7 +80,7 @@ impl<'t> Source<'t> {
         for (field, cell) in header.iter().enumerate() {
             // Several columns may lack a name: none of them is used by it.
             if !cell.text.is_empty() && !seen.insert(&cell.text) {
-                let found = excerpt(&cell.text);
+                let found = excerpt(&cell.text) + &self.hint();
                 return Err(self.fault(cell.line, field, "a name that no other column has", found));
             }
         }
@@ -104,7 +111,22 @@ impl<'t> Source<'t> {
         } else {
             format!("{:?}", self.names)
         };
-        format(self.path, format!("line {}", self.first_line), expected, found)
+        format(self.path, format!("line {}", self.first_line), expected, found + &self.hint())
+    }
+
+    /// What an error about the columns ends with, if the first line looks as if the file were written otherwise.
+    pub(super) fn hint(&self) -> String {
+        let fields = |mark: u8| self.sole.as_ref().map_or(1, |line| line.split(char::from(mark)).count());
+        if let Some(mark) =
+            [b';', b'\t', b'|', b','].into_iter().find(|&mark| mark != self.delimiter && fields(mark) > 1)
+        {
+            return format!("; by Options::delimiter(b{:?}) the line has {} fields", char::from(mark), fields(mark));
+        }
+        let numbers = self.names.iter().filter(|name| name.parse::<f64>().is_ok_and(f64::is_finite)).count();
+        match numbers > 0 && 2 * numbers >= self.names.len() {
+            true => "; if the first line is an example, Options::header(false) takes it as one".to_owned(),
+            false => String::new(),
+        }
     }
 }
 
@@ -123,7 +145,12 @@ impl<'t> Records<'_, 't> {
             return Ok(true);
         }
         let line = cells.first().map_or(self.line, |cell| cell.line);
-        Err(format(self.source.path, format!("line {line}"), format!("{expected} fields"), found.to_string()))
+        Err(format(
+            self.source.path,
+            format!("line {line}"),
+            format!("{expected} fields"),
+            format!("{found}{}", self.source.hint()),
+        ))
     }
 
     fn take(&mut self, cells: &mut Vec<Cell<'t>>) -> Result<bool> {

@@ -13,8 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     let european = Options::classes("kind").delimiter(b';').decimal(b',').thousands(b'.').comment(b'#');
     let european = european.na_values(["-1", "?"]).missing(Missing::Median).unknown_categories(Unknown::Other);
     let places = Options::features().header(false).missing(Missing::MostFrequent);
+    let _ = Options::labels(["kind"]).read::<f64>(&path);
     for options in [Options::classes("kind"), european.categories(["code"]), places] {
-        if let Ok(columns) = options.fit(&path) {
+        if let Ok(mut columns) = options.fit(&path) {
+            let _ = columns.set_unknown_categories(Unknown::Ignore);
             let _ = columns.to_string();
             let inputs = columns.read_inputs::<f64>(&path).expect("what was fitted is read");
             assert_eq!(inputs.matrix().rows(), columns.input_dim());
