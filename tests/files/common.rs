@@ -41,3 +41,9 @@ pub(crate) fn place<T>(result: Result<T, Error>) -> String {
         Ok(_) => panic!("it was accepted"),
     }
 }
+
+/// CRC-32 by its definition, bit by bit.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, bit: u32| if sum & 1 != bit { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, i| step(sum, u32::from(byte >> i) & 1)))
+}

@@ -11,6 +11,8 @@ use decoupled::layer::Activation;
 use decoupled::observer::{Checkpoint, History, OnNewBest};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Model, NetworkBuilder, Observer, Result, data};
 
+use crate::common::crc32;
+
 type Net = DecoupledNetwork<f64>;
 
 /// A folder that goes with the value.
@@ -237,12 +239,6 @@ fn a_draft_that_is_no_regular_file_is_refused_and_stays() {
         symlink("elsewhere", &draft).unwrap();
         refused("a symbolic link");
     }
-}
-
-/// CRC-32 by its definition, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, bit: u32| if sum & 1 != bit { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
-    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, i| step(sum, u32::from(byte >> i) & 1)))
 }
 
 #[test]

@@ -13,7 +13,7 @@ use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Model, Observer, data};
 use serde_json::{Value, json};
 
-use crate::common::{path, place, small};
+use crate::common::{crc32, path, place, small};
 
 /// Remembers the largest request of each thread.
 struct Watching;
@@ -80,12 +80,6 @@ fn every_bit_that_flips_and_every_byte_that_lacks_is_found() {
     }
     fs::write(&path, &whole).unwrap();
     network.load_params(&path).unwrap();
-}
-
-/// CRC-32 by its definition, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, bit: u32| if sum & 1 != bit { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
-    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum, |sum, i| step(sum, u32::from(byte >> i) & 1)))
 }
 
 /// A file whose checksum agrees, with this description, these entries after it in the header, and these bytes behind it.

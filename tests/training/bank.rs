@@ -2,11 +2,11 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
-use decoupled::optimizer::{Adam, Sgd, Step};
+use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Optimizer, Scalar, Start, Storage,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Scalar, Start, Storage};
+
+use crate::common::Still;
 
 const EXAMPLES: usize = 90;
 
@@ -29,14 +29,6 @@ fn builder<T: Scalar>() -> NetworkBuilder<T> {
 
 fn params<T: Scalar>(net: &DecoupledNetwork<T>) -> Vec<u64> {
     (0..net.depth()).flat_map(|t| net.params(t)).map(|p| p.to_f64().to_bits()).collect()
-}
-
-/// Keeps the parameters where they are.
-#[derive(Debug)]
-struct Still;
-
-impl<T: Scalar> Optimizer<T> for Still {
-    fn update(&self, _: Step<T>, _: &mut [T], _: &mut [T], _: &mut [T]) {}
 }
 
 /// x to 8 significant bits, ties to even: for numbers in the middle of the range.

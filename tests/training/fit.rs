@@ -13,15 +13,9 @@ use decoupled::{
     Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
 };
 
+use crate::common::Still;
+
 type Net = DecoupledNetwork<f64>;
-
-/// Keeps the parameters where they are.
-#[derive(Debug)]
-struct Still;
-
-impl Optimizer<f64> for Still {
-    fn update(&self, _: Step<f64>, _: &mut [f64], _: &mut [f64], _: &mut [f64]) {}
-}
 
 /// Keeps a copy of every gradient it is given, and the parameters where they are.
 #[derive(Clone, Debug, Default)]

@@ -3,21 +3,14 @@
 use decoupled::diagnostics::decoupling;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::optimizer::Step;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Optimizer, Penalty, Raise, Result, Timing,
-    Warning, Watch, data,
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Penalty, Raise, Result, Timing, Warning,
+    Watch, data,
 };
 
+use crate::common::Still;
+
 type Net = DecoupledNetwork<f64>;
-
-/// Keeps the parameters where they are.
-#[derive(Debug)]
-struct Still;
-
-impl Optimizer<f64> for Still {
-    fn update(&self, _: Step<f64>, _: &mut [f64], _: &mut [f64], _: &mut [f64]) {}
-}
 
 fn moons() -> Result<Dataset<f64>> {
     data::two_moons(60, 0.1, 3)

@@ -1,6 +1,7 @@
 //! Training promises the same of every method: results, repeatability, settings that reach what they are meant for.
 
 mod bank;
+mod common;
 mod crossings;
 mod family;
 mod fit;
