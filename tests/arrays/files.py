@@ -1,4 +1,4 @@
-"""Archives and packed files that tests/arrays.rs reads, as NumPy and Python write them (NumPy 2.4.6, Python 3 made the file there):
+"""Archives and packed files that tests/data/arrays.rs reads, as NumPy and Python write them (NumPy 2.4.6, Python 3 made the file there):
 
     python3 tests/arrays/files.py > tests/arrays/files.txt
 

@@ -1,4 +1,4 @@
-"""What tests/npy.rs reads, as numpy writes it (2.4.6 made the files there):
+"""What tests/data/npy.rs reads, as numpy writes it (2.4.6 made the files there):
 
     python3 tests/npy/files.py > tests/npy/files.txt
 

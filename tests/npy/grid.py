@@ -1,4 +1,4 @@
-"""Arrays of every type, order of bytes and entries, version and shape that tests/npy.rs reads, with the numbers that NumPy has for
+"""Arrays of every type, order of bytes and entries, version and shape that tests/data/npy.rs reads, with the numbers that NumPy has for
 them (2.4.6 made the file there):
 
     python3 tests/npy/grid.py > tests/npy/grid.txt

@@ -11,7 +11,7 @@ Before it writes anything it checks its own gradients by finite differences, and
 it exits with an error if they fail.
 
 order.txt is the one thing that it takes from the crate: the order in which examples are visited, one line an epoch, which
-the crate draws from a ChaCha stream. `tests/numpy.rs` records it through a metric and asserts that it still is the same.
+the crate draws from a ChaCha stream. `tests/equations/numpy.rs` records it through a metric and asserts that it still is the same.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Tensors of other programs that tests/persist.rs reads, of every precision (safetensors 0.8.0 and NumPy 2.4.6 made the file there):
+"""Tensors of other programs that tests/files/persist.rs reads, of every precision (safetensors 0.8.0 and NumPy 2.4.6 made the file there):
 
     python3 tests/persist/foreign.py > tests/persist/foreign.txt
 

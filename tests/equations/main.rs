@@ -1,0 +1,16 @@
+//! The numbers of the method against oracles that are not this crate's code: closed forms, brute force, differences, NumPy.
+
+mod cost;
+mod coupling;
+mod diagnostics;
+mod energy;
+mod exact;
+mod infer;
+mod initialise;
+mod matching;
+mod missing;
+mod numpy;
+mod oracles;
+mod reach;
+mod representation;
+mod similarity;

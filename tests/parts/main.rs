@@ -1,0 +1,10 @@
+//! Layers, losses, optimizers and proximal operators by themselves: contracts, formulas, numbers from elsewhere.
+
+mod checks;
+// One rule is of descriptions.
+#[cfg(feature = "save")]
+mod contracts;
+mod layers;
+mod losses;
+mod optimizers;
+mod prox;

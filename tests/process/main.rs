@@ -1,0 +1,4 @@
+//! The process around a network: callers' threads, the threads that are made, and users' code that panics.
+
+mod callers;
+mod failures;

@@ -1,0 +1,12 @@
+//! The crate as its users see it: public names, layout, errors, observers, warnings, pictures.
+
+mod errors;
+mod layout;
+mod observers;
+mod outputs;
+#[cfg(feature = "plot")]
+mod plot;
+#[cfg(all(feature = "csv", feature = "ndarray", feature = "plot", feature = "progress", feature = "save"))]
+mod public_api;
+mod sizes;
+mod warnings;

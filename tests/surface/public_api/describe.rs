@@ -1,0 +1,193 @@
+//! A network is described: layers, losses, optimizers and the builder.
+
+use std::sync::Arc;
+
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use decoupled::optimizer::{
+    Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay, Weights,
+};
+use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
+use decoupled::{
+    Layer, LayerSummary, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, Storage, Summary, check,
+};
+
+use super::{Net, one, path};
+
+#[test]
+fn activation_functions_have_values_derivatives_and_best_inputs() {
+    use Activation::{Gelu, HardTanh, Identity, LeakyRelu, Quantize, Relu, Sigmoid, Sign, Silu, Softplus, Step, Tanh};
+    let at_one = [
+        (Identity, 1.0),
+        (Relu, 1.0),
+        (LeakyRelu(0.1), 1.0),
+        (Tanh, 1f64.tanh()),
+        (Sigmoid, 1.0 / (1.0 + (-1f64).exp())),
+        (Softplus, 1f64.exp().ln_1p()),
+        (Gelu, 0.841_344_746_068_542_9),
+        (Silu, 1.0 / (1.0 + (-1f64).exp())),
+        (HardTanh, 1.0),
+        (Sign, 1.0),
+        (Step, 1.0),
+        (Quantize(1), 1.0),
+    ];
+    for (activation, value) in at_one {
+        assert!((activation.value(1.0) - value).abs() < 1e-12, "{activation:?}");
+        assert_eq!(activation.has_derivative(), activation.derivative(0.3) != 0.0, "{activation:?}");
+        // ½(σ(1) − σ(z))² + ½(z − 1)² is least at 1.
+        let (mut near, best) = ([1.0], activation.prox(value, 1.0, 1.0));
+        activation.prox_all(&[value], &mut near, 1.0);
+        assert!((best - 1.0).abs() < 1e-6 && near == [best], "{activation:?}: {best}");
+    }
+}
+
+#[test]
+fn initial_weights_are_drawn_or_given() -> Result<()> {
+    let drawn = [
+        Init::glorot_normal(),
+        Init::glorot_uniform(),
+        Init::he_normal(),
+        Init::he_uniform(),
+        Init::lecun_normal(),
+        Init::lecun_uniform(),
+        Init::orthogonal(),
+    ];
+    for init in drawn {
+        init.validate()?;
+        let (mut plain, mut doubled) = ([0f64; 6], [0f64; 6]);
+        for (init, weights) in [(init, &mut plain), (init.gain(2.0), &mut doubled)] {
+            init.fill(MatMut::new(weights, 2, 3), &mut ChaCha12Rng::seed_from_u64(1));
+        }
+        assert!(plain.iter().zip(doubled).all(|(a, b)| *a != 0.0 && (2.0 * a - b).abs() < 1e-15));
+    }
+    for (init, value) in [(Init::constant(0.5), 0.5), (Init::zeros(), 0.0)] {
+        let mut weights = [1.0; 2];
+        init.fill(MatMut::new(&mut weights, 1, 2), &mut ChaCha12Rng::seed_from_u64(1));
+        assert_eq!(weights, [value; 2]);
+    }
+    Ok(())
+}
+
+#[test]
+fn layers_are_put_together() -> Result<()> {
+    let dense = Dense::new(3, 4).init(Init::he_normal()).bias(0.1);
+    assert_eq!(
+        (dense.input_dim(), dense.output_dim(), dense.param_len(), dense.without_bias().param_len()),
+        (3, 4, 16, 12)
+    );
+    let sign = Elementwise::new(4, Activation::Sign).straight_through();
+    assert_eq!((sign.dim(), sign.activation()), (4, Activation::Sign));
+    let norm = LayerNorm::new(4).epsilon(1e-3);
+    assert_eq!(norm.dim(), 4);
+    let chain = Chain::<f64>::new().then(dense).then(norm).then(sign);
+    assert_eq!(chain.layers().len(), 3);
+    let block = Residual::<f64>::new(Arc::new(Dense::new(2, 2)));
+    assert_eq!(block.inner().param_len(), 6);
+    let layers: [&dyn Layer<f64>; 5] = [&dense, &sign, &norm, &chain, &block];
+    layers.into_iter().try_for_each(check::layer)
+}
+
+#[test]
+fn losses_serve_at_the_output_or_between_layers() -> Result<()> {
+    let losses: [(&dyn Loss<f64>, f64); 4] = [
+        (&SquaredError, 0.5 * 9.0),
+        (&MeanAbsoluteError, 3.0),
+        (&Huber::new(1.0), 2.5),
+        (&RelativeSquaredError::new().epsilon(0.5), 0.5 * 9.0 / (0.5 * 17.0 + 0.5)),
+    ];
+    for (loss, value) in losses {
+        assert!(loss.serves_hidden() && (loss.value(one(&[1.0]), one(&[4.0])) - value).abs() < 1e-12, "{loss:?}");
+    }
+    let outputs: [&dyn Loss<f64>; 2] = [&SoftmaxCrossEntropy::new().label_smoothing(0.1), &BinaryCrossEntropy];
+    outputs.into_iter().for_each(|loss| assert!(!loss.serves_hidden()));
+    Ok(())
+}
+
+/// θ after a first step from 1 along the gradient 2.
+fn stepped(rule: &dyn Optimizer<f64>) -> f64 {
+    let (mut theta, mut state) = ([1.0], vec![0.0; rule.slots()]);
+    rule.update(Step::new(1, 1.0), &mut theta, &mut [2.0], &mut state);
+    theta[0]
+}
+
+#[test]
+fn optimizers_step_and_wrap_each_other() {
+    let sgd = Sgd::new(0.1);
+    let adam = Adam::new(0.1).beta1(0.8).beta2(0.9).epsilon(1e-12);
+    let decayed = AdamW::new(0.1).weight_decay(0.5).beta1(0.8).beta2(0.9).epsilon(1e-12);
+    let rules: [(&dyn Optimizer<f64>, f64); 10] = [
+        (&sgd, 0.8),
+        (&sgd.momentum(0.9), 0.8),
+        (&sgd.momentum(0.9).nesterov(), 1.0 - 0.1 * (2.0 + 0.9 * 2.0)),
+        (&adam, 0.9),
+        (&decayed, 0.95 - 0.1),
+        (&RmsProp::new(0.1).decay(0.75).epsilon(1e-12), 0.8),
+        (&WeightDecay::new(sgd, 0.5), 1.0 - 0.1 * 2.5),
+        (&L1::new(sgd, 0.5).weights_only(), 1.0 - 0.1 * 2.5),
+        (&ClipNorm::new(sgd, 1.0), 0.9),
+        (&ClipValue::new(sgd, 0.5), 0.95),
+    ];
+    for (rule, expected) in rules {
+        assert!((stepped(rule) - expected).abs() < 1e-9, "{rule:?}: {}", stepped(rule));
+    }
+    assert!(Weights::all().within(3).eq(std::iter::once(0..3)));
+    let schedules = [
+        (Schedule::Constant, 1.0),
+        (Schedule::Step { every: 1, factor: 0.5 }, 0.5),
+        (Schedule::Exponential { factor: 0.9 }, 0.9),
+        (Schedule::Cosine { total: 1, floor: 0.25 }, 0.25),
+        (Schedule::WarmUp { steps: 4, then: Box::new(Schedule::Constant) }, 0.5),
+        (Schedule::OneCycle { total: 4, rise: 0.5, start: 0.0, floor: 0.0 }, 1.0),
+    ];
+    for (schedule, second) in schedules {
+        assert!((schedule.factor(2) - second).abs() < 1e-12, "{schedule:?}");
+        let expected = 1.0 - 0.2 * schedule.factor(1);
+        assert!((stepped(&Scheduled::new(sgd, schedule)) - expected).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_builder_takes_them_all() -> Result<()> {
+    let builder: NetworkBuilder<f64> = Net::builder(2)
+        .dense(4, Activation::Relu)
+        .dense_with(4, Activation::Tanh, Init::orthogonal())
+        .layer(LayerNorm::new(4))
+        .store_pre_activations()
+        .dense(3, Activation::Sigmoid)
+        .dense(2, Activation::Identity)
+        .output_loss(SquaredError)
+        .hidden_loss(Huber::new(1.0))
+        .penalty(0.5)
+        .layer_penalty(1, 2.0)
+        .optimizer(Sgd::new(0.1))
+        .layer_optimizer(0, Adam::new(0.01))
+        .freeze(5)
+        .method(Method::joint(0.1))
+        .seed(7)
+        .threads(2)
+        .bank_limit(1 << 20)
+        .bank_storage(Storage::Bf16);
+    let in_file = builder.clone().bank_storage(Storage::F32).bank_file(path("never opened"), 8).build()?;
+    let mut net = builder.bank_storage(Storage::Full).build()?;
+    assert_eq!((net.input_dim(), net.output_dim(), net.depth()), (2, 2, 6));
+    assert_eq!(net.param_count(), 12 + 20 + 8 + 15 + 8);
+    assert!(net.bank().is_none() && net.bank_file().is_none() && in_file.bank_file().is_none());
+    assert_eq!((net.updates(), net.epochs()), (0, 0));
+    net.set_params(5, &[0.5; 8])?;
+    assert_eq!(net.params(5), [0.5; 8]);
+    net.unfreeze(5)?;
+    net.freeze(0)?;
+    assert!(net.is_frozen(0) && !net.is_frozen(5));
+    net.set_optimizer(Sgd::new(0.01))?;
+    net.set_layer_optimizer(1, L1::new(Sgd::new(0.01), 1e-3))?;
+
+    let summary: Summary = net.summary();
+    let LayerSummary { name, params, .. } = &summary.layers[2];
+    assert_eq!((name.as_str(), *params, Summary::EXAMPLES), ("LayerNorm", 8, 1000));
+    assert_eq!(f32::of(0.5).to_f64(), 0.5);
+    let mut rng = ChaCha12Rng::seed_from_u64(0);
+    assert!(f64::standard_normal(&mut rng).is_finite() && (0.0..1.0).contains(&f64::uniform(&mut rng)));
+    Ok(())
+}

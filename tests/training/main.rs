@@ -1,0 +1,14 @@
+//! Training promises the same of every method: results, repeatability, settings that reach what they are meant for.
+
+mod bank;
+mod common;
+mod crossings;
+mod family;
+mod fit;
+mod instruments;
+mod learning_rate;
+mod odd;
+mod properties;
+mod threads;
+mod training;
+mod weights;
