@@ -2,3 +2,5 @@
 
 mod callers;
 mod failures;
+#[cfg(all(feature = "csv", feature = "save"))]
+mod reported;

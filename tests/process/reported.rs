@@ -1,6 +1,5 @@
 //! The faults that users reported, each in the words of its report and only with what the crate had then: on commit `ea5bcb4`, before
 //! they were mended, every test of this file fails.
-#![cfg(all(feature = "csv", feature = "save"))]
 
 use std::fmt::Debug;
 use std::path::PathBuf;
