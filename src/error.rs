@@ -9,8 +9,25 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///
 /// Layers are counted from 0 at the input; examples are counted from 0 in the order of the data set.
 ///
-/// Its text is for people, its debug form for programmers; a `main` that returns it prints the latter. One that meets other errors as
-/// well, as of `std::fs`, returns `Box<dyn std::error::Error>`.
+/// Its text is for people, its debug form for programmers; a `main` that returns it prints the latter. One that prints the text calls
+/// what may fail, and prints the error itself:
+///
+/// ```
+/// use decoupled::{DecoupledNetwork, layer::Activation};
+///
+/// fn main() -> std::process::ExitCode {
+///     let Err(error) = run() else { return std::process::ExitCode::SUCCESS };
+///     eprintln!("{error}");
+///     std::process::ExitCode::FAILURE
+/// }
+///
+/// fn run() -> decoupled::Result<()> {
+///     DecoupledNetwork::<f32>::builder(2).dense(1, Activation::Identity).build()?;
+///     Ok(())
+/// }
+/// ```
+///
+/// A function that meets other errors as well, as of `std::fs`, returns `Box<dyn std::error::Error>`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -124,11 +141,13 @@ pub enum Error {
         /// The value found.
         value: f64,
     },
-    /// The weight of an example outside its domain.
-    #[error("the weight of example {example} must be {expected}, found {}", number(*.found))]
+    /// The weight of an example or a class outside its domain.
+    #[error("the weight of {what} {index} must be {expected}, found {}", number(*.found))]
     Weight {
-        /// The example.
-        example: usize,
+        /// Example or class.
+        what: &'static str,
+        /// Which.
+        index: usize,
         /// The domain.
         expected: &'static str,
         /// The weight found.
@@ -435,6 +454,11 @@ fn of_layer(layer: Option<usize>) -> String {
 pub(crate) fn number(value: f64) -> String {
     let plain = value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs());
     if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+/// The shortest decimal of a number that is rounded to four significant digits.
+pub(crate) fn four_digits(value: f64) -> String {
+    number(format!("{value:.3e}").parse().unwrap_or(value))
 }
 
 /// `Ok` when `holds`, else [`Error::HyperParameter`].

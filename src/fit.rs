@@ -187,7 +187,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// The score that the report shows, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
-    /// targets.
+    /// targets. A metric that says nothing of the targets, as [`Metric::accuracy`] of real numbers, is [`Error::Unsupported`].
     pub fn metric(mut self, metric: Metric<T>) -> Self {
         self.metric = Some(metric);
         self
@@ -209,7 +209,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// and a measurement of the decoupling cannot have it: [`Error::Unsupported`]. An input that is missing in every example, or in
     /// the validation data, is [`Error::NotFinite`].
     ///
-    /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Other data get a new
+    /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Learning rates are the optimizers' own:
+    /// the [factor](crate::EpochReport::learning_rate_factor) that an observer, as
+    /// [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), put on them ends with the fit that it watched. Other data get a new
     /// bank, and so does an activation optimizer with another memory or, if it has one, other settings; a bank in a file is not
     /// replaced, and refuses them.
     ///
@@ -275,7 +277,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             error::require(examples > 0, "examples to measure the decoupling on", "at least 1", examples as f64)?;
         }
         self.check_trainable(data)?;
-        config.validation.map_or(Ok(()), |validation| self.check_data(validation))
+        config.validation.map_or(Ok(()), |validation| self.check_data(validation))?;
+        let Some(metric) = self.metric(data, config) else { return Ok(()) };
+        [data].into_iter().chain(config.validation).try_for_each(|data| metric.check(data, self.decision.outputs))
     }
 
     /// Fails where gradients are to be accumulated and the method takes other steps.
@@ -360,8 +364,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         };
         let layers = self.params.iter().zip(&self.trained);
         let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
-        let mut warnings = Warning::of_data(data);
-        warnings.extend(Warning::no_derivative(&self.layers, &moves, method)?);
+        let learns = moves.contains(&true);
+        let mut warnings = Vec::new();
+        if learns {
+            warnings.extend(Warning::of_data(data));
+            warnings.extend(Warning::bounded_logits(self)?);
+            warnings.extend(Warning::no_derivative(&self.layers, &moves, method)?);
+        } else {
+            let frozen = self.trained.iter().filter(|trained| trained.frozen).count();
+            warnings.push(Warning::NothingToTrain { frozen });
+        }
         let baseline = Baseline::new(&self.output_loss, data);
         for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
             if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
@@ -384,8 +396,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             if let (Some(method), Some(epoch)) = (method, report.last()) {
                 self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
-            let constant_loss = || baseline.constant_loss();
-            Warning::look(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
+            if learns {
+                let constant_loss = || baseline.constant_loss();
+                Warning::look(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
+            }
             if let Some(stop) = audience.epoch(self, &report)? {
                 report.stop = stop;
                 break;
@@ -397,7 +411,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let refit = pool.install(|| finish::finish(self, data, &blocks));
             report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
         }
-        report.warnings.extend(Warning::learned_nothing(self, report.epochs.last(), &baseline));
+        if learns {
+            report.warnings.extend(Warning::learned_nothing(self, report.epochs.last(), &baseline));
+        }
         Ok(report)
     }
 

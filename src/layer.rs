@@ -181,6 +181,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         false
     }
 
+    /// Returns bounds that no entry of the output leaves, whatever input and parameters, the lower one first: (0, 1) for
+    /// [`Activation::Sigmoid`]. (−∞, ∞) unless said otherwise. A fit warns of a last layer with bounds under a loss that reads logits.
+    fn output_range(&self) -> (f64, f64) {
+        (f64::NEG_INFINITY, f64::INFINITY)
+    }
+
     /// Whether it uses a parameter more than once for an example, as a convolution does. The [cost](crate::diagnostics::cost) counts
     /// each parameter once a product, and is a lower bound then. False by default.
     fn shares_weights(&self) -> bool {

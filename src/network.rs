@@ -178,7 +178,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// As [`NetworkBuilder::build`] for the optimizer; nothing has changed then.
     pub fn set_optimizer(&mut self, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
         let optimizer: Arc<dyn Optimizer<T>> = Arc::new(optimizer);
-        guarded("validate of the optimizer", 0, || optimizer.validate())??;
+        guarded("validate of the optimizer", None, || optimizer.validate())??;
         let layers = self.trained.iter().zip(&self.params).enumerate();
         let replace = |(t, (trained, params)): (usize, (&Trained<T>, &Vec<T>))| {
             trained.with_optimizer(Arc::clone(&optimizer), t, params.len())
@@ -305,9 +305,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Forward loss and the mean of `metric` on a data set.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate).
+    /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] for a metric that says nothing of such targets, as the
+    /// [accuracy](Metric::accuracy) of real numbers.
     pub fn evaluate_with(&self, data: &Dataset<T>, metric: Option<&Metric<T>>) -> Result<Scores> {
         self.check_data(data)?;
+        metric.map_or(Ok(()), |metric| metric.check(data, self.decision.outputs))?;
         let outputs = self.predict(data.inputs())?;
         self.scores(data, metric, (&outputs).into())
     }

@@ -54,6 +54,7 @@ mod audience;
 mod best;
 #[cfg(feature = "save")]
 mod checkpoint;
+mod criterion;
 mod early_stopping;
 mod every;
 mod history;

@@ -42,52 +42,19 @@
 //! features by their correlation with the targets gives scores above chance on pure noise. So does a stop by the loss
 //! on the held-out part; take [`validation_fraction`](crate::FitConfig::validation_fraction).
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::error::require;
 use crate::parallel::{Pool, available, caught, map_apart};
-use crate::{Dataset, DecoupledNetwork, Error, Model, Pipeline, Result, Scalar};
+use crate::{Dataset, Error, Pipeline, Result, Scalar};
 
 mod report;
+mod scoring;
 mod space;
 
 pub use report::{SearchReport, Trial};
+pub use scoring::Scoring;
 pub use space::{Candidate, Space};
-
-/// What a candidate is judged by on the examples that are held out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Scoring {
-    /// [`Model::score`]: accuracy for class labels, subset accuracy for multi-label data, else R²; the more the better.
-    Score,
-    /// The forward loss, mean over the examples; the less the better. It is in the units that the network was trained
-    /// in: candidates are comparable if they have the same loss and scale targets alike.
-    Loss,
-}
-
-impl Scoring {
-    /// Fails before any training where there will be nothing to judge by.
-    fn check<T: Scalar>(self, network: &DecoupledNetwork<T>, data: &Dataset<T>) -> Result<()> {
-        if self == Self::Score { network.check_score(data) } else { Ok(()) }
-    }
-
-    fn judge<T: Scalar>(self, model: &Model<T>, data: &Dataset<T>) -> Result<f64> {
-        match self {
-            Self::Score => model.score(data),
-            Self::Loss => model.network.evaluate_with(&*model.apply(data)?, None).map(|scores| scores.loss),
-        }
-    }
-}
-
-impl fmt::Display for Scoring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Score => "score",
-            Self::Loss => "loss",
-        })
-    }
-}
 
 /// The most candidates: all of them and their scores are kept.
 const MOST: usize = 1_000_000;
@@ -132,7 +99,8 @@ impl Search {
         self
     }
 
-    /// What candidates are judged by.
+    /// What candidates are judged by: accuracy or R² unless set, or ROC AUC, F1, the log loss and others of
+    /// [`metrics`](crate::metrics).
     pub fn scoring(mut self, scoring: Scoring) -> Self {
         self.scoring = scoring;
         self

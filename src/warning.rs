@@ -69,6 +69,27 @@ pub enum Warning {
         /// The layers, counted from 0 at the input.
         layers: Vec<usize>,
     },
+    /// The last layer's outputs [cannot leave](crate::Layer::output_range) these bounds, and the loss reads them as logits
+    /// ([`Loss::outputs`](crate::Loss::outputs)), which must be free for a probability to come near 0 or 1: a sigmoid's, from 0 to
+    /// 1, are taken for probabilities from 0.5 to 0.73.
+    BoundedLogits {
+        /// The lower bound; −∞ where there is none.
+        least: f64,
+        /// The upper bound; ∞ where there is none.
+        most: f64,
+    },
+    /// Nothing is trained: every layer that has parameters is [frozen](crate::DecoupledNetwork::freeze), or none has any. No other
+    /// warning is given beside it.
+    NothingToTrain {
+        /// How many layers are frozen.
+        frozen: usize,
+    },
+    /// The fit ended no better than a constant, as in [`LearnedNothing`](Self::LearnedNothing), and no parameter moved in its last
+    /// epoch: no gradient comes down, or a schedule or an observer has taken the learning rate to 0.
+    StoodStill {
+        /// The last epoch.
+        epoch: usize,
+    },
     /// The fit ended no better than a constant: on at most 4,096 examples that lie evenly in the training data, the network's loss
     /// is no lower, to a thousandth, than that of the best output that is the same for all of them. For
     /// [`SquaredError`](crate::loss::SquaredError) the latter is half the variance of the targets, for
@@ -157,6 +178,29 @@ impl fmt::Display for Warning {
                 "epoch {epoch}: the training loss, {train_loss:.4e}, is no better than that of the best constant output, \
                  {constant_loss:.4e}: first see to the other warnings, if any; then, while the loss falls, train for more \
                  epochs, else lower the learning rate"
+            ),
+            Self::BoundedLogits { least, most } => write!(
+                f,
+                "the last layer gives numbers from {least} to {most} alone, and the loss reads them as logits: leave the last \
+                 activation out (dense(n, Activation::Identity)), and predict_proba applies the one that the loss means"
+            ),
+            Self::NothingToTrain { frozen: 0 } => f.write_str(
+                "no layer has parameters, and nothing is trained: add one that has, as dense(n, activation)",
+            ),
+            Self::NothingToTrain { .. } => f.write_str(
+                "every layer that has parameters is frozen, and nothing is trained: unfreeze those that are to learn \
+                 (DecoupledNetwork::unfreeze)",
+            ),
+            Self::StoodStill { epoch } => write!(
+                f,
+                "epoch {epoch}: no parameter moved, and the training loss is no better than that of the best constant output: first \
+                 see to the other warnings, if any; then raise the learning rate, which a schedule or an observer has taken to 0"
+            ),
+            Self::FeatureScales { what, largest, smallest } if largest.0 == smallest.0 => write!(
+                f,
+                "the {what} lie far from one: feature {} has a mean or a standard deviation of {:.1e}: scale them by \
+                 data::Scaler, fitted on the training data",
+                largest.0, largest.1
             ),
             Self::FeatureScales { what, largest, smallest } => write!(
                 f,

@@ -18,6 +18,7 @@ rules! {
     /// * Initial parameters are finite, and the same for the same random stream.
     /// * `forward` and the gradients give the same bits each time, in any order, and overwrite what they write, the cache included.
     /// * No example influences another, and inputs in the thousands give infinities at worst.
+    /// * Outputs lie in the [range](Layer::output_range) that it tells, for inputs in the thousands as well.
     /// * Both gradients are linear in the cotangent, and agree with differences, at random inputs and parameters near the initial
     ///   ones; not of a layer that is [straight-through](Layer::is_straight_through) or has
     ///   [no derivative](Layer::has_derivative): differences say nothing there, or, over a fine staircase, the slope of its flight.
@@ -41,6 +42,7 @@ rules! {
         forward_repeats,
         forward_ignores_other_examples,
         forward_far_out_is_no_nan,
+        forward_stays_in_its_range,
     }
     gradients {
         input_gradient_overwrites,

@@ -65,8 +65,8 @@ rules! {
 /// take [`loss_at`].
 ///
 /// # Errors
-/// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the loss panics, [`Error::Empty`] for `dim` 0, or
-/// whatever `validate` and `check_targets` find.
+/// [`Error::Contract`] naming the broken rule, [`Error::Panicked`] when the loss panics, [`Error::Empty`] for `dim` 0,
+/// [`Error::Unsupported`] for a loss that takes neither kind of targets, or whatever `validate` finds.
 pub fn loss<T: Scalar>(loss: &dyn Loss<T>, dim: usize) -> Result<()> {
     if dim == 0 {
         return Err(Error::Empty { what: "the column to check a loss with" });
@@ -81,6 +81,11 @@ pub fn loss<T: Scalar>(loss: &dyn Loss<T>, dim: usize) -> Result<()> {
                     let sum = column.iter().map(|t| t.exp()).sum::<T>();
                     column.iter_mut().for_each(|t| *t = t.exp() / sum);
                 }
+                if guard("check_targets", || loss.check_targets(MatRef::new(&targets, dim, examples)))?.is_err() {
+                    let why = "the loss takes neither draws from N(0, 1) nor columns of positive numbers that sum to 1: give \
+                               targets that it takes to check::loss_at";
+                    return Err(Error::Unsupported { what: "check::loss at random targets", why });
+                }
             }
             Ok(Point { targets, predictions })
         };
@@ -93,7 +98,7 @@ pub fn loss<T: Scalar>(loss: &dyn Loss<T>, dim: usize) -> Result<()> {
 /// As [`loss()`], for these targets and predictions, both `dim × n`, which must not lie on a kink of the loss.
 ///
 /// # Errors
-/// As [`loss()`]; [`Error::Shape`] when the matrices differ in shape.
+/// As [`loss()`], and whatever `check_targets` finds; [`Error::Shape`] when the matrices differ in shape.
 pub fn loss_at<T: Scalar>(loss: &dyn Loss<T>, targets: MatRef<'_, T>, predictions: MatRef<'_, T>) -> Result<()> {
     let shapes = [
         ("rows of the predictions", targets.rows(), predictions.rows()),

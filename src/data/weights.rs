@@ -32,24 +32,31 @@ impl Weighting {
     }
 }
 
+const OF_EXAMPLE: &str = "example";
+
 /// Fails unless there are `examples` weights, finite, none below zero and one above.
 pub(crate) fn check_weights(weights: &[f64], examples: usize) -> Result<()> {
     check_shape("weights, one for each example", examples, weights.len())?;
-    if let Some((example, &found)) =
-        weights.iter().enumerate().find(|(_, weight)| !(**weight >= 0.0 && weight.is_finite()))
-    {
-        return Err(Error::Weight { example, expected: "non-negative and finite", found });
-    }
+    check_each(OF_EXAMPLE, weights)?;
+    let refused = |index, expected, found| Err(Error::Weight { what: OF_EXAMPLE, index, expected, found });
     let sum = weights.iter().sum::<f64>();
     if sum == 0.0 {
-        return Err(Error::Weight { example: 0, expected: "above 0, or another's", found: 0.0 });
+        return refused(0, "above 0, where all others are 0", 0.0);
     }
     match weights.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) {
-        Some((example, &found)) if !sum.is_finite() => {
-            Err(Error::Weight { example, expected: "small enough for the sum of all to be finite", found })
+        Some((index, &found)) if !sum.is_finite() => {
+            refused(index, "small enough for the sum of all to be finite", found)
         }
         _ => Ok(()),
     }
+}
+
+/// Fails for a weight that is negative or not finite.
+fn check_each(what: &'static str, weights: &[f64]) -> Result<()> {
+    let mut odd = weights.iter().enumerate().filter(|(_, weight)| !(**weight >= 0.0 && weight.is_finite()));
+    odd.next().map_or(Ok(()), |(index, &found)| {
+        Err(Error::Weight { what, index, expected: "non-negative and finite", found })
+    })
 }
 
 impl<T: Scalar> Dataset<T> {
@@ -97,7 +104,8 @@ impl<T: Scalar> Dataset<T> {
     /// Weighs every example by the weight of its class, times the [weight](Self::with_weights) that it has already.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when the targets are not classes, [`Error::Shape`] unless there is one weight for each class, and as
+    /// [`Error::Unsupported`] when the targets are not classes, [`Error::Shape`] unless there is one weight for each class,
+    /// [`Error::Weight`] for one that is negative or not finite, whether examples of the class occur or not, and as
     /// [`with_weights`](Self::with_weights).
     #[doc(alias = "class_weight")]
     #[doc(alias = "class weight")]
@@ -105,6 +113,7 @@ impl<T: Scalar> Dataset<T> {
         let why = "the targets are not classes: use with_weights";
         let labels = self.labels().ok_or(Error::Unsupported { what: "class weights", why })?;
         check_shape("weights, one for each class", self.classes().unwrap_or(0), weights.len())?;
+        check_each("class", weights)?;
         let of_class = |(example, label): (usize, &usize)| {
             let own = self.weights().and_then(|weights| weights.get(example)).copied().unwrap_or(1.0);
             own * weights.get(*label).copied().unwrap_or(0.0)

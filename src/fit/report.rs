@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::diagnostics::Decoupling;
+use crate::error::four_digits;
 use crate::finish::Refit;
 use crate::observer::Monitor;
 use crate::{Warning, table};
@@ -70,6 +71,9 @@ impl fmt::Display for EpochReport {
                 write!(f, " score {score:.4}")?;
             }
         }
+        if let Some(factor) = rate_factor(self) {
+            write!(f, "  rate factor {factor}")?;
+        }
         write!(f, "  {:.2} s", self.time.as_secs_f64())
     }
 }
@@ -125,15 +129,22 @@ const ROWS: usize = 20;
 /// A column: its head, and what an epoch has to say there.
 type Column = (&'static str, fn(&EpochReport) -> Option<String>);
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     ("epoch", |epoch| Some(epoch.epoch.to_string())),
     ("energy", |epoch| Some(format!("{:.4e}", epoch.energy))),
     ("loss", |epoch| Some(format!("{:.4e}", epoch.train_loss))),
     ("score", |epoch| epoch.train_score.map(|score| format!("{score:.4}"))),
     ("validation loss", |epoch| epoch.validation.map(|scores| format!("{:.4e}", scores.loss))),
     ("validation score", |epoch| epoch.validation?.score.map(|score| format!("{score:.4}"))),
+    ("rate factor", rate_factor),
     ("time", |epoch| Some(format!("{:.2} s", epoch.time.as_secs_f64()))),
 ];
+
+/// The factor of observers on the learning rates, in four digits; none where it is 1.
+fn rate_factor(epoch: &EpochReport) -> Option<String> {
+    let factor = epoch.learning_rate_factor;
+    (factor != 1.0).then(|| four_digits(factor))
+}
 
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@
 //! | habit | here |
 //! |---|---|
 //! | `Sequential([Dense(64, "relu"), Dense(10)])`, `nn.Sequential`, `MLPClassifier((64,))` | `builder(inputs).dense(64, Activation::Relu).dense(10, Activation::Identity)` |
-//! | `softmax` or `sigmoid` as last activation | leave it out, nothing tells you else: outputs are logits, the loss knows what they mean, `predict_proba` applies it |
+//! | `softmax` or `sigmoid` as last activation | leave it out: outputs are logits, the loss knows what they mean, `predict_proba` applies it. A fit [warns](crate::Warning::BoundedLogits) of one that is left in |
 //! | `loss="sparse_categorical_crossentropy"`, `CrossEntropyLoss` | [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy) |
 //! | `loss="binary_crossentropy"`, `BCEWithLogitsLoss` | [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) |
 //! | `loss="mse"`, `MLPRegressor` | [`SquaredError`](crate::loss::SquaredError), the default: half the sum of squares over outputs, where others have a mean |
@@ -84,7 +84,7 @@
 //! | `model.fit(x, y, epochs, batch_size, validation_data)` | [`fit`](crate::DecoupledNetwork::fit) with a [`FitConfig`](crate::FitConfig); `fit_backprop` for the chain rule |
 //! | `warm_start=True`, calling `fit` again | the default: a fit goes on where the last one ended |
 //! | `callbacks=[…]` | [`fit_observed`](crate::DecoupledNetwork::fit_observed) and the module [`observer`](crate::observer) |
-//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler): a factor on the rate, epochs from 1 |
+//! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler): a factor on the rate, epochs from 1. The optimizer keeps its rate: a fit without the observer has it in full again |
 //! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`): the network alone, `model.network = DecoupledNetwork::load(path)?` gives it to a model |
 //! | `CosineDecay`, `lr_scheduler.StepLR` | [`Scheduled`](crate::optimizer::Scheduled) around an optimizer: it counts updates, not epochs |
 //! | `optimizer.learning_rate = 1e-4` between fits, `param_groups` | [`set_optimizer`](crate::DecoupledNetwork::set_optimizer), [`set_layer_optimizer`](crate::DecoupledNetwork::set_layer_optimizer) |
@@ -137,7 +137,9 @@
 //! | `model.evaluate`, `score` | [`evaluate`](crate::DecoupledNetwork::evaluate), [`score`](crate::DecoupledNetwork::score) |
 //! | `classification_report`, `confusion_matrix` | [`confusion_matrix`](crate::metrics::confusion_matrix), printed with [class names](crate::metrics::ConfusionMatrix::with_names) |
 //! | `roc_auc_score`, `average_precision_score`, `hamming_loss` … | the module [`metrics`](crate::metrics), to the same digits |
-//! | `scoring="roc_auc"` | none: a search is judged by the score or the loss, a fit by means over examples; other metrics by hand over `k_folds` |
+//! | `scoring="roc_auc"`, `"average_precision"`, `"f1"`, `"neg_log_loss"` … | [`Scoring::RocAuc`](crate::search::Scoring::RocAuc) and its siblings, for a [search](crate::search::Search::scoring), which knows that less of a loss is better |
+//! | `OneVsRestClassifier` | several outputs, [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) and class labels: [`score`](crate::DecoupledNetwork::score) takes the largest output |
+//! | `metrics=["accuracy"]` | [`FitConfig::metric`](crate::FitConfig::metric), a mean over examples; accuracy is the default for classes, and refused for real numbers |
 //! | `get_weights`, `set_weights`; outputs of hidden layers | [`params`](crate::DecoupledNetwork::params), [`set_params`](crate::DecoupledNetwork::set_params); [`activations`](crate::DecoupledNetwork::activations) |
 //! | `cross_val_score`, `GridSearchCV`, `RandomizedSearchCV` | [`k_folds`](crate::Dataset::k_folds), [`Search`](crate::search::Search) |
 //! | `Pipeline`, `make_pipeline(StandardScaler(), …)` | [`Pipeline`](crate::Pipeline): its steps are fitted in every fold of a search |

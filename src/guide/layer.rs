@@ -25,6 +25,7 @@
 //! | [`regression`](crate::Layer::regression) | its parameters by least squares, as in `bcd` and `admm` |
 //! | [`proximal`](crate::Layer::proximal) | its best input in closed form, as in the same |
 //! | [`has_derivative`](crate::Layer::has_derivative) | a warning where no gradient goes through |
+//! | [`output_range`](crate::Layer::output_range) | a warning where a loss reads logits from a last layer that does not give all numbers |
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
 //! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
 //! | [`tensors`](crate::Layer::tensors) | parameters that stand in files as matrices with names |

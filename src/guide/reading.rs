@@ -18,7 +18,7 @@
 //! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | for methods that follow it: λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1. Lower the activation rate. Both are estimates from few examples; `decoupling` has better ones |
 //! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations are kept and there are many batches (with k batches an epoch it is k − 1). Take larger batches, or start anchored |
 //! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
-//! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | what observers multiply the learning rates by | |
+//! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | what observers multiply the learning rates by; printed where it is not 1 | it is so small that nothing moves any more |
 //! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step has nothing to do with the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward). It is measured from a forward pass: for activations that are kept (`joint`) it is not the step that was taken |
 //!
 //! All but the last cost nothing to speak of, and are always there. The last is asked for with

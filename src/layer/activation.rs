@@ -129,6 +129,20 @@ impl Activation {
         !matches!(self, Self::Sign | Self::Step | Self::Quantize(_))
     }
 
+    /// Returns bounds that no value leaves, the lower one first: (0, 1) of a sigmoid, (0, ∞) of a ReLU, and (−∞, ∞) where there
+    /// are none. Those of GELU and SiLU, whose least values are −0.16997… and −0.27846…, are rounded outwards.
+    pub const fn range(self) -> (f64, f64) {
+        match self {
+            Self::Identity => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::LeakyRelu(slope) if slope > 0.0 => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::Relu | Self::LeakyRelu(_) | Self::Softplus => (0.0, f64::INFINITY),
+            Self::Gelu => (-0.17, f64::INFINITY),
+            Self::Silu => (-0.2785, f64::INFINITY),
+            Self::Sigmoid | Self::Step => (0.0, 1.0),
+            Self::Tanh | Self::HardTanh | Self::Sign | Self::Quantize(_) => (-1.0, 1.0),
+        }
+    }
+
     /// Whether σ' costs so much that it is worth keeping from the forward pass.
     fn keeps_derivative(self) -> bool {
         match self {
@@ -300,6 +314,10 @@ impl<T: Scalar> Layer<T> for Elementwise {
 
     fn is_straight_through(&self) -> bool {
         self.straight_through
+    }
+
+    fn output_range(&self) -> (f64, f64) {
+        self.activation.range()
     }
 
     fn validate(&self) -> Result<()> {

@@ -120,6 +120,10 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         self.layers.iter().any(|layer| layer.is_straight_through())
     }
 
+    fn output_range(&self) -> (f64, f64) {
+        self.layers.last().map_or((f64::NEG_INFINITY, f64::INFINITY), |layer| layer.output_range())
+    }
+
     fn shares_weights(&self) -> bool {
         self.layers.iter().any(|layer| layer.shares_weights())
     }

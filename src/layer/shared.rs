@@ -39,6 +39,10 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).is_straight_through()
     }
 
+    fn output_range(&self) -> (f64, f64) {
+        (**self).output_range()
+    }
+
     fn shares_weights(&self) -> bool {
         (**self).shares_weights()
     }

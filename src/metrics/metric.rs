@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Decision;
+use super::scores::check_probabilities;
 use crate::loss::Outputs;
 use crate::parallel::guarded;
 use crate::{Dataset, Error, MatRef, Result, Scalar};
@@ -39,13 +40,16 @@ impl<T: Scalar> Metric<T> {
     /// The share of examples whose [class](crate::DecoupledNetwork::predict_class) is the true one, also where several outputs are
     /// independent labels, of which `predict_class` names none: the largest output stands where
     /// the largest target does, the first of equal ones; a single output lies on the side of the network's
-    /// [threshold](crate::DecoupledNetwork::threshold) on which a target of 0 or 1 does. A target without a single largest entry
-    /// names no class: score such data by a metric of your own.
+    /// [threshold](crate::DecoupledNetwork::threshold) on which a target of 0 or 1 does.
+    ///
+    /// Of [class labels](Dataset::classification), and of other targets that name a class: 0 or 1 for one output, for several a
+    /// distribution with a single largest entry. Where others are to be scored it is [`Error::Unsupported`], as are real numbers.
     pub fn accuracy() -> Self {
         Self { name: "accuracy", score: Score::Accuracy }
     }
 
-    /// The share of examples all of whose [labels](crate::DecoupledNetwork::predict_labels) are the true ones, for targets of 0 and 1.
+    /// The share of examples all of whose [labels](crate::DecoupledNetwork::predict_labels) are the true ones, for targets of 0 and 1;
+    /// [`Error::Unsupported`] for others, and where the output loss gives every example one class.
     pub fn subset_accuracy() -> Self {
         Self { name: "subset accuracy", score: Score::SubsetAccuracy }
     }
@@ -59,6 +63,31 @@ impl<T: Scalar> Metric<T> {
         } else {
             None
         }
+    }
+
+    /// Fails where the score would mean nothing: for targets that name no class, or are no labels, and labels by logits of classes.
+    pub(crate) fn check(&self, data: &Dataset<T>, outputs: Outputs) -> Result<()> {
+        let (what, means_something, why) = match self.score {
+            Score::Own(_) => return Ok(()),
+            Score::Accuracy => (
+                "Metric::accuracy of targets that name no class",
+                data.labels().is_some() || data.targets().columns().all(names_a_class),
+                "for class labels take Dataset::classification; score several labels by Metric::subset_accuracy, real numbers by \
+                 DecoupledNetwork::score, which is R², by metrics::mse and mae, or by a mean of your own, Metric::new",
+            ),
+            Score::SubsetAccuracy if outputs == Outputs::Classes => (
+                "Metric::subset_accuracy",
+                false,
+                "the output loss gives every example one class: take Metric::accuracy, or BinaryCrossEntropy for independent labels",
+            ),
+            Score::SubsetAccuracy => (
+                "Metric::subset_accuracy of targets that are not 0 or 1",
+                data.targets().as_slice().iter().all(is_bit),
+                "score real numbers by DecoupledNetwork::score, which is R², by metrics::mse and mae, or by a mean of your own, \
+                 Metric::new",
+            ),
+        };
+        if means_something { Ok(()) } else { Err(Error::Unsupported { what, why }) }
     }
 
     /// Its name, as reports print it.
@@ -112,6 +141,20 @@ impl<T: Scalar> Judge<'_, T> {
         let (subject, rule) = (format!("{metric:?}"), "scores_are_finite");
         Err(Error::Contract { subject, rule, what, expected: 0.0, found: sum })
     }
+}
+
+fn is_bit<T: Scalar>(target: &T) -> bool {
+    *target == T::zero() || *target == T::one()
+}
+
+/// Whether a target is 0 or 1, or of several entries a distribution with a single largest one.
+fn names_a_class<T: Scalar>(target: &[T]) -> bool {
+    if let [target] = target {
+        return is_bit(target);
+    }
+    let largest = target.iter().fold(T::zero(), |most, &entry| most.max(entry));
+    let single = target.iter().filter(|entry| **entry == largest).count() == 1;
+    single && check_probabilities("accuracy", MatRef::new(target, target.len(), 1)).is_ok()
 }
 
 /// Index of the first largest entry.

@@ -27,12 +27,18 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// As [`predict`](Self::predict), and [`Error::Unsupported`] for a loss to which outputs are real numbers.
     pub fn predict_proba<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
-        if self.decision.outputs == Outputs::Numbers {
-            let why = "the output loss does not turn outputs into probabilities: take SoftmaxCrossEntropy for classes, \
-                       BinaryCrossEntropy for labels, or predict";
-            return Err(Error::Unsupported { what: "predict_proba", why });
-        }
+        self.check_proba()?;
         Ok(self.to_probabilities(self.predict(inputs)?))
+    }
+
+    /// Fails where outputs are no logits.
+    pub(crate) fn check_proba(&self) -> Result<()> {
+        if self.decision.outputs != Outputs::Numbers {
+            return Ok(());
+        }
+        let why = "the output loss does not turn outputs into probabilities: take SoftmaxCrossEntropy for classes, \
+                   BinaryCrossEntropy for labels, or predict";
+        Err(Error::Unsupported { what: "predict_proba", why })
     }
 
     /// Returns the class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones; with one output class 1
@@ -79,6 +85,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Computes how good the network is on a data set, at most 1: the [`accuracy`](crate::metrics::accuracy) for classes, the
     /// [subset accuracy](crate::metrics::subset_accuracy) for multi-label data, [R²](r2) for real-valued targets; by the
     /// [weights](Dataset::with_weights) of the examples.
+    ///
+    /// Class labels under a loss of independent labels with several outputs are one class against the rest, each by its own
+    /// probability: the class is that of the largest, as in scikit-learn's `OneVsRestClassifier`.
+    /// [`predict_class`](Self::predict_class), which sees no labels, cannot tell this from several labels an example and refuses; take
+    /// the largest of [`predict_proba`](Self::predict_proba), or train by [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy).
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate) without its loss and, for real-valued targets, as [`r2`]; [`Error::Unsupported`] for targets

@@ -1,3 +1,4 @@
+use super::criterion::Criterion;
 use super::monitor::count;
 use super::{Mode, Monitor, Observer, Plan};
 use crate::error::require;
@@ -17,8 +18,8 @@ pub(super) struct Best {
 }
 
 impl Best {
-    fn monitored(&self) -> Monitor {
-        self.monitor.unwrap_or_default()
+    fn criterion(&self) -> Criterion {
+        Criterion { monitor: self.monitor.unwrap_or_default(), mode: self.mode, min_delta: 0.0 }
     }
 
     /// Whether anything is said of what is best.
@@ -39,23 +40,24 @@ impl Best {
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         let threshold = self.threshold.unwrap_or_default();
         require(!threshold.is_nan(), "Checkpoint::initial_value_threshold", "a number", threshold)?;
-        self.monitored().check(plan)
+        self.criterion().monitor.check(plan)
     }
 
     /// Whether the epoch is better than all before; it is the best then.
     pub(super) fn look(&mut self, report: &EpochReport) -> bool {
-        let Some(value) = self.monitored().value(report) else { return false };
-        let cost = |value| self.monitored().cost(self.mode, value);
-        let best = self.epoch.map(|(_, cost)| cost).or(self.threshold.map(cost)).unwrap_or(f64::INFINITY);
-        let is_better = cost(value) < best;
+        let criterion = self.criterion();
+        let Some(cost) = criterion.cost_of(report) else { return false };
+        let threshold = self.threshold.map(|value| criterion.cost(value));
+        let best = self.epoch.map(|(_, cost)| cost).or(threshold).unwrap_or(f64::INFINITY);
+        let is_better = criterion.is_better(cost, best);
         if is_better {
-            self.epoch = Some((report.epoch, cost(value)));
+            self.epoch = Some((report.epoch, cost));
         }
         is_better
     }
 
     pub(super) fn best(&self) -> Option<(usize, f64)> {
-        self.epoch.map(|(epoch, cost)| (epoch, self.monitored().cost(self.mode, cost)))
+        self.epoch.map(|(epoch, cost)| (epoch, self.criterion().cost(cost)))
     }
 }
 

@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use super::criterion::{Criterion, criterion};
 use super::monitor::count;
 use super::{Epoch, Mode, Monitor, Observer, Plan};
 use crate::error::require;
@@ -81,29 +82,7 @@ impl EarlyStopping {
         Self::default()
     }
 
-    /// The number to judge by.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
-
-    /// Whether less or more of it is better, instead of less of a loss and more of a score.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = Some(mode);
-        self
-    }
-
-    /// By how much a number must be better than the best, ≥ 0; 0 unless set.
-    pub fn min_delta(mut self, min_delta: f64) -> Self {
-        self.min_delta = min_delta;
-        self
-    }
-
-    /// How many epochs in a row may be no better; 0 unless set.
-    pub fn patience(mut self, epochs: usize) -> Self {
-        self.patience = epochs;
-        self
-    }
+    criterion! { min_delta: "0 unless set.", patience: "0 unless set." }
 
     /// What an epoch must be better than, beside the best so far, for the patience to begin anew.
     pub fn baseline(mut self, baseline: f64) -> Self {
@@ -127,22 +106,15 @@ impl EarlyStopping {
     /// The best number of the last fit, with the number of its epoch.
     pub fn best(&self) -> Option<(usize, f64)> {
         let Count { best, best_epoch, .. } = self.count;
-        (best_epoch > 0).then(|| (best_epoch, self.cost(best)))
-    }
-
-    /// The number if less is better, else its negative; and back.
-    fn cost(&self, value: f64) -> f64 {
-        self.monitor.cost(self.mode, value)
+        (best_epoch > 0).then(|| (best_epoch, self.criterion().cost(best)))
     }
 }
 
 impl<T: Scalar> Observer<T> for EarlyStopping {
     fn start(&mut self, plan: &Plan, network: &DecoupledNetwork<T>) -> Result<()> {
-        let delta = self.min_delta;
-        require(delta >= 0.0 && delta.is_finite(), "EarlyStopping::min_delta", "non-negative and finite", delta)?;
+        self.criterion().check("EarlyStopping::min_delta", plan)?;
         let baseline = self.baseline.unwrap_or_default();
         require(baseline.is_finite(), "EarlyStopping::baseline", "finite", baseline)?;
-        self.monitor.check(plan)?;
         if !self.resumes {
             self.count = Count::default();
         }
@@ -156,13 +128,14 @@ impl<T: Scalar> Observer<T> for EarlyStopping {
     fn epoch(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
         let is_first = self.count.epochs == 0;
         self.count.epochs += 1;
-        let current = self.monitor.value(epoch.report).map(|value| self.cost(value));
-        let Some(current) = current.filter(|_| self.count.epochs > self.start_from_epoch) else {
+        let criterion = self.criterion();
+        let Some(current) = criterion.cost_of(epoch.report).filter(|_| self.count.epochs > self.start_from_epoch)
+        else {
             return Ok(ControlFlow::Continue(()));
         };
-        let is_better = |than: f64| current + self.min_delta < than;
-        let is_best = is_better(self.count.best);
-        let beats_baseline = self.baseline.is_none_or(|baseline| is_better(self.cost(baseline)));
+        let is_best = criterion.is_better(current, self.count.best);
+        let beats = |baseline| criterion.is_better(current, criterion.cost(baseline));
+        let beats_baseline = self.baseline.is_none_or(beats);
         if self.restore_best_weights && (is_best || self.count.weights.is_empty()) {
             let network = epoch.network;
             let weights = (0..network.depth()).flat_map(|t| network.params(t)).map(|weight| weight.to_f64());

@@ -61,7 +61,10 @@ impl Monitor {
     pub(super) fn check(self, plan: &Plan) -> Result<()> {
         let validation = matches!(self, Self::ValidationLoss | Self::ValidationScore);
         if validation && !plan.has_validation {
-            let (what, why) = ("monitoring the validation", "there is none; give FitConfig::validation");
+            let (what, why) = (
+                "monitoring the validation",
+                "there is none; give FitConfig::validation or FitConfig::validation_fraction",
+            );
             return Err(Error::Unsupported { what, why });
         }
         if self.is_score() && !plan.has_score {

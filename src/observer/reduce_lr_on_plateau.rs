@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use super::criterion::{Criterion, criterion};
 use super::monitor::count;
 use super::{Epoch, Mode, Monitor, Observer, Plan};
 use crate::error::require;
@@ -23,8 +24,13 @@ use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 /// the least rate is given as a factor, since every layer may have a rate of its own. PyTorch's class of this name counts one epoch more
 /// before it lowers the rate, and measures `min_delta` as a share of the best. A NaN is never better.
 ///
-/// A second fit starts the count anew, at the rate that the first came to, as Keras does. Given the [state](Observer::state) of
-/// another it goes on with its count as well. JSON holds the options alone.
+/// A second fit that is given the same observer starts the count anew, at the rate that the first came to, as Keras does. Given the
+/// [state](Observer::state) of another it goes on with its count as well. JSON holds the options alone.
+///
+/// The factor is the observer's: the optimizers keep their rates, and a fit without it takes these **in full**, where Keras has changed
+/// the optimizer's. To go on at the lower rate give the same observer to the next fit, or the optimizer a rate of
+/// [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) times the old one by
+/// [`set_optimizer`](DecoupledNetwork::set_optimizer).
 ///
 /// # Example
 ///
@@ -99,33 +105,11 @@ impl ReduceLrOnPlateau {
         Self::default()
     }
 
-    /// Sets the number to judge by.
-    pub fn monitor(mut self, monitor: Monitor) -> Self {
-        self.monitor = monitor;
-        self
-    }
-
-    /// Sets whether less or more of it is better, instead of less of a loss and more of a score.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = Some(mode);
-        self
-    }
+    criterion! { min_delta: "10⁻⁴ by default.", patience: "10 by default. 0 is as 1." }
 
     /// Sets what each fall multiplies the rate by, in (0, 1); 0.1 by default.
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
-        self
-    }
-
-    /// Sets how many epochs in a row may be no better; 10 by default. 0 is as 1.
-    pub fn patience(mut self, epochs: usize) -> Self {
-        self.patience = epochs;
-        self
-    }
-
-    /// Sets by how much a number must be better than the best, ≥ 0; 10⁻⁴ by default.
-    pub fn min_delta(mut self, min_delta: f64) -> Self {
-        self.min_delta = min_delta;
         self
     }
 
@@ -145,11 +129,10 @@ impl ReduceLrOnPlateau {
 
 impl<T: Scalar> Observer<T> for ReduceLrOnPlateau {
     fn start(&mut self, plan: &Plan, _: &DecoupledNetwork<T>) -> Result<()> {
-        let Self { factor, min_delta: delta, min_factor, .. } = *self;
+        let Self { factor, min_factor, .. } = *self;
+        self.criterion().check("ReduceLrOnPlateau::min_delta", plan)?;
         require(factor > 0.0 && factor < 1.0, "ReduceLrOnPlateau::factor", "in (0, 1)", factor)?;
-        require(delta >= 0.0 && delta.is_finite(), "ReduceLrOnPlateau::min_delta", "non-negative and finite", delta)?;
         require((0.0..=1.0).contains(&min_factor), "ReduceLrOnPlateau::min_factor", "in [0, 1]", min_factor)?;
-        self.monitor.check(plan)?;
         if !self.resumes {
             self.count = Count { factor: self.count.factor, ..Count::default() };
         }
@@ -162,14 +145,14 @@ impl<T: Scalar> Observer<T> for ReduceLrOnPlateau {
     }
 
     fn epoch(&mut self, epoch: &Epoch<'_, T>) -> Result<ControlFlow<StopReason>> {
-        let Some(current) = self.monitor.value(epoch.report) else { return Ok(ControlFlow::Continue(())) };
-        let current = self.monitor.cost(self.mode, current);
+        let criterion = self.criterion();
+        let Some(current) = criterion.cost_of(epoch.report) else { return Ok(ControlFlow::Continue(())) };
         let count = &mut self.count;
         if count.cooldown_left > 0 {
             count.cooldown_left -= 1;
             count.wait = 0;
         }
-        if current < count.best - self.min_delta {
+        if criterion.is_better(current, count.best) {
             (count.best, count.wait) = (current, 0);
         } else if count.cooldown_left == 0 {
             count.wait = count.wait.saturating_add(1);

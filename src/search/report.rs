@@ -1,7 +1,8 @@
 use std::fmt;
 
-use super::space::four_digits;
 use super::{Candidate, Scoring};
+use crate::error::four_digits;
+use crate::observer::Mode;
 use crate::{Dataset, Error, FitReport, Model, Pipeline, Result, Scalar, table};
 
 /// What a search has found: every candidate with its scores.
@@ -50,9 +51,9 @@ impl SearchReport {
     pub fn best_index(&self) -> Option<usize> {
         let worth = |trial: &Trial| {
             let mean = trial.mean_test_score().filter(|mean| mean.is_finite())?;
-            Some(match self.scoring {
-                Scoring::Score => mean,
-                Scoring::Loss => -mean,
+            Some(match self.scoring.mode() {
+                Mode::Max => mean,
+                Mode::Min => -mean,
             })
         };
         let judged = self.trials.iter().enumerate().filter_map(|(i, trial)| Some((i, worth(trial)?)));

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{number, require};
+use crate::error::{four_digits, require};
 use crate::random::{Purpose, stream};
 use crate::{Error, Result, Scalar};
 
@@ -160,9 +160,4 @@ impl fmt::Display for Candidate {
         let pairs: Vec<String> = self.iter().map(|(name, value)| format!("{name}={}", four_digits(value))).collect();
         f.write_str(&pairs.join(" "))
     }
-}
-
-/// The shortest decimal of a number that is rounded to four significant digits.
-pub(super) fn four_digits(value: f64) -> String {
-    number(format!("{value:.3e}").parse().unwrap_or(value))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::{Baseline, Warning};
 use crate::activation_step::ActivationStep;
 use crate::block::Reads;
+use crate::loss::Outputs;
 use crate::method::Method;
 use crate::parallel::guarded;
 use crate::start::Start;
@@ -41,6 +42,18 @@ impl Warning {
         Ok(Some(found).filter(|layers| !layers.is_empty()).map(|layers| Self::NoDerivative { layers }))
     }
 
+    /// Where a network's loss reads logits, and its last layer does not give all numbers.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`](crate::Error::Panicked) when the layer panics.
+    pub(crate) fn bounded_logits<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<Option<Self>> {
+        let last = network.layers.last().filter(|_| network.decision.outputs != Outputs::Numbers);
+        let Some(layer) = last else { return Ok(None) };
+        let (least, most) = guarded("output_range", network.depth() - 1, || layer.output_range())?;
+        let bounded = least > f64::NEG_INFINITY || most < f64::INFINITY;
+        Ok(bounded.then_some(Self::BoundedLogits { least, most }))
+    }
+
     /// Whether a network of so many parameter updates, whose last epoch is `last`, has learned nothing.
     pub(crate) fn learned_nothing<T: Scalar>(
         network: &DecoupledNetwork<T>,
@@ -51,7 +64,11 @@ impl Warning {
         let constant_loss = baseline.constant_loss()?;
         let train_loss = baseline.loss_of(network).unwrap_or(last.train_loss);
         let nothing = train_loss >= constant_loss - MARGIN * constant_loss.abs();
-        nothing.then_some(Self::LearnedNothing { epoch: last.epoch, train_loss, constant_loss })
+        let epoch = last.epoch;
+        let still = last.update_norms.iter().all(|&norm| norm == 0.0);
+        let found =
+            if still { Self::StoodStill { epoch } } else { Self::LearnedNothing { epoch, train_loss, constant_loss } };
+        nothing.then_some(found)
     }
 
     /// Adds what the history gives reason to after its last epoch, each kind once. `moves` says of each layer whether it has

@@ -404,6 +404,60 @@ fn a_number_that_means_nothing_is_refused_and_the_remedy_named() -> Result<()> {
     Ok(())
 }
 
+/// Nothing has been trained where a share of right answers would mean nothing.
+#[test]
+fn accuracies_of_targets_that_name_no_class_are_refused_and_a_metric_that_fits_is_named() -> Result<()> {
+    let inputs = || Examples::from_rows(&[[1.0], [-1.0], [0.5]]);
+    let set = |rows: &[&[f64]]| Dataset::regression(inputs()?, Examples::from_rows(rows)?);
+    for (metric, rows, remedy) in [
+        (Metric::accuracy(), [&[0.3][..], &[1.0], &[0.0]], "metrics::mse and mae"),
+        (Metric::accuracy(), [&[0.0, 1.0], &[2.0, 1.0], &[1.0, 0.0]], "DecoupledNetwork::score, which is R²"),
+        (Metric::accuracy(), [&[0.0, 1.0], &[0.5, 0.5], &[1.0, 0.0]], "Dataset::classification"),
+        (Metric::accuracy(), [&[0.0, 1.0], &[1.0, 1.0], &[1.0, 0.0]], "Metric::subset_accuracy"),
+        (Metric::subset_accuracy(), [&[0.0, 1.0], &[0.2, 0.8], &[1.0, 0.0]], "metrics::mse and mae"),
+    ] {
+        let data = set(&rows)?;
+        let mut net = linear(&vec![1.0; rows[0].len()], 1, SquaredError)?;
+        let config = FitConfig::new().epochs(1).metric(metric.clone());
+        let outcomes = [
+            net.fit(&data, &config).map(drop),
+            net.fit_backprop(&data, &config).map(drop),
+            net.evaluate_with(&data, Some(&metric)).map(drop),
+        ];
+        for outcome in outcomes {
+            let error = outcome.unwrap_err();
+            let told = matches!(error, Error::Unsupported { .. }) && error.to_string().contains(remedy);
+            assert!(told, "{error}");
+        }
+        assert_eq!(net.epochs(), 0);
+    }
+
+    // Others name one: 0 and 1, and shares of which one is the largest. Logits 1, −1 and ½ against those of the second class.
+    let net = linear(&[1.0, -1.0], 1, SoftmaxCrossEntropy::new())?;
+    let shares = set(&[&[0.6, 0.4], &[0.0, 1.0], &[0.1, 0.9]])?;
+    assert_eq!(net.evaluate_with(&shares, Some(&Metric::accuracy()))?.score, Some(2.0 / 3.0));
+    let bits = set(&[&[1.0], &[1.0], &[0.0]])?;
+    assert_eq!(
+        linear(&[1.0], 1, SquaredError)?.evaluate_with(&bits, Some(&Metric::accuracy()))?.score,
+        Some(2.0 / 3.0)
+    );
+    // Of logits of one class of several no label has a threshold.
+    let error = net.evaluate_with(&shares, Some(&Metric::subset_accuracy())).unwrap_err();
+    assert!(error.to_string().contains("take Metric::accuracy"), "{error}");
+    Ok(())
+}
+
+/// As scikit-learn's `OneVsRestClassifier`: the class of the largest of the independent probabilities.
+#[test]
+fn classes_under_independent_labels_are_one_against_the_rest() -> Result<()> {
+    // Logits (x, −x, 0.3·x): the largest is the first above zero, the second below.
+    let net = linear(&[1.0, -1.0, 0.3], 1, BinaryCrossEntropy)?;
+    let inputs = Examples::from_rows(&[[2.0], [-1.0], [0.7], [-3.0]])?;
+    let data = Dataset::classification(inputs, &[0, 1, 2, 1], 3)?;
+    assert_eq!((net.score(&data)?, net.evaluate(&data)?.score), (0.75, Some(0.75)));
+    Ok(())
+}
+
 #[test]
 fn a_fit_reports_accuracy_of_one_logit_and_subset_accuracy_of_labels() -> Result<()> {
     let data = blobs(40);

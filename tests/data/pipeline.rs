@@ -81,7 +81,7 @@ fn scores_of_a_search_are_those_of_a_loop_over_folds_at_any_number_of_threads() 
             network.fit(&train, &config())?;
             match scoring {
                 Scoring::Score => network.score(&held_out),
-                Scoring::Loss => Ok(network.evaluate(&held_out)?.loss),
+                _ => Ok(network.evaluate(&held_out)?.loss),
             }
         });
         for threads in [1, 2, 8] {

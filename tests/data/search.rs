@@ -1,15 +1,20 @@
 //! Folds, and the search for hyper-parameters that is judged on them.
 
 use std::collections::HashSet;
+use std::f64::consts::PI;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use decoupled::data::{self, Examples};
+use decoupled::data::{self, Examples, Scaling};
 use decoupled::layer::{Activation, Dense};
-use decoupled::loss::SquaredError;
+use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError};
+use decoupled::metrics::{self, Average};
+use decoupled::observer::Mode;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Method, Pipeline, Result};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, Method, Model, NetworkBuilder, Pipeline, Result,
+};
 
 /// Example i has input i, and the class that its place in the list says.
 fn numbered(labels: &[usize], classes: usize) -> Dataset<f64> {
@@ -425,5 +430,127 @@ candidate 2: flat land is empty",
         "loss", "std", "0.0000", "0.0000", "failed", "failed"
     );
     assert_eq!(report.to_string(), table.trim_start());
+    Ok(())
+}
+
+/// A search's scores, against the metric called by hand on every fold, and its best against the mean of those.
+fn is_judged_by<'c>(
+    scoring: Scoring,
+    (data, space): (&Dataset<f64>, Space),
+    build: impl Fn(&Candidate) -> Result<Pipeline<'c, f64>> + Sync,
+    by_hand: impl Fn(&Model<f64>, &Dataset<f64>) -> Result<f64>,
+) -> Result<()> {
+    let report = Search::grid(space).cv(3).scoring(scoring).fit(data, &build)?;
+    let mut means = Vec::new();
+    for trial in &report.trials {
+        let judge = |(train, held_out): &(Dataset<f64>, Dataset<f64>)| {
+            by_hand(&build(&trial.candidate)?.fit(train)?.0, held_out)
+        };
+        let expected: Vec<f64> = data.k_folds(3, 0)?.iter().map(judge).collect::<Result<_>>()?;
+        assert_eq!(trial.scores.as_ref().unwrap(), &expected, "{scoring}");
+        means.push(expected.iter().sum::<f64>() / 3.0);
+    }
+    let sign = if scoring.mode() == Mode::Max { 1.0 } else { -1.0 };
+    let best = means.iter().map(|mean| sign * mean).fold(f64::NEG_INFINITY, f64::max);
+    assert_eq!(report.best_index().map(|i| sign * means[i]), Some(best), "{report}");
+    assert!(means.iter().any(|mean| sign * mean < best), "{scoring}: all candidates are alike, {means:?}");
+    assert!(report.to_string().contains(&scoring.to_string()), "{report}");
+    Ok(())
+}
+
+#[test]
+fn candidates_are_judged_by_any_metric_of_classes_labels_and_numbers() -> Result<()> {
+    let space = || Space::new().choices("seed", &[1.0, 2.0, 3.0, 4.0]);
+    let net = |candidate: &Candidate, outputs: usize| -> Result<NetworkBuilder<f64>> {
+        let builder = DecoupledNetwork::builder(2).dense(6, Activation::Tanh).dense(outputs, Activation::Identity);
+        Ok(builder.optimizer(Adam::new(3e-3)).seed(candidate.get("seed")? as u64))
+    };
+    let trained = |builder: NetworkBuilder<f64>| {
+        let config = FitConfig::new().epochs(3).batch_size(10);
+        Ok(Pipeline::new(builder.build()?, config).scale_inputs(Scaling::Standard))
+    };
+
+    let two = data::two_moons::<f64>(60, 0.2, 0)?.with_one_output()?;
+    let yes = |c: &Candidate| trained(net(c, 1)?.output_loss(BinaryCrossEntropy));
+    let labels = |data: &Dataset<f64>| data.labels().unwrap().to_vec();
+    let of_two = || (&two, space());
+    is_judged_by(Scoring::RocAuc, of_two(), yes, |m, d| metrics::roc_auc(&labels(d), &m.predict_proba(d.inputs())?))?;
+    is_judged_by(Scoring::AveragePrecision, of_two(), yes, |m, d| {
+        metrics::average_precision(&labels(d), &m.predict_proba(d.inputs())?)
+    })?;
+    is_judged_by(Scoring::LogLoss, of_two(), yes, |m, d| metrics::log_loss(&labels(d), &m.predict_proba(d.inputs())?))?;
+    let class_1 = |m: &Model<f64>, d: &Dataset<f64>| {
+        Ok(metrics::confusion_matrix(&labels(d), &m.predict_class(d.inputs())?, 2)?.per_class()[1])
+    };
+    is_judged_by(Scoring::F1, of_two(), yes, |m, d| Ok(class_1(m, d)?.f1))?;
+    is_judged_by(Scoring::Precision, of_two(), yes, |m, d| Ok(class_1(m, d)?.precision))?;
+    is_judged_by(Scoring::Recall, of_two(), yes, |m, d| Ok(class_1(m, d)?.recall))?;
+
+    // Three classes in thirds of the circle.
+    let points: Vec<[f64; 2]> = (0..60).map(|i| (0.7 * f64::from(i)).sin_cos()).map(|(s, c)| [s, c]).collect();
+    let third = |x: &[f64; 2]| ((x[0].atan2(x[1]) + PI) / (2.0 * PI / 3.0)).floor().min(2.0) as usize;
+    let thirds: Vec<usize> = points.iter().map(third).collect();
+    let three = Dataset::classification(Examples::from_rows(&points)?, &thirds, 3)?;
+    let one_of_three = |c: &Candidate| trained(net(c, 3)?.output_loss(SoftmaxCrossEntropy::new()));
+    let of_three = || (&three, space());
+    is_judged_by(Scoring::F1, of_three(), one_of_three, |m, d| {
+        let matrix = metrics::confusion_matrix(&labels(d), &m.predict_class(d.inputs())?, 3)?;
+        Ok(matrix.per_class().iter().map(|class| class.f1).sum::<f64>() / 3.0)
+    })?;
+    is_judged_by(Scoring::TopKAccuracy(2), of_three(), one_of_three, |m, d| {
+        metrics::top_k_accuracy(&labels(d), &m.predict(d.inputs())?, 2)
+    })?;
+
+    // Two labels: the signs of both inputs.
+    let signs: Vec<[f64; 2]> = points.iter().map(|x| x.map(|x| f64::from(u8::from(x > 0.0)))).collect();
+    let several = Dataset::multi_label(Examples::from_rows(&points)?, Examples::from_rows(&signs)?)?;
+    let both = |c: &Candidate| trained(net(c, 2)?.output_loss(BinaryCrossEntropy));
+    let of_several = || (&several, space());
+    is_judged_by(Scoring::RocAuc, of_several(), both, |m, d| {
+        metrics::multi_label_roc_auc(d.targets(), &m.predict_proba(d.inputs())?, Average::Macro)
+    })?;
+    is_judged_by(Scoring::F1, of_several(), both, |m, d| {
+        let counts = metrics::multi_label_confusion(d.targets(), &m.predict_labels(d.inputs())?)?;
+        Ok(counts.per_label().iter().map(|label| label.f1).sum::<f64>() / 2.0)
+    })?;
+    is_judged_by(Scoring::HammingLoss, of_several(), both, |m, d| {
+        metrics::hamming_loss(d.targets(), &m.predict_labels(d.inputs())?)
+    })?;
+
+    // In the units of the targets, whatever they are scaled by.
+    let numbers: Vec<[f64; 1]> = points.iter().map(|x| [500.0 + 100.0 * x[0]]).collect();
+    let numbers = Dataset::regression(Examples::from_rows(&points)?, Examples::from_rows(&numbers)?)?;
+    let scaled = |c: &Candidate| Ok(trained(net(c, 1)?)?.scale_targets(Scaling::Standard));
+    is_judged_by(Scoring::Mse, (&numbers, space()), scaled, |m, d| metrics::mse(d.targets(), &m.predict(d.inputs())?))?;
+    is_judged_by(Scoring::Mae, (&numbers, space()), scaled, |m, d| metrics::mae(d.targets(), &m.predict(d.inputs())?))
+}
+
+#[test]
+fn a_metric_that_says_nothing_of_the_data_is_refused_before_any_training() -> Result<()> {
+    let (moons, real) = (data::two_moons::<f64>(20, 0.1, 0)?, {
+        let moons = data::two_moons::<f64>(20, 0.1, 0)?;
+        let copy = |of: MatRef<'_, f64>| Examples::from_column_matrix(of.view().into_owned());
+        Dataset::regression(copy(moons.inputs())?, copy(moons.inputs())?)?
+    });
+    let refused = |scoring: Scoring, data: &Dataset<f64>, logits: bool, words: &str| {
+        let report = Search::grid(Space::new().choices("unused", &[1.0])).cv(2).scoring(scoring).fit(data, |_| {
+            let builder = DecoupledNetwork::builder(2).dense(2, Activation::Identity);
+            let builder = if logits { builder.output_loss(SoftmaxCrossEntropy::new()) } else { builder };
+            // Would not end.
+            Ok((builder.build()?, FitConfig::new().epochs(1_000_000_000)))
+        });
+        let report = report.unwrap();
+        let error = report.trials[0].scores.as_ref().unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    for scoring in [Scoring::RocAuc, Scoring::AveragePrecision, Scoring::F1, Scoring::Precision, Scoring::Recall] {
+        refused(scoring, &real, false, "the targets are real numbers: take Score (R²), Mse, Mae or Loss");
+    }
+    refused(Scoring::LogLoss, &real, false, "the targets are not class labels");
+    refused(Scoring::TopKAccuracy(1), &real, false, "the targets are not class labels");
+    refused(Scoring::HammingLoss, &moons, true, "Dataset::multi_label");
+    refused(Scoring::Mse, &moons, true, "take RocAuc, LogLoss or Loss");
+    refused(Scoring::RocAuc, &moons, false, "take SoftmaxCrossEntropy for classes");
+    refused(Scoring::TopKAccuracy(0), &moons, true, "k of Scoring::TopKAccuracy must be at least 1, found 0");
     Ok(())
 }

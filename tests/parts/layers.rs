@@ -65,6 +65,34 @@ fn all_layers(rng: &mut ChaCha12Rng) -> Vec<Box<dyn Layer<f64>>> {
     layers
 }
 
+/// Bounds that the values come near, and none leaves.
+#[test]
+fn the_range_of_an_activation_is_that_of_its_values() {
+    let bounded = |activation: Activation| {
+        let values = || (-40_000..=40_000).map(|i| activation.value(f64::from(i) / 1000.0));
+        let (least, most) = activation.range();
+        assert!(values().all(|y| least <= y && y <= most), "{activation:?}");
+        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+        let tight = |bound: f64, found: f64, far: f64| {
+            if bound.is_finite() { (bound - found).abs() < 1e-4 } else { found == far }
+        };
+        // Without a bound they go as far as the line.
+        let slope = if let Activation::LeakyRelu(slope) = activation { slope } else { 1.0 };
+        assert!(tight(least, low, -40.0 * slope) && tight(most, high, 40.0), "{activation:?}: {low} and {high}");
+    };
+    [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.25), Activation::Tanh]
+        .into_iter()
+        .for_each(bounded);
+    [Activation::Sigmoid, Activation::Softplus, Activation::Gelu, Activation::Silu, Activation::HardTanh]
+        .into_iter()
+        .for_each(bounded);
+    [Activation::Sign, Activation::Step, Activation::Quantize(1), Activation::Quantize(5)]
+        .into_iter()
+        .for_each(bounded);
+    // It folds what is below zero up.
+    assert_eq!(Activation::LeakyRelu(-0.5).range(), (0.0, f64::INFINITY));
+}
+
 #[test]
 fn every_layer_keeps_the_contract_at_a_hundred_random_shapes() {
     for seed in 0..SHAPES {

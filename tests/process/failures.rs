@@ -454,6 +454,14 @@ fn losses_and_optimizers_that_panic_in_their_checks_are_errors_before_anything_c
         assert!(panicked(net.fit(&data, &config(method)).unwrap_err()));
         assert_eq!((state(&net), net.bank()), (before, None));
     }
+    // A rule for all layers is of none of them.
+    let all = |outcome: Result<()>| match outcome.unwrap_err() {
+        Error::Panicked { what: "validate of the optimizer", layer, .. } => layer,
+        other => panic!("{other:?}"),
+    };
+    let mut net = builder().build().unwrap();
+    assert_eq!(all(net.set_optimizer(Fragile(Sgd::new(0.1), armed("validate")))), None);
+    assert_eq!(all(net.set_layer_optimizer(1, Fragile(Sgd::new(0.1), armed("validate")))), Some(1));
     let mut net = builder().output_loss(Fragile(SquaredError, armed("check_targets"))).build().unwrap();
     let before = state(&net);
     assert!(panicked(net.fit(&data, &config(Method::default())).unwrap_err()));

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
-use decoupled::loss::{BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy};
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use decoupled::observer::{EarlyStopping, Monitor};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::search::{Search, Space};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
     Multipliers, NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start,
-    Timing, Watch, metrics,
+    Timing, Watch, check, metrics,
 };
 
 const NAN: f64 = f64::NAN;
@@ -570,6 +573,25 @@ fn every_variant_is_reached_and_says_what_it_is_about() {
     }
 }
 
+/// Half the square, of targets that are 0 or 1.
+#[derive(Debug)]
+struct Bits;
+
+impl Loss<f64> for Bits {
+    fn value(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>) -> f64 {
+        SquaredError.value(target, prediction)
+    }
+    fn gradient(&self, target: MatRef<'_, f64>, prediction: MatRef<'_, f64>, grad: MatMut<'_, f64>) {
+        SquaredError.gradient(target, prediction, grad);
+    }
+    fn check_targets(&self, targets: MatRef<'_, f64>) -> Result<()> {
+        let odd =
+            targets.columns().enumerate().find_map(|(i, z)| Some((i, *z.iter().find(|z| ![0.0, 1.0].contains(*z))?)));
+        let error = |(example, found)| Err(Error::Target { loss: "Bits", example, expected: "0 or 1", found });
+        odd.map_or(Ok(()), error)
+    }
+}
+
 #[test]
 fn messages_say_what_was_expected_what_was_found_and_where() {
     let says = |error: Error, expected: &str| assert_eq!(error.to_string(), expected);
@@ -592,6 +614,26 @@ fn messages_say_what_was_expected_what_was_found_and_where() {
         "layer_penalty names layer 2, expected one of 1..2",
     );
     says(regression(200, 1, 1).take(2000).unwrap_err(), "take: expected at most 200 examples, found 2000");
+
+    let classes = |labels: &[usize]| Dataset::classification(examples(&[[1.0; 3]; 2]), labels, 2).unwrap();
+    says(
+        classes(&[0, 1]).with_class_weights(&[1.0, -1.0]).unwrap_err(),
+        "the weight of class 1 must be non-negative and finite, found -1",
+    );
+    let nothing = "the weight of example 0 must be above 0, where all others are 0, found 0";
+    says(classes(&[0, 0]).with_class_weights(&[0.0, 1.0]).unwrap_err(), nothing);
+    says(classes(&[0, 1]).with_weights(&[0.0, 0.0]).unwrap_err(), nothing);
+    says(
+        check::loss::<f64>(&Bits, 2).unwrap_err(),
+        "check::loss at random targets: the loss takes neither draws from N(0, 1) nor columns of positive numbers that sum to 1: \
+         give targets that it takes to check::loss_at",
+    );
+    let mut stopping = EarlyStopping::new().monitor(Monitor::ValidationLoss);
+    let unmeasured = net().build().unwrap().fit_observed(&regression(9, 3, 4), &FitConfig::new(), &mut [&mut stopping]);
+    says(
+        unmeasured.unwrap_err(),
+        "monitoring the validation: there is none; give FitConfig::validation or FitConfig::validation_fraction",
+    );
 
     let exact = || net().store_pre_activations().dense(2, Activation::Tanh).method(Method::bcd(1.0));
     says(

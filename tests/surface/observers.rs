@@ -595,7 +595,7 @@ fn early_stopping_refuses_what_makes_no_sense_before_anything_changes() {
         (new().baseline(f64::INFINITY), "EarlyStopping::baseline must be finite, found inf"),
         (
             new().monitor(Monitor::ValidationLoss),
-            "monitoring the validation: there is none; give FitConfig::validation",
+            "monitoring the validation: there is none; give FitConfig::validation or FitConfig::validation_fraction",
         ),
         (
             new().monitor(Monitor::TrainScore),

@@ -5,11 +5,12 @@ use std::f64::consts::TAU;
 use decoupled::data::{self, Examples, Scaler};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
+use decoupled::observer::LearningRateScheduler;
 use decoupled::optimizer::Adam;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Reads, Result, Scalar, Start,
-    Warning,
+    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Reads, Result,
+    Scalar, Start, Warning,
 };
 
 fn config<'a, T: Scalar>(epochs: usize) -> FitConfig<'a, T> {
@@ -366,6 +367,90 @@ fn a_jump_is_told_and_straight_through_helps() {
         assert!(told[0].to_string().contains("straight_through(), which brings a derivative of its own, and train by"));
         assert_eq!(silent, []);
         assert!(after > before + 0.05, "{before} and {after}");
+    }
+}
+
+/// Over two classes of equal size, no logits from these bounds have a mean loss below the last number, worked by hand: class 0
+/// is best at the lower bound, class 1 at the upper one, ½·(ln(1 + e^least) + ln(1 + e^−most)).
+#[test]
+fn logits_within_bounds_are_told_and_leaving_the_last_activation_out_helps() {
+    let moons = moons().with_one_output().unwrap();
+    let bounded = [
+        (Activation::Sigmoid, (0.0, 1.0), 0.5032),
+        (Activation::Tanh, (-1.0, 1.0), 0.3132),
+        (Activation::Relu, (0.0, f64::INFINITY), 0.3465),
+    ];
+    for backprop in [false, true] {
+        let run = |last: Activation| {
+            let builder = DecoupledNetwork::builder(2).dense(16, Activation::Tanh).dense(1, last).threads(1);
+            let mut net = builder.output_loss(BinaryCrossEntropy).optimizer(Adam::new(1e-2)).build().unwrap();
+            (fit(&mut net, &moons, &config(120), backprop).warnings, loss(&net, &moons))
+        };
+        let (silent, after) = run(Activation::Identity);
+        assert_eq!(silent, []);
+        for (last, (least, most), at_best) in bounded {
+            let (told, before) = run(last);
+            assert_eq!(told[0], Warning::BoundedLogits { least, most }, "{last:?}");
+            advises_first(&told[0], "leave the last activation out");
+            assert!(before > at_best && after < 0.6 * at_best, "{last:?}: {before} and {after}");
+        }
+    }
+    // The last of a chain counts, wherever it stands; other losses judge numbers.
+    let told =
+        |builder: NetworkBuilder<f64>, data: &Dataset<f64>| builder.build().unwrap().fit(data, &config(1)).unwrap();
+    let builder = || DecoupledNetwork::<f64>::builder(2).threads(1);
+    let is_bounded = |warning: &Warning| matches!(warning, Warning::BoundedLogits { .. });
+    let apart =
+        builder().store_pre_activations().dense(2, Activation::Softplus).output_loss(SoftmaxCrossEntropy::new());
+    let own =
+        Chain::new().then(Dense::new(2, 2)).then(Elementwise::new(2, Activation::HardTanh)).then(Dense::new(2, 2));
+    let own = builder().layer(own).output_loss(SoftmaxCrossEntropy::new());
+    let numbers = builder().dense(2, Activation::Sigmoid);
+    let two = self::moons();
+    assert!(has(&told(apart, &two), is_bounded));
+    assert!(!has(&told(own, &two), is_bounded) && !has(&told(numbers, &two), is_bounded));
+}
+
+#[test]
+fn a_network_that_is_frozen_is_told_alone_and_unfreezing_helps() {
+    let moons = moons();
+    for backprop in [false, true] {
+        let mut net = classifier(2, &[16], Activation::Tanh, 2).optimizer(Adam::new(1e-2)).build().unwrap();
+        (0..2).for_each(|t| net.freeze(t).unwrap());
+        let (told, before) = (fit(&mut net, &moons, &config(30), backprop).warnings, loss(&net, &moons));
+        assert_eq!(told, [Warning::NothingToTrain { frozen: 2 }]);
+        advises_first(&told[0], "unfreeze those that are to learn");
+        (0..2).for_each(|t| net.unfreeze(t).unwrap());
+        assert_eq!(fit(&mut net, &moons, &config(30), backprop).warnings, []);
+        let after = loss(&net, &moons);
+        assert!(after < 0.6 * before, "{before} and {after}");
+
+        let mut bare =
+            DecoupledNetwork::builder(2).layer(Elementwise::new(2, Activation::Tanh)).threads(1).build().unwrap();
+        assert_eq!(fit(&mut bare, &moons, &config(30), backprop).warnings, [Warning::NothingToTrain { frozen: 0 }]);
+    }
+}
+
+#[test]
+fn a_rate_of_zero_is_told_and_a_higher_one_helps() {
+    let moons = moons();
+    for backprop in [false, true] {
+        let run = |factor: f64| {
+            let mut net = regressor(2, &[], 2).optimizer(Adam::new(3e-2)).build().unwrap();
+            let mut rate = LearningRateScheduler::new(move |_| factor);
+            let observers: &mut [&mut dyn Observer<f64>] = &mut [&mut rate];
+            let config = config(30);
+            let report = match backprop {
+                true => net.fit_backprop_observed(&moons, &config, observers),
+                false => net.fit_observed(&moons, &config, observers),
+            };
+            (report.unwrap().warnings, loss(&net, &moons))
+        };
+        let ((told, before), (silent, after)) = (run(0.0), run(1.0));
+        assert_eq!(told, [Warning::StoodStill { epoch: 30 }]);
+        assert!(told[0].to_string().contains("then raise the learning rate"));
+        assert_eq!(silent, []);
+        assert!(after < 0.6 * before, "{before} and {after}");
     }
 }
 

@@ -253,6 +253,28 @@ fn a_second_fit_begins_at_the_rate_that_the_first_came_to_and_counts_anew() {
     assert_eq!(fit(&mut other, 2), [0.25, 0.125]);
 }
 
+/// The factor is the observer's: a fit without it has the optimizer's own rate, and says so in no column.
+#[test]
+fn a_fit_without_the_observer_has_the_full_rate_and_reports_show_the_factor() {
+    let data = moons();
+    let mut net = builder().build().unwrap();
+    // Nothing is better by so much: every epoch but the first takes half of the rate.
+    let mut reduce = ReduceLrOnPlateau::new().factor(0.5).patience(1).min_delta(1e6);
+    let watched = net.fit_observed(&data, &config(3), &mut [&mut reduce]).unwrap();
+    assert_eq!(factors(&watched), [1.0, 1.0, 0.5]);
+    let lines: Vec<String> = watched.epochs.iter().map(ToString::to_string).collect();
+    assert!(!lines[1].contains("rate factor") && lines[2].contains("  rate factor 0.5  "), "{lines:?}");
+    let table = watched.to_string();
+    let column = table.lines().next().unwrap().find("rate factor").unwrap() + "rate factor".len();
+    let cells: Vec<&str> =
+        table.lines().skip(1).take(3).map(|line| line[..column].split(' ').next_back().unwrap()).collect();
+    assert_eq!(cells, ["", "", "0.5"], "{table}");
+
+    let plain = net.fit(&data, &config(1)).unwrap();
+    assert_eq!(factors(&plain), [1.0]);
+    assert!(!plain.to_string().contains("rate factor"));
+}
+
 #[test]
 fn a_plateau_refuses_what_makes_no_sense_before_anything_changes() {
     let new = ReduceLrOnPlateau::new;
@@ -265,7 +287,7 @@ fn a_plateau_refuses_what_makes_no_sense_before_anything_changes() {
         (new().min_factor(1.5), "ReduceLrOnPlateau::min_factor must be in [0, 1], found 1.5"),
         (
             new().monitor(Monitor::ValidationLoss),
-            "monitoring the validation: there is none; give FitConfig::validation",
+            "monitoring the validation: there is none; give FitConfig::validation or FitConfig::validation_fraction",
         ),
     ] {
         let error = net.fit_observed(&moons(), &config(2), &mut [&mut reduce]).unwrap_err();

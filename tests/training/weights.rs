@@ -434,7 +434,9 @@ fn weights_outside_their_domain_are_refused() {
         let of_data = real().with_weights(weights).map(drop);
         let of_metrics = SampleWeight::new(weights).map(drop);
         for outcome in [of_data, of_metrics] {
-            let Err(Error::Weight { example: at, .. }) = outcome else { panic!("{weights:?}: {outcome:?}") };
+            let Err(Error::Weight { what: "example", index: at, .. }) = outcome else {
+                panic!("{weights:?}: {outcome:?}")
+            };
             assert_eq!(at, example, "{weights:?}");
         }
     };
@@ -446,14 +448,14 @@ fn weights_outside_their_domain_are_refused() {
     assert!(matches!(real().with_weights(&[1.0; 5]), Err(Error::Shape { expected: 6, found: 5, .. })));
     assert!(matches!(classes().with_class_weights(&[1.0; 3]), Err(Error::Shape { expected: 2, found: 3, .. })));
     assert!(
-        matches!(classes().with_class_weights(&[1.0, -1.0]), Err(Error::Weight { example: 1, found, .. }) if found == -1.0)
+        matches!(classes().with_class_weights(&[1.0, -1.0]), Err(Error::Weight { what: "class", index: 1, found, .. }) if found == -1.0)
     );
     for outcome in [real().with_class_weights(&[1.0; 2]), real().with_balanced_classes()] {
         assert!(matches!(outcome, Err(Error::Unsupported { .. })), "{outcome:?}");
     }
     // The only example of a part has none of the weight.
     let lopsided = real().with_weights(&WEIGHTS).unwrap();
-    assert!(matches!(lopsided.select(&[2]), Err(Error::Weight { example: 0, .. })));
+    assert!(matches!(lopsided.select(&[2]), Err(Error::Weight { what: "example", index: 0, .. })));
     let weighted = SampleWeight::new(&[1.0, 2.0]).unwrap();
     assert!(matches!(weighted.accuracy(&[0, 1, 1], &[0, 1, 1]), Err(Error::Shape { expected: 3, found: 2, .. })));
     assert!(weighted.accuracy(&[], &[]).is_err());

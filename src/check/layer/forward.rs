@@ -1,4 +1,7 @@
-use super::{super::rounding, trial::Trial};
+use super::{
+    super::{guard, rounding},
+    trial::Trial,
+};
 use crate::{Result, Scalar};
 
 pub(super) fn initial_params_are_finite<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
@@ -38,4 +41,20 @@ pub(super) fn forward_far_out_is_no_nan<T: Scalar>(trial: &Trial<'_, T>) -> Resu
     let far: Vec<T> = trial.point.input.iter().map(|&x| T::of(1e3) * x).collect();
     let pass = trial.forward(&trial.point.params, &far)?;
     trial.subject.no_nan("output of forward for inputs in the thousands", &pass.output)
+}
+
+pub(super) fn forward_stays_in_its_range<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    let (least, most) = guard("output_range", || trial.layer.output_range())?;
+    let (input, params) = (&trial.point.input, &trial.point.params);
+    for scale in [1.0, 1e3] {
+        let scaled: Vec<T> = input.iter().map(|&x| T::of(scale) * x).collect();
+        for y in trial.forward(params, &scaled)?.output {
+            let y = y.to_f64();
+            let (bound, leaves) = if y < least { (least, true) } else { (most, y > most) };
+            if leaves {
+                return Err(trial.subject.breach("an entry of the output lies in output_range", bound, y));
+            }
+        }
+    }
+    Ok(())
 }

@@ -65,6 +65,9 @@ impl Layer<f64> for Faulty {
         let other = Dense::new(INPUTS, OUTPUTS).without_bias();
         self.is("description_computes_the_same").then(|| Layer::<f64>::describe(&other)).flatten()
     }
+    fn output_range(&self) -> (f64, f64) {
+        if self.is("forward_stays_in_its_range") { (0.0, 1.0) } else { (f64::NEG_INFINITY, f64::INFINITY) }
+    }
     fn init_params(&self, params: &mut [f64], rng: &mut dyn Rng) {
         self.dense().init_params(params, rng);
         params[0] += self.count("initial_params_follow_the_stream") as f64;

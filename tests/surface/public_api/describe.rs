@@ -36,6 +36,8 @@ fn activation_functions_have_values_derivatives_and_best_inputs() {
     for (activation, value) in at_one {
         assert!((activation.value(1.0) - value).abs() < 1e-12, "{activation:?}");
         assert_eq!(activation.has_derivative(), activation.derivative(0.3) != 0.0, "{activation:?}");
+        let (least, most) = activation.range();
+        assert!((least..=most).contains(&activation.value(1.0)), "{activation:?}");
         // ½(σ(1) − σ(z))² + ½(z − 1)² is least at 1.
         let (mut near, best) = ([1.0], activation.prox(value, 1.0, 1.0));
         activation.prox_all(&[value], &mut near, 1.0);

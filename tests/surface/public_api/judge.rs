@@ -11,6 +11,7 @@ use decoupled::metrics::{
     self, Average, ClassScores, ConfusionMatrix, LabelCounts, MultiLabelConfusion, PrecisionRecallCurve, RocCurve,
     SampleWeight,
 };
+use decoupled::observer::Mode;
 use decoupled::optimizer::Adam;
 use decoupled::plot::{self, Picture};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
@@ -185,5 +186,9 @@ fn settings_are_searched_for() -> Result<()> {
     let grid =
         Search::grid(Space::new().choices("rate", &[0.01, 0.1]).choices("units", &[3.0])).scoring(Scoring::Score);
     assert_eq!(grid.fit(&data, build)?.trials.len(), 2);
+    let more = [Scoring::RocAuc, Scoring::AveragePrecision, Scoring::F1, Scoring::Precision, Scoring::Recall];
+    assert!([&more[..], &[Scoring::TopKAccuracy(1)]].concat().iter().all(|scoring| scoring.mode() == Mode::Max));
+    let less = [Scoring::LogLoss, Scoring::HammingLoss, Scoring::Mse, Scoring::Mae];
+    assert!(less.iter().all(|scoring| scoring.mode() == Mode::Min));
     Ok(())
 }

@@ -36,6 +36,9 @@ impl<P: Layer<f64>> Layer<f64> for Own<P> {
     fn is_straight_through(&self) -> bool {
         self.0.is_straight_through()
     }
+    fn output_range(&self) -> (f64, f64) {
+        self.0.output_range()
+    }
     fn shares_weights(&self) -> bool {
         self.0.shares_weights()
     }
