@@ -494,6 +494,15 @@ pub(crate) fn require_finite<T: Scalar>(name: &'static str, value: f64) -> Resul
     require(T::of(value).is_finite(), name, expected, value)
 }
 
+/// [`require`] of a share that is below 1 in the working precision, too.
+pub(crate) fn require_share<T: Scalar>(name: &'static str, value: f64) -> Result<()> {
+    let expected = match value < 1.0 && is_single::<T>() {
+        true => "in [0, 1), at most 0.99999994 in f32",
+        false => "in [0, 1)",
+    };
+    require(value >= 0.0 && T::of(value) < T::one(), name, expected, value)
+}
+
 /// Whether the working precision is `f32`.
 fn is_single<T>() -> bool {
     size_of::<T>() == size_of::<f32>()

@@ -1,6 +1,7 @@
 use crate::activation_step::{ActivationStep, Sweeps, curvature};
-use crate::block::Block;
+use crate::block::{Block, Reads};
 use crate::energy::Objective;
+use crate::matrix::check_finite;
 use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg};
 
 /// How decoupled a method is at a network's present parameters; see [`decoupling`].
@@ -34,7 +35,8 @@ pub struct Decoupling {
 /// adapted step, at most [`DESCENT`] steps of it: this is dear, and meant for now and then.
 ///
 /// # Errors
-/// As [`DecoupledNetwork::evaluate`] and [`DecoupledNetwork::fit`] for data or a method that do not fit.
+/// As [`DecoupledNetwork::evaluate`] and [`DecoupledNetwork::fit`] for data or a method that do not fit, and
+/// [`Error::NotFinite`](crate::Error::NotFinite) for an output that is not finite.
 pub fn decoupling<T: Scalar>(
     network: &DecoupledNetwork<T>,
     data: &Dataset<T>,
@@ -64,6 +66,7 @@ fn measured<T: Scalar>(
 ) -> Result<Decoupling> {
     let depth = network.depth();
     let forward = anchored(objective, data)?;
+    check_finite("outputs", forward.prediction(depth - 1, Reads::Forward))?;
 
     let mut relaxed = forward.clone();
     method.activation_step().relax(objective, &mut relaxed)?;

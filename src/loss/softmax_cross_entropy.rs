@@ -1,5 +1,5 @@
 use super::{Loss, Outputs};
-use crate::error::require;
+use crate::error::require_share;
 use crate::linalg::{LANES, dispatch, functions::exp_to_one, sum, sum_zip};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
@@ -151,7 +151,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy {
 
     fn validate(&self) -> Result<()> {
         let share = self.label_smoothing;
-        require((0.0..1.0).contains(&share), "SoftmaxCrossEntropy::label_smoothing", "in [0, 1)", share)
+        require_share::<T>("SoftmaxCrossEntropy::label_smoothing", share)
     }
 
     fn check_targets(&self, targets: MatRef<'_, T>) -> Result<()> {

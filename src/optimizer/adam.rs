@@ -1,5 +1,5 @@
 use super::{Optimizer, Step};
-use crate::error::{require, require_positive};
+use crate::error::{require_positive, require_share};
 use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
@@ -116,8 +116,8 @@ impl<T: Scalar> Optimizer<T> for Adam {
 
     fn validate(&self) -> Result<()> {
         require_positive::<T>("Adam::learning_rate", self.learning_rate)?;
-        require((0.0..1.0).contains(&self.beta1), "Adam::beta1", "in [0, 1)", self.beta1)?;
-        require((0.0..1.0).contains(&self.beta2), "Adam::beta2", "in [0, 1)", self.beta2)?;
+        require_share::<T>("Adam::beta1", self.beta1)?;
+        require_share::<T>("Adam::beta2", self.beta2)?;
         require_positive::<T>("Adam::epsilon", self.epsilon)
     }
 

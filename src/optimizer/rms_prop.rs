@@ -1,5 +1,5 @@
 use super::{Optimizer, Step};
-use crate::error::{require, require_positive};
+use crate::error::{require_positive, require_share};
 use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
@@ -66,7 +66,7 @@ impl<T: Scalar> Optimizer<T> for RmsProp {
 
     fn validate(&self) -> Result<()> {
         require_positive::<T>("RmsProp::learning_rate", self.learning_rate)?;
-        require((0.0..1.0).contains(&self.decay), "RmsProp::decay", "in [0, 1)", self.decay)?;
+        require_share::<T>("RmsProp::decay", self.decay)?;
         require_positive::<T>("RmsProp::epsilon", self.epsilon)
     }
 

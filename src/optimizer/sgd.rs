@@ -1,5 +1,5 @@
 use super::{Optimizer, Step};
-use crate::error::{require, require_positive};
+use crate::error::{require, require_positive, require_share};
 use crate::linalg::dispatch;
 use crate::{Result, Scalar};
 
@@ -79,7 +79,7 @@ impl<T: Scalar> Optimizer<T> for Sgd {
 
     fn validate(&self) -> Result<()> {
         require_positive::<T>("Sgd::learning_rate", self.learning_rate)?;
-        require((0.0..1.0).contains(&self.momentum), "Sgd::momentum", "in [0, 1)", self.momentum)?;
+        require_share::<T>("Sgd::momentum", self.momentum)?;
         require(!self.nesterov || self.momentum > 0.0, "Sgd::momentum", "above 0 with Nesterov's rule", self.momentum)
     }
 

@@ -1,4 +1,4 @@
-use crate::error::{require, require_non_negative, require_positive};
+use crate::error::{require_non_negative, require_positive, require_share};
 use crate::layer::{Change, Regression};
 use crate::{Result, Scalar};
 
@@ -30,7 +30,7 @@ impl Ridge {
     pub(crate) fn validate<T: Scalar>(&self) -> Result<()> {
         require_non_negative::<T>("ridge", self.ridge)?;
         require_non_negative::<T>("proximal weight of the parameters", self.proximal)?;
-        require((0.0..1.0).contains(&self.memory), "memory of a ridge regression", "in [0, 1)", self.memory)?;
+        require_share::<T>("memory of a ridge regression", self.memory)?;
         self.trust.map_or(Ok(()), |trust| require_positive::<T>("trust region", trust))
     }
 

@@ -40,6 +40,18 @@ fn the_default_is_not_backpropagation_below_the_output_layer() -> Result<()> {
     Ok(())
 }
 
+/// A ratio of numbers that are none would be one that looks like any other.
+#[test]
+fn outputs_that_are_not_finite_are_no_diagnosis() -> Result<()> {
+    let mut net =
+        DecoupledNetwork::<f64>::builder(2).dense(3, Activation::Relu).dense(2, Activation::Identity).build()?;
+    net.set_params(1, &[1e308; 8])?;
+    net.set_params(0, &[1e308; 9])?;
+    let outcome = decoupling(&net, &data::two_moons(40, 0.1, 1)?, &Method::default());
+    assert!(matches!(outcome, Err(decoupled::Error::NotFinite { what: "outputs", .. })), "{outcome:?}");
+    Ok(())
+}
+
 #[test]
 fn a_long_relaxation_goes_all_the_way() -> Result<()> {
     let (net, data) = moons(1.0)?;

@@ -713,3 +713,20 @@ fn settings_that_the_working_precision_cannot_hold_are_refused() {
     assert_eq!(refused, "Adam::learning_rate must be positive and finite, found -1");
     assert!(Optimizer::<f64>::validate(&Adam::new(1e-300)).is_ok());
 }
+
+/// Below 1 as they are written, and 1 as a network of `f32` computes with them: the numbers nearest 1 are 2⁻²⁴ below it.
+#[test]
+fn shares_that_the_working_precision_rounds_to_one_are_refused() {
+    let of = |share: f64| -> [Result<()>; 2] {
+        let adam = Adam::new(0.1).beta1(share);
+        [Optimizer::<f32>::validate(&Sgd::new(0.1).momentum(share)), Optimizer::<f32>::validate(&adam)]
+    };
+    let nearest = 1.0 - 0.5_f64.powi(24);
+    assert!(of(nearest).iter().all(Result::is_ok));
+    for outcome in of(1.0 - 0.5_f64.powi(26)) {
+        let error = outcome.unwrap_err().to_string();
+        assert!(error.contains("in [0, 1), at most 0.99999994 in f32"), "{error}");
+    }
+    assert!(of(1.0).iter().all(|outcome| outcome.as_ref().unwrap_err().to_string().contains("in [0, 1), found 1")));
+    assert!(Optimizer::<f64>::validate(&Sgd::new(0.1).momentum(1.0 - 0.5_f64.powi(26))).is_ok());
+}
