@@ -2,6 +2,7 @@
 
 use crate::block::Block;
 use crate::energy::Objective;
+use crate::schedule::{Group, Stage, Work};
 use crate::{Optimizer, Result, Scalar};
 
 #[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
@@ -17,9 +18,8 @@ pub(crate) use curvature::PowerIteration;
 pub use curvature::curvature;
 pub use error_steps::ErrorSteps;
 pub use exact::Exact;
-pub(crate) use exact::Shared;
 pub use gauss_newton::GaussNewton;
-pub(crate) use memory::Memory;
+pub(crate) use memory::{Memory, Prepared};
 pub(crate) use sweeps::Rates;
 pub use sweeps::{Order, Sweeps};
 
@@ -68,10 +68,18 @@ impl<T: Scalar> ActivationStep<T> {
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer, a loss or the optimizer panics.
     pub fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
-        let mut memory = Memory::default();
+        let (mut memory, mut prepared) = (Memory::default(), Prepared::default());
         memory.reset(block, self.slots())?;
         let rates = self.rates(objective, block, &mut PowerIteration::default())?;
-        (0..self.steps(block.layers())).try_for_each(|_| self.step(objective, block, &mut memory, &rates.layers))
+        let groups = self.groups(block.layers());
+        for _ in 0..self.steps(block.layers()) {
+            memory.count();
+            for group in &groups {
+                self.prepare(objective, group, &mut prepared)?;
+                self.step(objective, block, group, &mut memory, (&rates.layers, &prepared))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -120,38 +128,65 @@ impl<T: Scalar> ActivationStep<T> {
         }
     }
 
-    /// One step of every hidden layer.
+    /// The stages of one step, in a circuit of `depth` layers.
+    pub(crate) fn stages(&self, depth: usize) -> Vec<Stage> {
+        let work = match self {
+            Self::Sweeps(_) | Self::Exact(_) => Work::Local,
+            Self::Errors(_) | Self::GaussNewton(_) => Work::Through,
+        };
+        let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work };
+        self.groups(depth).into_iter().enumerate().map(relax).collect()
+    }
+
+    /// The hidden activations that move at the same time, one group after the other.
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        if depth < 2 {
+            return Vec::new();
+        }
+        match self {
+            Self::Sweeps(step) => step.groups(depth),
+            Self::Errors(_) | Self::GaussNewton(_) => vec![Group::all(1..depth)],
+            Self::Exact(_) => (1..depth).rev().map(Group::one).collect(),
+        }
+    }
+
+    /// Whether [`Cost`](crate::diagnostics::Cost) knows the number of its products.
+    pub(crate) fn is_counted(&self) -> bool {
+        matches!(self, Self::Sweeps(_) | Self::Errors(_))
+    }
+
+    /// Whether a group reads its neighbours alone, so that a batch need not hold all layers at a time.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(self, Self::Exact(_))
+    }
+
+    /// Prepares what all examples share of a step of this group.
+    pub(crate) fn prepare(
+        &self,
+        objective: &Objective<'_, T>,
+        group: &Group,
+        prepared: &mut Prepared<T>,
+    ) -> Result<()> {
+        match self {
+            Self::Exact(step) => step.prepare(objective, group, prepared),
+            Self::Sweeps(_) | Self::Errors(_) | Self::GaussNewton(_) => Ok(()),
+        }
+    }
+
+    /// One step of a group, with the rates of all layers and what has been prepared.
     pub(crate) fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
+        group: &Group,
         memory: &mut Memory<T>,
-        rates: &[T],
+        (rates, prepared): (&[T], &Prepared<T>),
     ) -> Result<()> {
         match self {
-            Self::Sweeps(step) => step.sweep(objective, block, memory, rates),
-            Self::Errors(step) => step.step(objective, block, memory),
+            Self::Sweeps(step) => step.step(objective, block, group, memory, rates),
+            Self::Errors(step) => step.step(objective, block, group, memory),
             Self::GaussNewton(step) => step.step(objective, block, &mut memory.model),
-            Self::Exact(step) => step.step(objective, block),
-        }
-    }
-
-    /// How many products of one step follow one another, in a circuit with `hidden` > 0 hidden layers. In error coordinates
-    /// they are those of a backward pass and of a forward pass.
-    pub(crate) fn sequential_products(&self, hidden: usize) -> usize {
-        match self {
-            Self::Sweeps(step) => step.sequential_products(hidden),
-            Self::Errors(_) | Self::GaussNewton(_) => hidden.saturating_mul(2),
-            // The prediction beside the target's pull, then the product with what they share; layer after layer.
-            Self::Exact(_) => hidden.saturating_mul(2),
-        }
-    }
-
-    /// How many hidden layers a signal from the output crosses in one step.
-    pub(crate) fn reach(&self, hidden: usize) -> usize {
-        match self {
-            Self::Sweeps(step) => step.reach(hidden),
-            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => hidden,
+            Self::Exact(step) => step.step(objective, block, group, prepared),
         }
     }
 }

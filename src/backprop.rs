@@ -2,8 +2,8 @@
 
 use crate::block::Block;
 use crate::energy::Objective;
+use crate::engine::Recipe;
 use crate::observer::Audience;
-use crate::visit::Rule;
 use crate::{Dataset, DecoupledNetwork, FitConfig, FitReport, Observer, Result, Scalar};
 
 impl<T: Scalar> DecoupledNetwork<T> {
@@ -32,7 +32,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        self.train(Rule::Backprop, data, config, &mut audience)
+        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
     }
 }
 
@@ -45,16 +45,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 /// # Errors
 /// [`Error::Panicked`](crate::Error::Panicked) when a layer or the loss panics.
 pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, grads: &mut [Vec<T>]) -> Result<()> {
-    gradients_but(objective, block, grads, |_| false)
-}
-
-/// [`gradients`] but for those of the layers that `skip` names; nothing is pulled back below the lowest of the others.
-pub(crate) fn gradients_but<T: Scalar>(
-    objective: &Objective<'_, T>,
-    block: &mut Block<T>,
-    grads: &mut [Vec<T>],
-    skip: impl Fn(usize) -> bool + Sync,
-) -> Result<()> {
     objective.forward(block)?;
-    objective.chain_rule(block, grads, skip)
+    objective.chain_rule(block, |_| false)?;
+    objective.chained_gradients(block, grads, |_| false)
 }

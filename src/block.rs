@@ -2,6 +2,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::parallel::for_row;
+use crate::schedule::Group;
 use crate::{Layer, MatRef, Result, Scalar, linalg};
 
 /// Which input a layer reads.
@@ -86,19 +87,6 @@ impl<T> Site<T> {
 
     pub(crate) fn at_mut(&mut self, reads: Reads) -> &mut Evaluation<T> {
         if self.same || reads == Reads::Forward { &mut self.forward } else { &mut self.stored }
-    }
-}
-
-/// The hidden layers that take a step at once: t in a range, every so many from its end.
-#[derive(Clone, Debug)]
-pub(crate) struct Group {
-    pub(crate) layers: Range<usize>,
-    pub(crate) every: usize,
-}
-
-impl Group {
-    pub(crate) fn has(&self, t: usize) -> bool {
-        self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
     }
 }
 
@@ -188,6 +176,41 @@ impl<T: Scalar> Block<T> {
         self.activations.examples = examples;
     }
 
+    /// Makes room for the z_t of a window alone, of another number of examples, and forgets all else: for a batch whose layers are
+    /// worked on one after the other. Predictions and cotangents take room when they are computed.
+    pub(crate) fn narrow(&mut self, examples: usize, window: Range<usize>) {
+        let Self { activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient } =
+            self;
+        weights.clear();
+        for (t, (z, width)) in z.iter_mut().zip(&*widths).enumerate() {
+            match window.contains(&t) {
+                true => z.resize(width * examples, T::zero()),
+                false => *z = Vec::new(),
+            }
+        }
+        for (t, site) in sites.iter_mut().enumerate() {
+            let kept = window.contains(&t) && window.contains(&(t + 1));
+            for evaluation in [&mut site.stored, &mut site.forward] {
+                if !kept {
+                    *evaluation = Evaluation::new();
+                }
+                evaluation.fresh = false;
+            }
+            site.same = t == 0;
+            (a[t], gradient[t]) = (Vec::new(), Vec::new());
+            if !kept {
+                cotangent[t + 1] = Vec::new();
+            }
+            multiplier[t].clear();
+        }
+        self.activations.examples = examples;
+    }
+
+    /// Rows of z_t.
+    pub(crate) fn width(&self, t: usize) -> usize {
+        self.activations.widths[t]
+    }
+
     /// Number of layers T.
     pub fn layers(&self) -> usize {
         self.sites.len()
@@ -249,9 +272,8 @@ impl<T: Scalar> Block<T> {
     }
 
     /// Weighs the examples, until the next [`resize`](Self::resize).
-    pub(crate) fn set_weights(&mut self, weights: impl Iterator<Item = T>) {
-        self.activations.weights.clear();
-        self.activations.weights.extend(weights);
+    pub(crate) fn set_weights(&mut self, weights: Vec<T>) {
+        self.activations.weights = weights;
     }
 
     /// ∂L/∂z_t as last computed, `d_t × n`.
@@ -290,7 +312,7 @@ impl<T: Scalar> Block<T> {
         own: &mut [S],
         step: impl Fn(usize, &mut [T], &mut [T], &mut S) -> Result<()> + Sync,
     ) -> Result<()> {
-        let Range { start, end } = group.layers;
+        let Range { start, end } = group.range();
         let Self { activations: Activations { z, a, .. }, sites, gradient, .. } = self;
         let row = (&mut z[start..end], (&mut gradient[start..end], (&mut sites[start..end], own)));
         for_row(row, |i, (z, (gradient, (site, own)))| {

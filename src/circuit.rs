@@ -110,7 +110,9 @@ impl<'a, T: Scalar> Circuit<'a, T> {
     pub(crate) fn evaluate(&self, t: usize, of: &Activations<T>, site: &mut Site<T>, reads: Reads) -> Result<()> {
         let Evaluation { output, cache, fresh } = site.at_mut(reads);
         if !*fresh {
-            self.forward(t, of.input(t, reads), output, cache)?;
+            let input = of.input(t, reads);
+            output.resize(self.layers[t].output_dim() * input.cols(), T::zero());
+            self.forward(t, input, output, cache)?;
             *fresh = true;
         }
         Ok(())

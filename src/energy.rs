@@ -28,9 +28,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::block::{Activations, Block, Group, Reads, Site};
+use crate::block::{Activations, Block, Reads, Site};
 use crate::circuit::Circuit;
+use crate::coupling::Multipliers;
 use crate::parallel::{for_row, guarded};
+use crate::schedule::Group;
 use crate::{Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// L_h and μ_t of one hidden layer.
@@ -118,11 +120,18 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(value + weights.iter().enumerate().map(|(i, &weight)| weight * own(i)).sum())
     }
 
-    /// The terms of L at t = 1 ..= T with the [`residual`]s of z_t, all at once.
-    pub(crate) fn terms(&self, block: &mut Block<T>, out: &mut Vec<(T, (f64, f64))>) -> Result<()> {
-        out.resize(block.layers(), Default::default());
+    /// The terms of L at these t of 1 ..= T with the [`residual`]s of z_t, all at once.
+    pub(crate) fn terms(
+        &self,
+        block: &mut Block<T>,
+        terms: Range<usize>,
+        out: &mut Vec<(T, (f64, f64))>,
+    ) -> Result<()> {
+        out.resize(terms.len(), Default::default());
         let Block { activations: of, sites, .. } = block;
-        for_row((&mut sites[..], &mut out[..]), |below, (site, out)| {
+        let sites = &mut sites[terms.start - 1..terms.end - 1];
+        for_row((sites, &mut out[..]), |i, (site, out)| {
+            let below = terms.start - 1 + i;
             self.circuit.evaluate(below, of, site, Reads::Stored)?;
             let prediction = of.prediction(below, site, Reads::Stored);
             let residual = weighted_residual(of.stored(below + 1), prediction, of.weights());
@@ -166,12 +175,12 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
     pub fn activation_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
-        self.activation_gradients(block, &Group { layers: t..t + 1, every: 1 })
+        self.activation_gradients(block, &Group::one(t))
     }
 
     /// ∂L/∂z_t for the hidden layers of a group, all at once.
     pub(crate) fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
-        let Range { start, end } = group.layers;
+        let Range { start, end } = group.range();
         if start >= end {
             return Ok(());
         }
@@ -212,7 +221,7 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// gradient_t gains what z_t itself has at stake, for the z_t of a group, whose predictions are up to date.
     fn add_own_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
-        let Range { start, end } = group.layers;
+        let Range { start, end } = group.range();
         let Block { activations: of, sites, cotangent, gradient } = block;
         // cotangent_t is free for scratch: whoever needs it writes it first.
         let row = ((&sites[start - 1..end - 1], &mut cotangent[start..end]), &mut gradient[start..end]);
@@ -242,7 +251,7 @@ impl<T: Scalar> Objective<'_, T> {
                 block.add_chain(t + 1);
             }
             self.pull_back(block, t, Reads::Stored)?;
-            self.add_own_gradients(block, &Group { layers: t..t + 1, every: 1 })?;
+            self.add_own_gradients(block, &Group::one(t))?;
         }
         Ok(())
     }
@@ -262,6 +271,7 @@ impl<T: Scalar> Objective<'_, T> {
     pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
         self.circuit.evaluate(t, of, &mut sites[t], reads)?;
+        cotangent[t + 1].resize(of.stored(t + 1).as_slice().len(), T::zero());
         self.write_cotangent(of, t + 1, &sites[t], reads, &mut cotangent[t + 1])?;
         self.pull_back_to_parameters(of, t, &mut sites[t], reads, &mut cotangent[t + 1], grad)
     }
@@ -285,14 +295,9 @@ impl<T: Scalar> Objective<'_, T> {
         })
     }
 
-    /// ∂L_y/∂θ_t by the chain rule, at the last forward pass, for all layers but those that `skip` names; δ_t = ∂L_y/∂a_t is left as
-    /// the gradient of z_t, and not computed below the lowest of the others.
-    pub(crate) fn chain_rule(
-        &self,
-        block: &mut Block<T>,
-        grads: &mut [Vec<T>],
-        skip: impl Fn(usize) -> bool + Sync,
-    ) -> Result<()> {
+    /// δ_t = ∂L_y/∂a_t by the chain rule, at the last forward pass, left as the gradient of z_t; not below the lowest layer but those that
+    /// `skip` names.
+    pub(crate) fn chain_rule(&self, block: &mut Block<T>, skip: impl Fn(usize) -> bool) -> Result<()> {
         let depth = self.circuit.depth();
         self.cotangent(block, depth, Reads::Forward)?;
         let lowest = (0..depth).find(|&t| !skip(t)).unwrap_or(depth);
@@ -300,7 +305,16 @@ impl<T: Scalar> Objective<'_, T> {
             self.pull_back(block, t, Reads::Forward)?;
             block.chain(t);
         }
-        // Every cotangent is at hand now, and no layer's parameters wait for another's.
+        Ok(())
+    }
+
+    /// ∂L_y/∂θ_t after the [chain rule](Self::chain_rule), for all layers at once but those that `skip` names.
+    pub(crate) fn chained_gradients(
+        &self,
+        block: &mut Block<T>,
+        grads: &mut [Vec<T>],
+        skip: impl Fn(usize) -> bool + Sync,
+    ) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
         for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| match skip(t) {
             true => Ok(()),
@@ -374,6 +388,28 @@ impl<T: Scalar> Objective<'_, T> {
     fn output<'b>(&self, block: &'b Block<T>) -> (MatRef<'b, T>, MatRef<'b, T>) {
         let top = block.layers();
         (block.stored(top), block.prediction(top - 1, Reads::Stored))
+    }
+
+    /// out ← the pre-activation that is wanted of layer t, for z_{t+1} with the multiplier that pulls at it, from z_t or a_t; none for a
+    /// layer without regression.
+    pub(crate) fn pre_activation(&self, block: &Block<T>, t: usize, reads: Reads, out: &mut [T]) -> Result<()> {
+        let (layer, params) = self.circuit.layer(t);
+        let Some(regression) = layer.regression() else { return Ok(()) };
+        let (input, above) = (block.activations.input(t, reads), block.stored(t + 1));
+        let mut target = above.as_slice().to_vec();
+        self.shift(block, t + 1, T::one(), &mut target);
+        let target = MatRef::new(&target, above.rows(), above.cols());
+        let out = MatMut::new(out, out.len() / input.cols(), input.cols());
+        self.circuit.guarded("the regression", t, || regression.pre_activation(params, input, target, out))?
+    }
+
+    /// out ← λ_t + rate · μ_t (z_t − ẑ_t), from a prediction that is up to date.
+    pub(crate) fn ascend(&self, block: &Block<T>, t: usize, reads: Reads, by: Multipliers, out: &mut Vec<T>) {
+        let (z, prediction) = (block.stored(t), block.prediction(t - 1, reads));
+        if let Some(multiplier) = block.multiplier(t) {
+            out.resize(z.as_slice().len(), T::zero());
+            by.ascend(self.loss(t).1, multiplier.as_slice(), z.as_slice(), prediction.as_slice(), out);
+        }
     }
 
     /// out ← out + sign · λ_t/μ_t: what a squared term μ_t/2 ‖z_t − ẑ_t‖² with a multiplier is the square of.

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::activation_step::ActivationStep;
 use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
 use crate::coupling::Penalty;
 use crate::diagnostics::{self, Decoupling};
+use crate::engine::{Engine, Recipe};
 use crate::finish;
 use crate::matrix::check_shape;
 use crate::method::Method;
@@ -17,7 +17,6 @@ use crate::parameter_step::{Solver, Trained};
 use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::tally::Tally;
-use crate::visit::{Rule, Visitor};
 use crate::warning::Baseline;
 use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
 
@@ -258,7 +257,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        self.train(Rule::Decoupled(&method), data, config, &mut audience)
+        self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -284,7 +283,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Fails where gradients are to be accumulated and the method takes other steps.
     fn check_accumulation(&self, method: &Method<T>, config: &FitConfig<'_, T>) -> Result<()> {
-        let exact = matches!(method.activation, ActivationStep::Exact(_));
+        let exact = method.activation.streams();
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
         let layers = self.params.iter().zip(&self.trained).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
@@ -350,18 +349,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     pub(crate) fn train(
         &mut self,
-        rule: Rule<'_, T>,
+        recipe: &Recipe<'_, T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<FitReport> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
-        let mut visitor = Visitor::new(rule, data, judge, config.accumulate)?;
-        let method = match rule {
-            Rule::Decoupled(method) => Some(method),
-            Rule::Backprop => None,
-        };
+        let mut engine = Engine::new(recipe, data, judge, config.accumulate)?;
+        let method = recipe.method;
         let layers = self.params.iter().zip(&self.trained);
         let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
         let learns = moves.contains(&true);
@@ -388,7 +384,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
-            let mut epoch = pool.install(|| self.epoch(&mut visitor, rule, data, config, audience))?;
+            let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
             let measure = |method| self.measure_decoupling(method, data, config);
             epoch.decoupling = method.map_or(Ok(None), measure)?;
             epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
@@ -409,7 +405,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if method.is_some_and(|method| method.coupling.finish) {
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
-            report.refit = Some(refit.map_err(|error| self.forget(error, rule, self.epochs))?);
+            report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.epochs))?);
         }
         if learns {
             report.warnings.extend(Warning::learned_nothing(self, report.epochs.last(), &baseline));
@@ -419,8 +415,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn epoch(
         &mut self,
-        visitor: &mut Visitor<'_, T>,
-        rule: Rule<'_, T>,
+        engine: &mut Engine<'_, T>,
+        recipe: &Recipe<'_, T>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
@@ -430,23 +426,23 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let learning_rate_factor = audience.learning_rate_factor(epoch)?;
         self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
-        visitor.begin_epoch(penalty_factor);
+        engine.begin_epoch(penalty_factor);
         let before = self.params.clone();
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
         let (mut bank, mut file) = (self.bank.take(), self.file.0.take());
-        let dealt = match rule {
-            Rule::Decoupled(_) => (bank.as_mut(), file.as_mut()),
-            Rule::Backprop => (None, None),
+        let dealt = match recipe.method {
+            Some(_) => (bank.as_mut(), file.as_mut()),
+            None => (None, None),
         };
-        let outcome = self.visit_all(visitor, &order, config.batch(data), dealt, audience);
+        let outcome = self.visit_all(engine, &order, config.batch(data), dealt, audience);
         (self.bank, self.file.0) = (bank, file);
-        let outcome = outcome.and_then(|tally| visitor.end_epoch(self).map(|()| tally));
+        let outcome = outcome.and_then(|tally| engine.end_epoch(self).map(|()| tally));
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
             false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
         });
-        let tally = tally.map_err(|error| self.recover(error, rule, before.clone(), epoch))?;
+        let tally = tally.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
 
         self.epochs = epoch;
         let (n, looked_at) = (tally.examples as f64, tally.looked_at as f64);
@@ -456,14 +452,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epoch,
             energy: tally.energy / n,
             train_loss: tally.forward_loss / looked_at,
-            train_score: visitor.scores().then_some(tally.score / looked_at),
+            train_score: engine.scores().then_some(tally.score / looked_at),
             validation: None,
             energies: tally.energies.iter().map(|energy| energy / n).collect(),
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
             dead_units: tally.dead_units(self.hidden_widths()),
             staleness: tally.staleness(),
-            curvature: visitor.curvature(),
-            stability_margin: visitor.stability_margin(),
+            curvature: engine.curvature(),
+            stability_margin: engine.stability_margin(),
             penalty_factor,
             learning_rate_factor,
             update_norms: self.params.iter().zip(&before).map(norm).collect(),
@@ -474,7 +470,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn visit_all(
         &mut self,
-        visitor: &mut Visitor<'_, T>,
+        engine: &mut Engine<'_, T>,
         order: &[Share],
         size: usize,
         (bank, file): (Option<&mut ActivationBank<T>>, Option<&mut BankFile<T>>),
@@ -486,7 +482,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             file.visit(&blocks, |place, bank| {
                 let Some(share) = order.get(place) else { return Ok(ControlFlow::Break(())) };
                 let mut columns = deal(bank, share.examples.iter().map(|example| example - share.first));
-                self.visit_share(visitor, share, size, &mut columns, &mut tally, audience)
+                self.visit_share(engine, share, size, &mut columns, &mut tally, audience)
             })?;
             return Ok(tally);
         }
@@ -496,7 +492,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         for share in order {
             let count = share.examples.len().min(columns.len());
             let (own, rest) = std::mem::take(&mut columns).split_at_mut(count);
-            if self.visit_share(visitor, share, size, own, &mut tally, audience)?.is_break() {
+            if self.visit_share(engine, share, size, own, &mut tally, audience)?.is_break() {
                 break;
             }
             columns = rest;
@@ -506,7 +502,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn visit_share(
         &mut self,
-        visitor: &mut Visitor<'_, T>,
+        engine: &mut Engine<'_, T>,
         share: &Share,
         size: usize,
         columns: &mut [Column<'_, T>],
@@ -515,7 +511,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<ControlFlow<()>> {
         let mut columns = columns.chunks_mut(size);
         for batch in share.examples.chunks(size) {
-            visitor.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
+            engine.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
             if audience.step(self, tally)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -543,19 +539,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Leaves the network usable after an error: the parameters that the epoch started with, and neither optimizers nor,
     /// after a divergence, a bank with a memory of what led there.
-    fn recover(&mut self, error: Error, rule: Rule<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
+    fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
         self.trained.iter_mut().for_each(Trained::forget);
         // The update that did not come about counts: columns may have been stored for it.
         self.updates += 1;
-        self.forget(error, rule, epoch)
+        self.forget(error, recipe, epoch)
     }
 
     /// Gives up the bank after a divergence, and says in which epoch it was.
-    fn forget(&mut self, error: Error, rule: Rule<'_, T>, epoch: usize) -> Error {
+    fn forget(&mut self, error: Error, recipe: &Recipe<'_, T>, epoch: usize) -> Error {
         match error {
             Error::Diverged { layer, quantity, .. } => {
-                if let Rule::Decoupled(_) = rule {
+                if recipe.method.is_some() {
                     self.bank = None;
                     // A file that cannot be written now has to be before it is used again.
                     self.file.0.as_mut().map_or(Ok(()), BankFile::forget).unwrap_or_default();

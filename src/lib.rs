@@ -123,8 +123,6 @@
 )]
 
 mod activation_step;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and columns of a batch")]
-mod alternation;
 pub mod backprop;
 mod bank;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
@@ -141,6 +139,11 @@ mod description;
 pub mod diagnostics;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 pub mod energy;
+#[expect(
+    clippy::indexing_slicing,
+    reason = "as many lanes as `cut` makes, one of everything for each layer, parts of a lane's examples"
+)]
+mod engine;
 mod error;
 mod file;
 mod finish;
@@ -170,13 +173,13 @@ mod pipeline;
 pub mod plot;
 mod random;
 mod scalar;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
+pub mod schedule;
 pub mod search;
 mod start;
 mod summary;
 mod table;
 mod tally;
-#[expect(clippy::indexing_slicing, reason = "as many lanes as `cut` makes, and as many parts as a lane has examples")]
-mod visit;
 mod warning;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};

@@ -1,11 +1,15 @@
 //! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
 
+use std::ops::Range;
+use std::slice;
+
 use crate::activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps};
 use crate::block::Reads;
 use crate::coupling::{Coupling, Multipliers, Penalty};
 use crate::energy::Objective;
 use crate::parallel::guarded;
 use crate::parameter_step::{ParameterStep, Solver, Timing};
+use crate::schedule::{Reach, Schedule, Stage};
 use crate::start::Start;
 use crate::{Error, Optimizer, Result, Scalar};
 
@@ -286,83 +290,104 @@ impl<T: Scalar> Method<T> {
         Self { activation: sweeps.into(), ..self }
     }
 
-    /// How many products must follow one another for one update of a network of `depth` layers: the depth of the
+    /// Returns the stages of a visit, in a network of `depth` layers.
+    pub fn schedule(&self, depth: usize) -> Schedule {
+        let all = 0..depth;
+        let (reads, timing) = (self.parameter.reads, self.parameter.timing);
+        let mut stages = Vec::new();
+        if self.start != Start::Persisted || reads == Reads::Forward {
+            stages.push(Stage::Forward);
+        }
+        stages.push(Stage::Start(self.start));
+        if self.activation.streams() {
+            stages.extend(self.layer_by_layer(depth));
+            return Schedule::new(stages, depth);
+        }
+        let (steps, step) = (self.activation.steps(depth), self.activation.stages(depth));
+        let gather = self.gather(all.clone());
+        let (measure, update) = (Stage::Measure(1..depth + 1), Stage::Update(all));
+        let ascend = self.coupling.multipliers.map(|_| Stage::Ascend);
+        match timing {
+            Timing::AfterRelaxation { local_steps } => {
+                // The parameter step evaluates the layers at the stored activations only if it reads them: otherwise measure where the last
+                // activation step evaluates them.
+                let early = if reads == Reads::Forward { steps.min(1) } else { 0 };
+                stages.extend(Stage::repeat(steps - early, &step));
+                stages.push(measure);
+                stages.extend(Stage::repeat(early, &step));
+                stages.push(gather.clone());
+                stages.extend(ascend);
+                if local_steps > 1 {
+                    stages.push(update.clone());
+                    stages.extend(Stage::repeat(local_steps - 2, &[gather.clone(), update.clone()]));
+                    stages.push(gather);
+                }
+            }
+            Timing::EveryStep => {
+                let joint: Vec<_> = [slice::from_ref(&gather), &step, slice::from_ref(&update)].concat();
+                stages.extend(Stage::repeat(steps.saturating_sub(1), &joint));
+                stages.extend([measure, gather]);
+                stages.extend(ascend);
+                stages.extend(step);
+            }
+        }
+        stages.extend([Stage::Store, update]);
+        Schedule::new(stages, depth)
+    }
+
+    /// The stages of steps that move one layer at a time, from the output to the input, in the bank itself.
+    fn layer_by_layer(&self, depth: usize) -> Vec<Stage> {
+        let groups = self.activation.stages(depth);
+        let of = |t: usize| groups.iter().filter(move |stage| stage.group().is_some_and(|group| group.has(t))).cloned();
+        let parameters = |t: usize| [self.gather(t..t + 1), Stage::Update(t..t + 1)];
+        let every_step = self.parameter.timing == Timing::EveryStep;
+        let sweep = |measures: bool| {
+            let mut stages = Vec::new();
+            for t in (0..depth).rev() {
+                stages.extend(every_step.then(|| parameters(t)).into_iter().flatten());
+                // All below is still as the visit has found it, and so is the prediction of z_t.
+                stages.extend((measures && t > 0).then_some(Stage::Measure(t..t + 1)));
+                stages.extend(of(t));
+            }
+            stages
+        };
+        let mut stages = vec![Stage::Measure(depth..depth + 1)];
+        stages.extend(sweep(true));
+        stages.extend(Stage::repeat(self.activation.steps(depth) - 1, &sweep(false)));
+        if let Timing::AfterRelaxation { local_steps } = self.parameter.timing {
+            stages.extend((0..depth).rev().flat_map(parameters));
+            // A regression is done at once.
+            let by_gradient = (0..depth).rev().filter(|&t| self.parameter.solver_of(t) == Solver::Optimizer);
+            stages.extend(Stage::repeat(local_steps - 1, &by_gradient.flat_map(parameters).collect::<Vec<_>>()));
+        }
+        stages.extend(self.coupling.multipliers.map(|_| Stage::Ascend));
+        stages.push(Stage::Store);
+        stages
+    }
+
+    fn gather(&self, layers: Range<usize>) -> Stage {
+        let by_gradient = layers.clone().any(|t| self.parameter.solver_of(t) == Solver::Optimizer);
+        Stage::Gather { layers, reads: self.parameter.reads, chained: false, by_gradient }
+    }
+
+    /// Returns the number of products that must follow one another for one update of a network of `depth` layers: the depth of the
     /// computation, however many processors there are. Backpropagation needs `2 · depth`.
     ///
     /// An activation step asks for the predictions and for their pull-backs, each at once for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
-        let hidden = depth.saturating_sub(1);
-        if hidden == 0 {
-            return self.parameter_steps(depth).saturating_mul(2);
-        }
-        let (timing, reads) = (self.parameter.timing, self.parameter.reads);
-        let relaxation = self.activation.steps(depth).saturating_mul(self.activation.sequential_products(hidden));
-        // Persisted activations need no forward pass, unless the parameter step reads it.
-        let anchored = self.start == Start::Anchored;
-        let begins = anchored || matches!(self.start, Start::Blend(_));
-        let forward = if begins || reads == Reads::Forward { depth } else { 0 };
-        // The forward pass that anchors makes the first predictions.
-        let activations = (forward - usize::from(anchored)).saturating_add(relaxation);
-        match timing {
-            Timing::AfterRelaxation { local_steps } => {
-                let prediction = usize::from(reads == Reads::Stored);
-                let local = local_steps.saturating_mul(2).saturating_sub(1);
-                activations.saturating_add(prediction).saturating_add(local)
-            }
-            // The parameters' products run beside the activations', and move every prediction.
-            Timing::EveryStep => activations,
-        }
+        self.schedule(depth).sequential_products()
     }
 
-    /// How many layers, from the input, get no parameter gradient in a visit of a circuit of `depth` layers: a signal that
-    /// starts at the output has to cross those above.
-    pub(crate) fn unreached(&self, depth: usize) -> usize {
-        let hidden = depth - 1;
-        // What is kept from visit to visit carries the signal on.
-        if hidden == 0 || self.coupling.multipliers.is_some() || self.start != Start::Anchored {
-            return 0;
-        }
-        let steps = match self.parameter.timing {
-            Timing::AfterRelaxation { .. } => self.activation.steps(depth),
-            Timing::EveryStep => self.activation.steps(depth) - 1,
-        };
-        hidden.saturating_sub(steps.saturating_mul(self.activation.reach(hidden)))
+    /// How far a signal from the output comes in a visit of a circuit of `depth` layers.
+    pub(crate) fn reach(&self, depth: usize) -> Reach {
+        let keeps = self.start != Start::Anchored || self.coupling.multipliers.is_some();
+        Reach::of(&self.schedule(depth), keeps)
     }
 
-    /// How many hidden layers, from the input, are still at their predictions when a visit measures the residuals: before the last of
-    /// the steps where the parameter step reads the forward activations, as nothing else would need another look.
-    pub(crate) fn unseen(&self, depth: usize) -> usize {
-        let hidden = depth - 1;
-        let early = matches!(self.parameter.timing, Timing::AfterRelaxation { .. })
-            && self.parameter.reads == Reads::Forward
-            && self.start == Start::Anchored
-            && self.coupling.multipliers.is_none();
-        let steps = self.activation.steps(depth).saturating_sub(1);
-        if early {
-            hidden.saturating_sub(steps.saturating_mul(self.activation.reach(hidden)))
-        } else {
-            self.unreached(depth)
-        }
-    }
-
-    /// Visits until a signal from the output has come to every layer, as far as it comes at all: what is kept from visit to
-    /// visit carries it on.
-    pub(crate) fn visits_to_reach(&self, depth: usize) -> usize {
-        let hidden = depth - 1;
-        if self.start == Start::Anchored && self.coupling.multipliers.is_none() {
-            return 1;
-        }
-        let reach = self.activation.steps(depth).saturating_mul(self.activation.reach(hidden)).max(1);
-        1 + hidden.div_ceil(reach)
-    }
-
-    /// Parameter steps a visit, in a network of `depth` layers: what a schedule of the learning rate counts.
+    /// Returns the parameter steps of a visit, in a network of `depth` layers: what a schedule of the learning rate counts.
     pub fn parameter_steps(&self, depth: usize) -> usize {
-        match self.parameter.timing {
-            Timing::AfterRelaxation { local_steps } => local_steps,
-            Timing::EveryStep => self.activation.steps(depth),
-        }
+        self.schedule(depth).updates()
     }
 
     /// Fails unless the parts of the method fit each other, and the network offers what they ask for.
@@ -375,7 +400,7 @@ impl<T: Scalar> Method<T> {
         if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
         }
-        let exact = matches!(self.activation, ActivationStep::Exact(_));
+        let exact = self.activation.streams();
         if exact {
             self.check_exact(objective)?;
         }

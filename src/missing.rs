@@ -1,6 +1,5 @@
 //! Inputs of the training data that are missing: what infers them, and which ways of training cannot.
 
-use crate::activation_step::ActivationStep;
 use crate::block::Block;
 use crate::energy::Objective;
 use crate::infer::descend;
@@ -9,7 +8,7 @@ use crate::{Dataset, Error, Result, Scalar};
 
 /// Fails for what a fit with this method cannot do where inputs are missing.
 pub(crate) fn check<T: Scalar>(method: &Method<T>, measures_decoupling: bool) -> Result<()> {
-    let exact = matches!(method.activation, ActivationStep::Exact(_));
+    let exact = method.activation.streams();
     let refusals = [
         (
             exact,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::block::{Block, Reads};
 use crate::energy::Objective;
 use crate::error::require;
+use crate::layer::pre_activation_rows;
 use crate::matrix::{filled, resize};
 use crate::optimizer::{Step, Weights};
 use crate::parallel::{Chunks, for_row, guarded};
-use crate::{Dataset, Error, Layer, MatMut, MatRef, Optimizer, Result, Scalar, linalg};
+use crate::{Dataset, Error, Layer, MatRef, Optimizer, Result, Scalar, linalg};
 
 mod ridge;
 
@@ -187,23 +188,25 @@ fn without_numbers(debug: &str) -> String {
     parts.collect()
 }
 
-/// What a block says about the parameters of every layer that is not frozen, each from its own input and target: ∂L/∂θ_t, or the
-/// moments of a regression.
-pub(crate) fn look<T: Scalar>(
-    step: &ParameterStep,
-    trained: &[Trained<T>],
+/// Sums over a block's examples, for each layer that is not frozen from its own input and target: ∂L/∂θ_t, or the moments of a
+/// regression. `chained` takes the gradients of the chain rule, whose errors are in the block.
+pub(crate) fn gather<T: Scalar>(
+    (step, trained, chained): (&ParameterStep, &[Trained<T>], bool),
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
-    found: &mut [Vec<T>],
+    sums: &mut [Vec<T>],
 ) -> Result<()> {
-    for (t, found) in found.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
+    for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
         match step.solver_of(t) {
-            Solver::Optimizer => found.resize(objective.circuit.params[t].len(), T::zero()),
-            Solver::Ridge(_) => moments(objective, block, t, step.reads, found)?,
+            Solver::Optimizer => sum.resize(objective.circuit.params[t].len(), T::zero()),
+            Solver::Ridge(_) => moments(objective, block, t, step.reads, sum)?,
         }
     }
     let skip = |t: usize| trained[t].frozen || step.solver_of(t) != Solver::Optimizer;
-    objective.parameter_gradients(block, step.reads, found, skip)
+    match chained {
+        true => objective.chained_gradients(block, sums, skip),
+        false => objective.parameter_gradients(block, step.reads, sums, skip),
+    }
 }
 
 /// The moments of layer t over a block's examples.
@@ -215,18 +218,14 @@ fn moments<T: Scalar>(
     moments: &mut Vec<T>,
 ) -> Result<()> {
     moments.clear();
-    let Some(layer) = objective.circuit.layers[t].regression() else { return Ok(()) };
-    let input = block.activations.input(t, reads);
-    let mut target = block.stored(t + 1).as_slice().to_vec();
-    objective.shift(block, t + 1, T::one(), &mut target);
-    let target = MatRef::new(&target, block.stored(t + 1).rows(), block.examples());
-    guarded("the regression", t, || {
-        resize("the moments of a regression", moments, layer.moments_len(), T::zero())?;
-        let rows = layer.pre_activation_dim();
-        let mut wanted = filled("pre-activations", rows.saturating_mul(block.examples()), T::zero())?;
-        let out = MatMut::new(&mut wanted, rows, block.examples());
-        layer.pre_activation(&objective.circuit.params[t], input, target, out)?;
-        layer.accumulate(input, MatRef::new(&wanted, rows, block.examples()), block.weights(), moments);
+    let Some(regression) = objective.circuit.layers[t].regression() else { return Ok(()) };
+    let (rows, examples) = (pre_activation_rows(regression, t)?, block.examples());
+    let mut wanted = filled("pre-activations", rows.saturating_mul(examples), T::zero())?;
+    objective.pre_activation(block, t, reads, &mut wanted)?;
+    objective.circuit.guarded("the regression", t, || {
+        resize("the moments of a regression", moments, regression.moments_len(), T::zero())?;
+        let (input, wanted) = (block.activations.input(t, reads), MatRef::new(&wanted, rows, examples));
+        regression.accumulate(input, wanted, block.weights(), moments);
         Ok(())
     })?
 }
@@ -234,37 +233,42 @@ fn moments<T: Scalar>(
 /// Parameters of a layer that an elementwise rule moves at a time, while they and all that moves them lie in the cache.
 const PIECE: usize = 4096;
 
-/// One step of every layer from what the blocks of a batch found, `found[block][t]`, put together in block order: along the mean
-/// gradient, or to the minimum that the sum of the moments tells of, with what is kept of earlier ones. The first block's part is
+/// One step of these layers from the sums of a batch's lanes, `sums[lane][t]`, added up in the order of the lanes: along the mean
+/// gradient, or to the minimum that the sum of the moments tells of, with what is kept of earlier ones. The first lane's sums are
 /// overwritten.
 ///
 /// # Errors
 /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
 /// [`Error::Panicked`]; some parameters may have taken their step then.
-pub(crate) fn follow<T: Scalar>(
+pub(crate) fn update<T: Scalar>(
     step: &ParameterStep,
+    span: Range<usize>,
     trained: &mut [Trained<T>],
     (layers, penalty): (&[Arc<dyn Layer<T>>], impl Fn(usize) -> T + Sync),
     params: &mut [Vec<T>],
-    found: &mut [Vec<Vec<T>>],
+    sums: &mut [Vec<Vec<T>>],
     examples: usize,
 ) -> Result<()> {
-    let Some((first, others)) = found.split_first_mut() else { return Ok(()) };
-    for_row(((trained, params), &mut first[..]), |t, ((trained, params), first)| match step.solver_of(t) {
-        _ if trained.frozen => Ok(()),
-        Solver::Optimizer => {
-            let other = |block: usize| others.get(block).map(|found| &found[t][..]);
-            trained.descend(t, params, (first, other), examples)
-        }
-        Solver::Ridge(ridge) => {
-            fade(&mut trained.moments, ridge, first.len())?;
-            let blocks = others.iter().map(|found| &found[t]);
-            std::iter::once(&*first).chain(blocks).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
-            regress(t, ridge, (&*layers[t], penalty(t)), params, (&trained.moments, &mut Vec::new()))?;
-            if ridge.memory == 0.0 {
-                trained.moments.clear();
+    let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
+    let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
+    for_row(own, |i, ((trained, params), first)| {
+        let t = span.start + i;
+        match step.solver_of(t) {
+            _ if trained.frozen || params.is_empty() => Ok(()),
+            Solver::Optimizer => {
+                let other = |lane: usize| others.get(lane).map(|sums| &sums[t][..]);
+                trained.descend(t, params, (first, other), examples)
             }
-            Ok(())
+            Solver::Ridge(ridge) => {
+                fade(&mut trained.moments, ridge, first.len())?;
+                let lanes = others.iter().map(|sums| &sums[t]);
+                std::iter::once(&*first).chain(lanes).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
+                regress(t, ridge, (&*layers[t], penalty(t)), params, &trained.moments)?;
+                if ridge.memory == 0.0 {
+                    trained.moments = Vec::new();
+                }
+                Ok(())
+            }
         }
     })
 }
@@ -312,7 +316,7 @@ impl<T: Scalar> Trained<T> {
 
     /// One step of the optimizer along the mean over `examples` examples of a gradient that comes in parts: `gradient`, which is
     /// overwritten, and `other(0)`, `other(1)` and so on.
-    pub(crate) fn descend<'a>(
+    fn descend<'a>(
         &mut self,
         t: usize,
         params: &mut [T],
@@ -339,7 +343,7 @@ impl<T: Scalar> Trained<T> {
 }
 
 /// What the moments of a visit are added to: memory · moments, of so many entries.
-pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) -> Result<()> {
+fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) -> Result<()> {
     if ridge.memory == 0.0 {
         // What they were may be anything, NaN included.
         moments.clear();
@@ -350,19 +354,19 @@ pub(crate) fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) ->
     Ok(())
 }
 
-/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`; with scratch.
-pub(crate) fn regress<T: Scalar>(
+/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`.
+fn regress<T: Scalar>(
     t: usize,
     ridge: Ridge,
     (layer, penalty): (&dyn Layer<T>, T),
     params: &mut [T],
-    (moments, work): (&[T], &mut Vec<f64>),
+    moments: &[T],
 ) -> Result<()> {
     finite(moments, t, "the moments of the stored input")?;
     // Examples of weight 0 are none, and without examples nothing is to be fitted: the penalties alone would forget all.
     let empty = moments.iter().all(|moment| *moment == T::zero());
     if let Some(regression) = layer.regression().filter(|_| !params.is_empty() && !empty) {
-        let step = || ridge.step(regression, moments, penalty, params, work);
+        let step = || ridge.step(regression, moments, penalty, params, &mut Vec::new());
         guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
     }
     finite(params, t, "a parameter")

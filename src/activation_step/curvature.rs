@@ -1,6 +1,7 @@
-use crate::block::{Block, Group};
+use crate::block::Block;
 use crate::energy::Objective;
 use crate::random::{Purpose, stream};
+use crate::schedule::Group;
 use crate::{Result, Scalar};
 
 /// λmax of ∂²L/∂Z² at a block's activations, the largest in absolute value over its examples: a plain activation step is stable below
@@ -74,7 +75,7 @@ impl<T: Scalar> PowerIteration<T> {
                 product.resize(v.len(), T::zero());
             }
             for last in (0..every.min(hidden.len())).map(|skipped| hidden.end - skipped) {
-                let group = Group { layers: 1..last, every };
+                let group = if every == 1 { Group::all(1..last) } else { Group::every_second(1..last) };
                 let members = || hidden.clone().filter(|&t| group.has(t));
                 for sign in [T::one(), -T::one()] {
                     for t in members() {

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use super::Memory;
-use crate::block::{Block, Group};
+use crate::block::Block;
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
 use crate::parallel::guarded;
+use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries along all that stands above it,
@@ -47,18 +48,17 @@ impl<T: Scalar> ErrorSteps<T> {
             .map(drop)
     }
 
-    /// One step of every hidden layer.
+    /// One step of all hidden layers.
     pub(super) fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
+        all: &Group,
         memory: &mut Memory<T>,
     ) -> Result<()> {
-        memory.count();
         objective.error_gradients(block)?;
         block.subtract_predictions();
-        let all = Group { layers: 1..block.layers(), every: 1 };
-        memory.step(&*self.optimizer, block, &all, |_| T::of(self.rate))?;
+        memory.step(&*self.optimizer, block, all, |_| T::of(self.rate))?;
         objective.roll_out(block)
     }
 }

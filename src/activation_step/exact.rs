@@ -1,7 +1,9 @@
+use super::Prepared;
 use crate::block::Block;
 use crate::energy::Objective;
 use crate::error::{require, require_non_negative};
-use crate::{Layer, MatMut, MatRef, Result, Scalar};
+use crate::schedule::Group;
+use crate::{Layer, MatMut, Result, Scalar};
 
 /// Block coordinate descent: the activations of one layer at a time are set to the exact minimum of the energy over them, from the
 /// output to the input,
@@ -38,72 +40,61 @@ impl Exact {
         if layer.param_len() == 0 { T::of(self.proximal) } else { T::zero() }
     }
 
-    /// One sweep over the hidden layers of a block.
-    pub(super) fn step<T: Scalar>(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
-        let (mut shared, mut work) = (Shared::default(), Vec::new());
-        for t in (1..block.layers()).rev() {
+    /// Prepares the factor of the layer above a single z_t.
+    pub(super) fn prepare<T: Scalar>(
+        &self,
+        objective: &Objective<'_, T>,
+        group: &Group,
+        Prepared { factor, work }: &mut Prepared<T>,
+    ) -> Result<()> {
+        for t in group.members() {
             let (layer, params) = objective.circuit.layer(t);
-            let weights = (objective.loss(t).1, objective.loss(t + 1).1);
-            let prepare = || shared.prepare(self, (layer, params), weights, &mut work);
-            objective.circuit.guarded("prepare", t, prepare)?.map_err(|e| e.at_layer(t))?;
+            let Some(proximal) = layer.proximal() else { continue };
+            let (weight, _) = self.weights(objective, t);
+            let prepare = || {
+                factor.resize(proximal.prepared_len(), T::zero());
+                proximal.prepare(params, weight, factor, work)
+            };
+            objective.circuit.guarded("prepare", t, prepare)?.map_err(|error| error.at_layer(t))?;
+        }
+        Ok(())
+    }
+
+    /// One step of a single z_t.
+    pub(super) fn step<T: Scalar>(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        group: &Group,
+        prepared: &Prepared<T>,
+    ) -> Result<()> {
+        for t in group.members() {
+            let (layer, params) = objective.circuit.layer(t);
+            let (weight, stay) = self.weights(objective, t);
             let mut z = objective.predict(block, t)?.as_slice().to_vec();
-            let mut target = block.stored(t + 1).as_slice().to_vec();
+            let (old, above) = (block.stored(t), block.stored(t + 1));
+            let mut target = above.as_slice().to_vec();
             objective.shift(block, t, -T::one(), &mut z);
             objective.shift(block, t + 1, T::one(), &mut target);
-            let target = MatMut::new(&mut target, block.stored(t + 1).rows(), block.examples());
-            let solve = || shared.minimise(layer, params, block.stored(t), target, &mut z);
-            objective.circuit.guarded("solve", t, solve)?;
+            if stay > T::zero() {
+                z.iter_mut().zip(old.as_slice()).for_each(|(z, &old)| *z += stay * (old - *z));
+            }
+            if let Some(layer) = layer.proximal() {
+                let target = MatMut::new(&mut target, above.rows(), above.cols());
+                let out = MatMut::new(&mut z, old.rows(), old.cols());
+                let solve = || layer.solve(params, &prepared.factor, weight, target, out);
+                objective.circuit.guarded("solve", t, solve)?;
+            }
             block.stored_mut(t).copy_from_slice(&z);
         }
         Ok(())
     }
-}
 
-/// What all examples share of a block's minimum.
-#[derive(Debug, Default)]
-pub(crate) struct Shared<T> {
-    prepared: Vec<T>,
-    /// The weight on the point that z is to stay near, in units of the weight of the term above.
-    weight: T,
-    /// How much of that point is the present z; the rest is the prediction.
-    stay: T,
-}
-
-impl<T: Scalar> Shared<T> {
-    /// For the minimum over the input of `layer`, whose own term has the weight `above` and that of its input's prediction the
-    /// weight `below`; with scratch.
-    ///
-    /// # Errors
-    /// As [`Proximal::prepare`](crate::layer::Proximal::prepare).
-    pub(crate) fn prepare(
-        &mut self,
-        exact: &Exact,
-        (layer, params): (&dyn Layer<T>, &[T]),
-        (below, above): (T, T),
-        work: &mut Vec<f64>,
-    ) -> Result<()> {
-        let proximal = exact.stays(layer);
-        self.weight = (below + proximal) / above;
-        self.stay = proximal / (below + proximal);
-        let Some(layer) = layer.proximal() else { return Ok(()) };
-        self.prepared.resize(layer.prepared_len(), T::zero());
-        layer.prepare(params, self.weight, &mut self.prepared, work)
-    }
-
-    /// z is the prediction before, and the minimum after; `old` is the present activation, and `target` serves as scratch.
-    pub(crate) fn minimise(
-        &self,
-        layer: &dyn Layer<T>,
-        params: &[T],
-        old: MatRef<'_, T>,
-        target: MatMut<'_, T>,
-        z: &mut [T],
-    ) {
-        if self.stay > T::zero() {
-            z.iter_mut().zip(old.as_slice()).for_each(|(z, &old)| *z += self.stay * (old - *z));
-        }
-        if let Some(layer) = layer.proximal() {
-            layer.solve(params, &self.prepared, self.weight, target, MatMut::new(z, old.rows(), old.cols()));
-        }
+    /// The weight on the point that z_t is to stay near, in units of the weight of the term above; and how much of that point is the
+    /// present z_t, where the rest is its prediction.
+    fn weights<T: Scalar>(&self, objective: &Objective<'_, T>, t: usize) -> (T, T) {
+        let (below, above) = (objective.loss(t).1, objective.loss(t + 1).1);
+        let proximal = self.stays(objective.circuit.layer(t).0);
+        ((below + proximal) / above, proximal / (below + proximal))
     }
 }

@@ -1,8 +1,9 @@
 use super::gauss_newton::Model;
-use crate::block::{Block, Group};
+use crate::block::Block;
 use crate::matrix::resize;
 use crate::optimizer::Step;
 use crate::parallel::guarded;
+use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// What the activation optimizer remembers of a block's examples, beside the scratch of a step.
@@ -14,6 +15,15 @@ pub(crate) struct Memory<T> {
     pub(crate) steps: Vec<u64>,
     /// The scratch of Gauss–Newton steps.
     pub(super) model: Model<T>,
+}
+
+/// What all examples share of a step, as of the last update of the parameters.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prepared<T> {
+    /// A factor of the layer's map.
+    pub(super) factor: Vec<T>,
+    /// Scratch.
+    pub(super) work: Vec<f64>,
 }
 
 impl<T: Scalar> Memory<T> {
@@ -34,7 +44,7 @@ impl<T: Scalar> Memory<T> {
     }
 
     /// Every example begins another step.
-    pub(super) fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         // What a file says of earlier ones may be any number.
         self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
@@ -48,7 +58,7 @@ impl<T: Scalar> Memory<T> {
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
         let Self { state, steps, .. } = self;
-        let (_, state) = state.split_at_mut(group.layers.start - 1);
+        let (_, state) = state.split_at_mut(group.range().start - 1);
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);
             guarded("the activation optimizer", t, || {

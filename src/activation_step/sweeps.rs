@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use super::{Memory, PowerIteration};
-use crate::block::{Block, Group};
+use crate::block::Block;
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
 use crate::parallel::guarded;
+use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// In which order the hidden layers of a block take an activation step.
@@ -132,18 +133,8 @@ impl<T: Scalar> Sweeps<T> {
         self.steps.unwrap_or_else(|| 1 + hidden.div_ceil(self.reach(hidden).max(1)))
     }
 
-    /// How many products of one sweep follow one another: predictions, then pull-backs, for each group of layers that moves
-    /// at once.
-    pub(super) fn sequential_products(&self, hidden: usize) -> usize {
-        match self.order {
-            Order::Jacobi => 2,
-            Order::RedBlack => 2 * hidden.min(2),
-            Order::ReverseGaussSeidel => 1 + hidden,
-        }
-    }
-
     /// How many hidden layers a signal from the output crosses in one sweep.
-    pub(super) fn reach(&self, hidden: usize) -> usize {
+    fn reach(&self, hidden: usize) -> usize {
         match self.order {
             Order::Jacobi => 1,
             Order::RedBlack => 2,
@@ -151,32 +142,32 @@ impl<T: Scalar> Sweeps<T> {
         }
     }
 
-    /// One step of every hidden layer.
+    /// The groups of one sweep.
+    pub(super) fn groups(&self, depth: usize) -> Vec<Group> {
+        match self.order {
+            Order::Jacobi => vec![Group::all(1..depth)],
+            Order::RedBlack => {
+                let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
+                std::iter::once(Group::every_second(1..depth)).chain(second).collect()
+            }
+            Order::ReverseGaussSeidel => (1..depth).rev().map(Group::one).collect(),
+        }
+    }
+
+    /// One step of a group.
     #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]
-    pub(super) fn sweep(
+    pub(super) fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
+        group: &Group,
         memory: &mut Memory<T>,
         rates: &[T],
     ) -> Result<()> {
-        let top = block.layers();
-        memory.count();
-        let mut together = |layers, every| {
-            let group = Group { layers, every };
-            objective.activation_gradients(block, &group)?;
-            memory.step(&*self.optimizer, block, &group, |t| {
-                let (_, penalty) = objective.loss(t);
-                if self.per_penalty { rates[t - 1] / penalty } else { rates[t - 1] }
-            })
-        };
-        match self.order {
-            Order::Jacobi => together(1..top, 1),
-            Order::RedBlack => {
-                together(1..top, 2)?;
-                together(1..(top - 1).max(1), 2)
-            }
-            Order::ReverseGaussSeidel => (1..top).rev().try_for_each(|t| together(t..t + 1, 1)),
-        }
+        objective.activation_gradients(block, group)?;
+        memory.step(&*self.optimizer, block, group, |t| {
+            let (_, penalty) = objective.loss(t);
+            if self.per_penalty { rates[t - 1] / penalty } else { rates[t - 1] }
+        })
     }
 }

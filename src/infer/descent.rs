@@ -1,5 +1,6 @@
-use crate::block::{Block, Group};
+use crate::block::Block;
 use crate::energy::Objective;
+use crate::schedule::Group;
 use crate::{MatRef, Result, Scalar, linalg};
 
 /// How one example came down.
@@ -83,7 +84,7 @@ struct Terrain<'a, T> {
 impl<T: Scalar> Terrain<'_, T> {
     /// ∂L/∂Z at the block's activations, 0 where they are clamped.
     fn gradients(&mut self, out: &mut [T]) -> Result<()> {
-        self.objective.activation_gradients(self.block, &Group { layers: 1..self.layers(), every: 1 })?;
+        self.objective.activation_gradients(self.block, &Group::all(1..self.layers()))?;
         if self.inputs {
             self.objective.input_gradient(self.block)?;
         }

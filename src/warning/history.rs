@@ -2,11 +2,11 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::{Baseline, Warning};
-use crate::activation_step::ActivationStep;
 use crate::block::Reads;
 use crate::loss::Outputs;
 use crate::method::Method;
 use crate::parallel::guarded;
+use crate::schedule::Reach;
 use crate::start::Start;
 use crate::{DecoupledNetwork, EpochReport, Layer, Result, Scalar, Solver, Timing};
 
@@ -29,7 +29,7 @@ impl Warning {
         moves: &[bool],
         method: Option<&Method<T>>,
     ) -> Result<Option<Self>> {
-        let exact = method.is_some_and(|method| matches!(method.activation, ActivationStep::Exact(_)));
+        let exact = method.is_some_and(|method| method.activation.streams());
         let (mut found, mut below) = (Vec::new(), false);
         for (t, (layer, &own)) in layers.iter().zip(moves).enumerate() {
             let by_gradient = method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer);
@@ -101,8 +101,8 @@ impl Warning {
         history: &[EpochReport],
         fitted: &dyn Fn() -> bool,
     ) -> [Option<Self>; 5] {
-        let (unreached, unseen) = (method.unreached(moves.len()), method.unseen(moves.len()));
-        let arrived = history.len() >= method.visits_to_reach(moves.len());
+        let Reach { unseen, unreached, visits } = method.reach(moves.len());
+        let arrived = history.len() >= visits;
         let forward = method.start == Start::Anchored && method.parameter.reads == Reads::Forward;
         // With multipliers the energy is a Lagrangian: it may be negative, and high is not bad.
         let penalties = method.coupling.multipliers.is_none();

@@ -1,0 +1,880 @@
+//! The engine: runs the stages of a visit over a batch of examples.
+//!
+//! A batch is cut into lanes. Between two updates every lane runs on by itself; an update adds up the lanes' sums in their order and
+//! moves the parameters. How a batch is cut depends on its size alone, so results do not depend on the number of threads.
+//!
+//! A lane either holds all activations of its examples from the first stage to the last, or, for steps that look at one layer at a time
+//! ([`streams`](crate::ActivationStep::streams)), loads from the bank only those that a stage reads, and puts back those that have
+//! moved: a full batch is never decoded.
+
+use std::ops::Range;
+
+use crate::activation_step::{Memory, PowerIteration, Prepared, Rates};
+use crate::bank::{Column, fill_gaps};
+use crate::block::{Block, Reads};
+use crate::energy::Objective;
+use crate::layer::pre_activation_rows;
+use crate::matrix::resize;
+use crate::method::Method;
+use crate::metrics::Judge;
+use crate::missing;
+use crate::parallel::{Chunks, Spare, for_row};
+use crate::parameter_step::{self, ParameterStep, Solver, Trained};
+use crate::schedule::{Group, Schedule, Stage};
+use crate::start::Start;
+use crate::tally::Tally;
+use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar, linalg};
+
+/// A method made ready for a network, or backpropagation.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe<'a, T> {
+    /// None for backpropagation, which has no activations of its own.
+    pub(crate) method: Option<&'a Method<T>>,
+    parameter: ParameterStep,
+    schedule: Schedule,
+}
+
+impl<'a, T: Scalar> Recipe<'a, T> {
+    pub(crate) fn decoupled(method: &'a Method<T>, depth: usize) -> Self {
+        Self { method: Some(method), parameter: method.parameter.clone(), schedule: method.schedule(depth) }
+    }
+
+    pub(crate) fn backprop(depth: usize) -> Self {
+        Self { method: None, parameter: ParameterStep::new(Reads::Forward), schedule: Schedule::backprop(depth) }
+    }
+
+    fn streams(&self) -> bool {
+        self.method.is_some_and(|method| method.activation.streams())
+    }
+}
+
+/// Runs the visits of a fit.
+#[derive(Debug)]
+pub(crate) struct Engine<'a, T: Scalar> {
+    recipe: &'a Recipe<'a, T>,
+    data: &'a Dataset<T>,
+    judge: Option<Judge<'a, T>>,
+    /// Where missing inputs start; empty where none is missing.
+    starts: Vec<T>,
+    lanes: Vec<Lane<T>>,
+    /// For each lane, or part of a batch that streams: the gradient or the moments of every layer.
+    sums: Vec<Vec<Vec<T>>>,
+    streams: Streams<T>,
+    /// Visits of this epoch.
+    visits: usize,
+    rates: Rates<T>,
+    /// The examples that estimate the curvature, and its scratch.
+    sample: Option<Block<T>>,
+    iteration: PowerIteration<T>,
+    /// The factor on the penalties.
+    factor: T,
+    pending: Pending<T>,
+}
+
+/// Buffers of lanes that stream.
+#[derive(Debug, Default)]
+struct Streams<T> {
+    lanes: Spare<Option<Lane<T>>>,
+    /// One for each lane's width of a batch.
+    tallies: Vec<Tally>,
+    prepared: Prepared<T>,
+    /// Inputs and pre-activations of a regression, and its moments over a part of the batch.
+    input: Vec<T>,
+    wanted: Vec<T>,
+    part: Vec<T>,
+}
+
+/// Gradients on their way to a parameter step that several batches share.
+#[derive(Debug)]
+struct Pending<T> {
+    /// Batches that share a step.
+    batches: usize,
+    /// Those that wait for it, their examples, and the sum of their gradients, layer by layer.
+    waiting: usize,
+    examples: usize,
+    sum: Vec<Vec<Vec<T>>>,
+}
+
+/// A batch in work.
+#[derive(Debug)]
+struct Batch<'v, 'b, T> {
+    examples: &'v [usize],
+    columns: &'v mut [Column<'b, T>],
+    /// Examples of a lane.
+    width: usize,
+    /// How many of the sums are of this batch.
+    parts: usize,
+    /// Whether its lanes are still empty.
+    begins: bool,
+    /// Whether the report wants a forward pass.
+    report: bool,
+}
+
+/// What lanes read while they run.
+#[derive(Clone, Copy, Debug)]
+struct Pass<'p, T: Scalar> {
+    objective: Objective<'p, T>,
+    method: Option<&'p Method<T>>,
+    parameter: &'p ParameterStep,
+    trained: &'p [Trained<T>],
+    data: &'p Dataset<T>,
+    judge: Option<Judge<'p, T>>,
+    starts: &'p [T],
+    rates: &'p [T],
+    prepared: &'p Prepared<T>,
+    report: bool,
+    /// The parameter update that the visit leads to.
+    update: u64,
+}
+
+/// A fixed share of a batch, worked on by itself from one update to the next; its layers may be worked on side by side.
+#[derive(Debug)]
+struct Lane<T> {
+    block: Block<T>,
+    memory: Memory<T>,
+    /// λ_t for t = 1 .. T as they will be after this visit.
+    multipliers: Vec<Vec<T>>,
+    /// Terms of the energy and residuals.
+    terms: Vec<(T, (f64, f64))>,
+    tally: Tally,
+    scratch: Vec<T>,
+}
+
+/// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
+const LANE: usize = 64;
+/// A batch that fits one lane is still cut in two if each has so many columns.
+const SMALL_LANE: usize = 16;
+/// Every lane holds a gradient of all parameters, so there are not more than this. A sum over a batch that streams is taken in this many
+/// parts at most: a long sum in single precision loses digits.
+const MAX_LANES: usize = 16;
+/// Most columns of a lane that streams.
+const MOST: usize = 256;
+/// Columns whose moments are taken at a time.
+const WIDE: usize = 512;
+/// Methods that need no forward pass run one every `REPORT_EVERY` visits, to report the loss: it is the one thing in them whose layers
+/// wait for one another.
+const REPORT_EVERY: usize = 8;
+/// A method that follows the curvature estimates it anew after this many visits (parameter steps, where batches share one), from
+/// this many examples: always the same ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
+const CURVATURE_EVERY: usize = 100;
+const CURVATURE_SAMPLE: usize = 32;
+/// A sample is at most this part of a batch: the estimate costs about as much as sixteen visits of its examples.
+const CURVATURE_SHARE: usize = 4;
+
+impl<'a, T: Scalar> Engine<'a, T> {
+    /// # Errors
+    /// As [`Dataset::known_means`].
+    pub(crate) fn new(
+        recipe: &'a Recipe<'a, T>,
+        data: &'a Dataset<T>,
+        judge: Option<Judge<'a, T>>,
+        accumulate: usize,
+    ) -> Result<Self> {
+        let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
+        let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
+        Ok(Self {
+            recipe,
+            data,
+            judge,
+            starts,
+            lanes: Vec::new(),
+            sums: Vec::new(),
+            streams: Streams::default(),
+            visits: 0,
+            rates: Rates::default(),
+            sample: None,
+            iteration: PowerIteration::default(),
+            factor: T::one(),
+            pending,
+        })
+    }
+
+    /// Begins an epoch, with this factor on the penalties.
+    pub(crate) fn begin_epoch(&mut self, factor: f64) {
+        self.visits = 0;
+        self.factor = T::of(factor);
+    }
+
+    /// Returns λmax as last estimated, for a method that follows it.
+    pub(crate) fn curvature(&self) -> Option<f64> {
+        self.rates.curvature
+    }
+
+    /// Returns how far the rate that follows it stays below the largest stable one.
+    pub(crate) fn stability_margin(&self) -> Option<f64> {
+        self.rates.margin
+    }
+
+    /// Whether visits score their examples.
+    pub(crate) fn scores(&self) -> bool {
+        self.judge.is_some()
+    }
+
+    /// Visits the examples of a batch and moves activations and parameters; adds its report to `tally`.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`], [`Error::NotPositiveDefinite`], or [`Error::Diverged`] (epoch 0) before anything that is not finite reaches
+    /// parameters or bank; some of them may have moved then.
+    pub(crate) fn visit(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        examples: &[usize],
+        columns: &mut [Column<'_, T>],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        tally.count_updates_since(net.updates, columns);
+        self.follow_curvature(net, examples.len())?;
+        let report = self.visits.is_multiple_of(REPORT_EVERY);
+        self.visits += 1;
+        let width = self.cut(net, examples.len());
+        let parts = examples.len().div_ceil(width);
+        let mut batch = Batch { examples, columns, width, parts, begins: true, report };
+        self.run(net, self.recipe.schedule.stages(), &mut batch)?;
+        match self.recipe.streams() {
+            true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
+            // The last lanes may be out of work.
+            false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
+        }
+        Ok(())
+    }
+
+    /// Ends an epoch: batches that wait for others take their step.
+    ///
+    /// # Errors
+    /// As [`visit`](Self::visit).
+    pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
+        self.pending.step(net, &self.recipe.parameter, self.factor)
+    }
+
+    /// Every [`CURVATURE_EVERY`] visits, sets the rate of a method that follows the curvature.
+    fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
+        // Batches that share a step count as one.
+        let batches = self.pending.batches;
+        if let Some(method) = self.recipe.method
+            && !self.recipe.streams()
+            && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
+        {
+            let batch = batch.saturating_mul(batches).min(self.data.len());
+            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.data.len());
+            let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
+            block.resize(examples);
+            fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
+            if !self.starts.is_empty() {
+                // The bank's record of these examples is not at hand: take the values that missing inputs start from.
+                let columns = block.stored_mut(0).chunks_exact_mut(self.starts.len());
+                columns.for_each(|column| fill_gaps(&self.starts, column));
+            }
+            let objective = net.objective().with_factor(self.factor);
+            objective.anchor(block)?;
+            self.rates = method.activation.rates(&objective, block, &mut self.iteration)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the lanes that a batch needs, and returns the examples of each.
+    fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
+        if self.recipe.streams() {
+            let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
+            self.streams.tallies.resize_with(batch.div_ceil(width), Tally::default);
+            return width;
+        }
+        let lanes = batch.div_ceil(LANE).max((batch / SMALL_LANE).min(2)).clamp(1, MAX_LANES);
+        let width = batch.div_ceil(lanes);
+        while self.lanes.len() < lanes {
+            self.lanes.push(Lane::new(net, width));
+            self.sums.push(net.params.iter().map(|p| vec![T::zero(); p.len()]).collect());
+        }
+        width
+    }
+
+    /// Runs stages in order, those between two updates lane by lane.
+    fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
+        let streams = self.recipe.streams();
+        // Lanes that stream share one prepared factor, that of a single group of layers, and sum up a layer in an order of their own.
+        let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
+        let ends = |stage: &Stage| streams && matches!(stage, Stage::Relax { .. });
+        let together = |a: &Stage, b: &Stage| {
+            let both = a.is_local() && b.is_local();
+            both && !apart(a) && !apart(b) && !ends(a)
+        };
+        for part in stages.chunk_by(together) {
+            match part {
+                [Stage::Update(layers)] => self.update(net, layers.clone(), batch)?,
+                [Stage::Gather { layers, .. }] if streams => self.gather(net, layers.clone(), batch)?,
+                [stage @ Stage::Repeat { times, stages }] if streams || !stage.is_local() => {
+                    (0..*times).try_for_each(|_| self.run(net, stages, batch))?;
+                }
+                _ if streams => self.stream(net, part, batch)?,
+                _ => self.relax(net, part, batch)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs stages in lanes that hold all of their examples' activations.
+    fn relax(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
+        let pass = Pass {
+            objective: net.objective().with_factor(self.factor),
+            method: self.recipe.method,
+            parameter: &self.recipe.parameter,
+            trained: &net.trained,
+            data: self.data,
+            judge: self.judge,
+            starts: &self.starts,
+            rates: &self.rates.layers,
+            prepared: &self.streams.prepared,
+            report: batch.report,
+            update: net.updates + u64::from(self.recipe.schedule.ends_in_update()),
+        };
+        let begins = std::mem::take(&mut batch.begins);
+        let Batch { examples, ref mut columns, width, parts, .. } = *batch;
+        let row = ((&mut self.lanes[..parts], Chunks { slice: examples, width }), &mut self.sums[..parts]);
+        let row = (row, Chunks { slice: &mut columns[..], width });
+        for_row(row, |_, (((lane, examples), sums), columns)| {
+            if begins {
+                lane.load(&pass, examples, columns);
+            }
+            lane.run(&pass, stages, (examples, columns), sums)
+        })
+    }
+
+    /// Runs stages in lanes that load the activations they need from the bank, and put back those that move.
+    fn stream(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
+        let objective = net.objective().with_factor(self.factor);
+        let Streams { lanes, tallies, prepared, .. } = &mut self.streams;
+        if let (Some(method), Some(group)) = (self.recipe.method, stages.iter().find_map(Stage::group)) {
+            method.activation.prepare(&objective, group, prepared)?;
+        }
+        let pass = Pass {
+            objective,
+            method: self.recipe.method,
+            parameter: &self.recipe.parameter,
+            trained: &net.trained,
+            data: self.data,
+            judge: self.judge,
+            starts: &self.starts,
+            rates: &self.rates.layers,
+            prepared,
+            report: batch.report,
+            update: net.updates,
+        };
+        let Batch { examples, ref mut columns, width, .. } = *batch;
+        let row = (Chunks { slice: examples, width }, Chunks { slice: &mut columns[..], width });
+        for_row((row, &mut tallies[..]), |_, ((examples, columns), tally)| {
+            lanes.lend(|lane| {
+                let lane = lane.get_or_insert_with(|| Lane::new(net, 0));
+                std::mem::swap(&mut lane.tally, tally);
+                let outcome = lane.stream(&pass, stages, examples, columns);
+                std::mem::swap(&mut lane.tally, tally);
+                outcome
+            })
+        })
+    }
+
+    /// Sums up the gradients or the moments of these layers over a batch that streams.
+    fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
+        let objective = net.objective().with_factor(self.factor);
+        for t in layers.filter(|&t| !net.params[t].is_empty() && !net.trained[t].frozen) {
+            match self.recipe.parameter.solver_of(t) {
+                Solver::Optimizer => self.gather_gradient(net, &objective, t, batch)?,
+                Solver::Ridge(_) => self.gather_moments(net, &objective, t, batch)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_gradient(
+        &mut self,
+        net: &DecoupledNetwork<T>,
+        objective: &Objective<'_, T>,
+        t: usize,
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        let width = batch.examples.len().div_ceil(MAX_LANES).max(batch.width);
+        batch.parts = batch.examples.len().div_ceil(width);
+        self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
+        let (data, lanes, columns) = (self.data, &self.streams.lanes, &*batch.columns);
+        let row = (Chunks { slice: batch.examples, width }, Chunks { slice: columns, width });
+        for_row((row, &mut self.sums[..batch.parts]), |_, ((examples, columns), sums)| {
+            let sum = &mut sums[t];
+            sum.clear();
+            sum.resize(net.params[t].len(), T::zero());
+            lanes.lend(|lane| {
+                let Lane { block, scratch, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
+                scratch.resize(sum.len(), T::zero());
+                for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
+                    load(block, t..t + 2, (data, self.recipe.method), (examples, columns));
+                    objective.parameter_gradient(block, t, Reads::Stored, scratch)?;
+                    linalg::axpy(T::one(), scratch, sum);
+                }
+                Ok(())
+            })
+        })
+    }
+
+    fn gather_moments(
+        &mut self,
+        net: &DecoupledNetwork<T>,
+        objective: &Objective<'_, T>,
+        t: usize,
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        let Some(regression) = net.layers[t].regression() else { return Ok(()) };
+        let inputs = net.layers[t].input_dim();
+        let rows = pre_activation_rows(regression, t)?;
+        let len = objective.circuit.guarded("the regression", t, || regression.moments_len())?;
+        batch.parts = 1;
+        self.sums.resize_with(self.sums.len().max(1), || vec![Vec::new(); net.depth()]);
+        let Streams { lanes, input, wanted, part, .. } = &mut self.streams;
+        let sum = &mut self.sums[0][t];
+        sum.clear();
+        resize("the moments of a regression", sum, len, T::zero())?;
+        let width = batch.examples.len().div_ceil(MAX_LANES).max(WIDE);
+        for (examples, columns) in batch.examples.chunks(width).zip(batch.columns.chunks(width)) {
+            part.clear();
+            resize("the moments of a regression", part, len, T::zero())?;
+            for (examples, columns) in examples.chunks(WIDE).zip(columns.chunks(WIDE)) {
+                let n = examples.len();
+                input.resize(inputs * n, T::zero());
+                resize("pre-activations", wanted, rows.saturating_mul(n), T::zero())?;
+                let row = (Chunks { slice: examples, width: LANE }, Chunks { slice: columns, width: LANE });
+                let out = (
+                    Chunks { slice: &mut input[..], width: LANE * inputs },
+                    Chunks { slice: &mut wanted[..], width: LANE * rows },
+                );
+                for_row((row, out), |_, ((examples, columns), (input, wanted))| {
+                    lanes.lend(|lane| {
+                        let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
+                        load(block, t..t + 2, (self.data, self.recipe.method), (examples, columns));
+                        input.copy_from_slice(block.stored(t).as_slice());
+                        objective.pre_activation(block, t, Reads::Stored, wanted)
+                    })
+                })?;
+                let (input, wanted) = (MatRef::new(input, inputs, n), MatRef::new(wanted, rows, n));
+                let weights = self.data.weights_of(examples.iter().copied());
+                let accumulate = || regression.accumulate(input, wanted, &weights, part);
+                objective.circuit.guarded("the regression", t, accumulate)?;
+            }
+            linalg::axpy(T::one(), part, sum);
+        }
+        Ok(())
+    }
+
+    /// Moves the parameters of these layers by the sums of all lanes.
+    fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
+        let sums = &mut self.sums[..batch.parts];
+        self.pending.add(net, &self.recipe.parameter, self.factor, layers.clone(), sums, batch.examples.len())?;
+        if self.recipe.streams() {
+            // As large as the layer: not to be kept for each of them.
+            sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]).for_each(|sum| *sum = Vec::new());
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.block.parameters_moved());
+        Ok(())
+    }
+}
+
+impl<T: Scalar> Pending<T> {
+    /// Takes a parameter step from the lanes' sums, or keeps them until there are batches enough for one.
+    fn add(
+        &mut self,
+        net: &mut DecoupledNetwork<T>,
+        step: &ParameterStep,
+        factor: T,
+        layers: Range<usize>,
+        sums: &mut [Vec<Vec<T>>],
+        examples: usize,
+    ) -> Result<()> {
+        if self.batches == 1 {
+            return update(net, step, factor, layers, sums, examples);
+        }
+        if self.sum.is_empty() {
+            self.sum.push(net.params.iter().map(|params| vec![T::zero(); params.len()]).collect());
+        }
+        for_row(&mut self.sum[0][..], |t, sum| {
+            if self.waiting == 0 {
+                sum.fill(T::zero());
+            }
+            if !net.trained[t].frozen && !sum.is_empty() {
+                sums.iter().for_each(|lane| linalg::axpy(T::one(), &lane[t], sum));
+            }
+            Ok(())
+        })?;
+        self.waiting += 1;
+        self.examples += examples;
+        if self.waiting < self.batches { Ok(()) } else { self.step(net, step, factor) }
+    }
+
+    /// Takes the step of the batches that wait, if there are any.
+    fn step(&mut self, net: &mut DecoupledNetwork<T>, step: &ParameterStep, factor: T) -> Result<()> {
+        let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
+        let layers = 0..net.depth();
+        if waiting == 0 { Ok(()) } else { update(net, step, factor, layers, &mut self.sum, examples) }
+    }
+}
+
+/// One parameter step of these layers from the lanes' sums.
+fn update<T: Scalar>(
+    net: &mut DecoupledNetwork<T>,
+    step: &ParameterStep,
+    factor: T,
+    layers: Range<usize>,
+    sums: &mut [Vec<Vec<T>>],
+    examples: usize,
+) -> Result<()> {
+    net.updates += u64::from(layers.end == net.depth());
+    let hidden = &net.hidden;
+    let penalty = |t: usize| hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * factor);
+    let DecoupledNetwork { trained, layers: all, params, .. } = net;
+    parameter_step::update(step, layers, trained, (all, penalty), params, sums, examples)
+}
+
+impl<T: Scalar> Lane<T> {
+    fn new(net: &DecoupledNetwork<T>, examples: usize) -> Self {
+        Self {
+            block: Block::new(&net.layers, examples),
+            memory: Memory::default(),
+            multipliers: vec![Vec::new(); net.depth() - 1],
+            terms: Vec::new(),
+            tally: Tally::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the examples' inputs, targets and weights.
+    fn load(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
+        self.block.resize(examples.len());
+        fill(&mut self.block, pass.data, examples.iter().copied());
+        self.block.set_weights(pass.data.weights_of(examples.iter().copied()));
+        self.tally.begin(examples.len());
+        if !pass.starts.is_empty() {
+            let inputs = self.block.stored_mut(0).chunks_exact_mut(pass.starts.len());
+            columns.iter().zip(inputs).for_each(|(column, input)| column.complete(pass.starts, input));
+        }
+    }
+
+    /// Runs stages at the activations that the lane holds.
+    fn run(
+        &mut self,
+        pass: &Pass<'_, T>,
+        stages: &[Stage],
+        (examples, columns): (&[usize], &mut [Column<'_, T>]),
+        sums: &mut [Vec<T>],
+    ) -> Result<()> {
+        let objective = &pass.objective;
+        for stage in stages {
+            match stage {
+                Stage::Forward => self.forward(pass)?,
+                Stage::Start(start) => self.start(pass, *start, columns)?,
+                Stage::ChainRule => {
+                    objective.chain_rule(&mut self.block, |t| pass.trained[t].frozen)?;
+                    self.tally.energy = self.tally.forward_loss;
+                    self.see_units(0..self.block.layers() - 1, Reads::Forward);
+                }
+                Stage::Relax { group, begins, .. } => self.step(pass, group, *begins)?,
+                Stage::Measure(terms) => self.measure(objective, terms.clone())?,
+                Stage::Gather { chained, .. } => {
+                    let by = (pass.parameter, pass.trained, *chained);
+                    parameter_step::gather(by, objective, &mut self.block, sums)?;
+                }
+                Stage::Ascend => {
+                    for t in pass.multipliers() {
+                        self.ascend(pass, t)?;
+                    }
+                }
+                Stage::Store => self.store(pass, examples, columns)?,
+                Stage::Repeat { times, stages } => {
+                    (0..*times).try_for_each(|_| self.run(pass, stages, (examples, columns), sums))?;
+                }
+                Stage::Update(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs stages that each read a few layers alone, at activations that come from the bank and go back there.
+    fn stream(
+        &mut self,
+        pass: &Pass<'_, T>,
+        stages: &[Stage],
+        examples: &[usize],
+        columns: &mut [Column<'_, T>],
+    ) -> Result<()> {
+        let window = |stages: &[Stage]| {
+            let each = stages.iter().filter_map(|stage| match stage {
+                Stage::Measure(terms) => Some(terms.start - 1..terms.end),
+                Stage::Relax { group, .. } => Some(group.range().start - 1..group.range().end + 1),
+                _ => None,
+            });
+            each.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
+        };
+        let source = (pass.data, pass.method);
+        let mut loaded = false;
+        for stage in stages {
+            if matches!(stage, Stage::Measure(_) | Stage::Relax { .. })
+                && !std::mem::replace(&mut loaded, true)
+                && let Some(window) = window(stages)
+            {
+                load(&mut self.block, window, source, (examples, columns));
+            }
+            match stage {
+                Stage::Start(start) => self.start_in_bank(pass, *start, examples, columns)?,
+                Stage::Relax { group, begins, .. } => {
+                    self.step(pass, group, *begins)?;
+                    group.members().try_for_each(|t| self.put_back(t, columns))?;
+                }
+                Stage::Measure(terms) => self.measure(&pass.objective, terms.clone())?,
+                Stage::Ascend => {
+                    for t in pass.multipliers() {
+                        load(&mut self.block, t - 1..t + 1, source, (examples, columns));
+                        pass.objective.evaluate(&mut self.block, t - 1, Reads::Stored)?;
+                        self.ascend(pass, t)?;
+                        self.put_back_multiplier(t, columns)?;
+                    }
+                }
+                Stage::Store => {
+                    let steps = pass.method.map_or(0, |method| method.activation.steps(pass.objective.circuit.depth()));
+                    for column in &mut *columns {
+                        column.count(column.steps().saturating_add(steps as u64), pass.update);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn forward(&mut self, pass: &Pass<'_, T>) -> Result<()> {
+        pass.objective.forward(&mut self.block)?;
+        let (top, block) = (self.block.layers(), &self.block);
+        self.tally.looked_at = block.examples();
+        self.tally.forward_loss = pass.objective.forward_loss(block)?;
+        if let Some(judge) = pass.judge {
+            let outputs = block.prediction(top - 1, Reads::Forward);
+            let weight = |i: usize| block.weights().get(i).map_or(1.0, |weight| weight.to_f64());
+            self.tally.score = judge.sum(block.stored(top), outputs, weight)?;
+        }
+        Ok(())
+    }
+
+    /// Sets activations, multipliers and the memory of their optimizer to where the method starts them.
+    fn start(&mut self, pass: &Pass<'_, T>, start: Start, columns: &[Column<'_, T>]) -> Result<()> {
+        let forward = self.tally.looked_at > 0;
+        if !forward && (pass.report || !columns.iter().all(Column::is_visited)) {
+            self.forward(pass)?;
+        }
+        if self.tally.looked_at > 0 {
+            self.block.store_forward();
+        }
+        self.memory.reset(&self.block, pass.method.map_or(0, |method| method.activation.slots()))?;
+        let examples = columns.len();
+        for t in pass.multipliers() {
+            for (i, column) in columns.iter().enumerate() {
+                column.multiplier(t, part_mut(self.block.multiplier_mut(t), examples, i));
+            }
+        }
+        if start != Start::Anchored {
+            for (i, column) in columns.iter().enumerate().filter(|(_, column)| column.is_visited()) {
+                self.memory.steps[i] = column.steps();
+                for t in 1..self.block.layers() {
+                    let own = part_mut(self.block.stored_mut(t), examples, i);
+                    column.beside_activation(t, own, |last, own| start.blend(last, own));
+                    column.state(t, part_mut(&mut self.memory.state[t - 1], examples, i));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same in the bank, from a forward pass that keeps no activations.
+    fn start_in_bank(
+        &mut self,
+        pass: &Pass<'_, T>,
+        start: Start,
+        examples: &[usize],
+        columns: &mut [Column<'_, T>],
+    ) -> Result<()> {
+        let circuit = pass.objective.circuit;
+        let (top, n) = (circuit.depth(), examples.len());
+        self.tally.begin(n);
+        let of = |source: MatRef<'_, T>| examples.iter().flat_map(|&i| source.column(i)).copied().collect::<Vec<T>>();
+        let mut z = of(pass.data.inputs());
+        for t in 0..top {
+            z = circuit.output(t, MatRef::new(&z, z.len() / n, n))?;
+            if t + 1 < top {
+                for (column, z) in columns.iter_mut().zip(z.chunks_exact(z.len() / n)) {
+                    if !column.is_visited() {
+                        column.set_activation(t + 1, z)?;
+                    } else if start != Start::Persisted {
+                        self.scratch.clear();
+                        self.scratch.extend_from_slice(z);
+                        column.beside_activation(t + 1, &mut self.scratch, |last, z| start.blend(last, z));
+                        column.set_activation(t + 1, &self.scratch)?;
+                    }
+                }
+            }
+        }
+        let target = of(pass.data.targets());
+        let (target, outputs) = (MatRef::new(&target, target.len() / n, n), MatRef::new(&z, z.len() / n, n));
+        let weights = pass.data.weights_of(examples.iter().copied());
+        self.tally.looked_at = n;
+        self.tally.forward_loss = pass.objective.loss_of(target, outputs, &weights)?;
+        if let Some(judge) = pass.judge {
+            self.tally.score = judge.sum(target, outputs, |i| pass.data.weight(examples[i]))?;
+        }
+        Ok(())
+    }
+
+    /// Takes an activation step of a group.
+    fn step(&mut self, pass: &Pass<'_, T>, group: &Group, begins: bool) -> Result<()> {
+        let Some(method) = pass.method else { return Ok(()) };
+        if begins {
+            self.memory.count();
+        }
+        let shared = (pass.rates, pass.prepared);
+        method.activation.step(&pass.objective, &mut self.block, group, &mut self.memory, shared)
+    }
+
+    /// Adds the energy and the residuals of these z_t, with every prediction from its stored input.
+    fn measure(&mut self, objective: &Objective<'_, T>, terms: Range<usize>) -> Result<()> {
+        objective.terms(&mut self.block, terms.clone(), &mut self.terms)?;
+        let depth = self.block.layers();
+        let Tally { energy, energies, residuals, .. } = &mut self.tally;
+        *energy += self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
+        energies.resize(depth, 0.0);
+        residuals.resize(depth - 1, (0.0, 0.0));
+        for (t, (term, residual)) in terms.clone().zip(&self.terms) {
+            energies[t - 1] = term.to_f64();
+            residuals.iter_mut().skip(t - 1).take(1).for_each(|own| *own = *residual);
+        }
+        self.see_units(terms.start - 1..terms.end.min(depth) - 1, Reads::Stored);
+        Ok(())
+    }
+
+    /// Notes the outputs of the units of these hidden layers.
+    fn see_units(&mut self, layers: Range<usize>, reads: Reads) {
+        let mut first = (0..layers.start).map(|t| self.block.width(t + 1)).sum();
+        for t in layers {
+            let outputs = self.block.prediction(t, reads);
+            self.tally.see_units(first, outputs);
+            first += outputs.rows();
+        }
+    }
+
+    /// Computes λ_t after this visit, from the residuals that the parameter step has just read; the visit goes on with those it began
+    /// with.
+    fn ascend(&mut self, pass: &Pass<'_, T>, t: usize) -> Result<()> {
+        let Some(multipliers) = pass.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
+        let out = &mut self.multipliers[t - 1];
+        pass.objective.ascend(&self.block, t, pass.parameter.reads, multipliers, out);
+        match linalg::all_finite(out) {
+            true => Ok(()),
+            false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" }),
+        }
+    }
+
+    /// Puts activations, multipliers and the memory of their optimizer back into the bank, before the update that the visit leads to.
+    fn store(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &mut [Column<'_, T>]) -> Result<()> {
+        if !pass.starts.is_empty() {
+            missing::step(&pass.objective, &mut self.block, pass.data, examples)?;
+        }
+        let Self { block, memory, multipliers, .. } = self;
+        (1..block.layers()).try_for_each(|t| check_finite(block, t))?;
+        let examples = columns.len();
+        let anchored = pass.method.is_some_and(|method| method.start == Start::Anchored);
+        for_row(columns, |i, column| {
+            column.set_input(block.stored(0).column(i))?;
+            for t in 1..block.layers() {
+                column.set_activation(t, block.stored(t).column(i))?;
+                if !anchored {
+                    column.set_state(t, part(&memory.state[t - 1], examples, i))?;
+                }
+            }
+            for t in pass.multipliers() {
+                column.set_multiplier(t, part(&multipliers[t - 1], examples, i))?;
+            }
+            let steps = memory.steps[i];
+            column.count(if anchored { column.steps().saturating_add(steps) } else { steps }, pass.update);
+            Ok(())
+        })
+    }
+
+    /// Puts z_t back into the bank.
+    fn put_back(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
+        check_finite(&self.block, t)?;
+        let mut columns = columns.iter_mut().zip(self.block.stored(t).columns());
+        columns.try_for_each(|(column, z)| column.set_activation(t, z))
+    }
+
+    /// Puts λ_t into the bank.
+    fn put_back_multiplier(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
+        let (own, n) = (&self.multipliers[t - 1], columns.len());
+        columns.iter_mut().enumerate().try_for_each(|(i, column)| column.set_multiplier(t, part(own, n, i)))
+    }
+}
+
+impl<T: Scalar> Pass<'_, T> {
+    /// The hidden activations that have multipliers.
+    fn multipliers(&self) -> impl Iterator<Item = usize> + use<T> {
+        let (depth, multipliers) = (self.objective.circuit.depth(), self.method.and_then(|m| m.coupling.multipliers));
+        (1..depth).filter(move |&t| multipliers.is_some_and(|multipliers| multipliers.reaches(t, depth)))
+    }
+}
+
+/// Writes the inputs and targets of the first of these examples, as many as the block has room for.
+fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: impl Iterator<Item = usize> + Clone) {
+    for t in [0, block.layers()] {
+        copy(block, t, data, examples.clone());
+    }
+}
+
+/// z_0 or z_T ← those of these examples.
+fn copy<T: Scalar>(block: &mut Block<T>, t: usize, data: &Dataset<T>, examples: impl Iterator<Item = usize>) {
+    let source = if t == 0 { data.inputs() } else { data.targets() };
+    for (column, example) in block.stored_mut(t).chunks_exact_mut(source.rows()).zip(examples) {
+        column.copy_from_slice(source.column(example));
+    }
+}
+
+/// Takes z_t and λ_t with t in a window, and forgets all others.
+fn load<T: Scalar>(
+    block: &mut Block<T>,
+    window: Range<usize>,
+    (data, method): (&Dataset<T>, Option<&Method<T>>),
+    (examples, columns): (&[usize], &[Column<'_, T>]),
+) {
+    let (depth, n) = (block.layers(), examples.len());
+    block.narrow(n, window.clone());
+    block.set_weights(data.weights_of(examples.iter().copied()));
+    let multipliers = method.and_then(|method| method.coupling.multipliers);
+    for t in window {
+        if t == 0 || t == depth {
+            copy(block, t, data, examples.iter().copied());
+            continue;
+        }
+        let z = block.stored_mut(t);
+        columns.iter().enumerate().for_each(|(i, column)| column.activation(t, part_mut(z, n, i)));
+        if multipliers.is_some_and(|multipliers| multipliers.reaches(t, depth)) {
+            let each = columns.iter().enumerate();
+            each.for_each(|(i, column)| column.multiplier(t, part_mut(block.multiplier_mut(t), n, i)));
+        }
+    }
+}
+
+fn check_finite<T: Scalar>(block: &Block<T>, t: usize) -> Result<()> {
+    match linalg::all_finite(block.stored(t).as_slice()) {
+        true => Ok(()),
+        false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" }),
+    }
+}
+
+/// The i-th of `parts` equal parts.
+fn part<T>(whole: &[T], parts: usize, i: usize) -> &[T] {
+    let len = whole.len() / parts;
+    &whole[i * len..(i + 1) * len]
+}
+
+/// The same for writing.
+fn part_mut<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
+    let len = whole.len() / parts;
+    &mut whole[i * len..(i + 1) * len]
+}

@@ -1,0 +1,327 @@
+//! A visit as data: the list of stages that a method makes for a depth, which the engine runs, and from which its cost and its reach are
+//! folded.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::block::Reads;
+use crate::start::Start;
+
+mod walk;
+
+pub(crate) use walk::{Assumptions, Walk};
+
+/// Layers that move at the same time: every `every`-th of a range, counted from its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    layers: Range<usize>,
+    every: usize,
+}
+
+impl Group {
+    /// All activations z_t with t in this range.
+    pub const fn all(layers: Range<usize>) -> Self {
+        Self { layers, every: 1 }
+    }
+
+    /// z_t alone.
+    pub const fn one(t: usize) -> Self {
+        Self::all(t..t + 1)
+    }
+
+    /// The highest z_t with t in this range, and every second one below it: no two of them are neighbours.
+    pub const fn every_second(layers: Range<usize>) -> Self {
+        Self { layers, every: 2 }
+    }
+
+    /// Whether z_t is one of them.
+    pub fn has(&self, t: usize) -> bool {
+        self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
+    }
+
+    /// The t of its members, from the input up.
+    pub fn members(&self) -> impl DoubleEndedIterator<Item = usize> + Clone {
+        let Range { start, end } = self.layers;
+        let first = if start < end { start + (end - 1 - start) % self.every } else { start };
+        (first..end).step_by(self.every)
+    }
+
+    /// The range that holds them.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.layers.clone()
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut members = self.members();
+        let (first, last) = (members.next(), members.next_back());
+        match (first, last, self.every) {
+            (None, ..) => f.write_str("none"),
+            (Some(first), None, _) => write!(f, "z_{first}"),
+            (Some(first), Some(last), 1) => write!(f, "z_{first} … z_{last}"),
+            (Some(first), Some(last), every) if first + every == last => write!(f, "z_{first}, z_{last}"),
+            (Some(first), Some(last), every) => write!(f, "z_{first}, z_{} … z_{last}", first + every),
+        }
+    }
+}
+
+/// Which products an activation step takes, and how far it carries a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// For each z_t that moves: its prediction, that of z_{t+1} from it, and a pull-back of the latter's error. A signal crosses one
+    /// layer.
+    Local,
+    /// A backward pass through all hidden layers, then a forward pass. A signal crosses all of them.
+    Through,
+}
+
+/// One stage of a visit. Layers are t = 0 .. T, activations z_t with t = 0 ..= T.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// a_{t+1} ← f(a_t; θ_t) from the input up.
+    Forward,
+    /// z_t ← the forward activation a_t, the one in the bank, or a blend of both.
+    Start(Start),
+    /// δ_t ← ∂L_y/∂a_t from the output down, by the chain rule.
+    ChainRule,
+    /// An activation step of the members of a group.
+    Relax {
+        /// The activations that move.
+        group: Group,
+        /// Whether this begins another step of all of them.
+        begins: bool,
+        /// The products that it takes.
+        work: Work,
+    },
+    /// The terms of the energy of these z_t, for the report.
+    Measure(Range<usize>),
+    /// The gradients of these layers' parameters, or the moments of their regressions, summed over the examples of a lane.
+    Gather {
+        /// The layers.
+        layers: Range<usize>,
+        /// The input that they read.
+        reads: Reads,
+        /// Whether by the chain rule, from the errors that it has left.
+        chained: bool,
+        /// Whether by gradients: a product for each. Moments are none.
+        by_gradient: bool,
+    },
+    /// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t), where it will be read at the next visit.
+    Ascend,
+    /// The activations go back into the bank.
+    Store,
+    /// **The barrier**: the lanes' sums are added up, and the parameters of these layers move.
+    Update(Range<usize>),
+    /// These stages, `times` times.
+    Repeat {
+        /// How often.
+        times: usize,
+        /// The stages.
+        stages: Vec<Stage>,
+    },
+}
+
+impl Stage {
+    /// Whether a lane runs it by itself, without waiting for the others.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Update(_) => false,
+            Self::Repeat { stages, .. } => stages.iter().all(Self::is_local),
+            _ => true,
+        }
+    }
+
+    /// The activations that it moves.
+    pub(crate) fn group(&self) -> Option<&Group> {
+        match self {
+            Self::Relax { group, .. } => Some(group),
+            _ => None,
+        }
+    }
+
+    /// The stages, `times` times; nothing where that is nothing.
+    pub(crate) fn repeat(times: usize, stages: &[Self]) -> Vec<Self> {
+        match (times, stages) {
+            (0, _) | (_, []) => Vec::new(),
+            (1, _) => stages.to_vec(),
+            _ => vec![Self::Repeat { times, stages: stages.to_vec() }],
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = |f: &mut fmt::Formatter<'_>, verb: &str, layers: &Range<usize>| match layers.len() {
+            1 => write!(f, "{verb} θ_{}", layers.start),
+            _ => write!(f, "{verb} θ_{} … θ_{}", layers.start, layers.end.saturating_sub(1)),
+        };
+        match self {
+            Self::Forward => f.write_str("forward pass"),
+            Self::Start(Start::Anchored) => f.write_str("start: forward pass"),
+            Self::Start(Start::Persisted) => f.write_str("start: bank"),
+            Self::Start(Start::Blend(share)) => write!(f, "start: {share} bank, {} forward pass", 1.0 - share),
+            Self::ChainRule => f.write_str("chain rule"),
+            Self::Relax { group, work: Work::Local, .. } => write!(f, "relax {group}"),
+            Self::Relax { group, work: Work::Through, .. } => write!(f, "relax {group} together"),
+            Self::Measure(terms) => write!(f, "measure {}", Group::all(terms.clone())),
+            Self::Gather { layers: range, .. } => layers(f, "gather", range),
+            Self::Ascend => f.write_str("raise multipliers"),
+            Self::Store => f.write_str("store"),
+            Self::Update(range) => layers(f, "update", range),
+            Self::Repeat { times, .. } => write!(f, "{times} times"),
+        }
+    }
+}
+
+/// A visit: its stages in order, for a circuit of so many layers.
+///
+/// Between two updates every lane of a batch runs by itself; an update is the only barrier. Printed, it has one stage a line, with
+/// the products that follow one another in it and all of them, over all of its repetitions:
+///
+/// ```
+/// use decoupled::Method;
+///
+/// let visit = Method::<f32>::joint(0.1).schedule(3);
+/// assert_eq!(visit.sequential_products(), 2);
+/// println!("{visit}");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    stages: Vec<Stage>,
+    depth: usize,
+}
+
+impl Schedule {
+    pub(crate) const fn new(stages: Vec<Stage>, depth: usize) -> Self {
+        Self { stages, depth }
+    }
+
+    /// Backpropagation through `depth` layers.
+    pub fn backprop(depth: usize) -> Self {
+        let layers = 0..depth;
+        let gather = Stage::Gather { layers: layers.clone(), reads: Reads::Forward, chained: true, by_gradient: true };
+        Self::new(vec![Stage::Forward, Stage::ChainRule, gather, Stage::Update(layers)], depth)
+    }
+
+    /// The stages in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// How many products follow one another, however many processors there are. Layers that move at the same time take theirs at the
+    /// same time, and the products of parameters run beside those of activations that do not wait for them.
+    pub fn sequential_products(&self) -> usize {
+        let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
+        walk.run(&self.stages);
+        walk.sequential()
+    }
+
+    /// Parameter updates: what a schedule of the learning rate counts.
+    pub fn updates(&self) -> usize {
+        fn of(stages: &[Stage], depth: usize) -> usize {
+            let each = stages.iter().map(|stage| match stage {
+                Stage::Update(layers) => usize::from(layers.end == depth),
+                Stage::Repeat { times, stages } => times.saturating_mul(of(stages, depth)),
+                _ => 0,
+            });
+            each.fold(0, usize::saturating_add)
+        }
+        of(&self.stages, self.depth)
+    }
+
+    /// Whether an update follows the last of what is stored.
+    pub(crate) fn ends_in_update(&self) -> bool {
+        matches!(self.stages.last(), Some(Stage::Update(_)))
+    }
+}
+
+/// How far a signal from the output comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Hidden layers, from the input, that it has not moved when the energy is measured.
+    pub(crate) unseen: usize,
+    /// Layers, from the input, whose parameters get no gradient.
+    pub(crate) unreached: usize,
+    /// Visits until it has come to every layer, as far as it comes at all, with one to spare.
+    pub(crate) visits: usize,
+}
+
+impl Reach {
+    /// Follows it through visits; `keeps` says whether activations or multipliers carry it from one to the next.
+    pub(crate) fn of(schedule: &Schedule, keeps: bool) -> Self {
+        let mut signal = Signal { at: vec![false; schedule.depth], unseen: 0, unreached: 0 };
+        signal.run(&schedule.stages);
+        if !keeps {
+            return Self { unseen: signal.unseen, unreached: signal.unreached, visits: 1 };
+        }
+        let mut visits = 1;
+        let mut before = schedule.depth - 1;
+        while signal.hidden() < before {
+            before = signal.hidden();
+            visits += 1;
+            signal.run(&schedule.stages);
+        }
+        Self { unseen: 0, unreached: 0, visits }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Signal {
+    /// Whether it has arrived at z_t, t = 0 .. T.
+    at: Vec<bool>,
+    unseen: usize,
+    unreached: usize,
+}
+
+impl Signal {
+    /// Hidden layers, from the input, at which it has not arrived.
+    fn hidden(&self) -> usize {
+        self.at.iter().skip(1).take_while(|at| !**at).count()
+    }
+
+    fn run(&mut self, stages: &[Stage]) {
+        for stage in stages {
+            match stage {
+                Stage::Relax { group, work, .. } => {
+                    let before = self.at.clone();
+                    for t in group.members() {
+                        // The output is where it starts.
+                        let arrives = *work == Work::Through || before.get(t + 1).copied().unwrap_or(true);
+                        self.at[t] |= arrives;
+                    }
+                }
+                Stage::Measure(_) => self.unseen = self.hidden(),
+                Stage::Gather { .. } => self.unreached = self.hidden(),
+                Stage::Repeat { times, stages } => {
+                    for _ in 0..*times {
+                        let before = self.at.clone();
+                        self.run(stages);
+                        if self.at == before {
+                            break;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
+        let lines = walk.lines(&self.stages);
+        let width = lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);
+        writeln!(f, "{:width$}  in sequence  products", "")?;
+        for line in &lines {
+            match line.products {
+                0 => writeln!(f, "{}", line.text)?,
+                products => writeln!(f, "{:width$}  {:11}  {products:8}", line.text, line.sequential)?,
+            }
+        }
+        let products: usize = lines.iter().fold(0, |sum, line| sum.saturating_add(line.products));
+        write!(f, "{:width$}  {:11}  {products:8}", "all", walk.sequential())
+    }
+}
