@@ -83,7 +83,7 @@
 //! * A bank in a [file](BankFile) gives the bits of one in memory, and a process that is killed leaves every block of it whole.
 //! * Columns are examples, everywhere inside; constructors that take rows say so.
 //!
-//! # Limits
+//! # What it is not
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.

@@ -26,7 +26,7 @@ mod predictive_coding;
 /// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and how residuals are penalised
 /// ([`Coupling`]).
 ///
-/// | preset | start | activation step | parameter step | reads | coupling | asks for |
+/// | preset | start | activation step | parameter step | reads | coupling | needs |
 /// |---|---|---|---|---|---|---|
 /// | [`default`](Self::default) | anchored | 1 + ⌈hidden layers / 2⌉ red-black sweeps, at most 1.8/λmax | optimizer | forward | penalty | |
 /// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty | |
@@ -198,7 +198,7 @@ impl<T: Scalar> Method<T> {
     /// Counts the products that must follow one another for one update of a network of `depth` layers: the depth of the
     /// computation, however many processors there are. Backpropagation needs `2 · depth`.
     ///
-    /// An activation step asks for the predictions and for their pull-backs, each at once for all layers in Jacobi order;
+    /// An activation step needs the predictions and their pull-backs, each at once for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
         let hidden = depth.saturating_sub(1);

@@ -120,7 +120,7 @@
 //! ```
 //!
 //! A name begins with the layer's number. A map with its activation is a chain of two, and the map part 0 of it. Scalers and names
-//! are in the metadata; the iris network of above in NumPy:
+//! are in the metadata; the iris network above in NumPy:
 //!
 //! ```text
 //! import json, numpy, safetensors

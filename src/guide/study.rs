@@ -1,7 +1,7 @@
 //! The claim, tested: is the network that comes out the one that backpropagation (BP) would give?
 //!
 //! Those who propose to train layers apart expect that the network settles at a configuration similar to that of the same network
-//! trained by BP, and that it avoids BP's difficulties. This page takes that for a question. All its tables and figures are written
+//! trained by BP, and that it avoids BP's difficulties. This page tests that. All its tables and figures are written
 //! by one command, the same ones for the same seeds:
 //!
 //! ```text
