@@ -247,6 +247,7 @@ impl Encoding {
     }
 }
 
+#[cfg(feature = "csv")]
 impl Target {
     pub(super) fn places(&self) -> &[Place] {
         match self {
