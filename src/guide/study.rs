@@ -1,4 +1,4 @@
-//! The claim, tested: is the network that comes out the one that backpropagation (BP) would give?
+//! The claim, tested: is the trained network the one that backpropagation (BP) would give?
 //!
 //! Those who propose to train layers apart expect that the network settles at a configuration similar to that of the same network
 //! trained by BP, and that it avoids BP's difficulties. This page tests that. All its tables and figures are written
