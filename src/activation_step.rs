@@ -1,13 +1,14 @@
 //! The activation step: Z moves, Θ stands.
 
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
-use crate::schedule::{Group, Stage, Work};
+use crate::schedule::{Stage, Work};
 use crate::{Optimizer, Result, Scalar};
 
 #[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
 mod curvature;
 mod error_steps;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
 mod exact;
 #[expect(clippy::indexing_slicing, reason = "slices of the widths of the block's layers")]
 mod gauss_newton;

@@ -1,8 +1,8 @@
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::parallel::for_row;
-use crate::schedule::Group;
 use crate::{Layer, MatRef, Result, Scalar, linalg};
 
 /// Which input a layer reads.
@@ -33,6 +33,8 @@ pub struct Block<T> {
     pub(crate) cotangent: Vec<Vec<T>>,
     /// ∂L/∂z_t at index t.
     pub(crate) gradient: Vec<Vec<T>>,
+    /// Buffers of layers outside of the [window](Self::narrow), for those that come into it.
+    spare: Vec<Vec<T>>,
 }
 
 /// The examples of a block: what its layers read, while each of them writes to a site, a cotangent and a gradient of its own.
@@ -90,6 +92,61 @@ impl<T> Site<T> {
     }
 }
 
+/// Layers that move at the same time: every `every`-th of a range, counted from its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    layers: Range<usize>,
+    every: usize,
+}
+
+impl Group {
+    /// All activations z_t with t in this range.
+    pub const fn all(layers: Range<usize>) -> Self {
+        Self { layers, every: 1 }
+    }
+
+    /// z_t alone.
+    pub const fn one(t: usize) -> Self {
+        Self::all(t..t + 1)
+    }
+
+    /// The highest z_t with t in this range, and every second one below it: no two of them are neighbours.
+    pub const fn every_second(layers: Range<usize>) -> Self {
+        Self { layers, every: 2 }
+    }
+
+    /// Whether z_t is one of them.
+    pub fn has(&self, t: usize) -> bool {
+        self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
+    }
+
+    /// The t of its members, from the input up.
+    pub fn members(&self) -> impl DoubleEndedIterator<Item = usize> + Clone {
+        let Range { start, end } = self.layers;
+        let first = if start < end { start + (end - 1 - start) % self.every } else { start };
+        (first..end).step_by(self.every)
+    }
+
+    /// The range that holds them.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.layers.clone()
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut members = self.members();
+        let (first, last) = (members.next(), members.next_back());
+        match (first, last, self.every) {
+            (None, ..) => f.write_str("none"),
+            (Some(first), None, _) => write!(f, "z_{first}"),
+            (Some(first), Some(last), 1) => write!(f, "z_{first} … z_{last}"),
+            (Some(first), Some(last), every) if first + every == last => write!(f, "z_{first}, z_{last}"),
+            (Some(first), Some(last), every) => write!(f, "z_{first}, z_{} … z_{last}", first + every),
+        }
+    }
+}
+
 impl<T: Scalar> Activations<T> {
     fn matrix<'a>(&self, t: usize, entries: &'a [T]) -> MatRef<'a, T> {
         MatRef::new(entries, self.widths[t], self.examples)
@@ -140,6 +197,7 @@ impl<T: Scalar> Block<T> {
             sites: layers.iter().map(|_| site()).collect(),
             cotangent: each(widths.len()),
             gradient: each(widths.len()),
+            spare: Vec::new(),
             activations: Activations {
                 examples: 0,
                 z: each(widths.len()),
@@ -155,8 +213,9 @@ impl<T: Scalar> Block<T> {
 
     /// Makes room for another number of examples; nothing that the block held is of use afterwards.
     pub(crate) fn resize(&mut self, examples: usize) {
-        let Self { activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient } =
-            self;
+        let Self {
+            activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient, ..
+        } = self;
         weights.clear();
         for (z, width) in z.iter_mut().zip(&*widths) {
             z.resize(width * examples, T::zero());
@@ -177,31 +236,46 @@ impl<T: Scalar> Block<T> {
     }
 
     /// Makes room for the z_t of a window alone, of another number of examples, and forgets all else: for a batch whose layers are
-    /// worked on one after the other. Predictions and cotangents take room when they are computed.
+    /// worked on one after the other. The buffers of a layer that leaves the window serve those that come into it.
     pub(crate) fn narrow(&mut self, examples: usize, window: Range<usize>) {
-        let Self { activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient } =
-            self;
+        let Self { activations, sites, cotangent, gradient, spare } = self;
+        let Activations { widths, z, multiplier, weights, .. } = activations;
         weights.clear();
-        for (t, (z, width)) in z.iter_mut().zip(&*widths).enumerate() {
-            match window.contains(&t) {
-                true => z.resize(width * examples, T::zero()),
-                false => *z = Vec::new(),
+        multiplier.iter_mut().for_each(Vec::clear);
+        let layer = |t: usize| window.contains(&t) && window.contains(&(t + 1));
+        let outside =
+            z.iter_mut().chain(&mut *gradient).enumerate().filter(|(i, _)| !window.contains(&(i % widths.len())));
+        spare.extend(outside.map(|(_, buffer)| std::mem::take(buffer)).filter(|buffer| buffer.capacity() > 0));
+        for (t, (site, cotangent)) in sites.iter_mut().zip(&mut cotangent[1..]).enumerate() {
+            site.same = t == 0;
+            let Site { stored, forward, .. } = site;
+            for evaluation in [stored, forward] {
+                evaluation.fresh = false;
+                if !layer(t) {
+                    let buffers = [&mut evaluation.output, &mut evaluation.cache].map(std::mem::take);
+                    spare.extend(buffers.into_iter().filter(|buffer| buffer.capacity() > 0));
+                }
+            }
+            if !layer(t) && cotangent.capacity() > 0 {
+                spare.push(std::mem::take(cotangent));
             }
         }
-        for (t, site) in sites.iter_mut().enumerate() {
-            let kept = window.contains(&t) && window.contains(&(t + 1));
-            for evaluation in [&mut site.stored, &mut site.forward] {
-                if !kept {
-                    *evaluation = Evaluation::new();
-                }
-                evaluation.fresh = false;
+        let mut take = |buffer: &mut Vec<T>| {
+            if buffer.capacity() == 0 {
+                *buffer = spare.pop().unwrap_or_default();
             }
-            site.same = t == 0;
-            (a[t], gradient[t]) = (Vec::new(), Vec::new());
-            if !kept {
-                cotangent[t + 1] = Vec::new();
+        };
+        for t in window.clone() {
+            take(&mut z[t]);
+            z[t].resize(widths[t] * examples, T::zero());
+            take(&mut gradient[t]);
+            if layer(t) {
+                let Site { stored, forward, .. } = &mut sites[t];
+                let Evaluation { output, cache, .. } = if t == 0 { forward } else { stored };
+                take(output);
+                take(cache);
+                take(&mut cotangent[t + 1]);
             }
-            multiplier[t].clear();
         }
         self.activations.examples = examples;
     }
@@ -272,8 +346,9 @@ impl<T: Scalar> Block<T> {
     }
 
     /// Weighs the examples, until the next [`resize`](Self::resize).
-    pub(crate) fn set_weights(&mut self, weights: Vec<T>) {
-        self.activations.weights = weights;
+    pub(crate) fn set_weights(&mut self, weights: impl Iterator<Item = T>) {
+        self.activations.weights.clear();
+        self.activations.weights.extend(weights);
     }
 
     /// ∂L/∂z_t as last computed, `d_t × n`.
@@ -350,6 +425,12 @@ impl<T: Scalar> Block<T> {
             z.copy_from_slice(a);
             site.same = true;
         }
+    }
+
+    /// z_t ← gradient_t, where a step has written the new activation.
+    pub(crate) fn accept_gradient(&mut self, t: usize) {
+        self.activations.z[t].copy_from_slice(&self.gradient[t]);
+        self.moved(t);
     }
 
     /// cotangent_t ← gradient_t: the chain rule.

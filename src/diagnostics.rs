@@ -16,7 +16,8 @@ mod representation;
 mod similarity;
 mod step;
 
-pub use cost::{Cost, Products, cost};
+pub use crate::schedule::Products;
+pub use cost::{Cost, cost};
 pub(crate) use decoupling::measure;
 pub use decoupling::{DESCENT, Decoupling, decoupling};
 pub use function::FunctionSimilarity;

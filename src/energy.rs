@@ -28,11 +28,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::block::{Activations, Block, Reads, Site};
+use crate::block::{Activations, Block, Group, Reads, Site};
 use crate::circuit::Circuit;
 use crate::coupling::Multipliers;
 use crate::parallel::{for_row, guarded};
-use crate::schedule::Group;
 use crate::{Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// L_h and μ_t of one hidden layer.
@@ -184,7 +183,7 @@ impl<T: Scalar> Objective<'_, T> {
         if start >= end {
             return Ok(());
         }
-        let Block { activations: of, sites, cotangent, gradient } = block;
+        let Block { activations: of, sites, cotangent, gradient, .. } = block;
         let row = (&mut sites[start - 1..end], &mut cotangent[start..=end]);
         for_row(row, |i, (site, cotangent)| {
             let t = start - 1 + i;
@@ -203,7 +202,7 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// gradient_t ← (∂f/∂z)ᵀ · cotangent_{t+1} at z_t or a_t.
     pub(crate) fn pull_back(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
-        let Block { activations: of, sites, cotangent, gradient } = block;
+        let Block { activations: of, sites, cotangent, gradient, .. } = block;
         self.pull_back_one(of, t, &mut sites[t], reads, &cotangent[t + 1], &mut gradient[t])
     }
 
@@ -222,7 +221,7 @@ impl<T: Scalar> Objective<'_, T> {
     /// gradient_t gains what z_t itself has at stake, for the z_t of a group, whose predictions are up to date.
     fn add_own_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         let Range { start, end } = group.range();
-        let Block { activations: of, sites, cotangent, gradient } = block;
+        let Block { activations: of, sites, cotangent, gradient, .. } = block;
         // cotangent_t is free for scratch: whoever needs it writes it first.
         let row = ((&sites[start - 1..end - 1], &mut cotangent[start..end]), &mut gradient[start..end]);
         for_row(row, |i, ((below, scratch), gradient)| {
@@ -392,15 +391,14 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// out ← the pre-activation that is wanted of layer t, for z_{t+1} with the multiplier that pulls at it, from z_t or a_t; none for a
     /// layer without regression.
-    pub(crate) fn pre_activation(&self, block: &Block<T>, t: usize, reads: Reads, out: &mut [T]) -> Result<()> {
+    pub(crate) fn pre_activation(&self, block: &mut Block<T>, t: usize, reads: Reads, out: &mut [T]) -> Result<()> {
         let (layer, params) = self.circuit.layer(t);
         let Some(regression) = layer.regression() else { return Ok(()) };
-        let (input, above) = (block.activations.input(t, reads), block.stored(t + 1));
-        let mut target = above.as_slice().to_vec();
-        self.shift(block, t + 1, T::one(), &mut target);
-        let target = MatRef::new(&target, above.rows(), above.cols());
+        let Block { activations: of, cotangent, .. } = block;
+        // cotangent_{t+1} is free for scratch: whoever needs it writes it first.
+        let (input, target) = (of.input(t, reads), self.shifted(of, t + 1, &mut cotangent[t + 1]));
         let out = MatMut::new(out, out.len() / input.cols(), input.cols());
-        self.circuit.guarded("the regression", t, || regression.pre_activation(params, input, target, out))?
+        self.circuit.guarded("the regression", t, || regression.pre_activation(params, input, target.as_ref(), out))?
     }
 
     /// out ← λ_t + rate · μ_t (z_t − ẑ_t), from a prediction that is up to date.
@@ -412,9 +410,18 @@ impl<T: Scalar> Objective<'_, T> {
         }
     }
 
-    /// out ← out + sign · λ_t/μ_t: what a squared term μ_t/2 ‖z_t − ẑ_t‖² with a multiplier is the square of.
-    pub(crate) fn shift(&self, block: &Block<T>, t: usize, sign: T, out: &mut [T]) {
-        if let Some(multiplier) = block.multiplier(t) {
+    /// out ← z_t + λ_t/μ_t: the target of a squared term μ_t/2 ‖z_t − ẑ_t‖² with a multiplier.
+    pub(crate) fn shifted<'o>(&self, of: &Activations<T>, t: usize, out: &'o mut Vec<T>) -> MatMut<'o, T> {
+        let z = of.stored(t);
+        out.clear();
+        out.extend_from_slice(z.as_slice());
+        self.shift(of, t, T::one(), out);
+        MatMut::new(out, z.rows(), z.cols())
+    }
+
+    /// out ← out + sign · λ_t/μ_t.
+    pub(crate) fn shift(&self, of: &Activations<T>, t: usize, sign: T, out: &mut [T]) {
+        if let Some(multiplier) = of.multiplier(t) {
             linalg::axpy(sign / self.loss(t).1, multiplier.as_slice(), out);
         }
     }

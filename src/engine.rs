@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::activation_step::{Memory, PowerIteration, Prepared, Rates};
 use crate::bank::{Column, fill_gaps};
-use crate::block::{Block, Reads};
+use crate::block::{Block, Group, Reads};
 use crate::energy::Objective;
 use crate::layer::pre_activation_rows;
 use crate::matrix::resize;
@@ -20,7 +20,7 @@ use crate::metrics::Judge;
 use crate::missing;
 use crate::parallel::{Chunks, Spare, for_row};
 use crate::parameter_step::{self, ParameterStep, Solver, Trained};
-use crate::schedule::{Group, Schedule, Stage};
+use crate::schedule::{Schedule, Stage};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar, linalg};
@@ -82,6 +82,8 @@ struct Streams<T> {
     input: Vec<T>,
     wanted: Vec<T>,
     part: Vec<T>,
+    /// Sums that were used: as large as a layer, so that there are not more of them than one layer needs.
+    used: Vec<Vec<T>>,
 }
 
 /// Gradients on their way to a parameter step that several batches share.
@@ -93,6 +95,8 @@ struct Pending<T> {
     waiting: usize,
     examples: usize,
     sum: Vec<Vec<Vec<T>>>,
+    /// Scratch of closed forms.
+    work: Spare<Vec<f64>>,
 }
 
 /// A batch in work.
@@ -137,7 +141,17 @@ struct Lane<T> {
     /// Terms of the energy and residuals.
     terms: Vec<(T, (f64, f64))>,
     tally: Tally,
-    scratch: Vec<T>,
+    scratch: Scratch<T>,
+}
+
+/// Buffers of a lane that streams.
+#[derive(Debug, Default)]
+struct Scratch<T> {
+    input: Vec<T>,
+    output: Vec<T>,
+    cache: Vec<T>,
+    target: Vec<T>,
+    gradient: Vec<T>,
 }
 
 /// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
@@ -170,7 +184,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         judge: Option<Judge<'a, T>>,
         accumulate: usize,
     ) -> Result<Self> {
-        let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
+        let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
         Ok(Self {
             recipe,
@@ -227,7 +241,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
-        let parts = examples.len().div_ceil(width);
+        let parts = if self.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, begins: true, report };
         self.run(net, self.recipe.schedule.stages(), &mut batch)?;
         match self.recipe.streams() {
@@ -393,6 +407,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let width = batch.examples.len().div_ceil(MAX_LANES).max(batch.width);
         batch.parts = batch.examples.len().div_ceil(width);
         self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
+        self.sums[..batch.parts].iter_mut().for_each(|sums| sums[t] = self.streams.used.pop().unwrap_or_default());
         let (data, lanes, columns) = (self.data, &self.streams.lanes, &*batch.columns);
         let row = (Chunks { slice: batch.examples, width }, Chunks { slice: columns, width });
         for_row((row, &mut self.sums[..batch.parts]), |_, ((examples, columns), sums)| {
@@ -400,12 +415,13 @@ impl<'a, T: Scalar> Engine<'a, T> {
             sum.clear();
             sum.resize(net.params[t].len(), T::zero());
             lanes.lend(|lane| {
-                let Lane { block, scratch, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                scratch.resize(sum.len(), T::zero());
+                let Lane { block, scratch: Scratch { gradient, .. }, .. } =
+                    lane.get_or_insert_with(|| Lane::new(net, 0));
+                gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
                     load(block, t..t + 2, (data, self.recipe.method), (examples, columns));
-                    objective.parameter_gradient(block, t, Reads::Stored, scratch)?;
-                    linalg::axpy(T::one(), scratch, sum);
+                    objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
+                    linalg::axpy(T::one(), gradient, sum);
                 }
                 Ok(())
             })
@@ -425,8 +441,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let len = objective.circuit.guarded("the regression", t, || regression.moments_len())?;
         batch.parts = 1;
         self.sums.resize_with(self.sums.len().max(1), || vec![Vec::new(); net.depth()]);
-        let Streams { lanes, input, wanted, part, .. } = &mut self.streams;
+        let Streams { lanes, input, wanted, part, used, .. } = &mut self.streams;
         let sum = &mut self.sums[0][t];
+        *sum = used.pop().unwrap_or_default();
         sum.clear();
         resize("the moments of a regression", sum, len, T::zero())?;
         let width = batch.examples.len().div_ceil(MAX_LANES).max(WIDE);
@@ -465,8 +482,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let sums = &mut self.sums[..batch.parts];
         self.pending.add(net, &self.recipe.parameter, self.factor, layers.clone(), sums, batch.examples.len())?;
         if self.recipe.streams() {
-            // As large as the layer: not to be kept for each of them.
-            sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]).for_each(|sum| *sum = Vec::new());
+            let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
+            self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }
         self.lanes.iter_mut().for_each(|lane| lane.block.parameters_moved());
         Ok(())
@@ -485,7 +502,7 @@ impl<T: Scalar> Pending<T> {
         examples: usize,
     ) -> Result<()> {
         if self.batches == 1 {
-            return update(net, step, factor, layers, sums, examples);
+            return update(net, (step, factor, &self.work), layers, sums, examples);
         }
         if self.sum.is_empty() {
             self.sum.push(net.params.iter().map(|params| vec![T::zero(); params.len()]).collect());
@@ -508,24 +525,21 @@ impl<T: Scalar> Pending<T> {
     fn step(&mut self, net: &mut DecoupledNetwork<T>, step: &ParameterStep, factor: T) -> Result<()> {
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
         let layers = 0..net.depth();
-        if waiting == 0 { Ok(()) } else { update(net, step, factor, layers, &mut self.sum, examples) }
+        if waiting == 0 { Ok(()) } else { update(net, (step, factor, &self.work), layers, &mut self.sum, examples) }
     }
 }
 
 /// One parameter step of these layers from the lanes' sums.
 fn update<T: Scalar>(
     net: &mut DecoupledNetwork<T>,
-    step: &ParameterStep,
-    factor: T,
+    (step, factor, work): (&ParameterStep, T, &Spare<Vec<f64>>),
     layers: Range<usize>,
     sums: &mut [Vec<Vec<T>>],
     examples: usize,
 ) -> Result<()> {
     net.updates += u64::from(layers.end == net.depth());
-    let hidden = &net.hidden;
-    let penalty = |t: usize| hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * factor);
-    let DecoupledNetwork { trained, layers: all, params, .. } = net;
-    parameter_step::update(step, layers, trained, (all, penalty), params, sums, examples)
+    let DecoupledNetwork { trained, layers: all, params, hidden, .. } = net;
+    parameter_step::Update { step, hidden, factor, work }.run(layers, all, trained, params, sums, examples)
 }
 
 impl<T: Scalar> Lane<T> {
@@ -536,7 +550,7 @@ impl<T: Scalar> Lane<T> {
             multipliers: vec![Vec::new(); net.depth() - 1],
             terms: Vec::new(),
             tally: Tally::default(),
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -544,7 +558,7 @@ impl<T: Scalar> Lane<T> {
     fn load(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
         self.block.resize(examples.len());
         fill(&mut self.block, pass.data, examples.iter().copied());
-        self.block.set_weights(pass.data.weights_of(examples.iter().copied()));
+        set_weights(&mut self.block, pass.data, examples);
         self.tally.begin(examples.len());
         if !pass.starts.is_empty() {
             let inputs = self.block.stored_mut(0).chunks_exact_mut(pass.starts.len());
@@ -696,25 +710,32 @@ impl<T: Scalar> Lane<T> {
         let circuit = pass.objective.circuit;
         let (top, n) = (circuit.depth(), examples.len());
         self.tally.begin(n);
-        let of = |source: MatRef<'_, T>| examples.iter().flat_map(|&i| source.column(i)).copied().collect::<Vec<T>>();
-        let mut z = of(pass.data.inputs());
+        let of = |source: MatRef<'_, T>, out: &mut Vec<T>| {
+            out.clear();
+            examples.iter().for_each(|&example| out.extend_from_slice(source.column(example)));
+        };
+        let Scratch { input, output, cache, target, .. } = &mut self.scratch;
+        of(pass.data.inputs(), input);
         for t in 0..top {
-            z = circuit.output(t, MatRef::new(&z, z.len() / n, n))?;
+            let rows = circuit.layers[t].output_dim();
+            output.resize(rows * n, T::zero());
+            circuit.forward(t, MatRef::new(input, input.len() / n, n), output, cache)?;
+            std::mem::swap(input, output);
             if t + 1 < top {
-                for (column, z) in columns.iter_mut().zip(z.chunks_exact(z.len() / n)) {
+                for (column, z) in columns.iter_mut().zip(input.chunks_exact(rows)) {
                     if !column.is_visited() {
                         column.set_activation(t + 1, z)?;
                     } else if start != Start::Persisted {
-                        self.scratch.clear();
-                        self.scratch.extend_from_slice(z);
-                        column.beside_activation(t + 1, &mut self.scratch, |last, z| start.blend(last, z));
-                        column.set_activation(t + 1, &self.scratch)?;
+                        target.clear();
+                        target.extend_from_slice(z);
+                        column.beside_activation(t + 1, target, |last, z| start.blend(last, z));
+                        column.set_activation(t + 1, target)?;
                     }
                 }
             }
         }
-        let target = of(pass.data.targets());
-        let (target, outputs) = (MatRef::new(&target, target.len() / n, n), MatRef::new(&z, z.len() / n, n));
+        of(pass.data.targets(), target);
+        let (target, outputs) = (MatRef::new(target, target.len() / n, n), MatRef::new(input, input.len() / n, n));
         let weights = pass.data.weights_of(examples.iter().copied());
         self.tally.looked_at = n;
         self.tally.forward_loss = pass.objective.loss_of(target, outputs, &weights)?;
@@ -844,7 +865,7 @@ fn load<T: Scalar>(
 ) {
     let (depth, n) = (block.layers(), examples.len());
     block.narrow(n, window.clone());
-    block.set_weights(data.weights_of(examples.iter().copied()));
+    set_weights(block, data, examples);
     let multipliers = method.and_then(|method| method.coupling.multipliers);
     for t in window {
         if t == 0 || t == depth {
@@ -858,6 +879,11 @@ fn load<T: Scalar>(
             each.for_each(|(i, column)| column.multiplier(t, part_mut(block.multiplier_mut(t), n, i)));
         }
     }
+}
+
+fn set_weights<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[usize]) {
+    let weights = data.weighting().into_iter();
+    block.set_weights(weights.flat_map(|weighting| examples.iter().map(|&example| T::of(weighting.of(example)))));
 }
 
 fn check_finite<T: Scalar>(block: &Block<T>, t: usize) -> Result<()> {

@@ -408,7 +408,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.epochs))?);
         }
         if learns {
-            report.warnings.extend(Warning::learned_nothing(self, report.epochs.last(), &baseline));
+            report.warnings.extend(Warning::learned_nothing(self, &report.epochs, &baseline));
         }
         Ok(report)
     }

@@ -1,18 +1,17 @@
-//! The guide: what the method is, what it costs, and when to use it. Start here.
+//! The guide: the method, its cost, and when to use it. Start here.
 //!
 //! # In one page
 //!
 //! An ordinary network is trained by *backpropagation* (BP): an example runs up through all layers, its error runs down again, and
-//! only then does a layer know what to change. Until then it can only wait. And on its way down the error is multiplied by the
-//! derivative of every layer: it can shrink to nothing, grow without bound, or meet a layer whose derivative is zero, and go no
-//! further.
+//! a layer cannot step before its error has arrived. And on its way down the error is multiplied by the
+//! derivative of every layer: it can shrink to nothing, grow without bound, or stop at a layer whose derivative is zero.
 //!
 //! The methods of this library give each layer an input and a target of its own, held in memory. Each layer can then take its step
 //! without an error that has just come down through all others.
 //!
-//! **What is stored.** For every training example and every hidden layer the library keeps one vector, the *stored activation* z: the
-//! target of the layer below it and the input of the layer above it. Nobody supplies these vectors. They start as what the layers
-//! give in an ordinary forward pass, and training then changes them little by little, as it changes the weights. All of them together
+//! **Storage.** For every training example and every hidden layer the library keeps one vector, the *stored activation* z: the
+//! target of the layer below it and the input of the layer above it. Nobody supplies these vectors. They start as the layers' outputs
+//! in an ordinary forward pass, and training then changes them little by little, as it changes the weights. All of them together
 //! are the *activation bank*. It is needed only while training: to predict, the network runs an ordinary forward pass.
 //!
 //! ```text
@@ -23,31 +22,33 @@
 //!   ≈ : should agree; the difference z − ẑ is the residual
 //! ```
 //!
-//! **What is local.** Square the residuals, multiply each layer's by a factor (its *penalty*), add them up, and add the error at the
-//! output: that is the *energy*, the one number that training lowers. Two kinds of step lower it; some methods let them take turns, others take both at once:
+//! **Locality.** Square the residuals, multiply each layer's by a factor (its *penalty*), add them up, and add the error at the
+//! output: that is the *energy*, the one number that training lowers. Two kinds of step lower it; some methods
+//! alternate them, others take both at once:
 //!
 //! * the *parameter step* changes a layer's weights so that it comes nearer to its target. It needs the layer's stored input and its
 //!   target, and nothing else;
-//! * the *activation step* changes a stored vector, by gradient descent with the weights fixed. Two wishes pull at it: to be near what
-//!   the layer below gives, and to be an input from which the layer above comes nearer to *its* target. It needs those two layers
+//! * the *activation step* changes a stored vector, by gradient descent with the weights fixed. Two terms pull at it: one towards the
+//!   output of the layer below, one towards an input from which the layer above comes nearer to *its* target. It needs those two layers
 //!   and the vectors beside them, and nothing else.
 //!
 //! Only the last layer sees the label. Its error shifts the highest stored vector; that leaves the layer below with a residual, which
 //! shifts the next one, and so on: every activation step carries the label's influence one layer further down. It is a relay, and less
-//! arrives after every hop. What that buys depends on the method:
+//! arrives after every hop. The gain depends on the method:
 //!
 //! | promise | which methods keep it |
 //! |---|---|
 //! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; their longest chain of steps is as long as BP's, or longer |
-//! | nothing fades or explodes on its way down | none by itself. The [default](crate::Method::default) fades as BP does, beyond about ten layers; choosing the stored activations first ([`start_from_bank`](crate::DecoupledNetwork::start_from_bank)) is what trains deep networks, with [`local_targets`](crate::Method::local_targets) or with BP |
+//! | nothing fades or explodes on its way down | none by itself. The [default](crate::Method::default) fades as BP does, beyond about ten layers; choosing the stored activations first ([`start_from_bank`](crate::DecoupledNetwork::start_from_bank)) trains deep networks, with [`local_targets`](crate::Method::local_targets) or with BP |
 //! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
-//! **What it costs.**
+//! **Cost.**
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
 //!   layers of 256 that is 124 MB. [Two bytes](crate::Storage) will do, or [a file](crate::BankFile).
 //! * *Time*: an epoch of the default, which is predictive coding from a forward pass, takes about 1.3 times as long as one of BP through
-//!   two hidden layers, and about 2.3 times through ten. Up to that depth it is as accurate after as many epochs (two hidden layers, MNIST: 98.25 % and BP 98.33 %).
+//!   two hidden layers, and about 2.3 times through ten. Up to that depth it is as accurate after the same number of epochs
+//!   (two hidden layers, MNIST: 98.25 % and BP 98.33 %; [the commands](results)).
 //! * *Effort*: there is one more learning rate, that of the activations. The default keeps it where steps are stable.
 //!
 //! **When to use it.**
@@ -57,7 +58,7 @@
 //! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: thirty layers of
 //!   sigmoids reach 94.9 % on a third of MNIST by `start_from_bank` and `local_targets`. BP from the same start reaches 93.6 % in a
 //!   third of the time, so that the start does most of it; from ordinary initial weights BP learns nothing.
-//! * Your batches are too small to keep the cores busy, and you have epochs to spare: `joint` lets them work on all layers at once.
+//! * Your batches are too small to keep the cores busy, and you can afford more epochs: `joint` lets them work on all layers at once.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. The default is there for that: the one that comes nearest to BP without a backward pass.
 //!
@@ -69,7 +70,7 @@
 //!
 //! ```text
 //! for every batch:                                                    (a visit)
-//!     z ← forward pass of the batch           or: what the bank holds  (anchored | kept)
+//!     z ← forward pass of the batch           or: the bank's content  (anchored | kept)
 //!     K times:  every z_t moves down the gradient of the energy       (activation steps)
 //!     every θ_t moves down the gradient of the energy                 (parameter step)
 //!     the bank ← z
@@ -93,29 +94,30 @@
 //!
 //! # The words, for reference
 //!
-//! | word | what it is | in formulas |
+//! | word | meaning | in formulas |
 //! |---|---|---|
-//! | stored activation | what the bank keeps for one example and one hidden layer | z_t |
-//! | prediction of a layer | what it gives for its stored input | ẑ_t = f(z_{t−1}; θ_{t−1}) |
+//! | stored activation | a vector in the bank, for one example and one hidden layer | z_t |
+//! | prediction of a layer | its output for its stored input | ẑ_t = f(z_{t−1}; θ_{t−1}) |
 //! | residual | stored activation minus prediction | z_t − ẑ_t |
 //! | energy | all weighted squared residuals and the error at the output | L(Θ, Z) |
 //! | penalty | the weight of a hidden layer's residual; the output's is 1 | μ_t |
 //! | forward loss | the usual loss: forward pass, compared with the label. Judge a network by this one | L_y |
-//! | forward activation | what a layer gives in an ordinary forward pass | a_t |
+//! | forward activation | a layer's output in an ordinary forward pass | a_t |
 //! | visit | one use of a batch in training | |
-//! | anchored, persisted (kept) | whether a visit starts from a forward pass, or from what the last visit left | |
+//! | anchored, persisted (kept) | whether a visit starts from a forward pass, or from the stored values of the last visit | |
 //! | relaxed | changed by activation steps; to the end, where nothing moves any more, is the *equilibrium* | z* |
 //! | twin | the same network, start and batches, trained by BP | |
 //!
-//! The field calls this predictive coding, auxiliary coordinates or block coordinate descent, by what each does with the choices in
+//! The field calls this predictive coding, auxiliary coordinates or block coordinate descent, depending on the choices in
 //! the five lines.
 //!
 //! # The pages
 //!
-//! * [`method`]: the equations, and what is known about where they lead;
-//! * [`presets`]: which way to train, by what you want;
-//! * [`reading`]: what the report of a fit says, and what to do about it;
-//! * [`study`]: is the network that comes out the one that BP would give? Measurements, with intervals and controls;
+//! * [`method`]: the equations, and where they lead;
+//! * [`presets`]: which way to train, by your aim;
+//! * [`reading`]: how to read the report of a fit, and how to act on it;
+//! * [`study`]: is the trained network the one that BP would give? Measurements, with intervals and controls;
+//! * [`results`]: accuracies, times and limits of every preset, each with its command;
 //! * [`living`]: your own table, a bar, an early stop, files;
 //! * [`coming`]: from Keras, scikit-learn or PyTorch, habit by habit;
 //! * [`layer`] and [`loss`]: writing your own.
@@ -133,4 +135,5 @@ pub mod loss;
 pub mod method;
 pub mod presets;
 pub mod reading;
+pub mod results;
 pub mod study;

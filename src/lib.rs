@@ -15,19 +15,20 @@
 //! z_0 = x and z_T = y are given, every other z_t is trained
 //! ```
 //!
-//! The first term is the error at the output, the others ask that what is stored and what is computed agree; where they do,
-//! this is an ordinary network. Each gradient is local:
+//! The first term is the error at the output, the others penalise any difference between a stored activation and its
+//! prediction; without differences this is an ordinary network. Each gradient is local:
 //!
 //! * the **activation step** moves z_t, and needs its two neighbours,
 //! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
 //!
-//! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations stand in [`energy`],
-//! once; the ways to minimise them are values of [`Method`], put together from four parts that are chosen apart; [`DecoupledNetwork`] owns layers, parameters and bank.
+//! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations are
+//! written once, in [`energy`]; the ways to minimise them are values of [`Method`], each made of four independent parts;
+//! [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
-//! Taken literally, as [`Method::joint`] does, this works and is slow. What [`fit`](DecoupledNetwork::fit) does unless told
-//! otherwise is predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), take
+//! Taken literally, as [`Method::joint`] does, this works and is slow. The default of [`fit`](DecoupledNetwork::fit) is
+//! predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), take
 //! a few local steps, every other layer at once, and each layer then steps towards its stored target from its forward input.
-//! [`Method`] has the table of what was measured, and says where it ends.
+//! [`guide::results`] has its accuracies, times and limits.
 //!
 //! ```
 //! use decoupled::layer::Activation;
@@ -52,9 +53,9 @@
 //! # Ok::<(), decoupled::Error>(())
 //! ```
 //!
-//! The [`guide`] says all this at leisure, with the words explained, and what was measured.
+//! The [`guide`] explains all this slowly, term by term, with measurements.
 //!
-//! # What is where
+//! # Overview
 //!
 //! | you want to | look at |
 //! |---|---|
@@ -62,15 +63,15 @@
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
 //! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
 //! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
-//! | train on inputs of which some are missing; it helps where they are few and the targets tell them | [`data::Examples::with_missing`] |
+//! | train on inputs of which some are missing; it helps where they are few and the targets determine them | [`data::Examples::with_missing`] |
 //! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
 //! | get data in | [`data`], [`Dataset`] |
-//! | judge what a network predicts | [`metrics`], [`DecoupledNetwork::score`] |
+//! | judge predictions | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
-//! | keep a bank that is larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
+//! | keep a bank larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
 //! | scale data, and predict in the data's units | [`Pipeline`], [`Model`], [`data::Scaler`] |
-//! | do as you did in Keras, scikit-learn or PyTorch | [`guide::coming`] |
+//! | come from Keras, scikit-learn or PyTorch | [`guide::coming`] |
 //! | keep a trained network | [`DecoupledNetwork::save`], [`Model::save`] |
 //! | compare with backpropagation, or one trained network with another | [`DecoupledNetwork::fit_backprop`], [`diagnostics`] |
 //!
@@ -86,13 +87,13 @@
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.
-//! * Not a way round the arithmetic: backpropagation is the cheaper of the two, and the default, which starts from a forward
+//! * Not less arithmetic: backpropagation costs less, and the default, which starts from a forward
 //!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
 //! * Not a cure for depth by itself: beyond some ten hidden layers the default falls behind, and warns that its signal fades.
 //!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`], at a lower learning rate, is for deep
 //!   networks.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`] halves the
-//!   bytes, and a bank that is still too large can [lie in a file](BankFile).
+//!   bytes, and a bank that is still too large can [be in a file](BankFile).
 //!
 //! # Features
 //!

@@ -1,4 +1,4 @@
-//! The ways to train: where a visit starts, how Z moves, when Θ moves and what it reads.
+//! The ways to train: where a visit starts, how Z moves, when Θ moves and which input it reads.
 
 use std::ops::Range;
 use std::slice;
@@ -26,11 +26,11 @@ mod predictive_coding;
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
-/// It is put together from four parts, and so is one of your own ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
-/// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and what holds the two together
+/// It consists of four parts, and so does one of your own ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
+/// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and how residuals are penalised
 /// ([`Coupling`]).
 ///
-/// | preset | start | activation step | parameter step | reads | coupling | asks for |
+/// | preset | start | activation step | parameter step | reads | coupling | needs |
 /// |---|---|---|---|---|---|---|
 /// | [`default`](Self::default) | anchored | 1 + ⌈hidden layers / 2⌉ red-black sweeps, at most 1.8/λmax | optimizer | forward | penalty | |
 /// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty | |
@@ -49,103 +49,12 @@ mod predictive_coding;
 /// ([`full_batch`](crate::FitConfig::full_batch)). *Few outputs*: a [`GaussNewton`] step costs a pull-back through the whole depth
 /// for each. *A second bank*: the multipliers take as much memory as the activations.
 ///
-/// # Why this default
-///
-/// Of what keeps up with backpropagation on MNIST and on the digits, through two hidden layers and through ten, and is not
-/// backpropagation by another road, it is what never goes down through the layers one after another: in a sweep only two groups
-/// wait for one another. Test accuracy in % after 10 epochs of MNIST, 784-256-256-10 ReLU, softmax cross-entropy, batches of 128, Adam with its rate
-/// annealed from 10⁻³ to 0 along half a cosine, seed 0 (the first two rows: means of three seeds, `--seeds 3`), by the example `family` with
-/// the options given. Time is in units of backpropagation's, in the same run on two threads; `cos` is the cosine of each
-/// layer's parameter gradient with backpropagation's after training:
-///
-/// | options | accuracy | time | cos, from the input |
-/// |---|---|---|---|
-/// | backpropagation | 98.33 | 1 | 1, 1, 1 |
-/// | (none: the default) | 98.25 | 1.3 | 0.988, 0.995, 1 |
-/// | `--schedule constant --seeds 3` (backpropagation: 97.97) | 97.61 | 1.3 | 0.954, 0.990, 1 |
-/// | `--preset default --order jacobi --activation-rate 0.1` | 98.28 | 1.3 | 0.974, 1.000, 1 |
-/// | the same with `--schedule constant` (backpropagation: 98.10) | 98.20 | 1.3 | 0.966, 1.000, 1 |
-/// | `--preset backprop_by_sweep` | 98.36 | 1.0 | 1, 1, 1 |
-/// | `--preset predictive_coding --activation-steps 4 --activation-rate 0.2` | 98.31 | 1.4 | 0.912, 0.914, 1 |
-/// | the same with `--schedule constant` (backpropagation: 98.10) | 96.31 | 1.6 | 0.765, 0.884, 1 |
-/// | `--preset predictive_coding --activation-steps 2 --activation-rate 0.05 --order reverse` | 98.21 | 1.2 | 0.985, 1.000, 1 |
-/// | `--preset predictive_coding --activation-steps 8 --activation-rate 0.01 --z-momentum 0.5` | 98.32 | 2.1 | 0.989, 1.000, 1 |
-/// | `--preset predictive_coding --activation-steps 4 --activation-rate 0.1 --reads stored` | 97.78 | 1.5 | 0.726, 0.042, 0.960 |
-/// | `--preset incremental --activation-steps 4 --activation-rate 0.1` | 97.39 | 3.5 | 0.979, 0.550, 0.850 |
-/// | `--preset predictive_coding --activation-steps 3 --activation-rate 0.1 --local-steps 2` | 95.23 | 2.1 | −0.145, 0.979, 1 |
-///
-/// With a constant rate single epochs scatter by 0.2 about their trend. On the digits (`quickstart -- --seeds 5`) the default has 98.16, as
-/// has backpropagation, at 1.6 times its time.
-///
-/// Three things decide. *Reads*: a parameter step that reads the relaxed activation, which already holds something of the
-/// label, trains on what it will not have when it predicts. *Step size*: above 2/λmax the steps overshoot, and λmax grows from 8
-/// to 30 in these runs. Red-black order makes more room: neighbours never move together, so that each layer answers to
-/// [its own λmax](Sweeps::stable), and the default keeps below that. It does so as a cap only, because the hidden layers' gradients
-/// go with the rate, and Adam takes a rate that follows 1/λmax all the time for a falling learning rate: that cost 0.1 to 0.2
-/// points. *Number of sweeps*: a red-black sweep carries the signal down two layers, and more than one sweep beyond the lowest
-/// bought nothing here.
-///
-/// The default is not backpropagation: half of the layers step at once, it relaxes the hidden layers by an eighth to a third of
-/// the way to their equilibrium, and its gradients turn away from backpropagation's as training goes on.
-/// Nor is it far from it; [`diagnostics::decoupling`](crate::diagnostics::decoupling) says how far, for any method, network
-/// and data. It saves nothing in sequence: T products forward, then four for each sweep, some 3T in all, where backpropagation
-/// has 2T.
-///
-/// # The others
-///
-/// The same network and data by other presets, by the example `family` with the options given (one seed unless said):
-///
-/// | options | accuracy | backpropagation | published |
-/// |---|---|---|---|
-/// | `--preset local_targets --epochs 2 --seeds 3` | 98.24 | 97.07, in as many epochs | |
-/// | `--preset alm --seeds 3` | 98.26 | 98.33 | |
-/// | `--preset alm --order jacobi --activation-rate 1` | 97.64 | 98.32 | |
-/// | the same with `--multipliers none`: the lowest layer learns nothing | 96.38 | 98.32 | |
-/// | `--preset mac --epochs 3` | 96.08 | | |
-/// | the same with `--start anchored` | 96.23 | | |
-/// | `--preset error_based` (after epoch 3 it warns of overshooting) | 97.52 | 98.32 | |
-/// | `--preset error_based --activation-rate 0.02 --activation-steps 5` | 97.85 | 98.32 | |
-/// | `--preset admm --epochs 20` | 88.72 | 98.32 | |
-/// | `--preset bcd --net 784-1500-1500-1500-10 --epochs 22 --seeds 3`; 94.75 after 29 passes of seed 0 | 94.60 | | 94.4 to 94.9 at 50 (Zeng et al.) |
-/// | `--preset incremental --net 784-128-128-128-10 --activation gelu --init torch --loss mse --activation-steps 8 --activation-rate 0.85 --z-momentum 0.35 --lr 2.5e-4 --weight-decay 0.03 --epochs 25 --seeds 3` | 98.26 | | 98.3 to 98.5 (PCX) |
-///
-/// What a bank that persists buys is in these rows too. Kept multipliers bring the signal to the lowest layer that one Jacobi step
-/// from the forward pass does not reach: 1.3 points. In `bcd` it brings
-/// 87.0 instead of 85.9 after 20 passes over 10,000 examples (`--preset bcd --examples 10000 --epochs 20 --no-bp`, and with
-/// `--start anchored`). In `mac` it costs: stored inputs that hold
-/// something of the label are worse to learn from than those of a new forward pass.
-///
-/// # Where it ends
-///
-/// Every layer that the signal crosses hands on a share of it, about the rate times ‖W‖. What arrives at the lowest is a
-/// difference z − a, which in single precision has seven digits: through ten hidden layers enough is left, through fifteen it is not.
-/// In %, on the first 20,000 examples of MNIST through D hidden layers of 100
-/// (`--preset default --width 100 --depth D --examples 20000`, and `--activation tanh`; one seed):
-///
-/// | D | ReLU | backpropagation |
-/// |---|---|---|
-/// | 4 | 96.34 | 96.36 |
-/// | 6 | 96.41 | 96.71 |
-/// | 10 | 96.28 | 96.48 |
-/// | 15 | 88.76 | 95.98 |
-/// | 20 | 71.16 | 95.68 |
-/// | 15, tanh | 94.74 | 95.87 |
-///
-/// Deeper networks want an activation step that does not diffuse, and a start that lets the signal through:
-/// [`BankStart`](crate::BankStart) with [`local_targets`](Self::local_targets) at a lower learning rate, which by itself has 96.71 %
-/// through those fifteen layers.
-///
-/// The order decides how far it goes. In Jacobi order all layers move at once, and small steps are needed, one for each layer; in
-/// reverse order one sweep would do, one layer after another, as sequential as backpropagation. In %, after 5 epochs through ten
-/// layers, means of five seeds, by `--preset default --width 100 --depth 10 --examples 20000 --epochs 5 --seeds 5
-/// --activation A` and:
-///
-/// | options | tanh | ReLU | products in sequence | time |
-/// |---|---|---|---|---|
-/// | backpropagation | 95.36 | 95.84 | 22 | 1 |
-/// | (none: the default) | 95.32 | 95.35 | 35 | 2.7 |
-/// | `--order jacobi --activation-rate 0.1` | 90.55 | 83.71 | 33 | 4.1 |
-/// | `--order reverse` | 95.25 | 95.44 | 33 | 1.7 |
+/// The default is predictive coding that starts at a forward pass and keeps its own rate stable. On MNIST through two hidden layers it
+/// is as accurate as backpropagation (98.25 % and 98.33 %) in 1.3 times the time. Its gradients are close to backpropagation's and not
+/// equal to them ([`diagnostics::decoupling`](crate::diagnostics::decoupling())). Beyond ten hidden layers too little of the signal
+/// arrives at the lowest: take [`local_targets`](Self::local_targets) after
+/// [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) there. [`guide::results`](crate::guide::results#the-default-and-its-alternatives)
+/// has every preset's accuracy and time, with the commands that print them, and the reasons for this default.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
@@ -157,7 +66,7 @@ pub struct Method<T> {
 }
 
 impl<T: Scalar> Default for Method<T> {
-    /// [`predictive_coding`](Method::predictive_coding) in [`Order::RedBlack`], every layer at rate 0.3 or at 1.8/λmax of its own
+    /// Returns [`predictive_coding`](Method::predictive_coding) in [`Order::RedBlack`], every layer at rate 0.3 or at 1.8/λmax of its own
     /// block where that is less, with one sweep more than the signal needs to reach the lowest layer: 1 + ⌈hidden layers / 2⌉. With T layers some 3T products
     /// follow one another in an update; backpropagation has 2T.
     fn default() -> Self {
@@ -167,8 +76,8 @@ impl<T: Scalar> Default for Method<T> {
 }
 
 impl<T: Scalar> Method<T> {
-    /// A method of one's own: where a visit starts, how Z moves with Θ fixed, how Θ moves with Z fixed. The coupling is by
-    /// constant penalties until [`coupling`](Self::coupling) says otherwise.
+    /// Puts a method together from where a visit starts, how Z moves with Θ fixed and how Θ moves with Z fixed. Penalties are
+    /// constant by default; [`coupling`](Self::coupling) changes that.
     ///
     /// ```
     /// use decoupled::{GaussNewton, Method, ParameterStep, Reads, Start};
@@ -179,37 +88,37 @@ impl<T: Scalar> Method<T> {
         Self { start, activation: activation.into(), parameter, coupling: Coupling::default() }
     }
 
-    /// Where a visit starts.
+    /// Sets where a visit starts.
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
         self
     }
 
-    /// How the activations move.
+    /// Sets how the activations move.
     pub fn activation(mut self, step: impl Into<ActivationStep<T>>) -> Self {
         self.activation = step.into();
         self
     }
 
-    /// How the parameters move.
+    /// Sets how the parameters move.
     pub fn parameter(mut self, step: ParameterStep) -> Self {
         self.parameter = step;
         self
     }
 
-    /// What holds the activations to their predictions.
+    /// Sets the penalties and multipliers that hold the activations to their predictions.
     pub fn coupling(mut self, coupling: Coupling) -> Self {
         self.coupling = coupling;
         self
     }
 
-    /// Takes the activation steps in this order of the layers: gradient sweeps, whatever the step was before. The
-    /// [`default`](Self::default) takes as many as the order asks for to reach the lowest layer, and one more.
+    /// Takes the activation steps in this order of the layers: gradient sweeps, which replace any other step. The
+    /// [`default`](Self::default) takes one sweep more than this order needs to reach the lowest layer.
     pub fn order(self, order: Order) -> Self {
         self.sweeps(|sweeps| sweeps.order = order)
     }
 
-    /// Activation steps a visit.
+    /// Sets the number of activation steps a visit.
     pub fn activation_steps(mut self, steps: usize) -> Self {
         match &mut self.activation {
             ActivationStep::Sweeps(own) => own.steps = Some(steps),
@@ -220,7 +129,7 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// The size of an activation step; Gauss–Newton and exact steps have none and stay as they are.
+    /// Sets the size of an activation step; Gauss–Newton and exact steps have none and stay as they are.
     pub fn activation_rate(mut self, rate: f64) -> Self {
         match &mut self.activation {
             ActivationStep::Sweeps(own) => own.rate = rate,
@@ -230,7 +139,7 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// The rule that moves the activations, at its own learning rate; steps that have none become sweeps.
+    /// Sets the optimizer that moves the activations, at its own learning rate; steps that take none become sweeps.
     pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         match &mut self.activation {
             ActivationStep::Errors(own) => *own = own.clone().optimizer(optimizer),
@@ -244,38 +153,38 @@ impl<T: Scalar> Method<T> {
         self.sweeps(|sweeps| sweeps.stable = Some(fraction))
     }
 
-    /// When the parameters step.
+    /// Sets when the parameters step.
     pub fn timing(mut self, timing: Timing) -> Self {
         self.parameter.timing = timing;
         self
     }
 
-    /// Which input the parameter step reads.
+    /// Sets which input the parameter step reads.
     pub fn reads(mut self, reads: Reads) -> Self {
         self.parameter.reads = reads;
         self
     }
 
-    /// What becomes of the penalties during a fit.
+    /// Sets how the penalties change during a fit.
     pub fn penalty(mut self, penalty: Penalty) -> Self {
         self.coupling.penalty = penalty;
         self
     }
 
-    /// Multipliers beside the penalties, or none.
+    /// Sets the multipliers beside the penalties, or removes them.
     pub fn multipliers(mut self, multipliers: impl Into<Option<Multipliers>>) -> Self {
         self.coupling.multipliers = multipliers.into();
         self
     }
 
-    /// Whether a fit ends by setting Z to the forward pass and refitting the last layer to it, as MAC does: the forward loss
+    /// Sets whether a fit ends by setting Z to the forward pass and refitting the last layer to it, as MAC does: the forward loss
     /// on the training data is never worse for it.
     pub fn finish(mut self, finish: bool) -> Self {
         self.coupling.finish = finish;
         self
     }
 
-    /// The activation step of this method, to relax a block of one's own.
+    /// Returns the activation step of this method, to relax a block of your own.
     pub fn activation_step(&self) -> &ActivationStep<T> {
         &self.activation
     }
@@ -370,10 +279,10 @@ impl<T: Scalar> Method<T> {
         Stage::Gather { layers, reads: self.parameter.reads, chained: false, by_gradient }
     }
 
-    /// Returns the number of products that must follow one another for one update of a network of `depth` layers: the depth of the
+    /// Counts the products that must follow one another for one update of a network of `depth` layers: the depth of the
     /// computation, however many processors there are. Backpropagation needs `2 · depth`.
     ///
-    /// An activation step asks for the predictions and for their pull-backs, each at once for all layers in Jacobi order;
+    /// An activation step needs the predictions and their pull-backs, each at once for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
         self.schedule(depth).sequential_products()
@@ -390,7 +299,7 @@ impl<T: Scalar> Method<T> {
         self.schedule(depth).updates()
     }
 
-    /// Fails unless the parts of the method fit each other, and the network offers what they ask for.
+    /// Fails unless the parts of the method fit each other and the network has the operators that they need.
     pub(crate) fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
         self.start.validate()?;
         self.activation.validate()?;
@@ -434,7 +343,7 @@ impl<T: Scalar> Method<T> {
     }
 }
 
-/// What a layer lacks for steps in closed form, in words.
+/// Names the operators that a layer lacks for steps in closed form.
 fn lacking(regression: bool, proximal: bool) -> Option<&'static str> {
     match (regression, proximal) {
         (false, false) => None,

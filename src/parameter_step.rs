@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::block::{Block, Reads};
-use crate::energy::Objective;
+use crate::energy::{Hidden, Objective};
 use crate::error::require;
 use crate::layer::pre_activation_rows;
 use crate::matrix::{filled, resize};
 use crate::optimizer::{Step, Weights};
-use crate::parallel::{Chunks, for_row, guarded};
+use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::{Dataset, Error, Layer, MatRef, Optimizer, Result, Scalar, linalg};
 
 mod ridge;
@@ -212,7 +212,7 @@ pub(crate) fn gather<T: Scalar>(
 /// The moments of layer t over a block's examples.
 fn moments<T: Scalar>(
     objective: &Objective<'_, T>,
-    block: &Block<T>,
+    block: &mut Block<T>,
     t: usize,
     reads: Reads,
     moments: &mut Vec<T>,
@@ -233,44 +233,51 @@ fn moments<T: Scalar>(
 /// Parameters of a layer that an elementwise rule moves at a time, while they and all that moves them lie in the cache.
 const PIECE: usize = 4096;
 
-/// One step of these layers from the sums of a batch's lanes, `sums[lane][t]`, added up in the order of the lanes: along the mean
-/// gradient, or to the minimum that the sum of the moments tells of, with what is kept of earlier ones. The first lane's sums are
-/// overwritten.
-///
-/// # Errors
-/// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
-/// [`Error::Panicked`]; some parameters may have taken their step then.
-pub(crate) fn update<T: Scalar>(
-    step: &ParameterStep,
-    span: Range<usize>,
-    trained: &mut [Trained<T>],
-    (layers, penalty): (&[Arc<dyn Layer<T>>], impl Fn(usize) -> T + Sync),
-    params: &mut [Vec<T>],
-    sums: &mut [Vec<Vec<T>>],
-    examples: usize,
-) -> Result<()> {
-    let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
-    let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
-    for_row(own, |i, ((trained, params), first)| {
-        let t = span.start + i;
-        match step.solver_of(t) {
-            _ if trained.frozen || params.is_empty() => Ok(()),
-            Solver::Optimizer => {
-                let other = |lane: usize| others.get(lane).map(|sums| &sums[t][..]);
-                trained.descend(t, params, (first, other), examples)
-            }
-            Solver::Ridge(ridge) => {
-                fade(&mut trained.moments, ridge, first.len())?;
-                let lanes = others.iter().map(|sums| &sums[t]);
-                std::iter::once(&*first).chain(lanes).for_each(|own| linalg::axpy(T::one(), own, &mut trained.moments));
-                regress(t, ridge, (&*layers[t], penalty(t)), params, &trained.moments)?;
-                if ridge.memory == 0.0 {
-                    trained.moments = Vec::new();
+/// A parameter step, with the penalties of the objective that it descends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Update<'u, T> {
+    pub(crate) step: &'u ParameterStep,
+    pub(crate) hidden: &'u [Hidden<T>],
+    /// The factor on the penalties.
+    pub(crate) factor: T,
+    /// Scratch of closed forms.
+    pub(crate) work: &'u Spare<Vec<f64>>,
+}
+
+impl<T: Scalar> Update<'_, T> {
+    /// Moves the parameters of the layers of `span` from the sums of a batch's lanes, `sums[lane][t]`, added up in the order of the lanes:
+    /// along the mean gradient, or to the minimum that the sum of the moments and those kept of earlier visits have. The first
+    /// lane's sums are overwritten.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
+    /// [`Error::Panicked`]; some parameters may have taken their step then.
+    pub(crate) fn run(
+        &self,
+        span: Range<usize>,
+        layers: &[Arc<dyn Layer<T>>],
+        trained: &mut [Trained<T>],
+        params: &mut [Vec<T>],
+        sums: &mut [Vec<Vec<T>>],
+        examples: usize,
+    ) -> Result<()> {
+        let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
+        let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
+        for_row(own, |i, ((trained, params), first)| {
+            let t = span.start + i;
+            let other = |lane: usize| others.get(lane).map(|sums| &sums[t][..]);
+            match self.step.solver_of(t) {
+                _ if trained.frozen || params.is_empty() => Ok(()),
+                Solver::Optimizer => trained.descend(t, params, (first, other), examples),
+                Solver::Ridge(ridge) => {
+                    let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
+                    let others = (0..).map_while(other);
+                    self.work
+                        .lend(|work| trained.regress(t, ridge, (&*layers[t], penalty), params, (first, others), work))
                 }
-                Ok(())
             }
-        }
-    })
+        })
+    }
 }
 
 fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Result<()> {
@@ -340,33 +347,45 @@ impl<T: Scalar> Trained<T> {
             finite(params, t, "a parameter")
         })
     }
-}
 
-/// What the moments of a visit are added to: memory · moments, of so many entries.
-fn fade<T: Scalar>(moments: &mut Vec<T>, ridge: Ridge, len: usize) -> Result<()> {
-    if ridge.memory == 0.0 {
-        // What they were may be anything, NaN included.
-        moments.clear();
+    /// One least-squares step, from moments that come in parts: `moments`, which is overwritten, and `others`.
+    fn regress<'a>(
+        &mut self,
+        t: usize,
+        ridge: Ridge,
+        term: (&dyn Layer<T>, T),
+        params: &mut [T],
+        (moments, others): (&mut [T], impl Iterator<Item = &'a [T]>),
+        work: &mut Vec<f64>,
+    ) -> Result<()> {
+        if ridge.memory == 0.0 {
+            // A visit that remembers nothing leaves nothing to the next.
+            self.moments.clear();
+            others.for_each(|own| linalg::axpy(T::one(), own, moments));
+            return regress(t, ridge, term, params, (moments, work));
+        }
+        resize("the moments of a regression", &mut self.moments, moments.len(), T::zero())?;
+        let memory = T::of(ridge.memory);
+        self.moments.iter_mut().for_each(|m| *m *= memory);
+        linalg::axpy(T::one(), moments, &mut self.moments);
+        others.for_each(|own| linalg::axpy(T::one(), own, &mut self.moments));
+        regress(t, ridge, term, params, (&self.moments, work))
     }
-    resize("the moments of a regression", moments, len, T::zero())?;
-    let memory = T::of(ridge.memory);
-    moments.iter_mut().for_each(|m| *m *= memory);
-    Ok(())
 }
 
-/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`.
+/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`; with scratch.
 fn regress<T: Scalar>(
     t: usize,
     ridge: Ridge,
     (layer, penalty): (&dyn Layer<T>, T),
     params: &mut [T],
-    moments: &[T],
+    (moments, work): (&[T], &mut Vec<f64>),
 ) -> Result<()> {
     finite(moments, t, "the moments of the stored input")?;
     // Examples of weight 0 are none, and without examples nothing is to be fitted: the penalties alone would forget all.
     let empty = moments.iter().all(|moment| *moment == T::zero());
     if let Some(regression) = layer.regression().filter(|_| !params.is_empty() && !empty) {
-        let step = || ridge.step(regression, moments, penalty, params, &mut Vec::new());
+        let step = || ridge.step(regression, moments, penalty, params, work);
         guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
     }
     finite(params, t, "a parameter")

@@ -4,67 +4,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::block::Reads;
+use crate::block::{Group, Reads};
 use crate::start::Start;
 
 mod walk;
 
+pub use walk::Products;
 pub(crate) use walk::{Assumptions, Walk};
-
-/// Layers that move at the same time: every `every`-th of a range, counted from its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    layers: Range<usize>,
-    every: usize,
-}
-
-impl Group {
-    /// All activations z_t with t in this range.
-    pub const fn all(layers: Range<usize>) -> Self {
-        Self { layers, every: 1 }
-    }
-
-    /// z_t alone.
-    pub const fn one(t: usize) -> Self {
-        Self::all(t..t + 1)
-    }
-
-    /// The highest z_t with t in this range, and every second one below it: no two of them are neighbours.
-    pub const fn every_second(layers: Range<usize>) -> Self {
-        Self { layers, every: 2 }
-    }
-
-    /// Whether z_t is one of them.
-    pub fn has(&self, t: usize) -> bool {
-        self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
-    }
-
-    /// The t of its members, from the input up.
-    pub fn members(&self) -> impl DoubleEndedIterator<Item = usize> + Clone {
-        let Range { start, end } = self.layers;
-        let first = if start < end { start + (end - 1 - start) % self.every } else { start };
-        (first..end).step_by(self.every)
-    }
-
-    /// The range that holds them.
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.layers.clone()
-    }
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut members = self.members();
-        let (first, last) = (members.next(), members.next_back());
-        match (first, last, self.every) {
-            (None, ..) => f.write_str("none"),
-            (Some(first), None, _) => write!(f, "z_{first}"),
-            (Some(first), Some(last), 1) => write!(f, "z_{first} … z_{last}"),
-            (Some(first), Some(last), every) if first + every == last => write!(f, "z_{first}, z_{last}"),
-            (Some(first), Some(last), every) => write!(f, "z_{first}, z_{} … z_{last}", first + every),
-        }
-    }
-}
 
 /// Which products an activation step takes, and how far it carries a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

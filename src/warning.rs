@@ -84,8 +84,8 @@ pub enum Warning {
         /// How many layers are frozen.
         frozen: usize,
     },
-    /// The fit ended no better than a constant, as in [`LearnedNothing`](Self::LearnedNothing), and no parameter moved in its last
-    /// epoch: no gradient comes down, or a schedule or an observer has taken the learning rate to 0.
+    /// The fit ended no better than a constant, as in [`LearnedNothing`](Self::LearnedNothing), and no parameter has moved in
+    /// it: no gradient comes down, or a schedule or an observer has taken the learning rate to 0.
     StoodStill {
         /// The last epoch.
         epoch: usize,
@@ -193,7 +193,7 @@ impl fmt::Display for Warning {
             ),
             Self::StoodStill { epoch } => write!(
                 f,
-                "epoch {epoch}: no parameter moved, and the training loss is no better than that of the best constant output: first \
+                "epoch {epoch}: no parameter has moved, and the training loss is no better than that of the best constant output: first \
                  see to the other warnings, if any; then raise the learning rate, which a schedule or an observer has taken to 0"
             ),
             Self::FeatureScales { what, largest, smallest } if largest.0 == smallest.0 => write!(

@@ -1,7 +1,6 @@
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::random::{Purpose, stream};
-use crate::schedule::Group;
 use crate::{Result, Scalar};
 
 /// λmax of ∂²L/∂Z² at a block's activations, the largest in absolute value over its examples: a plain activation step is stable below

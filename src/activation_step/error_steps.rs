@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use super::Memory;
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
 use crate::parallel::guarded;
-use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries along all that stands above it,

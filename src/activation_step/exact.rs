@@ -1,8 +1,7 @@
 use super::Prepared;
-use crate::block::Block;
+use crate::block::{Block, Group, Reads};
 use crate::energy::Objective;
 use crate::error::{require, require_non_negative};
-use crate::schedule::Group;
 use crate::{Layer, MatMut, Result, Scalar};
 
 /// Block coordinate descent: the activations of one layer at a time are set to the exact minimum of the energy over them, from the
@@ -71,21 +70,23 @@ impl Exact {
         for t in group.members() {
             let (layer, params) = objective.circuit.layer(t);
             let (weight, stay) = self.weights(objective, t);
-            let mut z = objective.predict(block, t)?.as_slice().to_vec();
-            let (old, above) = (block.stored(t), block.stored(t + 1));
-            let mut target = above.as_slice().to_vec();
-            objective.shift(block, t, -T::one(), &mut z);
-            objective.shift(block, t + 1, T::one(), &mut target);
+            objective.evaluate(block, t - 1, Reads::Stored)?;
+            // Gradient and cotangent are free for scratch: whoever needs them writes them first.
+            let Block { activations: of, sites, cotangent, gradient, .. } = &mut *block;
+            let (old, z) = (of.stored(t), &mut gradient[t]);
+            z.clear();
+            z.extend_from_slice(of.prediction(t - 1, &sites[t - 1], Reads::Stored).as_slice());
+            objective.shift(of, t, -T::one(), z);
             if stay > T::zero() {
                 z.iter_mut().zip(old.as_slice()).for_each(|(z, &old)| *z += stay * (old - *z));
             }
             if let Some(layer) = layer.proximal() {
-                let target = MatMut::new(&mut target, above.rows(), above.cols());
-                let out = MatMut::new(&mut z, old.rows(), old.cols());
+                let target = objective.shifted(of, t + 1, &mut cotangent[t + 1]);
+                let out = MatMut::new(z, old.rows(), old.cols());
                 let solve = || layer.solve(params, &prepared.factor, weight, target, out);
                 objective.circuit.guarded("solve", t, solve)?;
             }
-            block.stored_mut(t).copy_from_slice(&z);
+            block.accept_gradient(t);
         }
         Ok(())
     }

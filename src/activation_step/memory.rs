@@ -1,9 +1,8 @@
 use super::gauss_newton::Model;
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::matrix::resize;
 use crate::optimizer::Step;
 use crate::parallel::guarded;
-use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// What the activation optimizer remembers of a block's examples, beside the scratch of a step.

@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
 use super::{Memory, PowerIteration};
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
 use crate::parallel::guarded;
-use crate::schedule::Group;
 use crate::{Optimizer, Result, Scalar};
 
 /// In which order the hidden layers of a block take an activation step.

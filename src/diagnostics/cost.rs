@@ -1,6 +1,6 @@
 use crate::bank::Layout;
 use crate::parameter_step::Solver;
-use crate::schedule::{Assumptions, Schedule, Walk};
+use crate::schedule::{Assumptions, Products, Schedule, Walk};
 use crate::start::Start;
 use crate::{DecoupledNetwork, Method, Scalar};
 
@@ -23,24 +23,6 @@ pub struct Cost {
     /// network's [`Storage`](crate::Storage): [`ActivationBank::bytes`](crate::ActivationBank::bytes) of a bank that a fit opens
     /// anew. 0 for backpropagation.
     pub bank_bytes: u128,
-}
-
-/// How often each kind of product with a layer's parameters is taken in one visit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Products {
-    /// Predictions: [`forward`](crate::Layer::forward).
-    pub predictions: usize,
-    /// Pull-backs to activations: [`input_gradient`](crate::Layer::input_gradient).
-    pub to_activations: usize,
-    /// Pull-backs to parameters: [`param_gradient`](crate::Layer::param_gradient).
-    pub to_parameters: usize,
-}
-
-impl Products {
-    /// All of them.
-    pub const fn total(&self) -> usize {
-        self.predictions + self.to_activations + self.to_parameters
-    }
 }
 
 /// Counts what training a network by `method`, or by backpropagation where it is `None`, takes: the products of one visit, and the

@@ -5,22 +5,22 @@
 //! [`NetworkBuilder::layer`](crate::NetworkBuilder::layer).
 //!
 //! 1. **Say the shapes**: `input_dim`, `output_dim`, `param_len`. Columns are examples, so the input is `input_dim × n`.
-//! 2. **`forward`**: output = f(input; params). Write every entry; what was there before may be anything.
+//! 2. **`forward`**: output = f(input; params). Write every entry: the buffer's previous content is arbitrary.
 //! 3. **`input_gradient`**: grad = (∂f/∂z)ᵀ · cotangent, column by column. (The *cotangent* is the gradient at this layer's
 //!    output, PyTorch's `grad_output`.) Activation steps and BP ask for it.
 //! 4. **`param_gradient`**: grad = Σ over the columns of (∂f/∂θ)ᵀ · cotangent. Parameter steps ask for it.
-//! 5. **`init_params`**, if zeros are no good start.
+//! 5. **`init_params`**, if zeros are not a good start.
 //! 6. **Prove it**: [`check::layer`](crate::check::layer()) compares the gradients with finite differences and tests every promise of the
 //!    trait.
 //!
 //! The documentation of [`Layer`](crate::Layer) has a whole layer in thirty lines, tested; the example `custom_layer` a larger one.
 //!
-//! What is expensive and needed again goes into the `cache`: ask for room in `cache_len`, fill it in `forward`, find it in the
-//! gradients.
+//! Results that are expensive and needed again go into the `cache`: `cache_len` sets its length, `forward` fills it, and the gradients
+//! read it.
 //!
-//! # What a layer may offer beyond that
+//! # Optional functions
 //!
-//! | function | what becomes possible |
+//! | function | gain |
 //! |---|---|
 //! | [`regression`](crate::Layer::regression) | its parameters by least squares, as in `bcd` and `admm` |
 //! | [`proximal`](crate::Layer::proximal) | its best input in closed form, as in the same |
@@ -28,10 +28,10 @@
 //! | [`output_range`](crate::Layer::output_range) | a warning where a loss reads logits from a last layer that does not give all numbers |
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
 //! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
-//! | [`tensors`](crate::Layer::tensors) | parameters that stand in files as matrices with names |
-//! | [`name`](crate::Layer::name) | what [summaries](crate::DecoupledNetwork::summary) call it |
+//! | [`tensors`](crate::Layer::tensors) | parameters as named matrices in files |
+//! | [`name`](crate::Layer::name) | a name in [summaries](crate::DecoupledNetwork::summary) |
 //!
 //! A network with layers of your own is [built first and filled](crate::DecoupledNetwork::load_params) from a file.
 //!
-//! A [training method](crate::Method) that asks for what a layer lacks is an error, when the network is built with it or before a fit
-//! with it changes anything; the error lists the methods that would do.
+//! A [training method](crate::Method) that needs a function that a layer lacks is an error, when the network is built with it or before
+//! a fit with it changes anything; the error lists the methods that work.

@@ -1,4 +1,4 @@
-//! Living with it: your own table, from the file to predictions in another program.
+//! Your own table, from the file to predictions in another program.
 //!
 //! # Two programs
 //!
@@ -15,15 +15,15 @@
 //! cargo run --release --features csv --example predict_csv -- --model target/csv/model.safetensors --table new.csv
 //! ```
 //!
-//! To do so from a crate of your own, ask for the features and take over what is in the function `run`:
+//! To do so from a crate of your own, enable the features and copy the function `run`:
 //!
 //! ```toml
 //! [dependencies]
 //! decoupled = { path = "../decoupled", features = ["csv", "plot", "progress"] } # and "gz" for gzipped tables
 //! ```
 //!
-//! The model remembers what became of every column of the table: texts that were encoded, blanks that were filled, dates that were left
-//! out. The second program finds the columns in the new table by their names, whatever else stands there, encodes them alike, and says
+//! The model records how every column of the table was read: texts that were encoded, blanks that were filled, dates that were left
+//! out. The second program finds the columns in the new table by their names, ignores the others, encodes them alike, and says
 //! which one is missing. A category that the first table did not have is an error, unless the second program
 //! [ignores it](crate::data::Columns::set_unknown_categories).
 //!
@@ -52,7 +52,7 @@
 //! use decoupled::{DecoupledNetwork, FitConfig, Model, Pipeline};
 //!
 //! let table = csv::Options::numbers(["price"]).read::<f32>("houses.csv")?;
-//! println!("{}", table.columns); // what became of each column
+//! println!("{}", table.columns); // how each column was read
 //! let network = DecoupledNetwork::builder(table.dataset.input_dim())
 //!     .dense(32, Activation::Tanh)
 //!     .dense(1, Activation::Identity)
@@ -75,7 +75,7 @@
 //! [`fit_observed`](crate::DecoupledNetwork::fit_observed) takes [observers](crate::observer): a bar, a [table](crate::observer::Table),
 //! a [history](crate::observer::History) in CSV or JSON lines, [early stopping](crate::observer::EarlyStopping) with the options of
 //! Keras, or a closure of your own. To stop by Ctrl-C with the state intact, see the example `interrupt`. It stops after a step, in the
-//! middle of an epoch; what is to go on from a [checkpoint](crate::observer::Checkpoint) as if it had never stopped does so in
+//! middle of an epoch; to go on from a [checkpoint](crate::observer::Checkpoint) as if it had never stopped, stop in
 //! `Observer::epoch` instead of `step`.
 //!
 //! # Settings
@@ -83,7 +83,7 @@
 //! With the feature `serde` (and `serde_json` in your own `[dependencies]`), all that an experiment consists of but its data goes into
 //! a file of settings and comes back: the
 //! [builder](crate::NetworkBuilder) of a network of built-in parts, [`FitConfig`](crate::FitConfig), early stopping, a
-//! [search](crate::search::Search), how a table is read. What a program does not know, it refuses by its name. A
+//! [search](crate::search::Search), how a table is read. An unknown setting is refused by its name. A
 //! [`FitConfig`](crate::FitConfig) or [`EarlyStopping`](crate::observer::EarlyStopping) may be as short as
 //! `{"epochs": 60, "batch_size": 16}` or `{"patience": 10}`; a builder is written by a program.
 //!
@@ -120,7 +120,7 @@
 //! ```
 //!
 //! A name begins with the layer's number. A map with its activation is a chain of two, and the map part 0 of it. Scalers and names
-//! stand in the metadata; the iris network of above in NumPy:
+//! are in the metadata; the iris network above in NumPy:
 //!
 //! ```text
 //! import json, numpy, safetensors
@@ -136,9 +136,9 @@
 //! `data::write_npy("y.npy", &outputs)` goes the other way, one example a row. Parameters in half precision, or in `f64` for a network in
 //! `f32`, are rounded by `load_params_cast` and `Model::load_cast`.
 //!
-//! # What a forward pass cannot say
+//! # Inference from partial data
 //!
-//! [`infer`](crate::DecoupledNetwork::infer) clamps what is known of input, hidden layers and output, and finds the rest at the least
-//! energy: missing pixels, an input for an output. The energy knows nothing of how likely an input is; where that matters, let the
-//! network make the data, as the example `occluded` does. Clamp the output as well: a free input of which nothing is known stays where
-//! it started. And all is in the units that the network was trained in; [`Scaler::invert`](crate::data::Scaler::invert) goes back.
+//! [`infer`](crate::DecoupledNetwork::infer) clamps the known entries of input, hidden layers and output, and finds the rest at the least
+//! energy: missing pixels, an input for an output. The energy does not measure how likely an input is; where that matters, let the
+//! network make the data, as the example `occluded` does. Clamp the output as well: a free input with no target stays where
+//! it started. All is in the units that the network was trained in; [`Scaler::invert`](crate::data::Scaler::invert) goes back.

@@ -15,12 +15,12 @@
 //! The documentation of [`Loss`](crate::Loss) has a whole loss, tested; the example `custom_loss` another one.
 //!
 //! [`hessian_product`](crate::Loss::hessian_product) is for Gauss–Newton steps, and has a default by differences;
-//! [`outputs`](crate::Loss::outputs) says what the outputs mean, numbers, classes or labels: to whoever compares two classifiers,
-//! and to [`predict_proba`](crate::DecoupledNetwork::predict_proba) and its like.
+//! [`outputs`](crate::Loss::outputs) declares the outputs to be numbers, classes or labels, for the comparison of two
+//! classifiers and for [`predict_proba`](crate::DecoupledNetwork::predict_proba) and its like.
 //!
 //! # A hidden loss
 //!
 //! [`SquaredError`](crate::loss::SquaredError) is the default between layers. [`RelativeSquaredError`](crate::loss::RelativeSquaredError)
-//! does not change when activations shrink, so that the [scale cheat](super::method#what-goes-wrong-and-what-is-done-about-it) does not
-//! pay; [`Huber`](crate::loss::Huber) forgives single
+//! does not change when activations shrink, so that the [scale cheat](super::method#failures-and-remedies) does not
+//! pay; [`Huber`](crate::loss::Huber) limits the pull of single
 //! activations that are far off.

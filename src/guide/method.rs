@@ -1,4 +1,4 @@
-//! The equations, and what is known about where they lead.
+//! The equations, and where they lead.
 //!
 //! A network of T layers maps z_t to ẑ_{t+1} = f_t(z_t; θ_t). The input z_0 = x and the target z_T = y are given; between them every
 //! example i has a stored activation z_t^i for each hidden layer, and training minimises over parameters Θ and activations Z
@@ -11,10 +11,10 @@
 //! c_T = ∂L_y/∂ẑ_T,  c_t = μ_t ∂L_h/∂ẑ_t          the error signal at a layer's output
 //! ```
 //!
-//! They stand once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A visit takes a
+//! They are written once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A visit takes a
 //! batch through four parts, which are chosen apart ([`Method`](crate::Method)): where its activations
-//! [start](crate::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and what
-//! [couples](crate::Coupling) the two.
+//! [start](crate::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and how the
+//! two are [coupled](crate::Coupling).
 //!
 //! # How the label comes down
 //!
@@ -22,10 +22,10 @@
 //! forward pass z_t = a_t: all hidden residuals are zero, the energy is the forward loss, and only the last layer has a gradient. Then
 //!
 //! * **K activation steps, all layers at once, reach K layers**: the first moves the highest stored activation, the next the one below
-//!   it as well, and so on. What arrives at the lowest is of the order of the rate to the power of the depth;
-//! * **in [red-black order](crate::Order::RedBlack) they reach twice as many**: every other layer steps, then the rest. Neighbours never
-//!   move together, so that larger steps are stable. The default takes as many of these as reach the lowest layer, and one more: enough
-//!   for [some ten hidden layers](crate::Method#where-it-ends);
+//!   it as well, and so on. The signal at the lowest is of the order of the rate to the power of the depth;
+//! * **in [red-black order](crate::Order::RedBlack) they reach 2K**: every other layer steps, then the rest. Neighbours never
+//!   move together, so that larger steps are stable. The default takes the sweeps that reach the lowest layer and one more: enough
+//!   for [some ten hidden layers](super::results#where-the-default-ends);
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
 //!   z_t = a_t − δ_t/μ, and the parameter gradient is BP's to the last digit. It is there as a check
 //!   ([`backprop_by_sweep`](crate::Method::backprop_by_sweep)); other choices differ from BP more or less;
@@ -34,13 +34,13 @@
 //!   ε_t = P_tᵀ S⁻¹ r / μ_t, S = I + Σ P_t P_tᵀ / μ_t: BP's error, damped most in the directions that the network amplifies. Then
 //!   Σ μ_t‖ε_t‖² ≤ ‖r‖², so hidden errors cannot explode. They can still vanish.
 //!
-//! [`diagnostics::decoupling`](crate::diagnostics::decoupling()) measures where between these a method stands: how far it relaxes, and
+//! [`diagnostics::decoupling`](crate::diagnostics::decoupling()) measures where a method lies between these: how far it relaxes, and
 //! the cosine of its gradient with BP's, layer by layer.
 //!
-//! # What goes wrong, and what is done about it
+//! # Failures and remedies
 //!
-//! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it while learning comes to use what it will
-//!   not have when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
+//! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it while learning comes to use information that
+//!   is absent when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
 //!   activation](crate::Reads::Forward). (The picture on the first page shows the general scheme.)
 //! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest second derivative of the energy in
 //!   the activations. It changes during training. The default measures it and keeps below; the report has the

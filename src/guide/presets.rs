@@ -1,8 +1,8 @@
-//! Which way to train, by what you want.
+//! Which way to train, by your aim.
 //!
-//! | you want | take | cost or condition |
+//! | aim | preset | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's, through [up to ten](crate::Method#where-it-ends) hidden layers, without a backward pass | [`default`](crate::Method::default), predictive coding that keeps its own rate stable | 1.3 to 2.5 × BP's time |
+//! | a network as good as BP's, through [up to ten](super::results#where-the-default-ends) hidden layers, without a backward pass | [`default`](crate::Method::default), predictive coding that keeps its own rate stable | 1.3 to 2.5 × BP's time |
 //! | more than ten plain layers, up to a hundred | [`local_targets`](crate::Method::local_targets) after [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) | a sweep in sequence, several parameter steps a visit |
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) | as above |
 //! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
@@ -31,12 +31,12 @@
 //! * End with a small learning rate ([`Schedule::Cosine`](crate::optimizer::Schedule)): methods whose gradients are not quite BP's gain
 //!   by it. The schedule's length is counted in parameter updates: epochs × batches ×
 //!   [`parameter_steps`](crate::Method::parameter_steps).
-//! * Bring inputs and targets to unit size ([`Scaler`](crate::data::Scaler)): penalties and activation rates are made for that.
-//! * [`search`](crate::search) tries rates and penalties by cross-validation; compare what it finds with the default, on data that it
-//!   has not seen. [`find_step`](crate::diagnostics::find_step) says which activation rates are stable where training starts.
+//! * Bring inputs and targets to unit size ([`Scaler`](crate::data::Scaler)): penalties and activation rates are chosen for that.
+//! * [`search`](crate::search) tries rates and penalties by cross-validation; compare its best with the default, on data that it has
+//!   not seen. [`find_step`](crate::diagnostics::find_step) says which activation rates are stable where training starts.
 //! * Change the activation rate before the number of steps, the number of steps before the penalty.
 //! * With `bcd` and `admm` take all examples in one batch, squared errors, and `store_pre_activations`.
 //! * Train the [twin](crate::DecoupledNetwork::fit_backprop) once. If BP fails as well, look for the fault in data or settings.
 //!
-//! The [table of `Method`](crate::Method) has accuracies and times on MNIST with the commands that print them, the
-//! [README](https://docs.rs/crate/decoupled) the main results, and the [study](super::study) intervals over seeds.
+//! [`results`](super::results) has accuracies and times with the commands that print them, and the [study](super::study) intervals over
+//! seeds.

@@ -1,27 +1,27 @@
-//! What the report of a fit says, and what to do about it.
+//! How to read the report of a fit, and how to act on it.
 //!
 //! [`fit`](crate::DecoupledNetwork::fit) returns a [`FitReport`](crate::FitReport) with one [`EpochReport`](crate::EpochReport) an
 //! epoch. It prints as a table; [`summary`](crate::DecoupledNetwork::summary) prints the network. Read it in this order.
 //!
-//! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. This is what counts.
+//! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. Judge the network by it.
 //! 2. **`energy`** beside it. Anchored methods keep it below the forward loss; both fall together. If the energy falls and the loss
-//!    rises, that is the [scale cheat](super::method#what-goes-wrong-and-what-is-done-about-it).
-//! 3. **`warnings`**: what follows from the numbers, in words. Each says what to do.
+//!    rises, that is the [scale cheat](super::method#failures-and-remedies).
+//! 3. **`warnings`**: conclusions from the numbers, in words, each with its remedy.
 //! 4. The rest, if something is wrong:
 //!
-//! | field | what it says | look twice when |
+//! | field | meaning | act when |
 //! |---|---|---|
 //! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | a warning says that the signal fades (a factor of ten or a hundred from layer to layer is normal). Start from the bank at a lower learning rate, or take fewer layers |
 //! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is a million times smaller than another: that layer is not reached. Take more activation steps |
-//! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one layer stands still, as above |
-//! | [`dead_units`](crate::EpochReport::dead_units) | units that said the same for every example | half a layer is dead. Lower the learning rate, or take `LeakyRelu` |
+//! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one layer does not move, as above |
+//! | [`dead_units`](crate::EpochReport::dead_units) | units with the same output for every example | half a layer is dead. Lower the learning rate, or take `LeakyRelu` |
 //! | [`curvature`](crate::EpochReport::curvature), [`stability_margin`](crate::EpochReport::stability_margin) | for methods that follow it: λmax of the energy, and how far the activation rate stays below 2/λmax | the margin is below 1. Lower the activation rate. Both are estimates from few examples; `decoupling` has better ones |
-//! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations are kept and there are many batches (with k batches an epoch it is k − 1). Take larger batches, or start anchored |
-//! | [`penalty_factor`](crate::EpochReport::penalty_factor) | where a schedule of the penalty stands | |
-//! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | what observers multiply the learning rates by; printed where it is not 1 | it is so small that nothing moves any more |
-//! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step has nothing to do with the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward). It is measured from a forward pass: for activations that are kept (`joint`) it is not the step that was taken |
+//! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations persist and there are many batches (with k batches an epoch it is k − 1). Take larger batches, or start anchored |
+//! | [`penalty_factor`](crate::EpochReport::penalty_factor) | the factor that a schedule has applied to the penalties | |
+//! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | the factor of observers on the learning rates; printed where it is not 1 | it is so small that nothing moves any more |
+//! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step is unrelated to the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward). It is measured from a forward pass: for persisted activations (`joint`) it is not the step that was taken |
 //!
-//! All but the last cost nothing to speak of, and are always there. The last is asked for with
+//! All but the last cost next to nothing and are always reported. The last is switched on by
 //! [`FitConfig::measure_decoupling`](crate::FitConfig::measure_decoupling):
 //!
 //! ```
@@ -44,11 +44,11 @@
 //! # Two trained networks
 //!
 //! [`diagnostics::similarity`](crate::diagnostics::similarity()) compares parameters (as they are, and after [units have been
-//! matched](crate::diagnostics::matching())), what the layers hold (CKA, Procrustes), and what the networks compute (agreement beyond
+//! matched](crate::diagnostics::matching())), hidden activations (CKA, Procrustes), and outputs (agreement beyond
 //! chance, Jensen–Shannon divergence). One rule: **no number without its controls**. Train BP with another seed, and with another
 //! order of the examples, compare these with BP as well, and read yours beside them. The [study](super::study) does that.
 //!
-//! [`diagnostics::cost`](crate::diagnostics::cost()) counts what one update takes: products that must follow one another,
+//! [`diagnostics::cost`](crate::diagnostics::cost()) counts the cost of one update: products that must follow one another,
 //! floating-point operations, bytes of bank.
 //!
 //! # Pictures

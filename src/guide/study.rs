@@ -1,23 +1,23 @@
-//! The claim, tested: is the network that comes out the one that backpropagation (BP) would give?
+//! The claim, tested: is the trained network the one that backpropagation (BP) would give?
 //!
 //! Those who propose to train layers apart expect that the network settles at a configuration similar to that of the same network
-//! trained by BP, and that it is spared BP's difficulties. This page takes that for a question. All its tables and figures are written
+//! trained by BP, and that it avoids BP's difficulties. This page tests that. All its tables and figures are written
 //! by one command, the same ones for the same seeds:
 //!
 //! ```text
 //! MNIST_DIR=… cargo run --release --features plot --example claim -- --figures examples/figures
 //! ```
 //!
-//! It takes the better part of an hour on two cores, goes on where it was cut off, and writes every measurement as a line of JSON;
-//! `--quick` runs a part of it in a minute. Times differ from run to run: they are printed, and not written down here.
+//! It takes most of an hour on two cores, resumes where it was interrupted, and writes every measurement as a line of JSON;
+//! `--quick` runs a part of it in a minute. Times differ from run to run: they are printed, and not reported here.
 //!
-//! # What is compared
+//! # Comparison
 //!
 //! A network is trained by BP with Adam: the reference. From **the same initial parameters, with the same batches** it is trained by
 //! each method. The claim has two readings, and both are measured, on test examples that no training has seen:
 //!
-//! * **in performance**: the *gap* in test accuracy; the *agreement*, how often the two name the same class, counted from what two
-//!   independent networks of these accuracies would show (0) to always (1); the Jensen–Shannon divergence of their class
+//! * **in performance**: the *gap* in test accuracy; the *agreement*, how often the two name the same class, scaled so that two
+//!   independent networks of these accuracies have 0 and two that always agree 1; the Jensen–Shannon divergence of their class
 //!   probabilities (*JS*; 0 for the same, ln 2 = 0.69 for opposite certainties);
 //! * **in parameter space**: the *cosine* of the angle between the two changes of the weights since the start, and the *distance* of the
 //!   weights, relative to their size (0: the same, about 1.4: unrelated). Hidden units may have changed places and ReLU units their
@@ -36,16 +36,16 @@
 //!   as when each is taken alone;
 //! * *different* if that holds by no measure, and similar *in part* if by some.
 //!
-//! In parameter space that is a weak word: two BP networks of different seeds are far apart, so much is as near as they are. Look for
-//! "as other order", the nearest control.
+//! In parameter space that says little: two BP networks of different seeds are far apart, so most networks are as near as they are. The
+//! nearest control is "as other order".
 //!
-//! **At equal epochs** is what a user sees. **At equal training loss** compares where the two runs stood at the same point: the run that
+//! **At equal epochs** is a user's view. **At equal training loss** compares where the two runs stood at the same point: the run that
 //! got to a lower loss is taken from the first epoch at which it had the other's final loss. Whole epochs are steps, so the two losses
 //! are only about equal; the tables have both. And that run is then in the middle of its schedule, at a higher learning rate.
 //!
 //! Accuracies are those of the whole test part; agreement, JS, CKA and barriers of its first 4,000 examples. All take the same learning
 //! rate, with a schedule as long as their own training. A method that takes several parameter steps a visit (`incremental`: 4,
-//! `local_targets`: 5) takes as many more updates than BP.
+//! `local_targets`: 5) takes that multiple of BP's updates.
 //!
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/verdict.md"))]
 //!

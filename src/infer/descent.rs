@@ -1,6 +1,5 @@
-use crate::block::Block;
+use crate::block::{Block, Group};
 use crate::energy::Objective;
-use crate::schedule::Group;
 use crate::{MatRef, Result, Scalar, linalg};
 
 /// How one example came down.

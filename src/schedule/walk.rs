@@ -1,8 +1,25 @@
-use super::{Group, Stage, Work};
-use crate::block::Reads;
+use super::{Stage, Work};
+use crate::block::{Group, Reads};
 use crate::coupling::Multipliers;
-use crate::diagnostics::Products;
 use crate::start::Start;
+
+/// How often each kind of product with a layer's parameters is taken in one visit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Products {
+    /// Predictions: [`forward`](crate::Layer::forward).
+    pub predictions: usize,
+    /// Pull-backs to activations: [`input_gradient`](crate::Layer::input_gradient).
+    pub to_activations: usize,
+    /// Pull-backs to parameters: [`param_gradient`](crate::Layer::param_gradient).
+    pub to_parameters: usize,
+}
+
+impl Products {
+    /// All of them.
+    pub const fn total(&self) -> usize {
+        self.predictions + self.to_activations + self.to_parameters
+    }
+}
 
 /// Properties of a network that decide which products a visit takes.
 #[derive(Clone, Debug)]

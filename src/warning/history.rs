@@ -54,18 +54,18 @@ impl Warning {
         Ok(bounded.then_some(Self::BoundedLogits { least, most }))
     }
 
-    /// Whether a network of so many parameter updates, whose last epoch is `last`, has learned nothing.
+    /// Whether the network has learned nothing in a fit with this history.
     pub(crate) fn learned_nothing<T: Scalar>(
         network: &DecoupledNetwork<T>,
-        last: Option<&EpochReport>,
+        history: &[EpochReport],
         baseline: &Baseline<'_, T>,
     ) -> Option<Self> {
-        let last = last.filter(|_| network.updates() >= UPDATES)?;
+        let last = history.last().filter(|_| network.updates() >= UPDATES)?;
         let constant_loss = baseline.constant_loss()?;
         let train_loss = baseline.loss_of(network).unwrap_or(last.train_loss);
         let nothing = train_loss >= constant_loss - MARGIN * constant_loss.abs();
         let epoch = last.epoch;
-        let still = last.update_norms.iter().all(|&norm| norm == 0.0);
+        let still = history.iter().all(|epoch| epoch.update_norms.iter().all(|&norm| norm == 0.0));
         let found =
             if still { Self::StoodStill { epoch } } else { Self::LearnedNothing { epoch, train_loss, constant_loss } };
         nothing.then_some(found)

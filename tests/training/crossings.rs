@@ -4,12 +4,10 @@ use std::ops::ControlFlow;
 
 use decoupled::data::{Examples, two_moons};
 use decoupled::layer::Activation;
-use decoupled::loss::{BinaryCrossEntropy, SquaredError};
+use decoupled::loss::BinaryCrossEntropy;
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, Sgd, WeightDecay};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, ParameterStep, Reads, Result, StopReason, Warning,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, Result, StopReason, Warning};
 
 type Net = DecoupledNetwork<f64>;
 
@@ -85,17 +83,6 @@ fn the_term_of_the_multipliers_is_weighed() {
     let b = copied.fit(&data.select(&of).unwrap(), &config).unwrap();
     let (a, b) = (a.last().unwrap().energy, b.last().unwrap().energy);
     assert!((a - b).abs() < 1e-12 * b.abs(), "{a} {b}");
-}
-
-/// Exact activation steps count examples alike, whatever moves the parameters.
-#[test]
-fn exact_steps_refuse_weights_beside_any_rule() {
-    let data = two_moons::<f64>(6, 0.1, 0).unwrap().with_weights(&[1.0, 3.0, 0.0, 2.0, 1.0, 4.0]).unwrap();
-    let method = Method::bcd(0.1).parameter(ParameterStep::new(Reads::Stored));
-    let builder = Net::builder(2).dense(4, Activation::Relu).dense(2, Activation::Identity);
-    let mut net = builder.output_loss(SquaredError).build().unwrap();
-    let outcome = net.fit(&data, &FitConfig::new().epochs(1).method(method));
-    assert!(matches!(&outcome, Err(Error::Unsupported { what, .. }) if what.contains("weighted")), "{outcome:?}");
 }
 
 /// Both sides of the verdict are those of the copies.
