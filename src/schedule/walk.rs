@@ -17,7 +17,7 @@ pub struct Products {
 impl Products {
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.predictions + self.to_activations + self.to_parameters
+        self.predictions.saturating_add(self.to_activations).saturating_add(self.to_parameters)
     }
 }
 
@@ -204,7 +204,7 @@ impl Walk {
         match stage {
             Stage::Forward => {
                 let stale = (0..self.depth).filter(|&t| self.evaluate(t, Reads::Forward)).count();
-                self.clock += stale;
+                add(&mut self.clock, stale);
             }
             Stage::Start(start) => {
                 let anchored = *start == Start::Anchored;
@@ -212,7 +212,8 @@ impl Walk {
             }
             Stage::ChainRule => {
                 let pulled = self.products.iter_mut().skip(self.assumptions.lowest + 1);
-                self.clock += pulled.map(|products| products.to_activations += 1).count();
+                let count = pulled.map(|products| add(&mut products.to_activations, 1)).count();
+                add(&mut self.clock, count);
             }
             Stage::Relax { group, work: Work::Local, .. } => self.sweep(group),
             Stage::Relax { group, work: Work::Through, .. } => self.pass(group),
@@ -263,13 +264,13 @@ impl Walk {
         let State { same, stored, forward, .. } = &mut self.state;
         let fresh = if same[t] || reads == Reads::Forward { &mut forward[t] } else { &mut stored[t] };
         let stale = !std::mem::replace(fresh, true);
-        self.products[t].predictions += usize::from(stale);
+        add(&mut self.products[t].predictions, usize::from(stale));
         stale
     }
 
     /// Counts predictions that are made at the same time, if any are, here or before for the report.
     fn predictions(&mut self, stale: usize) {
-        self.clock += usize::from(stale > 0 || std::mem::take(&mut self.reported));
+        add(&mut self.clock, usize::from(stale > 0 || self.reported));
         self.reported = false;
     }
 
@@ -296,13 +297,13 @@ impl Walk {
             .members()
             .map(|t| {
                 let pulled = self.pulls(t + 1, Reads::Stored);
-                self.products[t].to_activations += usize::from(pulled);
+                add(&mut self.products[t].to_activations, usize::from(pulled));
                 (t, pulled || self.pulls(t, Reads::Stored))
             })
             .collect();
         if !moved.is_empty() {
             self.predictions(stale);
-            self.clock += 1;
+            add(&mut self.clock, 1);
         }
         for (t, moved) in moved {
             if moved || !self.state.same[t] {
@@ -320,12 +321,13 @@ impl Walk {
             let below = self.evaluate(t - 1, Reads::Stored);
             stale += usize::from(self.evaluate(t, Reads::Stored) || below);
             let pulled = above || self.pulls(t + 1, Reads::Stored);
-            self.products[t].to_activations += usize::from(pulled);
+            add(&mut self.products[t].to_activations, usize::from(pulled));
             above = pulled || self.pulls(t, Reads::Stored);
         }
         self.predictions(stale);
         for t in group.members() {
-            self.clock += 1 + usize::from(self.evaluate(t - 1, Reads::Stored));
+            let stale = self.evaluate(t - 1, Reads::Stored);
+            add(&mut self.clock, 1 + usize::from(stale));
             self.state.same[t] = false;
             self.state.stored[t] = false;
         }
@@ -335,10 +337,15 @@ impl Walk {
     fn gather(&mut self, t: usize, chained: bool) {
         let has_gradient = chained || self.pulls(t + 1, self.state.reads);
         if self.assumptions.trains[t] {
-            self.products[t].to_parameters += usize::from(has_gradient);
+            add(&mut self.products[t].to_parameters, usize::from(has_gradient));
             let State { moves, had_gradient, .. } = &mut self.state;
             moves[t] |= has_gradient || (self.assumptions.remembers[t] && had_gradient[t]);
             had_gradient[t] |= has_gradient;
         }
     }
+}
+
+/// Steps beyond count take the largest number of products.
+fn add(count: &mut usize, more: usize) {
+    *count = count.saturating_add(more);
 }

@@ -4,21 +4,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands below it; files of one row only where the row allows it.
-const ROWS: [(&[&str], bool); 9] = [
+const ROWS: [(&[&str], bool); 11] = [
     (&["error", "scalar", "matrix", "linalg", "parallel", "random", "table", "crc", "file"], true),
     (&["layer", "loss", "optimizer", "bank", "data", "metrics", "description"], true),
+    (&["start", "coupling"], false),
     (&["block"], false),
+    // Layers are called there and nowhere else, the losses of the objective's terms in `energy`.
+    (&["circuit"], false),
     (&["energy"], false),
+    // A visit as data.
+    (&["schedule"], false),
     // Z with Θ fixed, and Θ with Z fixed: neither knows the other. That crossing is the method.
     (&["activation_step", "parameter_step"], false),
-    (&["start", "coupling"], false),
     (&["method"], false),
     (&["network"], true),
     (
         &[
             "tally",
-            "visit",
-            "alternation",
+            "engine",
             "finish",
             "fit",
             "infer",
