@@ -8,7 +8,9 @@ use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SquaredError;
 use decoupled::nalgebra::DMatrix;
-use decoupled::observer::{Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau};
+use decoupled::observer::{
+    Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau, Step,
+};
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Penalty, Raise, Reads,
@@ -792,4 +794,34 @@ fn a_threshold_comes_back() {
     other.resume(&path, &mut []).unwrap();
     assert_eq!(other.threshold(), 0.5);
     fs::remove_file(&path).unwrap();
+}
+
+/// Fails in its third step.
+struct Fails(usize);
+
+impl Observer<f64> for Fails {
+    fn step(&mut self, _: &Step<'_, f64>) -> Result<ControlFlow<StopReason>> {
+        self.0 += 1;
+        if self.0 == 3 { Err(Error::Empty { what: "patience" }) } else { Ok(ControlFlow::Continue(())) }
+    }
+}
+
+/// An error in training makes optimizers start anew, while the network's updates count on: Adam's own count is the smaller one.
+#[test]
+fn optimizers_that_started_anew_come_back_with_the_count_of_their_own() {
+    let scratch = Scratch::new("anew");
+    let path = scratch.file("checkpoint");
+    let build = || builder().optimizer(Adam::new(0.01)).build().unwrap();
+    let mut whole: Net = build();
+    whole.fit(&examples(), &config(2)).unwrap();
+    assert!(whole.fit_observed(&examples(), &config(1), &mut [&mut Fails(0)]).is_err());
+    whole.fit(&examples(), &config(1)).unwrap();
+    whole.save_checkpoint(&path, &[]).unwrap();
+    let mut resumed: Net = build();
+    resumed.resume(&path, &mut []).unwrap();
+    // The next steps differ where the count does.
+    for net in [&mut whole, &mut resumed] {
+        net.fit(&examples(), &config(2)).unwrap();
+    }
+    assert_same("anew", &whole, &resumed);
 }

@@ -317,6 +317,29 @@ fn a_geometric_series_is_straight_where_the_axis_is_logarithmic() {
 }
 
 #[test]
+fn numbers_along_a_logarithmic_axis_stand_at_their_logarithms() {
+    let picture = plot::depth_profile("v", &[("a", &[1.0, 3.0, 40.0, 150.0])]).unwrap();
+    let elements = parse(picture.svg());
+    let heights: BTreeMap<&str, f64> = ["1", "2", "5", "10", "20", "50", "100"]
+        .into_iter()
+        .map(|number| {
+            // Layers are numbered below the other axis.
+            let left = |text: &&&Element| text.text == number;
+            let all = named(&elements, "text");
+            let text = all.iter().filter(left).min_by(|a, b| a.number("x").total_cmp(&b.number("x"))).unwrap();
+            (number, text.number("y"))
+        })
+        .collect();
+    let whole = heights["100"] - heights["1"];
+    for (number, height) in &heights {
+        let expected = number.parse::<f64>().unwrap().log10() / 2.0;
+        let share = (height - heights["1"]) / whole;
+        // A tenth of a pixel is one.
+        assert!((share - expected).abs() * whole.abs() <= 1.0, "{number} at {share}, not {expected}");
+    }
+}
+
+#[test]
 fn validation_is_dashed_and_energy_is_left_out_where_it_is_the_loss() {
     let straight = |value: f64, validation: Option<f64>, energy: f64| {
         let fit = report((0..5).map(|_| (value, energy, validation, Vec::new())));
