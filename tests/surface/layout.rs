@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands below it; files of one row only where the row allows it.
-const ROWS: [(&[&str], bool); 9] = [
+const ROWS: [(&[&str], bool); 10] = [
     (&["error", "scalar", "matrix", "linalg", "parallel", "random", "table", "crc", "file"], true),
     (&["layer", "loss", "optimizer", "bank", "data", "metrics", "description"], true),
     (&["block"], false),
+    (&["circuit"], false),
     (&["energy"], false),
     // Z with Θ fixed, and Θ with Z fixed: neither knows the other. That crossing is the method.
     (&["activation_step", "parameter_step"], false),
