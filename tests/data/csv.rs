@@ -41,6 +41,19 @@ fn integer_classes_are_in_the_order_of_their_numbers() {
 }
 
 #[test]
+fn classes_of_which_one_is_no_number_are_in_the_order_of_their_texts() {
+    for (name, text) in [("last", "x,y\n1,10\n2,9\n3,a\n"), ("first", "x,y\n3,a\n2,9\n1,10\n")] {
+        let table = read(&Options::classes("y"), name, text).unwrap();
+        assert_eq!(table.classes, ["10", "9", "a"]);
+        let labels: Vec<(f64, usize)> =
+            table.dataset.inputs().as_slice().iter().copied().zip(table.dataset.labels().unwrap().to_vec()).collect();
+        for (x, label) in [(1.0, 0), (2.0, 1), (3.0, 2)] {
+            assert!(labels.contains(&(x, label)), "{labels:?}");
+        }
+    }
+}
+
+#[test]
 fn known_classes_keep_their_labels_though_some_are_missing() {
     let options = Options::known_classes("y", &["c", "a", "b"]);
     let table = read(&options, "known", "x,y\n1,b\n2,c\n").unwrap();

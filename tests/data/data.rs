@@ -275,6 +275,23 @@ fn no_changed_byte_and_no_other_length_passes_an_idx_header() {
 }
 
 #[test]
+fn an_idx_file_without_an_entry_is_refused_at_its_dimension() {
+    let place = |error: Option<Error>| match error {
+        Some(Error::Format { place, found, .. }) => (place, found),
+        other => panic!("{other:?}"),
+    };
+    let labels = read_idx_labels(file("no-labels", &[0, 0, 8, 1, 0, 0, 0, 0])).err();
+    assert_eq!(place(labels), ("byte 4".to_owned(), "0".to_owned()));
+    for at in [4, 8, 12] {
+        // All that follows the header would be right.
+        let mut bytes = IMAGES[..16].to_vec();
+        bytes[at..at + 4].fill(0);
+        let images = read_idx_images::<f32>(file("no-images", &bytes)).err();
+        assert_eq!(place(images), (format!("byte {at}"), "0".to_owned()));
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let missing = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("missing");
     assert!(matches!(read_idx_labels(&missing), Err(Error::Io { path, .. }) if path == missing));

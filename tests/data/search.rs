@@ -554,3 +554,16 @@ fn a_metric_that_says_nothing_of_the_data_is_refused_before_any_training() -> Re
     refused(Scoring::TopKAccuracy(0), &moons, true, "k of Scoring::TopKAccuracy must be at least 1, found 0");
     Ok(())
 }
+
+/// Candidates that differ in a value nobody reads are equal to the last bit.
+#[test]
+fn of_equal_candidates_the_first_is_best() -> Result<()> {
+    let space = Space::new().choices("slope", &[2.0, 3.5, 4.5]).choices("unused", &[1.0, 2.0, 3.0]);
+    let report = Search::grid(space).cv(3).fit(&line(), by_slope)?;
+    let best = report.best().unwrap();
+    let tied = |trial: &&Trial| trial.mean_test_score() == best.mean_test_score();
+    assert_eq!(report.trials.iter().filter(tied).count(), 3, "{report}");
+    let first = report.trials.iter().position(|trial| tied(&trial)).unwrap();
+    assert_eq!((report.best_index(), best.candidate.get("unused")?), (Some(first), 1.0), "{report}");
+    Ok(())
+}

@@ -201,6 +201,43 @@ fn columns_are_told_apart_by_their_cells() {
     for cells in dates {
         assert_eq!(of("a", cells), (Some(Dates), 0), "{cells:?}");
     }
+    // The end of a day, and a leap second.
+    assert_eq!(of("a", &["24:00", "23:59:60"]), (Some(Dates), 0));
+    // Beside a time they make categories.
+    let no_dates = [
+        "25:00",
+        "10:60",
+        "10:30:61",
+        "10:30:",
+        "10:30:05.",
+        "10:30:05.x",
+        "10:30:0x",
+        "100:30",
+        "10:30+0",
+        "10:30+02x0",
+        "10:30 XM",
+        "2024-00",
+        "2024-13",
+        "2024-01-32",
+        "2024-13-01",
+        "32.1.2024",
+        "0.1.2024",
+        "13/13/2024",
+        "1/2/100",
+        "1-2-24",
+        "12 Ja 2024",
+        "12 Janx 2024",
+        "32 May 2024",
+        "12 13 2024",
+        "May 2024 2023",
+        "May 12",
+        "2024-01-02 25:00",
+        "soon 10:30",
+        "2024-01-02T",
+    ];
+    for cell in no_dates {
+        assert_eq!(of("a", &[cell, cell, "10:30"]), (None, 2), "{cell}");
+    }
     assert_eq!(of("a", &["", "NA", ""]), (Some(Blank), 0));
     assert_eq!(of("", &["1", "3", "3"]), (Some(Unnamed), 0));
     assert_eq!(of("Unnamed: 12", &["1", "3", "3"]), (Some(Unnamed), 0));

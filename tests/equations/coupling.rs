@@ -1,7 +1,7 @@
 //! What holds Z to its predictions, and where a visit starts: schedules, multipliers, the finish, blends, and ages.
 
 use decoupled::data::Examples;
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Dense};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
@@ -234,6 +234,35 @@ fn a_refit_is_the_least_squares_of_all_examples() -> Result<()> {
     assert!(net.params(0).iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-9), "{:?}", net.params(0));
     let loss = mean(&x.iter().zip(&y).map(|(x, y)| 0.5 * (y - slope * x - expected[1]).powi(2)).collect::<Vec<_>>());
     assert!((refit.after - loss).abs() < 1e-12 && refit.after < refit.before);
+    Ok(())
+}
+
+/// u = 3z at z = 10⁻⁹ and 2·10⁻⁹: moments of 10⁻¹⁸ are as good as any others.
+#[test]
+fn a_regression_of_tiny_numbers_has_the_slope_of_large_ones() -> Result<()> {
+    for size in [1e-9, 1.0, 1e9] {
+        let column = |factor: f64| Examples::from_row_slice(&[factor * size, 2.0 * factor * size], 2, 1);
+        let data = Dataset::regression(column(1.0)?, column(3.0)?)?;
+        let mut net = Net::builder(1).layer(Dense::new(1, 1).without_bias()).build()?;
+        net.set_params(0, &[-1.0])?;
+        net.refit_output(&data)?;
+        assert!((net.params(0)[0] - 3.0).abs() < 1e-12, "{size:e}: {:?}", net.params(0));
+    }
+    Ok(())
+}
+
+/// Nothing is better than no error at all, and least squares would come a rounding error away from it.
+#[test]
+fn a_refit_that_would_be_worse_is_not_taken() -> Result<()> {
+    let moons = decoupled::data::two_moons::<f64>(50, 0.1, 1)?;
+    let mut net = Net::builder(2).dense(7, Activation::Tanh).dense(3, Activation::Identity).threads(1).build()?;
+    let params: Vec<f64> = (0..24).map(|i| (1.7 * f64::from(i)).sin()).collect();
+    net.set_params(1, &params)?;
+    let inputs = Examples::from_row_slice(moons.inputs().as_slice(), 50, 2)?;
+    let outputs = Examples::from_row_slice(net.predict(moons.inputs())?.as_slice(), 50, 3)?;
+    let data = Dataset::regression(inputs, outputs)?;
+    assert_eq!(net.refit_output(&data)?, Refit { before: 0.0, after: 0.0 });
+    assert_eq!(net.params(1), params);
     Ok(())
 }
 

@@ -317,6 +317,27 @@ fn nothing_said_of_an_input_frees_it_from_zero() {
     assert_eq!(net.infer(&Evidence::new().clamp(4, &y), &exact()).unwrap(), found);
 }
 
+/// ½ (y − x)² with the map x ↦ x: before any step of the start that was given, and zero where x has come to y.
+#[test]
+fn a_free_input_starts_where_it_is_told() {
+    let mut net = Net::builder(2).dense(2, Activation::Identity).build().unwrap();
+    net.set_params(0, &[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).unwrap();
+    let (start, y) = (DMatrix::from_column_slice(2, 1, &[3.0, -2.0]), DMatrix::from_element(2, 1, 1.0));
+    for (known, before, after) in [
+        ([false, false], 0.5 * (4.0 + 9.0), 0.0),
+        ([false, true], 0.5 * (4.0 + 9.0), 0.5 * 9.0),
+        ([true, true], 0.5 * (4.0 + 9.0), 0.5 * (4.0 + 9.0)),
+    ] {
+        let known = DMatrix::from_column_slice(2, 1, &known);
+        let found = net.infer(&Evidence::new().clamp(1, &y).clamp_where(0, &start, &known), &exact()).unwrap();
+        assert_eq!(found.energies_before, [before], "{known}");
+        assert!((found.energies[0] - after).abs() < 1e-12, "{known}: {:?}", found.energies);
+    }
+    // With nothing said it starts at zero.
+    let found = net.infer(&Evidence::new().clamp(1, &y), &exact()).unwrap();
+    assert_eq!(found.energies_before, [1.0]);
+}
+
 #[test]
 fn evidence_that_does_not_fit_is_refused() {
     let net = nonlinear(1);

@@ -14,6 +14,9 @@ use decoupled::{
     Optimizer, Result, Scalar, Start, StopReason, Storage, observer,
 };
 
+#[cfg(feature = "save")]
+use crate::common::crc32;
+
 const EXAMPLES: usize = 90;
 /// Bytes of a header, and of a slot that is no larger than a page.
 const PAGE: usize = 4096;
@@ -385,6 +388,51 @@ fn a_changed_byte_anywhere_is_detected() {
     fs::write(&path, &good).unwrap();
     let mut net = builder::<f64>().bank_file(&path, 40).build().unwrap();
     net.fit(&data(), &FitConfig::new().epochs(1).method(Method::joint(0.1))).unwrap();
+}
+
+/// The format, by hand: a header of one page, then two versions of each of three blocks, each behind its number, its block, the bytes
+/// of its records and the sum over these three and the records.
+#[cfg(feature = "save")]
+#[test]
+fn the_file_is_what_its_format_says() {
+    let folder = Folder::new("golden");
+    for epochs in [1, 3] {
+        let path = folder.file(&format!("after-{epochs}"));
+        let mut net = builder::<f64>().bank_file(&path, 40).build().unwrap();
+        net.fit(&data(), &FitConfig::new().epochs(epochs).method(Method::joint(0.1))).unwrap();
+        let banks = blocks(&net);
+        drop(net);
+        let bytes = fs::read(&path).unwrap();
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        assert_eq!(bytes[..8], *b"decoBANK");
+        let numbers: Vec<u64> = (1..14).map(|i| word(8 * i)).collect();
+        // Version, bytes of a scalar and of a number; fingerprint; block, slots, layers, their widths, no name, no multipliers, and
+        // zeros from there on.
+        assert_eq!(numbers[..4], [1, 8, 8, EXAMPLES as u64]);
+        assert_eq!(numbers[5..], [40, 0, 2, 9, 6, 0, 0, 0]);
+        assert!(bytes[8 * 13..PAGE - 8].iter().all(|byte| *byte == 0));
+        assert_eq!(bytes[PAGE - 8..PAGE], *b"complete");
+        assert_eq!(banks.len(), 3);
+        for (k, bank) in banks.iter().enumerate() {
+            for slot in 0..2 {
+                let (at, len) = version(k, slot);
+                // Versions 1 and 2 are empty, and each epoch writes the next one over the older of the two.
+                let number = (1..=2 + epochs).rev().find(|number| (number - 1) % 2 == slot).unwrap();
+                let records = if number > 2 { len - 32 } else { 0 };
+                assert_eq!([0, 8, 16].map(|i| word(at + i) as usize), [number, k, records]);
+                let sum = crc32(&[&bytes[at..at + 24], &bytes[at + 32..at + 32 + records]].concat());
+                assert_eq!(word(at + 24), u64::from(sum), "block {k}, slot {slot} after {epochs} epochs");
+                if number < 2 + epochs {
+                    continue;
+                }
+                // Of each example its two counts and its fifteen activations.
+                for (i, (activations, _, steps, update)) in contents([bank]).into_iter().enumerate() {
+                    let own: Vec<u64> = (0..17).map(|entry| word(at + 32 + (17 * i + entry) * 8)).collect();
+                    assert_eq!(own, [vec![steps, update], activations].concat());
+                }
+            }
+        }
+    }
 }
 
 #[test]

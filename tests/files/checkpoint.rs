@@ -8,7 +8,9 @@ use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SquaredError;
 use decoupled::nalgebra::DMatrix;
-use decoupled::observer::{Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau};
+use decoupled::observer::{
+    Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau, Step,
+};
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Penalty, Raise, Reads,
@@ -792,4 +794,71 @@ fn a_threshold_comes_back() {
     other.resume(&path, &mut []).unwrap();
     assert_eq!(other.threshold(), 0.5);
     fs::remove_file(&path).unwrap();
+}
+
+/// Fails in its third step.
+struct Fails(usize);
+
+impl Observer<f64> for Fails {
+    fn step(&mut self, _: &Step<'_, f64>) -> Result<ControlFlow<StopReason>> {
+        self.0 += 1;
+        if self.0 == 3 { Err(Error::Empty { what: "patience" }) } else { Ok(ControlFlow::Continue(())) }
+    }
+}
+
+/// An error in training makes optimizers start anew, while the network's updates count on: Adam's own count is the smaller one.
+#[test]
+fn optimizers_that_started_anew_come_back_with_the_count_of_their_own() {
+    let scratch = Scratch::new("anew");
+    let path = scratch.file("checkpoint");
+    let build = || builder().optimizer(Adam::new(0.01)).build().unwrap();
+    let mut whole: Net = build();
+    whole.fit(&examples(), &config(2)).unwrap();
+    assert!(whole.fit_observed(&examples(), &config(1), &mut [&mut Fails(0)]).is_err());
+    whole.fit(&examples(), &config(1)).unwrap();
+    whole.save_checkpoint(&path, &[]).unwrap();
+    let mut resumed: Net = build();
+    resumed.resume(&path, &mut []).unwrap();
+    // The next steps differ where the count does.
+    for net in [&mut whole, &mut resumed] {
+        net.fit(&examples(), &config(2)).unwrap();
+    }
+    assert_same("anew", &whole, &resumed);
+}
+
+/// An error about another bank says all that the two may differ in.
+#[test]
+fn a_bank_in_another_format_is_described() {
+    let scratch = Scratch::new("described");
+    let path = scratch.file("checkpoint");
+    let rule = Sgd::new(0.05).momentum(0.5);
+    let method = Method::joint(0.1).multipliers(decoupled::Multipliers::kept()).activation_optimizer(rule);
+    let of = |second: f64, may_miss: bool| {
+        let inputs = Examples::from_rows(&[[0.5, second], [1.0, -1.0]]).unwrap();
+        let inputs = if may_miss { inputs.with_missing() } else { inputs };
+        Dataset::classification(inputs, &[0, 1], 2).unwrap()
+    };
+    let (plain, data) = (of(0.0, false), of(f64::NAN, true));
+    let described = |data: &Dataset<f64>, method: Method<f64>| {
+        let mut net: Net = builder().build().unwrap();
+        net.fit(data, &config(1).method(method)).unwrap();
+        net.save_checkpoint(&path, &[]).unwrap();
+        let mut other: Net = builder().bank_storage(Storage::Bf16).build().unwrap();
+        match other.resume(&path, &mut []).unwrap_err() {
+            Error::Format { place, expected, found, .. } => {
+                assert_eq!(place, "its bank");
+                let [own, other] = [expected, found].map(|text| {
+                    let (widths, rest) = text.split_once(" in numbers of ").unwrap();
+                    let (bytes, rest) = rest.split_once(" bytes, of a network of 8 bytes").unwrap();
+                    assert_eq!(widths, "hidden widths 7, 5");
+                    (bytes.to_owned(), rest.to_owned())
+                });
+                assert_eq!((&*own.0, &*other.0, &own.1), ("2", "8", &other.1));
+                own.1
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(described(&plain, Method::joint(0.1)), "");
+    assert_eq!(described(&data, method), format!(", 2 inputs, 1 numbers an activation for {rule:?}, multipliers"));
 }

@@ -272,3 +272,24 @@ fn weights_that_make_two_valleys_find_the_deeper_one() {
     }
     assert!(crossings > 300, "only {crossings} cases had two minima");
 }
+
+/// Weights between three and five tenths of the gap, from just right of the valley: there SiLU bends the most, by a half, and only a
+/// bound that allows for all of it looks for the second valley of the objective.
+#[test]
+fn the_steepest_bend_of_silu_is_allowed_for() {
+    let mut rng = ChaCha12Rng::seed_from_u64(6);
+    let mut crossings = 0;
+    for _ in 0..CASES {
+        let near = -1.275 + 0.575 * rng.random::<f64>().powi(2);
+        let gap = [10.0, 100.0, 1000.0][rng.random_range(0..3)];
+        let (target, weight) = (Activation::Silu.value(near) + gap, gap * (0.3 + 0.2 * rng.random::<f64>()));
+        let case = Case { target, near, weight };
+        let found = Activation::Silu.prox(target, near, weight);
+        let minima = case.minima(Activation::Silu);
+        let least = minima.iter().map(|&u| case.objective(Activation::Silu, u)).fold(f64::INFINITY, f64::min);
+        let value = case.objective(Activation::Silu, found);
+        assert!(value <= least * (1.0 + 1e-12) + case.rounding(found), "{case:?}: {found} has {value}, not {least}");
+        crossings += usize::from(minima.len() > 1);
+    }
+    assert!(crossings > 10, "only {crossings} cases had two minima");
+}

@@ -349,7 +349,14 @@ fn a_layer_that_turns_nan_in_the_middle_of_a_fit_is_a_divergence() {
         let net = with_middle(Fragile(Dense::new(6, 5), fuse.clone())).build().unwrap();
         for method in [Method::default(), Method::joint(0.1), Method::predictive_coding(3, 0.1).reads(Reads::Stored)] {
             breaks_and_mends(net.clone(), &fuse, &method, |error| match error {
-                Error::Diverged { layer, epoch: 2, .. } => *layer == 1 || (site != "param_gradient" && *layer < 3),
+                // A gradient of its own is the layer's; else z_1 moves by what it says, and in backpropagation what comes down from it
+                // is in the gradients of all layers below, the lowest of which is told.
+                Error::Diverged { layer, epoch: 2, quantity } => match (site, *quantity) {
+                    ("param_gradient", "the parameter gradient") => *layer == 1,
+                    ("forward" | "input_gradient", "the stored input") => *layer == 1,
+                    ("forward" | "input_gradient", "the parameter gradient") => *layer == 0,
+                    _ => false,
+                },
                 _ => false,
             });
         }
@@ -371,7 +378,15 @@ fn a_loss_that_fails_in_the_middle_of_a_fit_leaves_a_usable_network() {
                 Error::Panicked { what, layer: None, .. } => {
                     failure == Failure::Panic && *what == if hidden { "the hidden loss" } else { "the output loss" }
                 }
-                Error::Diverged { epoch: 2, .. } => failure == Failure::Nan,
+                Error::Diverged { layer, epoch: 2, quantity } if failure == Failure::Nan => match (site, *quantity) {
+                    ("value", "the loss") => *layer == 2,
+                    // The output's error moves the highest activation, and comes down to the lowest gradient.
+                    ("gradient", "the stored input") if !hidden => *layer == 2,
+                    ("gradient", "the parameter gradient") if !hidden => *layer == 0,
+                    // Whichever activation asked for it, or the one below that.
+                    ("gradient" | "target_gradient", "the stored input") => hidden && (1..=2).contains(layer),
+                    _ => false,
+                },
                 _ => false,
             });
         }
@@ -396,7 +411,9 @@ fn an_optimizer_that_fails_in_the_middle_of_a_fit_leaves_a_usable_network() {
                 Failure::Panic => {
                     matches!(error, Error::Panicked { what: "the activation optimizer", layer: Some(1..=2), .. })
                 }
-                Failure::Nan => matches!(error, Error::Diverged { epoch: 2, .. }),
+                Failure::Nan => {
+                    matches!(error, Error::Diverged { layer: 1..=2, epoch: 2, quantity: "the stored input" })
+                }
             });
         }
     }
@@ -473,8 +490,15 @@ fn diverges_and_recovers<T: Scalar>(wild: Method<T>) {
     let mut net = with_middle::<T>(Dense::new(6, 5)).optimizer(Adam::new(0.01)).build().unwrap();
     let mut twin = net.clone();
     let error = net.fit(&data, &config(wild.clone()).epochs(3000)).unwrap_err();
-    let Error::Diverged { layer, epoch, .. } = error else { panic!("{wild:?}: {error:?}") };
-    assert!(layer < 3);
+    let Error::Diverged { layer, epoch, quantity } = error else { panic!("{wild:?}: {error:?}") };
+    // Layers 1 and 2 have inputs that are stored, and the last one alone has a loss.
+    let layers = match quantity {
+        "the parameter gradient" => 0..=2,
+        "the stored input" => 1..=2,
+        "the loss" => 2..=2,
+        other => panic!("{wild:?}: {other}"),
+    };
+    assert!(layers.contains(&layer), "{wild:?}: {quantity} of layer {layer}");
     assert_eq!(epoch, net.epochs() + 1);
     if epoch > 1 {
         twin.fit(&data, &config(wild.clone()).epochs(epoch - 1)).unwrap();

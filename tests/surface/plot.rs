@@ -317,6 +317,29 @@ fn a_geometric_series_is_straight_where_the_axis_is_logarithmic() {
 }
 
 #[test]
+fn numbers_along_a_logarithmic_axis_stand_at_their_logarithms() {
+    let picture = plot::depth_profile("v", &[("a", &[1.0, 3.0, 40.0, 150.0])]).unwrap();
+    let elements = parse(picture.svg());
+    let heights: BTreeMap<&str, f64> = ["1", "2", "5", "10", "20", "50", "100"]
+        .into_iter()
+        .map(|number| {
+            // Layers are numbered below the other axis.
+            let left = |text: &&&Element| text.text == number;
+            let all = named(&elements, "text");
+            let text = all.iter().filter(left).min_by(|a, b| a.number("x").total_cmp(&b.number("x"))).unwrap();
+            (number, text.number("y"))
+        })
+        .collect();
+    let whole = heights["100"] - heights["1"];
+    for (number, height) in &heights {
+        let expected = number.parse::<f64>().unwrap().log10() / 2.0;
+        let share = (height - heights["1"]) / whole;
+        // A tenth of a pixel is one.
+        assert!((share - expected).abs() * whole.abs() <= 1.0, "{number} at {share}, not {expected}");
+    }
+}
+
+#[test]
 fn validation_is_dashed_and_energy_is_left_out_where_it_is_the_loss() {
     let straight = |value: f64, validation: Option<f64>, energy: f64| {
         let fit = report((0..5).map(|_| (value, energy, validation, Vec::new())));
@@ -546,4 +569,59 @@ fn a_file_has_the_document_and_one_that_cannot_be_written_is_named() {
     fs::create_dir_all(taken.join("by")).unwrap();
     assert!(matches!(picture.save(&taken), Err(Error::NotAFile { path: named, .. }) if named == taken));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+}
+
+/// The middle of what a shape covers, in units; of a triangle its centroid.
+fn centre(shape: &Element) -> (f64, f64) {
+    if shape.name == "circle" {
+        return (shape.number("cx"), shape.number("cy"));
+    }
+    let points = shape.points();
+    let middle = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        let (least, most) = points.iter().map(of).fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
+        if points.len() == 3 { points.iter().map(of).sum::<f64>() / 3.0 } else { 0.5 * (least + most) }
+    };
+    (middle(&|point| point.0), middle(&|point| point.1))
+}
+
+#[test]
+fn every_marker_stands_on_its_point() {
+    let levels: Vec<[f64; 4]> = (0..6).map(|i| [f64::from(i) + 1.0; 4]).collect();
+    let series: Vec<(&str, &[f64])> =
+        ["a", "b", "c", "d", "e", "f"].into_iter().zip(levels.iter().map(|level| &level[..])).collect();
+    let elements = parse(plot::depth_profile("v", &series).unwrap().svg());
+    let thick = |line: &&Element| line.name == "polyline" && line.number("stroke-width") == 18.0;
+    let lines: Vec<&Element> = elements.iter().filter(|line| thick(line) && line.points().len() == 4).collect();
+    assert_eq!(lines.len(), 6);
+    for line in lines {
+        let colour = &line.attributes["stroke"];
+        let is_own =
+            |shape: &&Element| [shape.attributes.get("stroke"), shape.attributes.get("fill")].contains(&Some(colour));
+        let width = |shape: &Element| match shape.name.as_str() {
+            "circle" => 2.0 * shape.number("r"),
+            _ => {
+                let xs: Vec<f64> = shape.points().iter().map(|point| point.0).collect();
+                xs.iter().copied().fold(f64::MIN, f64::max) - xs.iter().copied().fold(f64::MAX, f64::min)
+            }
+        };
+        let shapes =
+            || elements.iter().filter(is_own).filter(|shape| ["circle", "polygon", "polyline"].contains(&&*shape.name));
+        // The line itself, and the piece of it in the legend, are long.
+        let places: Vec<(f64, f64)> = line
+            .points()
+            .into_iter()
+            .chain(shapes().filter(|shape| (150.0..600.0).contains(&width(shape))).map(centre))
+            .collect();
+        assert_eq!(places.len(), 5, "{colour}");
+        let mut marked = [false; 5];
+        for shape in shapes().filter(|shape| width(shape) < 150.0) {
+            let (x, y) = centre(shape);
+            // A tenth of a pixel is one; a triangle stands half a pixel lower.
+            let near = |place: &(f64, f64)| (place.0 - x).abs() <= 1.0 && (place.1 - y).abs() <= 6.0;
+            let at =
+                places.iter().position(near).unwrap_or_else(|| panic!("{colour}: ({x}, {y}) is none of {places:?}"));
+            marked[at] = true;
+        }
+        assert_eq!(marked, [true; 5], "{colour}");
+    }
 }

@@ -2,9 +2,11 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
-use decoupled::optimizer::{Adam, Sgd};
+use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Scalar, Start, Storage};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, Multipliers, NetworkBuilder, Optimizer, Scalar, Start, Storage,
+};
 
 use crate::common::Still;
 
@@ -189,4 +191,38 @@ fn both_roads_take_the_same_batches_block_by_block() {
     let mut other = single.clone();
     other.fit_backprop(&data, &config.shuffle_blocks(EXAMPLES)).unwrap();
     assert_ne!(params(&other), params(&twin));
+}
+
+/// Plain descent at the rate 0.1, which leaves a mark in all the memory that it has, and fails where it finds another.
+#[derive(Debug)]
+struct Marking;
+
+impl Optimizer<f64> for Marking {
+    fn slots(&self) -> usize {
+        2
+    }
+    fn update(&self, step: Step<f64>, params: &mut [f64], grad: &mut [f64], state: &mut [f64]) {
+        assert!(state.iter().all(|mark| *mark == if step.number == 1 { 0.0 } else { 7.0 }), "{state:?}");
+        Sgd::new(0.1).update(step, params, grad, &mut []);
+        state.fill(7.0);
+    }
+}
+
+#[test]
+fn memory_of_two_numbers_an_activation_and_multipliers_lie_apart() {
+    let method = Method::joint(0.1).multipliers(Multipliers::kept());
+    let trained = |method: Method<f64>| {
+        let mut net = builder::<f64>().build().unwrap();
+        net.fit(&data(1.0), &FitConfig::new().epochs(3).batch_size(40).method(method)).unwrap();
+        net
+    };
+    let marked = trained(method.clone().activation_optimizer(Marking));
+    let plain = trained(method.activation_optimizer(Sgd::new(0.1)));
+    let (own, twin) = (marked.bank().unwrap(), plain.bank().unwrap());
+    for t in 1..=2 {
+        assert_eq!((own.layer(t), own.multipliers(t)), (twin.layer(t), twin.multipliers(t)), "layer {t}");
+        assert!(own.multipliers(t).unwrap().iter().all(|multiplier| *multiplier != 0.0), "layer {t}");
+    }
+    assert_eq!(params(&marked), params(&plain));
+    assert_eq!(own.bytes(), EXAMPLES * (15 * (1 + 2 + 1) * 8 + 16));
 }

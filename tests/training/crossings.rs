@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 
 use decoupled::data::{Examples, two_moons};
 use decoupled::layer::Activation;
-use decoupled::loss::BinaryCrossEntropy;
+use decoupled::loss::{BinaryCrossEntropy, SquaredError};
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, Sgd, WeightDecay};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, Result, StopReason, Warning};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, ParameterStep, Reads, Result, StopReason, Warning,
+};
 
 type Net = DecoupledNetwork<f64>;
 
@@ -85,6 +87,24 @@ fn the_term_of_the_multipliers_is_weighed() {
     assert!((a - b).abs() < 1e-12 * b.abs(), "{a} {b}");
 }
 
+/// An example's weight cancels in its own activations, and multiplies its part of the gradient, as copies of it do.
+#[test]
+fn exact_steps_follow_weights_beside_any_rule() {
+    let (weights, of) = ([1.0, 3.0, 0.0, 2.0, 1.0, 4.0], [0, 1, 1, 1, 3, 3, 4, 5, 5, 5, 5]);
+    let data = two_moons::<f64>(6, 0.1, 0).unwrap();
+    let method = Method::bcd(0.1).parameter(ParameterStep::new(Reads::Stored));
+    let config = FitConfig::new().epochs(5).full_batch().method(method);
+    let builder = Net::builder(2).store_pre_activations().dense(4, Activation::Relu).dense(2, Activation::Identity);
+    let builder = builder.output_loss(SquaredError).optimizer(Sgd::new(0.1));
+    let [mut weighted, mut copied] = [builder.clone().build().unwrap(), builder.build().unwrap()];
+    weighted.fit(&data.clone().with_weights(&weights).unwrap(), &config).unwrap();
+    copied.fit(&data.select(&of).unwrap(), &config).unwrap();
+    for t in 0..weighted.depth() {
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
+        assert!(weighted.params(t).iter().zip(copied.params(t)).all(near), "layer {t}");
+    }
+}
+
 /// Both sides of the verdict are those of the copies.
 #[test]
 fn what_was_learned_is_judged_by_the_weights() {
@@ -93,6 +113,7 @@ fn what_was_learned_is_judged_by_the_weights() {
     let targets = Examples::from_rows(&[[1.0], [-1.0]]).unwrap();
     let data = Dataset::<f64>::regression(inputs, targets).unwrap().with_weights(&[9.0, 1.0]).unwrap();
     let mut net = Net::builder(1).dense(1, Activation::Identity).optimizer(Sgd::new(0.5)).build().unwrap();
+
     let report = net.fit_backprop(&data, &FitConfig::new().epochs(60).full_batch()).unwrap();
     let found = report.warnings.iter().find_map(|warning| match warning {
         Warning::LearnedNothing { train_loss, constant_loss, .. } => Some((*train_loss, *constant_loss)),

@@ -4,8 +4,8 @@ use decoupled::diagnostics::decoupling;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Penalty, Raise, Result, Timing, Warning,
-    Watch, data,
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Penalty, Raise, Result, Start, Timing,
+    Warning, Watch, data,
 };
 
 use crate::common::Still;
@@ -251,10 +251,17 @@ fn a_gradient_that_points_away_is_told() -> Result<()> {
     net.set_params(1, &[1.0])?;
     // z = 1, ẑ = 1, y = 5: one step of 1.5 takes z past the target, to 7, and θ_1, which reads it, down instead of up.
     let method = Method::predictive_coding(1, 1.5).reads(decoupled::Reads::Stored);
-    let mut frozen = net.clone();
-    let report =
-        frozen.fit(&data, &FitConfig::new().epochs(1).full_batch().method(method).measure_decoupling(1, 60))?;
-    let found = report.warnings.iter().find(|warning| matches!(warning, Warning::TurnsAway { .. }));
-    assert!(matches!(found, Some(Warning::TurnsAway { epoch: 1, layer: 1, .. })), "{:?}", report.warnings);
+    // What is measured starts at a forward pass: where training does not, it says nothing of training.
+    for (start, is_told) in [(Start::Anchored, true), (Start::Persisted, false), (Start::Blend(0.5), false)] {
+        let mut net = net.clone();
+        let method = method.clone().start(start);
+        let config = FitConfig::new().epochs(1).full_batch().method(method).measure_decoupling(1, 60);
+        let report = net.fit(&data, &config)?;
+        let cosines = &report.epochs[0].decoupling.as_ref().unwrap().cosine;
+        assert!(cosines[1] < 0.0, "{start:?}: {cosines:?}");
+        let found = report.warnings.iter().find(|warning| matches!(warning, Warning::TurnsAway { .. }));
+        let expected = matches!(found, Some(Warning::TurnsAway { epoch: 1, layer: 1, .. }));
+        assert!(if is_told { expected } else { found.is_none() }, "{start:?}: {:?}", report.warnings);
+    }
     Ok(())
 }

@@ -119,7 +119,7 @@ fn optimizers_step_and_wrap_each_other() {
     let sgd = Sgd::new(0.1);
     let adam = Adam::new(0.1).beta1(0.8).beta2(0.9).epsilon(1e-12);
     let decayed = AdamW::new(0.1).weight_decay(0.5).beta1(0.8).beta2(0.9).epsilon(1e-12);
-    let rules: [(&dyn Optimizer<f64>, f64); 10] = [
+    let rules: [(&dyn Optimizer<f64>, f64); 12] = [
         (&sgd, 0.8),
         (&sgd.momentum(0.9), 0.8),
         (&sgd.momentum(0.9).nesterov(), 1.0 - 0.1 * (2.0 + 0.9 * 2.0)),
@@ -128,6 +128,8 @@ fn optimizers_step_and_wrap_each_other() {
         (&RmsProp::new(0.1).decay(0.75).epsilon(1e-12), 0.8),
         (&WeightDecay::new(sgd, 0.5), 1.0 - 0.1 * 2.5),
         (&L1::new(sgd, 0.5).weights_only(), 1.0 - 0.1 * 2.5),
+        (&WeightDecay::new(sgd, 0.5).weights_only(), 1.0 - 0.1 * 2.5),
+        (&decayed.weights_only(), 0.95 - 0.1),
         (&ClipNorm::new(sgd, 1.0), 0.9),
         (&ClipValue::new(sgd, 0.5), 0.95),
     ];

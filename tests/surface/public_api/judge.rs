@@ -15,7 +15,7 @@ use decoupled::observer::Mode;
 use decoupled::optimizer::Adam;
 use decoupled::plot::{self, Picture};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
-use decoupled::{Dataset, FitConfig, MatRef, Method, Metric, Order, Result, Scores};
+use decoupled::{Dataset, FitConfig, MatRef, Method, Metric, Model, Order, Result, Scores};
 
 use super::{Net, moons, net, one, path, trained};
 
@@ -97,6 +97,7 @@ fn one_logit_and_labels_are_judged() -> Result<()> {
     let several = Dataset::multi_label(inputs, bits)?;
     assert!(several.is_multi_label());
     let (truth, predicted) = (several.targets(), net.predict_labels(several.inputs())?);
+    assert_eq!(Model::new(net.clone()).predict_labels(several.inputs())?, predicted);
     let share = metrics::subset_accuracy(truth, &predicted)?;
     assert_eq!((net.score(&several)?, metrics::label_accuracy(truth, &predicted)?), (share, vec![share]));
     assert!((metrics::hamming_loss(truth, &predicted)? - (1.0 - share)).abs() < 1e-12);

@@ -42,15 +42,18 @@ fn every_preset_trains_the_networks_that_it_is_for() -> Result<()> {
 #[test]
 fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let sweeps = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Sgd::new(0.1)).per_penalty().stable(1.5);
-    let steps: [ActivationStep<f64>; 4] = [
-        ActivationStep::Sweeps(sweeps),
-        ActivationStep::Errors(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))),
-        ActivationStep::GaussNewton(GaussNewton::new(1)),
-        ActivationStep::Exact(Exact { steps: 1, proximal: 1.0 }),
+    // Of two hidden layers: each sweep a prediction and two pull-backs, each step of another kind its way down and up; the first
+    // prediction is the forward pass's.
+    let steps: [(ActivationStep<f64>, usize); 4] = [
+        (ActivationStep::Sweeps(sweeps), 2 + 3),
+        (ActivationStep::Errors(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4),
+        (ActivationStep::GaussNewton(GaussNewton::new(1)), 3),
+        (ActivationStep::Exact(Exact { steps: 1, proximal: 1.0 }), 3),
     ];
-    for step in steps {
+    for (step, products) in steps {
         let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Stored));
-        assert!(method.sequential_products(3) >= 3);
+        // The forward pass before it; then a prediction from where the step came to, and the gradient.
+        assert_eq!(method.sequential_products(3), 3 + products + 1 + 1, "{method:?}");
     }
     let ridge = Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) };
     let step = ParameterStep::new(Reads::Forward).solver(Solver::Ridge(ridge)).layer_solver(0, Solver::Optimizer);
