@@ -1,6 +1,11 @@
-//! The activation step: Z moves, Θ stands.
+//! The activation step: Z moves, Θ stands. One file a step; [`ActivationStep`] is for steps of your own.
+
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::block::{Block, Group};
+#[cfg(feature = "serde")]
+use crate::description::Description;
 use crate::energy::Objective;
 use crate::schedule::{Stage, Work};
 use crate::{Optimizer, Result, Scalar};
@@ -20,174 +25,224 @@ pub use curvature::curvature;
 pub use error_steps::ErrorSteps;
 pub use exact::Exact;
 pub use gauss_newton::GaussNewton;
-pub(crate) use memory::{Memory, Prepared};
-pub(crate) use sweeps::Rates;
-pub use sweeps::{Order, Sweeps};
+pub use memory::{Memory, Prepared};
+pub use sweeps::{Order, Rates, Sweeps};
 
 /// How the stored activations move while the parameters stand.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
-pub enum ActivationStep<T> {
-    /// Gradient steps, layer by layer.
-    Sweeps(Sweeps<T>),
-    /// Gradient steps in error coordinates.
-    Errors(ErrorSteps<T>),
-    /// Gauss–Newton steps on all hidden layers at once.
-    GaussNewton(GaussNewton),
-    /// Exact minimisation, layer by layer.
-    Exact(Exact),
-}
+///
+/// A step moves *groups* of hidden layers, one after the other; the members of a group move at the same time. The engine runs it lane by
+/// lane, so it must treat every example by itself: the result may not depend on how a batch is cut into lanes.
+/// [`check::activation_step`](crate::check::activation_step) tests that.
+///
+/// ```
+/// use decoupled::activation_step::{Memory, Prepared};
+/// use decoupled::energy::Objective;
+/// use decoupled::{ActivationStep, Block, Group, Method, ParameterStep, Reads, Result, Start};
+///
+/// /// Signs of the gradient alone, as in Rprop.
+/// #[derive(Debug)]
+/// struct Signs(f64);
+///
+/// impl ActivationStep<f64> for Signs {
+///     fn steps(&self, _depth: usize) -> usize {
+///         3
+///     }
+///     fn groups(&self, depth: usize) -> Vec<Group> {
+///         vec![Group::all(1..depth)]
+///     }
+///     fn step(
+///         &self,
+///         objective: &Objective<'_, f64>,
+///         block: &mut Block<f64>,
+///         group: &Group,
+///         _prepared: &Prepared<f64>,
+///         _memory: &mut Memory<f64>,
+///     ) -> Result<()> {
+///         objective.activation_gradients(block, group)?;
+///         for t in group.members() {
+///             let signs: Vec<f64> = block.gradient(t).as_slice().iter().map(|g| g.signum()).collect();
+///             block.stored_mut(t).iter_mut().zip(signs).for_each(|(z, sign)| *z -= self.0 * sign);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let method = Method::new(Start::Anchored, Signs(0.01), ParameterStep::new(Reads::Forward));
+/// println!("{}", method.schedule(3));
+/// ```
+pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
+    /// Returns the steps of a visit, in a circuit of `depth` layers; at least 1.
+    fn steps(&self, depth: usize) -> usize;
 
-impl<T> From<Sweeps<T>> for ActivationStep<T> {
-    fn from(step: Sweeps<T>) -> Self {
-        Self::Sweeps(step)
+    /// Returns the groups of hidden activations z_t, 0 < t < `depth`, that one step moves one after the other. `depth` is at least 2.
+    fn groups(&self, depth: usize) -> Vec<Group>;
+
+    /// Moves the z_t of a group once.
+    ///
+    /// # Errors
+    /// Those of the [objective](Objective).
+    fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        group: &Group,
+        prepared: &Prepared<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()>;
+
+    /// Adapts the step to the curvature at a sample of the training data, of at most 32 examples at their forward pass: before the first
+    /// visit of an epoch, and every hundredth. Nothing by default.
+    ///
+    /// # Errors
+    /// Those of the [objective](Objective).
+    fn adapt(&self, objective: &Objective<'_, T>, sample: &mut Block<T>, prepared: &mut Prepared<T>) -> Result<()> {
+        let _ = (objective, sample, prepared);
+        Ok(())
     }
-}
 
-impl<T> From<ErrorSteps<T>> for ActivationStep<T> {
-    fn from(step: ErrorSteps<T>) -> Self {
-        Self::Errors(step)
+    /// Prepares the numbers that all examples share in the next step of this group, after every update of the parameters, for a step
+    /// that [streams](Self::streams). Nothing by default.
+    ///
+    /// # Errors
+    /// Those of the layers.
+    fn prepare(&self, objective: &Objective<'_, T>, group: &Group, prepared: &mut Prepared<T>) -> Result<()> {
+        let _ = (objective, group, prepared);
+        Ok(())
     }
-}
 
-impl<T> From<GaussNewton> for ActivationStep<T> {
-    fn from(step: GaussNewton) -> Self {
-        Self::GaussNewton(step)
+    /// Returns the rule that moves the activations, if a step has one: the bank keeps its memory where activations persist.
+    fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
+        None
     }
-}
 
-impl<T> From<Exact> for ActivationStep<T> {
-    fn from(step: Exact) -> Self {
-        Self::Exact(step)
+    /// Returns which products a step of a group takes, and how far a signal comes in it. [`Work::Local`] by default.
+    fn work(&self) -> Work {
+        Work::Local
     }
-}
 
-impl<T: Scalar> ActivationStep<T> {
+    /// Whether [`work`](Self::work) tells all products of the step, so that [`cost`](crate::diagnostics::cost()) can count them. True by
+    /// default.
+    fn is_counted(&self) -> bool {
+        true
+    }
+
+    /// Whether a step of z_t reads z_{t−1}, z_t and z_{t+1} alone, one t a group, from the output to the input. The engine then loads
+    /// these alone, for a batch that may be all examples at once. False by default.
+    fn streams(&self) -> bool {
+        false
+    }
+
+    /// Checks the step's own settings.
+    ///
+    /// # Errors
+    /// Whatever is wrong with them; the default finds nothing.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks what the step asks of the layers and losses of a network.
+    ///
+    /// # Errors
+    /// [`Error::Incapable`](crate::Error::Incapable), [`Error::LossMismatch`](crate::Error::LossMismatch) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where the step does not fit; the default finds nothing.
+    fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
+        let _ = objective;
+        Ok(())
+    }
+
     /// Relaxes a block: all steps of a visit, from an optimizer without memory.
     ///
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer, a loss or the optimizer panics.
-    pub fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+    fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let (mut memory, mut prepared) = (Memory::default(), Prepared::default());
-        memory.reset(block, self.slots())?;
-        let rates = self.rates(objective, block, &mut PowerIteration::default())?;
-        let groups = self.groups(block.layers());
-        for _ in 0..self.steps(block.layers()) {
+        memory.reset(block, self.optimizer().map_or(0, |optimizer| optimizer.slots()))?;
+        self.adapt(objective, block, &mut prepared)?;
+        let depth = block.layers();
+        let groups = if depth < 2 { Vec::new() } else { self.groups(depth) };
+        for _ in 0..self.steps(depth) {
             memory.count();
             for group in &groups {
                 self.prepare(objective, group, &mut prepared)?;
-                self.step(objective, block, group, &mut memory, (&rates.layers, &prepared))?;
+                self.step(objective, block, group, &prepared, &mut memory)?;
             }
         }
         Ok(())
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
-        match self {
-            Self::Sweeps(step) => step.validate(),
-            Self::Errors(step) => step.validate(),
-            Self::GaussNewton(step) => step.validate(),
-            Self::Exact(step) => step.validate::<T>(),
-        }
-    }
-
-    /// Steps of a visit, in a circuit of `depth` layers.
-    pub(crate) fn steps(&self, depth: usize) -> usize {
-        match self {
-            Self::Sweeps(step) => step.steps(depth - 1),
-            Self::Errors(step) => step.steps,
-            Self::GaussNewton(step) => step.steps,
-            Self::Exact(step) => step.steps,
-        }
-    }
-
-    /// The rule that moves the activations, where a step has one.
-    pub(crate) fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
-        match self {
-            Self::Sweeps(step) => Some(&*step.optimizer),
-            Self::Errors(step) => Some(&*step.optimizer),
-            Self::GaussNewton(_) | Self::Exact(_) => None,
-        }
-    }
-
-    /// Entries that the rule remembers for each activation.
-    pub(crate) fn slots(&self) -> usize {
-        self.optimizer().map_or(0, |optimizer| optimizer.slots())
-    }
-
-    /// The rates at a block's present activations, and λmax if the step asks for it.
-    pub(crate) fn rates(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        iteration: &mut PowerIteration<T>,
-    ) -> Result<Rates<T>> {
-        match self {
-            Self::Sweeps(step) => step.rates(objective, block, iteration),
-            Self::Errors(_) | Self::GaussNewton(_) | Self::Exact(_) => Ok(Rates::default()),
-        }
-    }
-
-    /// The stages of one step, in a circuit of `depth` layers.
-    pub(crate) fn stages(&self, depth: usize) -> Vec<Stage> {
-        let work = match self {
-            Self::Sweeps(_) | Self::Exact(_) => Work::Local,
-            Self::Errors(_) | Self::GaussNewton(_) => Work::Through,
-        };
-        let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work };
-        self.groups(depth).into_iter().enumerate().map(relax).collect()
-    }
-
-    /// The hidden activations that move at the same time, one group after the other.
-    fn groups(&self, depth: usize) -> Vec<Group> {
-        if depth < 2 {
-            return Vec::new();
-        }
-        match self {
-            Self::Sweeps(step) => step.groups(depth),
-            Self::Errors(_) | Self::GaussNewton(_) => vec![Group::all(1..depth)],
-            Self::Exact(_) => (1..depth).rev().map(Group::one).collect(),
-        }
-    }
-
-    /// Whether [`Cost`](crate::diagnostics::Cost) knows the number of its products.
-    pub(crate) fn is_counted(&self) -> bool {
-        matches!(self, Self::Sweeps(_) | Self::Errors(_))
-    }
-
-    /// Whether a group reads its neighbours alone, so that a batch need not hold all layers at a time.
-    pub(crate) fn streams(&self) -> bool {
-        matches!(self, Self::Exact(_))
-    }
-
-    /// Prepares what all examples share of a step of this group.
-    pub(crate) fn prepare(
-        &self,
-        objective: &Objective<'_, T>,
-        group: &Group,
-        prepared: &mut Prepared<T>,
-    ) -> Result<()> {
-        match self {
-            Self::Exact(step) => step.prepare(objective, group, prepared),
-            Self::Sweeps(_) | Self::Errors(_) | Self::GaussNewton(_) => Ok(()),
-        }
-    }
-
-    /// One step of a group, with the rates of all layers and what has been prepared.
-    pub(crate) fn step(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        group: &Group,
-        memory: &mut Memory<T>,
-        (rates, prepared): (&[T], &Prepared<T>),
-    ) -> Result<()> {
-        match self {
-            Self::Sweeps(step) => step.step(objective, block, group, memory, rates),
-            Self::Errors(step) => step.step(objective, block, group, memory),
-            Self::GaussNewton(step) => step.step(objective, block, &mut memory.model),
-            Self::Exact(step) => step.step(objective, block, group, prepared),
-        }
+    /// Returns how a file describes the step. None unless it is built in.
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<Description> {
+        None
     }
 }
+
+/// The stages of one step, in a circuit of `depth` layers.
+pub(crate) fn stages<T: Scalar>(step: &dyn ActivationStep<T>, depth: usize) -> Vec<Stage> {
+    let groups = if depth < 2 { Vec::new() } else { step.groups(depth) };
+    let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work: step.work() };
+    groups.into_iter().enumerate().map(relax).collect()
+}
+
+/// Entries that a step remembers for each activation.
+pub(crate) fn slots<T: Scalar>(step: &dyn ActivationStep<T>) -> usize {
+    step.optimizer().map_or(0, |optimizer| optimizer.slots())
+}
+
+macro_rules! pointer {
+    ($pointer:ident) => {
+        impl<T: Scalar, S: ActivationStep<T> + ?Sized> ActivationStep<T> for $pointer<S> {
+            fn steps(&self, depth: usize) -> usize {
+                (**self).steps(depth)
+            }
+            fn groups(&self, depth: usize) -> Vec<Group> {
+                (**self).groups(depth)
+            }
+            fn step(
+                &self,
+                objective: &Objective<'_, T>,
+                block: &mut Block<T>,
+                group: &Group,
+                prepared: &Prepared<T>,
+                memory: &mut Memory<T>,
+            ) -> Result<()> {
+                (**self).step(objective, block, group, prepared, memory)
+            }
+            fn adapt(
+                &self,
+                objective: &Objective<'_, T>,
+                sample: &mut Block<T>,
+                prepared: &mut Prepared<T>,
+            ) -> Result<()> {
+                (**self).adapt(objective, sample, prepared)
+            }
+            fn prepare(&self, objective: &Objective<'_, T>, group: &Group, prepared: &mut Prepared<T>) -> Result<()> {
+                (**self).prepare(objective, group, prepared)
+            }
+            fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
+                (**self).optimizer()
+            }
+            fn work(&self) -> Work {
+                (**self).work()
+            }
+            fn is_counted(&self) -> bool {
+                (**self).is_counted()
+            }
+            fn streams(&self) -> bool {
+                (**self).streams()
+            }
+            fn validate(&self) -> Result<()> {
+                (**self).validate()
+            }
+            fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
+                (**self).check(objective)
+            }
+            #[cfg(feature = "serde")]
+            fn describe(&self) -> Option<Description> {
+                (**self).describe()
+            }
+        }
+    };
+}
+pointer!(Box);
+pointer!(Arc);

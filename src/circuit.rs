@@ -7,7 +7,7 @@ use crate::block::{Activations, Evaluation, Reads, Site};
 use crate::layer::CACHE;
 use crate::matrix::{filled, resize};
 use crate::parallel::guarded;
-use crate::{Layer, MatMut, MatRef, Result, Scalar};
+use crate::{Error, Layer, MatMut, MatRef, Result, Scalar};
 
 /// ẑ_{t+1} = f(z_t; θ_t) for consecutive layers, and the two pull-backs of each.
 ///
@@ -42,6 +42,12 @@ impl<'a, T: Scalar> Circuit<'a, T> {
     /// Returns layer t, and its parameters.
     pub(crate) fn layer(&self, t: usize) -> (&'a dyn Layer<T>, &'a [T]) {
         (&*self.layers[t], &self.params[t])
+    }
+
+    /// Returns the error of a layer that lacks an operator.
+    pub(crate) fn incapable(&self, t: usize, lacks: &'static str) -> Error {
+        let methods = "the default, joint, predictive_coding, incremental, error_based, local_targets, backprop_by_sweep, alm, mac";
+        Error::Incapable { layer: self.first + t, name: format!("{:?}", self.layers[t]), lacks, methods }
     }
 
     /// Calls something else that layer t offers, `what` as errors name it.

@@ -32,7 +32,7 @@ use crate::block::{Activations, Block, Group, Reads, Site};
 use crate::circuit::Circuit;
 use crate::coupling::Multipliers;
 use crate::parallel::{for_row, guarded};
-use crate::{Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
+use crate::{Error, Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
 
 /// L_h and μ_t of one hidden layer.
 #[derive(Clone, Debug)]
@@ -177,8 +177,8 @@ impl<T: Scalar> Objective<'_, T> {
         self.activation_gradients(block, &Group::one(t))
     }
 
-    /// ∂L/∂z_t for the hidden layers of a group, all at once.
-    pub(crate) fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
+    /// ∂L/∂z_t for the hidden layers of a group, all at once; left in the block, `d_t × n`.
+    pub fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         let Range { start, end } = group.range();
         if start >= end {
             return Ok(());
@@ -424,6 +424,16 @@ impl<T: Scalar> Objective<'_, T> {
         if let Some(multiplier) = of.multiplier(t) {
             linalg::axpy(sign / self.loss(t).1, multiplier.as_slice(), out);
         }
+    }
+
+    /// Fails unless the loss of the output of layer t is the squared error, for `what`.
+    pub(crate) fn check_squared(&self, what: &'static str, t: usize) -> Result<()> {
+        let loss = self.loss(t + 1).0;
+        if loss.is_squared_error() {
+            return Ok(());
+        }
+        let which = if t + 1 == self.circuit.depth() { "output loss" } else { "hidden loss" };
+        Err(Error::LossMismatch { what, which, layer: t, found: format!("{loss:?}") })
     }
 
     /// The same with other penalties: μ_t · factor.

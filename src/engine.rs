@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::activation_step::{Memory, PowerIteration, Prepared, Rates};
+use crate::activation_step::{self, Memory, Prepared};
 use crate::bank::{Column, fill_gaps};
 use crate::block::{Block, Group, Reads};
 use crate::energy::Objective;
@@ -62,10 +62,9 @@ pub(crate) struct Engine<'a, T: Scalar> {
     streams: Streams<T>,
     /// Visits of this epoch.
     visits: usize,
-    rates: Rates<T>,
-    /// The examples that estimate the curvature, and its scratch.
+    prepared: Prepared<T>,
+    /// The examples that estimate the curvature.
     sample: Option<Block<T>>,
-    iteration: PowerIteration<T>,
     /// The factor on the penalties.
     factor: T,
     pending: Pending<T>,
@@ -77,7 +76,6 @@ struct Streams<T> {
     lanes: Spare<Option<Lane<T>>>,
     /// One for each lane's width of a batch.
     tallies: Vec<Tally>,
-    prepared: Prepared<T>,
     /// Inputs and pre-activations of a regression, and its moments over a part of the batch.
     input: Vec<T>,
     wanted: Vec<T>,
@@ -124,7 +122,6 @@ struct Pass<'p, T: Scalar> {
     data: &'p Dataset<T>,
     judge: Option<Judge<'p, T>>,
     starts: &'p [T],
-    rates: &'p [T],
     prepared: &'p Prepared<T>,
     report: bool,
     /// The parameter update that the visit leads to.
@@ -195,9 +192,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
             sums: Vec::new(),
             streams: Streams::default(),
             visits: 0,
-            rates: Rates::default(),
+            prepared: Prepared::default(),
             sample: None,
-            iteration: PowerIteration::default(),
             factor: T::one(),
             pending,
         })
@@ -211,12 +207,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Returns λmax as last estimated, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
-        self.rates.curvature
+        self.prepared.rates.curvature
     }
 
     /// Returns how far the rate that follows it stays below the largest stable one.
     pub(crate) fn stability_margin(&self) -> Option<f64> {
-        self.rates.margin
+        self.prepared.rates.margin
     }
 
     /// Whether visits score their examples.
@@ -280,7 +276,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             }
             let objective = net.objective().with_factor(self.factor);
             objective.anchor(block)?;
-            self.rates = method.activation.rates(&objective, block, &mut self.iteration)?;
+            method.activation.adapt(&objective, block, &mut self.prepared)?;
         }
         Ok(())
     }
@@ -335,8 +331,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             data: self.data,
             judge: self.judge,
             starts: &self.starts,
-            rates: &self.rates.layers,
-            prepared: &self.streams.prepared,
+            prepared: &self.prepared,
             report: batch.report,
             update: net.updates + u64::from(self.recipe.schedule.ends_in_update()),
         };
@@ -355,9 +350,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Runs stages in lanes that load the activations they need from the bank, and put back those that move.
     fn stream(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.factor);
-        let Streams { lanes, tallies, prepared, .. } = &mut self.streams;
+        let Streams { lanes, tallies, .. } = &mut self.streams;
         if let (Some(method), Some(group)) = (self.recipe.method, stages.iter().find_map(Stage::group)) {
-            method.activation.prepare(&objective, group, prepared)?;
+            method.activation.prepare(&objective, group, &mut self.prepared)?;
         }
         let pass = Pass {
             objective,
@@ -367,8 +362,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             data: self.data,
             judge: self.judge,
             starts: &self.starts,
-            rates: &self.rates.layers,
-            prepared,
+            prepared: &self.prepared,
             report: batch.report,
             update: net.updates,
         };
@@ -679,7 +673,7 @@ impl<T: Scalar> Lane<T> {
         if self.tally.looked_at > 0 {
             self.block.store_forward();
         }
-        self.memory.reset(&self.block, pass.method.map_or(0, |method| method.activation.slots()))?;
+        self.memory.reset(&self.block, pass.method.map_or(0, |method| activation_step::slots(&*method.activation)))?;
         let examples = columns.len();
         for t in pass.multipliers() {
             for (i, column) in columns.iter().enumerate() {
@@ -751,8 +745,7 @@ impl<T: Scalar> Lane<T> {
         if begins {
             self.memory.count();
         }
-        let shared = (pass.rates, pass.prepared);
-        method.activation.step(&pass.objective, &mut self.block, group, &mut self.memory, shared)
+        method.activation.step(&pass.objective, &mut self.block, group, pass.prepared, &mut self.memory)
     }
 
     /// Adds the energy and the residuals of these z_t, with every prediction from its stored input.

@@ -123,7 +123,7 @@
     )
 )]
 
-mod activation_step;
+pub mod activation_step;
 pub mod backprop;
 mod bank;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
@@ -185,7 +185,7 @@ mod warning;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
 pub use bank::{ActivationBank, BankFile, Storage};
-pub use block::{Block, Reads};
+pub use block::{Block, Group, Reads};
 pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;
 #[cfg(feature = "serde")]

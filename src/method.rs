@@ -2,16 +2,18 @@
 
 use std::ops::Range;
 use std::slice;
+use std::sync::Arc;
 
-use crate::activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps};
+use crate::activation_step::{self, ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps};
 use crate::block::Reads;
 use crate::coupling::{Coupling, Multipliers, Penalty};
 use crate::energy::Objective;
+use crate::error::require;
 use crate::parallel::guarded;
 use crate::parameter_step::{ParameterStep, Solver, Timing};
 use crate::schedule::{Reach, Schedule, Stage};
 use crate::start::Start;
-use crate::{Error, Optimizer, Result, Scalar};
+use crate::{Error, Result, Scalar};
 
 mod admm;
 mod alm;
@@ -60,7 +62,7 @@ mod predictive_coding;
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct Method<T> {
     pub(crate) start: Start,
-    pub(crate) activation: ActivationStep<T>,
+    pub(crate) activation: Arc<dyn ActivationStep<T>>,
     pub(crate) parameter: ParameterStep,
     pub(crate) coupling: Coupling,
 }
@@ -70,8 +72,8 @@ impl<T: Scalar> Default for Method<T> {
     /// block where that is less, with one sweep more than the signal needs to reach the lowest layer: 1 + ⌈hidden layers / 2⌉. With T layers some 3T products
     /// follow one another in an update; backpropagation has 2T.
     fn default() -> Self {
-        let method = Self::predictive_coding(1, 0.3).order(Order::RedBlack).stable(1.8);
-        method.sweeps(|sweeps| sweeps.steps = None)
+        let sweeps = Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8);
+        Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))
     }
 }
 
@@ -84,8 +86,8 @@ impl<T: Scalar> Method<T> {
     ///
     /// let method = Method::<f32>::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Forward));
     /// ```
-    pub fn new(start: Start, activation: impl Into<ActivationStep<T>>, parameter: ParameterStep) -> Self {
-        Self { start, activation: activation.into(), parameter, coupling: Coupling::default() }
+    pub fn new(start: Start, activation: impl ActivationStep<T> + 'static, parameter: ParameterStep) -> Self {
+        Self { start, activation: Arc::new(activation), parameter, coupling: Coupling::default() }
     }
 
     /// Sets where a visit starts.
@@ -95,8 +97,8 @@ impl<T: Scalar> Method<T> {
     }
 
     /// Sets how the activations move.
-    pub fn activation(mut self, step: impl Into<ActivationStep<T>>) -> Self {
-        self.activation = step.into();
+    pub fn activation(mut self, step: impl ActivationStep<T> + 'static) -> Self {
+        self.activation = Arc::new(step);
         self
     }
 
@@ -110,47 +112,6 @@ impl<T: Scalar> Method<T> {
     pub fn coupling(mut self, coupling: Coupling) -> Self {
         self.coupling = coupling;
         self
-    }
-
-    /// Takes the activation steps in this order of the layers: gradient sweeps, which replace any other step. The
-    /// [`default`](Self::default) takes one sweep more than this order needs to reach the lowest layer.
-    pub fn order(self, order: Order) -> Self {
-        self.sweeps(|sweeps| sweeps.order = order)
-    }
-
-    /// Sets the number of activation steps a visit.
-    pub fn activation_steps(mut self, steps: usize) -> Self {
-        match &mut self.activation {
-            ActivationStep::Sweeps(own) => own.steps = Some(steps),
-            ActivationStep::Errors(own) => own.steps = steps,
-            ActivationStep::GaussNewton(own) => own.steps = steps,
-            ActivationStep::Exact(own) => own.steps = steps,
-        }
-        self
-    }
-
-    /// Sets the size of an activation step; Gauss–Newton and exact steps have none and stay as they are.
-    pub fn activation_rate(mut self, rate: f64) -> Self {
-        match &mut self.activation {
-            ActivationStep::Sweeps(own) => own.rate = rate,
-            ActivationStep::Errors(own) => own.rate = rate,
-            ActivationStep::GaussNewton(_) | ActivationStep::Exact(_) => {}
-        }
-        self
-    }
-
-    /// Sets the optimizer that moves the activations, at its own learning rate; steps that take none become sweeps.
-    pub fn activation_optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
-        match &mut self.activation {
-            ActivationStep::Errors(own) => *own = own.clone().optimizer(optimizer),
-            _ => return self.sweeps(|sweeps| *sweeps = sweeps.clone().optimizer(optimizer)),
-        }
-        self
-    }
-
-    /// Keeps the activation rate at or below fraction/λmax: [`Sweeps::stable`]. Other steps become sweeps.
-    pub fn stable(self, fraction: f64) -> Self {
-        self.sweeps(|sweeps| sweeps.stable = Some(fraction))
     }
 
     /// Sets when the parameters step.
@@ -184,19 +145,34 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// Returns the activation step of this method, to relax a block of your own.
-    pub fn activation_step(&self) -> &ActivationStep<T> {
-        &self.activation
+    /// Fails unless the activation step moves hidden activations, at least once.
+    fn check_groups(&self, depth: usize) -> Result<()> {
+        if depth < 2 {
+            return Ok(());
+        }
+        let step = &*self.activation;
+        let (steps, groups) =
+            guarded("groups of the activation step", None, || (step.steps(depth), step.groups(depth)))?;
+        require(steps > 0, "activation steps", "at least 1", steps as f64)?;
+        let breach = |what: &str, expected: usize, found: usize| {
+            let (subject, rule) = (format!("{step:?}"), "groups_are_of_hidden_activations");
+            Error::Contract { subject, rule, what: what.to_owned(), expected: expected as f64, found: found as f64 }
+        };
+        for group in &groups {
+            if let Some(t) = group.members().find(|t| !(1..depth).contains(t)) {
+                return Err(breach("the highest activation that may move", depth - 1, t));
+            }
+            let members = group.members().count();
+            if step.streams() && members != 1 {
+                return Err(breach("activations in a group of a step that streams", 1, members));
+            }
+        }
+        Ok(())
     }
 
-    /// Changes the gradient sweeps of this method; they replace another activation step.
-    fn sweeps(self, change: impl FnOnce(&mut Sweeps<T>)) -> Self {
-        let mut sweeps = match self.activation {
-            ActivationStep::Sweeps(sweeps) => sweeps,
-            other => Sweeps::new(Order::Jacobi, other.steps(1), 0.1),
-        };
-        change(&mut sweeps);
-        Self { activation: sweeps.into(), ..self }
+    /// Returns the activation step of this method, to relax a block of one's own.
+    pub fn activation_step(&self) -> &dyn ActivationStep<T> {
+        &*self.activation
     }
 
     /// Returns the stages of a visit, in a network of `depth` layers.
@@ -212,7 +188,7 @@ impl<T: Scalar> Method<T> {
             stages.extend(self.layer_by_layer(depth));
             return Schedule::new(stages, depth);
         }
-        let (steps, step) = (self.activation.steps(depth), self.activation.stages(depth));
+        let (steps, step) = (self.activation.steps(depth), activation_step::stages(&*self.activation, depth));
         let gather = self.gather(all.clone());
         let (measure, update) = (Stage::Measure(1..depth + 1), Stage::Update(all));
         let ascend = self.coupling.multipliers.map(|_| Stage::Ascend);
@@ -246,7 +222,7 @@ impl<T: Scalar> Method<T> {
 
     /// The stages of steps that move one layer at a time, from the output to the input, in the bank itself.
     fn layer_by_layer(&self, depth: usize) -> Vec<Stage> {
-        let groups = self.activation.stages(depth);
+        let groups = activation_step::stages(&*self.activation, depth);
         let of = |t: usize| groups.iter().filter(move |stage| stage.group().is_some_and(|group| group.has(t))).cloned();
         let parameters = |t: usize| [self.gather(t..t + 1), Stage::Update(t..t + 1)];
         let every_step = self.parameter.timing == Timing::EveryStep;
@@ -302,72 +278,33 @@ impl<T: Scalar> Method<T> {
     /// Fails unless the parts of the method fit each other and the network has the operators that they need.
     pub(crate) fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
         self.start.validate()?;
-        self.activation.validate()?;
+        guarded("validate of the activation step", None, || self.activation.validate())??;
         self.parameter.validate::<T>()?;
         self.coupling.validate::<T>()?;
-        let count = objective.circuit.layers.len();
+        let circuit = objective.circuit;
+        let count = circuit.depth();
         if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
         }
-        let exact = self.activation.streams();
-        if exact {
-            self.check_exact(objective)?;
+        guarded("check of the activation step", None, || self.activation.check(objective))??;
+        self.check_groups(count)?;
+        if self.activation.streams() && self.parameter.reads == Reads::Forward {
+            return Err(Error::Unsupported {
+                what: "exact activation steps",
+                why: "their parameter step reads stored activations: Reads::Stored",
+            });
         }
-        for (t, layer) in objective.circuit.layers.iter().enumerate() {
-            let closed = self.parameter.solver_of(t) != Solver::Optimizer && layer.param_len() > 0;
-            let no_regression = closed && guarded("regression", t, || layer.regression().is_none())?;
-            let no_proximal = exact && t > 0 && guarded("proximal", t, || layer.proximal().is_none())?;
-            if let Some(lacks) = lacking(no_regression, no_proximal) {
-                let methods = "the default, joint, predictive_coding, incremental, error_based, local_targets, \
-                               backprop_by_sweep, alm, mac";
-                return Err(Error::Incapable { layer: t, name: format!("{layer:?}"), lacks, methods });
+        for (t, layer) in circuit.layers.iter().enumerate() {
+            if self.parameter.solver_of(t) == Solver::Optimizer || layer.param_len() == 0 {
+                continue;
             }
-            if closed {
-                check_squared("a parameter step by least squares (Solver::Ridge)", objective, t)?;
+            if circuit.guarded("regression", t, || layer.regression().is_none())? {
+                let lacks = "it offers no regression (Layer::regression) for a parameter step by least squares; \
+                             Solver::Optimizer for this layer (ParameterStep::layer_solver) does without";
+                return Err(circuit.incapable(t, lacks));
             }
+            objective.check_squared("a parameter step by least squares (Solver::Ridge)", t)?;
         }
         Ok(())
     }
-
-    fn check_exact(&self, objective: &Objective<'_, T>) -> Result<()> {
-        for t in 0..objective.circuit.layers.len() {
-            check_squared("exact activation steps (Method::bcd, Method::admm)", objective, t)?;
-        }
-        match self.parameter.reads {
-            Reads::Stored => Ok(()),
-            Reads::Forward => Err(Error::Unsupported {
-                what: "exact activation steps",
-                why: "their parameter step reads stored activations: Reads::Stored",
-            }),
-        }
-    }
-}
-
-/// Names the operators that a layer lacks for steps in closed form.
-fn lacking(regression: bool, proximal: bool) -> Option<&'static str> {
-    match (regression, proximal) {
-        (false, false) => None,
-        (true, false) => Some(
-            "it offers no regression (Layer::regression) for a parameter step by least squares; Solver::Optimizer for this \
-             layer (ParameterStep::layer_solver) does without",
-        ),
-        (false, true) => Some(
-            "it offers no proximal operator (Layer::proximal) for exact activation steps; if it is a map fused with its \
-             activation function, make them two layers, as dense does after store_pre_activations",
-        ),
-        (true, true) => Some(
-            "it offers neither a proximal operator (Layer::proximal) for exact activation steps nor a regression \
-             (Layer::regression) for a parameter step by least squares",
-        ),
-    }
-}
-
-/// Fails unless the loss of the output of layer t is the squared error.
-fn check_squared<T: Scalar>(what: &'static str, objective: &Objective<'_, T>, t: usize) -> Result<()> {
-    let loss = objective.loss(t + 1).0;
-    if loss.is_squared_error() {
-        return Ok(());
-    }
-    let which = if t + 1 == objective.circuit.layers.len() { "output loss" } else { "hidden loss" };
-    Err(Error::LossMismatch { what, which, layer: t, found: format!("{loss:?}") })
 }

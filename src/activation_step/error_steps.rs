@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use super::Memory;
+use super::{ActivationStep, Memory, Prepared};
 use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
 use crate::optimizer::Sgd;
 use crate::parallel::guarded;
+use crate::schedule::Work;
 use crate::{Optimizer, Result, Scalar};
 
 /// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries along all that stands above it,
@@ -39,25 +40,48 @@ impl<T: Scalar> ErrorSteps<T> {
         self.rate = 1.0;
         self
     }
+}
 
-    pub(super) fn validate(&self) -> Result<()> {
+impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
+    fn steps(&self, _depth: usize) -> usize {
+        self.steps
+    }
+
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        vec![Group::all(1..depth)]
+    }
+
+    fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        all: &Group,
+        _prepared: &Prepared<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()> {
+        objective.error_gradients(block)?;
+        block.subtract_predictions();
+        memory.descend(&*self.optimizer, block, all, |_| T::of(self.rate))?;
+        objective.roll_out(block)
+    }
+
+    fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
+        Some(&*self.optimizer)
+    }
+
+    fn work(&self) -> Work {
+        Work::Through
+    }
+
+    fn validate(&self) -> Result<()> {
         require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
         require_positive::<T>("activation rate", self.rate)?;
         guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
             .map(drop)
     }
 
-    /// One step of all hidden layers.
-    pub(super) fn step(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        all: &Group,
-        memory: &mut Memory<T>,
-    ) -> Result<()> {
-        objective.error_gradients(block)?;
-        block.subtract_predictions();
-        memory.step(&*self.optimizer, block, all, |_| T::of(self.rate))?;
-        objective.roll_out(block)
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Errors", self)
     }
 }

@@ -1,4 +1,4 @@
-use super::Prepared;
+use super::{ActivationStep, Memory, Prepared};
 use crate::block::{Block, Group, Reads};
 use crate::energy::Objective;
 use crate::error::{require, require_non_negative};
@@ -29,22 +29,35 @@ pub struct Exact {
 }
 
 impl Exact {
-    pub(super) fn validate<T: Scalar>(&self) -> Result<()> {
-        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
-        require_non_negative::<T>("proximal weight of the activations", self.proximal)
-    }
-
     /// α for the activations that feed this layer.
     fn stays<T: Scalar>(&self, layer: &dyn Layer<T>) -> T {
         if layer.param_len() == 0 { T::of(self.proximal) } else { T::zero() }
     }
 
-    /// Prepares the factor of the layer above a single z_t.
-    pub(super) fn prepare<T: Scalar>(
+    /// The weight on the point that z_t is to stay near, in units of the weight of the term above; and how much of that point is the
+    /// present z_t, where the rest is its prediction.
+    fn weights<T: Scalar>(&self, objective: &Objective<'_, T>, t: usize) -> (T, T) {
+        let (below, above) = (objective.loss(t).1, objective.loss(t + 1).1);
+        let proximal = self.stays(objective.circuit.layer(t).0);
+        ((below + proximal) / above, proximal / (below + proximal))
+    }
+}
+
+impl<T: Scalar> ActivationStep<T> for Exact {
+    fn steps(&self, _depth: usize) -> usize {
+        self.steps
+    }
+
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        (1..depth).rev().map(Group::one).collect()
+    }
+
+    /// Prepares the factor of the layer above z_t.
+    fn prepare(
         &self,
         objective: &Objective<'_, T>,
         group: &Group,
-        Prepared { factor, work }: &mut Prepared<T>,
+        Prepared { factor, work, .. }: &mut Prepared<T>,
     ) -> Result<()> {
         for t in group.members() {
             let (layer, params) = objective.circuit.layer(t);
@@ -59,13 +72,13 @@ impl Exact {
         Ok(())
     }
 
-    /// One step of a single z_t.
-    pub(super) fn step<T: Scalar>(
+    fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         group: &Group,
         prepared: &Prepared<T>,
+        _memory: &mut Memory<T>,
     ) -> Result<()> {
         for t in group.members() {
             let (layer, params) = objective.circuit.layer(t);
@@ -91,11 +104,33 @@ impl Exact {
         Ok(())
     }
 
-    /// The weight on the point that z_t is to stay near, in units of the weight of the term above; and how much of that point is the
-    /// present z_t, where the rest is its prediction.
-    fn weights<T: Scalar>(&self, objective: &Objective<'_, T>, t: usize) -> (T, T) {
-        let (below, above) = (objective.loss(t).1, objective.loss(t + 1).1);
-        let proximal = self.stays(objective.circuit.layer(t).0);
-        ((below + proximal) / above, proximal / (below + proximal))
+    fn is_counted(&self) -> bool {
+        false
+    }
+
+    fn streams(&self) -> bool {
+        true
+    }
+
+    fn validate(&self) -> Result<()> {
+        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
+        require_non_negative::<T>("proximal weight of the activations", self.proximal)
+    }
+
+    fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
+        for (t, layer) in objective.circuit.layers.iter().enumerate() {
+            objective.check_squared("exact activation steps (Method::bcd, Method::admm)", t)?;
+            if t > 0 && objective.circuit.guarded("proximal", t, || layer.proximal().is_none())? {
+                let lacks = "it offers no proximal operator (Layer::proximal) for exact activation steps; if it is a map fused \
+                             with its activation function, make them two layers, as dense does after store_pre_activations";
+                return Err(objective.circuit.incapable(t, lacks));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Exact", self)
     }
 }

@@ -1,6 +1,8 @@
-use crate::block::{Block, Reads};
+use super::{ActivationStep, Memory, Prepared};
+use crate::block::{Block, Group, Reads};
 use crate::energy::Objective;
 use crate::error::require;
+use crate::schedule::Work;
 use crate::{MatMut, MatRef, Result, Scalar, linalg};
 
 /// Gauss–Newton steps on all hidden activations of an example at once, in error coordinates ε_t = z_t − ẑ_t.
@@ -36,18 +38,26 @@ impl GaussNewton {
     pub const fn new(steps: usize) -> Self {
         Self { steps }
     }
+}
 
-    pub(super) fn validate(&self) -> Result<()> {
-        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)
+impl<T: Scalar> ActivationStep<T> for GaussNewton {
+    fn steps(&self, _depth: usize) -> usize {
+        self.steps
     }
 
-    /// One step of every hidden layer.
-    pub(super) fn step<T: Scalar>(
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        vec![Group::all(1..depth)]
+    }
+
+    fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
-        model: &mut Model<T>,
+        _all: &Group,
+        _prepared: &Prepared<T>,
+        memory: &mut Memory<T>,
     ) -> Result<()> {
+        let model = &mut memory.model;
         objective.energies(block, &mut model.before)?;
         model.look(objective, block)?;
         model.minimise(objective, block);
@@ -85,6 +95,23 @@ impl GaussNewton {
             }
         }
         Ok(())
+    }
+
+    fn work(&self) -> Work {
+        Work::Through
+    }
+
+    fn is_counted(&self) -> bool {
+        false
+    }
+
+    fn validate(&self) -> Result<()> {
+        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)
+    }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("GaussNewton", self)
     }
 }
 

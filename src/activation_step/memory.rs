@@ -1,13 +1,14 @@
 use super::gauss_newton::Model;
+use super::{PowerIteration, Rates};
 use crate::block::{Block, Group};
 use crate::matrix::resize;
 use crate::optimizer::Step;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
 
-/// What the activation optimizer remembers of a block's examples, beside the scratch of a step.
+/// What the rule of an activation step remembers of a block's examples, and the scratch of a step.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Memory<T> {
+pub struct Memory<T> {
     /// For every hidden layer, `slots · d_t` entries an example.
     pub(crate) state: Vec<Vec<T>>,
     /// Steps that each example has taken.
@@ -16,13 +17,16 @@ pub(crate) struct Memory<T> {
     pub(super) model: Model<T>,
 }
 
-/// What all examples share of a step, as of the last update of the parameters.
+/// The numbers that all examples share in a step.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Prepared<T> {
-    /// A factor of the layer's map.
-    pub(super) factor: Vec<T>,
+pub struct Prepared<T> {
+    /// The rates, as [`ActivationStep::adapt`](super::ActivationStep::adapt) left them.
+    pub rates: Rates<T>,
+    /// The numbers that [`ActivationStep::prepare`](super::ActivationStep::prepare) left, as a factor of the layer's map.
+    pub factor: Vec<T>,
     /// Scratch.
-    pub(super) work: Vec<f64>,
+    pub work: Vec<f64>,
+    pub(super) iteration: PowerIteration<T>,
 }
 
 impl<T: Scalar> Memory<T> {
@@ -48,8 +52,12 @@ impl<T: Scalar> Memory<T> {
         self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
 
-    /// z_t ← z_t + u(gradient_t) for every example by itself, and for the z_t of a group at once.
-    pub(super) fn step(
+    /// z_t ← z_t + u(∂L/∂z_t) by a rule, for every example by itself, and for the z_t of a group at once. `rate(t)` multiplies its learning
+    /// rate. The gradients, which are overwritten, are those that [`Objective::activation_gradients`](crate::energy::Objective::activation_gradients) left.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`](crate::Error::Panicked) when the optimizer does.
+    pub fn descend(
         &mut self,
         optimizer: &dyn Optimizer<T>,
         block: &mut Block<T>,

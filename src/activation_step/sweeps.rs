@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Memory, PowerIteration};
+use super::{ActivationStep, Memory, Prepared};
 use crate::block::{Block, Group};
 use crate::energy::Objective;
 use crate::error::{require, require_positive};
@@ -24,13 +24,14 @@ pub enum Order {
 
 /// The factors on an activation optimizer's learning rate.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rates<T> {
+pub struct Rates<T> {
     /// For every hidden layer; empty for steps that have none.
-    pub(crate) layers: Vec<T>,
-    /// The λmax that they follow.
-    pub(crate) curvature: Option<f64>,
-    /// How far the nearest of them stays below the largest stable one.
-    pub(crate) margin: Option<f64>,
+    pub layers: Vec<T>,
+    /// The λmax that they follow, for [`EpochReport::curvature`](crate::EpochReport::curvature).
+    pub curvature: Option<f64>,
+    /// The least ratio of the largest stable rate to these, for
+    /// [`EpochReport::stability_margin`](crate::EpochReport::stability_margin).
+    pub margin: Option<f64>,
 }
 
 /// Gradient steps on the stored activations: a number of sweeps in the given order,
@@ -66,6 +67,11 @@ impl<T: Scalar> Sweeps<T> {
         Self { order, steps: Some(steps), optimizer, rate, per_penalty: false, stable: None }
     }
 
+    /// As many sweeps as a signal from the output needs to reach the lowest layer in this order, and one more.
+    pub fn reaching(order: Order, rate: f64) -> Self {
+        Self { steps: None, ..Self::new(order, 1, rate) }
+    }
+
     /// Moves the activations by this rule, at its own learning rate.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
@@ -89,32 +95,77 @@ impl<T: Scalar> Sweeps<T> {
         self
     }
 
-    /// The factors on the optimizer's learning rate, for every hidden layer, at a block's present activations, and λmax if it was
-    /// asked for.
+    /// How many hidden layers a signal from the output crosses in one sweep.
+    fn reach(&self, hidden: usize) -> usize {
+        match self.order {
+            Order::Jacobi => 1,
+            Order::RedBlack => 2,
+            Order::ReverseGaussSeidel => hidden,
+        }
+    }
+}
+
+impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
+    fn steps(&self, depth: usize) -> usize {
+        let hidden = depth.saturating_sub(1);
+        self.steps.unwrap_or_else(|| 1 + hidden.div_ceil(self.reach(hidden).max(1)))
+    }
+
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        match self.order {
+            Order::Jacobi => vec![Group::all(1..depth)],
+            Order::RedBlack => {
+                let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
+                std::iter::once(Group::every_second(1..depth)).chain(second).collect()
+            }
+            Order::ReverseGaussSeidel => (1..depth).rev().map(Group::one).collect(),
+        }
+    }
+
+    /// Sets the factors on the optimizer's learning rate, and finds λmax if it is asked for.
     #[expect(clippy::indexing_slicing, reason = "layers that move together share a λmax, others have their own")]
-    pub(crate) fn rates(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        iteration: &mut PowerIteration<T>,
-    ) -> Result<Rates<T>> {
-        let hidden = block.layers() - 1;
+    fn adapt(&self, objective: &Objective<'_, T>, sample: &mut Block<T>, prepared: &mut Prepared<T>) -> Result<()> {
+        let hidden = sample.layers() - 1;
+        let Prepared { rates, iteration, .. } = prepared;
         let Some(fraction) = self.stable.filter(|_| hidden > 0) else {
-            return Ok(Rates { layers: vec![T::of(self.rate); hidden], curvature: None, margin: None });
+            *rates = Rates { layers: vec![T::of(self.rate); hidden], curvature: None, margin: None };
+            return Ok(());
         };
         // Layers that move at once share the stable rate of all of them.
         let together = if self.order == Order::Jacobi { hidden } else { 1 };
-        let largest = iteration.run(objective, block, together, 8)?;
+        let largest = iteration.run(objective, sample, together, 8)?;
         let rate = |t: usize| (fraction / largest[t / together]).min(self.rate);
         let margins = (0..hidden).map(|t| 2.0 / (largest[t / together] * rate(t)));
-        Ok(Rates {
+        *rates = Rates {
             layers: (0..hidden).map(|t| T::of(rate(t))).collect(),
             curvature: Some(largest.iter().copied().fold(0.0, f64::max)),
             margin: Some(margins.fold(f64::INFINITY, f64::min)),
+        };
+        Ok(())
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]
+    fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        group: &Group,
+        prepared: &Prepared<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()> {
+        objective.activation_gradients(block, group)?;
+        memory.descend(&*self.optimizer, block, group, |t| {
+            let (_, penalty) = objective.loss(t);
+            let rate = prepared.rates.layers[t - 1];
+            if self.per_penalty { rate / penalty } else { rate }
         })
     }
 
-    pub(super) fn validate(&self) -> Result<()> {
+    fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
+        Some(&*self.optimizer)
+    }
+
+    fn validate(&self) -> Result<()> {
         let steps = self.steps.unwrap_or(1);
         require(steps > 0, "activation steps", "at least 1", steps as f64)?;
         require_positive::<T>("activation rate", self.rate)?;
@@ -127,46 +178,8 @@ impl<T: Scalar> Sweeps<T> {
             .map(drop)
     }
 
-    /// Sweeps of a visit, in a circuit with so many hidden layers.
-    pub(super) fn steps(&self, hidden: usize) -> usize {
-        self.steps.unwrap_or_else(|| 1 + hidden.div_ceil(self.reach(hidden).max(1)))
-    }
-
-    /// How many hidden layers a signal from the output crosses in one sweep.
-    fn reach(&self, hidden: usize) -> usize {
-        match self.order {
-            Order::Jacobi => 1,
-            Order::RedBlack => 2,
-            Order::ReverseGaussSeidel => hidden,
-        }
-    }
-
-    /// The groups of one sweep.
-    pub(super) fn groups(&self, depth: usize) -> Vec<Group> {
-        match self.order {
-            Order::Jacobi => vec![Group::all(1..depth)],
-            Order::RedBlack => {
-                let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
-                std::iter::once(Group::every_second(1..depth)).chain(second).collect()
-            }
-            Order::ReverseGaussSeidel => (1..depth).rev().map(Group::one).collect(),
-        }
-    }
-
-    /// One step of a group.
-    #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]
-    pub(super) fn step(
-        &self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        group: &Group,
-        memory: &mut Memory<T>,
-        rates: &[T],
-    ) -> Result<()> {
-        objective.activation_gradients(block, group)?;
-        memory.step(&*self.optimizer, block, group, |t| {
-            let (_, penalty) = objective.loss(t);
-            if self.per_penalty { rates[t - 1] / penalty } else { rates[t - 1] }
-        })
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Sweeps", self)
     }
 }

@@ -1,3 +1,4 @@
+use crate::activation_step;
 use crate::bank::Layout;
 use crate::parameter_step::Solver;
 use crate::schedule::{Assumptions, Products, Schedule, Walk};
@@ -79,7 +80,7 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
 
 /// How a fit lays its bank out.
 fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layout {
-    let slots = if method.start == Start::Anchored { 0 } else { method.activation.slots() };
+    let slots = if method.start == Start::Anchored { 0 } else { activation_step::slots(&*method.activation) };
     let widths = network.layers[1..].iter().map(|layer| layer.input_dim());
     let memory = (slots, String::new());
     Layout::new::<T>(0, widths, memory, method.coupling.multipliers.is_some(), network.storage)

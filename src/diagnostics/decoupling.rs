@@ -135,7 +135,7 @@ fn descend<T: Scalar>(objective: &Objective<'_, T>, mut block: Block<T>) -> Resu
     let mut rate = 0.1;
     for _ in 0..DESCENT {
         let mut trial = block.clone();
-        ActivationStep::from(Sweeps::new(Order::Jacobi, 1, rate)).relax(objective, &mut trial)?;
+        Sweeps::new(Order::Jacobi, 1, rate).relax(objective, &mut trial)?;
         let found = objective.energy(&mut trial)?;
         if found <= energy {
             (block, energy, rate) = (trial, found, rate * 1.1);
