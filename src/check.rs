@@ -1,13 +1,13 @@
-//! Checks of the contracts of [`Layer`](crate::Layer), [`Loss`](crate::Loss) and [`Optimizer`](crate::Optimizer): call them in a
-//! test of your own type.
+//! Checks of the contracts of [`Layer`](crate::Layer), [`Loss`](crate::Loss), [`Optimizer`](crate::Optimizer) and
+//! [`ActivationStep`](crate::ActivationStep): call them in a test of your own type.
 //!
 //! Gradients are compared with central differences along coordinate axes and random directions. The differences are taken at
 //! several distances; where they disagree with each other, as they do across a kink, the check moves closer, then to
 //! another point, and in the end refuses the type. They are never weighed against the gradient under test, so a wrong gradient
 //! has no excuse.
 //!
-//! Every rule has a name, which the error of a type that breaks it bears: [`LAYER_RULES`], [`LOSS_RULES`] and
-//! [`OPTIMIZER_RULES`] list them.
+//! Every rule has a name, which the error of a type that breaks it bears: [`LAYER_RULES`], [`LOSS_RULES`], [`OPTIMIZER_RULES`] and
+//! [`ACTIVATION_STEP_RULES`] list them.
 //!
 //! Run the checks in `f64`, where a gradient must agree to 1e-6 of its root mean square. They work in `f32`, to about 3e-3.
 
@@ -30,10 +30,12 @@ macro_rules! rules {
     };
 }
 
+mod activation_step;
 mod layer;
 mod loss;
 mod optimizer;
 
+pub use activation_step::{ACTIVATION_STEP_RULES, activation_step};
 pub use layer::{LAYER_RULES, layer, layer_at};
 pub use loss::{LOSS_RULES, loss, loss_at};
 pub use optimizer::{OPTIMIZER_RULES, optimizer};

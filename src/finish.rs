@@ -1,15 +1,18 @@
 //! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::slice;
 use std::sync::Arc;
 
 use crate::bank::Column;
-use crate::energy::OUTPUT_LOSS;
-use crate::fit::Share;
-use crate::layer::CACHE;
+use crate::block::{Block, Reads};
+use crate::circuit::Circuit;
+use crate::energy::Objective;
 use crate::matrix::filled;
+use crate::order::Share;
 use crate::parallel::{for_each, guarded};
-use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatMut, MatRef, Result, Scalar, linalg, loss};
+use crate::parameter_step::add_moments;
+use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatRef, Result, Scalar, linalg};
 
 /// What the end of a fit brought: the mean forward loss on the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,7 +115,7 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     let (Some(layer), Some(own)) = (net.layers.last(), net.params.last_mut()) else {
         return Err(Error::Empty { what: "the list of layers" });
     };
-    let last = Last { layer: &**layer, loss: &*net.output_loss, data, features, index: top };
+    let last = Last { layer, output_loss: &*net.output_loss, data, features, index: top };
     let mut params = own.clone();
     let before = last.at(&params)?.0;
     if !before.is_finite() {
@@ -142,8 +145,8 @@ fn forward<T: Scalar>(
     let mut jobs: Vec<_> = jobs.map(|(x, out)| (x, out, columns.next().unwrap_or_default())).collect();
     for_each(&mut jobs, |(x, out, columns)| {
         let mut z = x.to_vec();
-        for (t, (layer, params)) in net.layers.iter().zip(&net.params).take(top).enumerate() {
-            z = evaluate(&**layer, params, &z, t)?;
+        for (t, layer) in net.layers.iter().take(top).enumerate() {
+            z = net.circuit().output(t, MatRef::new(&z, layer.input_dim(), z.len() / layer.input_dim()))?;
             if !linalg::all_finite(&z) {
                 return Err(Error::Diverged { layer: t + 1, epoch: 0, quantity: "the input" });
             }
@@ -158,51 +161,51 @@ fn forward<T: Scalar>(
     })
 }
 
-/// f(z; θ), `output × n`.
-pub(crate) fn evaluate<T: Scalar>(layer: &dyn Layer<T>, params: &[T], z: &[T], t: usize) -> Result<Vec<T>> {
-    let examples = z.len() / layer.input_dim();
-    let mut out = vec![T::zero(); layer.output_dim() * examples];
-    guarded("forward", t, || {
-        let mut cache = filled(CACHE, layer.cache_len(examples), T::zero())?;
-        let out = MatMut::new(&mut out, layer.output_dim(), examples);
-        layer.forward(params, MatRef::new(z, layer.input_dim(), examples), out, &mut cache);
-        Ok(())
-    })??;
-    Ok(out)
-}
-
-/// The last layer over fixed inputs: an ordinary regression.
+/// The last layer over fixed inputs: an ordinary regression, as a circuit of one layer.
 #[derive(Clone, Copy, Debug)]
 struct Last<'a, T: Scalar> {
-    layer: &'a dyn Layer<T>,
-    loss: &'a dyn Loss<T>,
+    layer: &'a Arc<dyn Layer<T>>,
+    output_loss: &'a dyn Loss<T>,
     data: &'a Dataset<T>,
     features: &'a [T],
     index: usize,
 }
 
 impl<T: Scalar> Last<'_, T> {
+    fn objective<'o>(&'o self, params: &'o Vec<T>) -> Objective<'o, T> {
+        let (layers, params) = (slice::from_ref(self.layer), slice::from_ref(params));
+        let circuit = Circuit { layers, params, first: self.index };
+        Objective { circuit, output_loss: self.output_loss, hidden: &[], factor: T::one() }
+    }
+
+    /// Takes these examples.
+    #[expect(clippy::indexing_slicing, reason = "examples are of these data")]
+    fn load(&self, block: &mut Block<T>, examples: Range<usize>) {
+        let part = |rows: usize| examples.start * rows..examples.end * rows;
+        block.resize(examples.len());
+        let (features, targets) = (self.features, self.data.targets());
+        block.stored_mut(0).copy_from_slice(&features[part(self.layer.input_dim())]);
+        block.stored_mut(1).copy_from_slice(&targets.as_slice()[part(targets.rows())]);
+        block.set_weights(self.data.weights_of(examples).into_iter());
+    }
+
     /// The exact minimum, if it is one of least squares and determined.
-    fn least_squares(&self, params: &mut [T]) -> Result<()> {
-        let Some(layer) = self.layer.regression().filter(|_| self.loss.is_squared_error()) else { return Ok(()) };
-        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
-        guarded("the regression", self.index, || {
-            let mut moments = filled("the moments of a regression", layer.moments_len(), T::zero())?;
-            let targets = self.data.targets().as_slice().chunks(CHUNK * outputs);
-            for (first, (z, y)) in (0..).step_by(CHUNK).zip(self.features.chunks(CHUNK * inputs).zip(targets)) {
-                let n = z.len() / inputs;
-                let weights = self.data.weights_of(first..first + n);
-                let rows = layer.pre_activation_dim();
-                let (input, target) = (MatRef::new(z, inputs, n), MatRef::new(y, outputs, n));
-                let mut wanted = filled("pre-activations", rows.saturating_mul(n), T::zero())?;
-                layer.pre_activation(params, input, target, MatMut::new(&mut wanted, rows, n))?;
-                layer.accumulate(input, MatRef::new(&wanted, rows, n), &weights, &mut moments);
-            }
-            match layer.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new()) {
-                Err(Error::NotPositiveDefinite { .. }) => Ok(()),
-                other => other,
-            }
-        })?
+    fn least_squares(&self, params: &mut Vec<T>) -> Result<()> {
+        let Some(regression) = self.layer.regression().filter(|_| self.output_loss.is_squared_error()) else {
+            return Ok(());
+        };
+        let mut moments = Vec::new();
+        let objective = self.objective(params);
+        let mut block = objective.block(0);
+        for first in (0..self.data.len()).step_by(CHUNK) {
+            self.load(&mut block, first..self.data.len().min(first + CHUNK));
+            add_moments(&objective, &mut block, 0, Reads::Stored, &mut moments)?;
+        }
+        let solve = || regression.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new());
+        match guarded("the regression", self.index, solve)? {
+            Err(Error::NotPositiveDefinite { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     /// Descends, and returns the loss where it ends.
@@ -239,46 +242,29 @@ impl<T: Scalar> Last<'_, T> {
     }
 
     /// Mean loss and its gradient, by the weights of the examples.
-    fn at(&self, params: &[T]) -> Result<(f64, Vec<T>)> {
-        let (inputs, outputs) = (self.layer.input_dim(), self.layer.output_dim());
-        let width = CHUNK.max(self.data.len().div_ceil(MAX_PARTS));
-        let targets = self.data.targets().as_slice().chunks(width * outputs);
-        let parts = (0..).step_by(width).zip(self.features.chunks(width * inputs).zip(targets));
-        let mut parts: Vec<_> = parts.map(|(i, (z, y))| (i, z, y, 0.0, vec![T::zero(); params.len()])).collect();
-        for_each(&mut parts, |(first, z, y, loss, sum)| {
+    fn at(&self, params: &Vec<T>) -> Result<(f64, Vec<T>)> {
+        let objective = self.objective(params);
+        let n = self.data.len();
+        let width = CHUNK.max(n.div_ceil(MAX_PARTS));
+        let parts = (0..n).step_by(width);
+        let mut parts: Vec<_> = parts.map(|first| (first, 0.0, vec![T::zero(); params.len()])).collect();
+        for_each(&mut parts, |(first, loss, sum)| {
             let mut own = sum.clone();
-            let chunks = z.chunks(CHUNK * inputs).zip(y.chunks(CHUNK * outputs));
-            for (first, (z, y)) in (*first..).step_by(CHUNK).zip(chunks) {
-                let examples = z.len() / inputs;
-                let weights = self.data.weights_of(first..first + examples);
-                let input = MatRef::new(z, inputs, examples);
-                let target = MatRef::new(y, outputs, examples);
-                let mut prediction = vec![T::zero(); y.len()];
-                let mut cotangent = vec![T::zero(); y.len()];
-                let cache = guarded("cache_len", self.index, || self.layer.cache_len(examples))?;
-                let mut cache = filled(CACHE, cache, T::zero())?;
-                guarded("forward", self.index, || {
-                    self.layer.forward(params, input, MatMut::new(&mut prediction, outputs, examples), &mut cache);
-                })?;
-                let prediction = MatRef::new(&prediction, outputs, examples);
-                *loss += guarded(OUTPUT_LOSS, None, || {
-                    self.loss.gradient(target, prediction, MatMut::new(&mut cotangent, outputs, examples));
-                    linalg::scale_columns(&mut cotangent, &weights);
-                    loss::total(self.loss, target, prediction, &weights)
-                })?;
-                if !params.is_empty() {
-                    let cotangent = MatRef::new(&cotangent, outputs, examples);
-                    guarded("param_gradient", self.index, || {
-                        self.layer.param_gradient(params, input, cotangent, &mut own, &mut cache);
-                    })?;
-                }
+            let mut block = objective.block(0);
+            let end = n.min(*first + width);
+            for first in (*first..end).step_by(CHUNK) {
+                self.load(&mut block, first..end.min(first + CHUNK));
+                objective.evaluate(&mut block, 0, Reads::Stored)?;
+                let outputs = block.prediction(0, Reads::Stored);
+                *loss += objective.loss_of(block.stored(1), outputs, block.weights())?;
+                objective.parameter_gradient(&mut block, 0, Reads::Stored, &mut own)?;
                 linalg::axpy(T::one(), &own, sum);
             }
             Ok(())
         })?;
-        let share = 1.0 / self.data.len() as f64;
+        let share = 1.0 / n as f64;
         let mut gradient = vec![T::zero(); params.len()];
         parts.iter().for_each(|(.., sum)| linalg::axpy(T::of(share), sum, &mut gradient));
-        Ok((share * parts.iter().map(|(.., loss, _)| loss).sum::<f64>(), gradient))
+        Ok((share * parts.iter().map(|(_, loss, _)| loss).sum::<f64>(), gradient))
     }
 }

@@ -13,8 +13,8 @@ use crate::matrix::check_shape;
 use crate::method::Method;
 use crate::missing;
 use crate::observer::{self, Audience};
+use crate::order::{Share, natural_order, shuffled_order};
 use crate::parameter_step::{Solver, Trained};
-use crate::random::{Purpose, shuffle, stream};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::warning::Baseline;
@@ -258,6 +258,34 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
         self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
+    }
+
+    /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_backprop(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
+        self.fit_backprop_observed(data, config, &mut [])
+    }
+
+    /// [`fit_backprop`](Self::fit_backprop), watched by [observers](crate::observer).
+    ///
+    /// # Errors
+    /// As [`fit_observed`](Self::fit_observed).
+    pub fn fit_backprop_observed(
+        &mut self,
+        data: &Dataset<T>,
+        config: &FitConfig<'_, T>,
+        observers: &mut [&mut dyn Observer<T>],
+    ) -> Result<FitReport> {
+        if let Some((train, validation)) = config.cut(data)? {
+            return self.fit_backprop_observed(&train, &config.judged_on(&validation), observers);
+        }
+        self.check_fit(data, config)?;
+        data.check_known()?;
+        let mut audience = Audience::start(self, self.plan(data, config), observers)?;
+        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -561,33 +589,6 @@ impl<T: Scalar> DecoupledNetwork<T> {
             other => other,
         }
     }
-}
-
-/// A block's share of an epoch.
-#[derive(Debug)]
-pub(crate) struct Share {
-    /// Its number, and the first of its examples.
-    pub(crate) block: usize,
-    pub(crate) first: usize,
-    /// Its examples as they are visited.
-    pub(crate) examples: Vec<usize>,
-}
-
-/// All examples as they come, in blocks of so many.
-fn natural_order(examples: usize, block: Option<usize>) -> Vec<Share> {
-    let len = block.unwrap_or(examples).min(examples);
-    let share = |first| Share { block: first / len, first, examples: (first..examples.min(first + len)).collect() };
-    (0..examples).step_by(len).map(share).collect()
-}
-
-/// The blocks in an order of their own, and the examples of each in another.
-fn shuffled_order(examples: usize, block: Option<usize>, seed: u64, epoch: usize) -> Vec<Share> {
-    let mut order = natural_order(examples, block);
-    for share in &mut order {
-        shuffle(&mut share.examples, &mut stream(seed, Purpose::Shuffle, epoch, share.block));
-    }
-    shuffle(&mut order, &mut stream(seed, Purpose::Blocks, epoch, 0));
-    order
 }
 
 /// The columns of these examples, each counted from the bank's first.

@@ -164,6 +164,7 @@ mod model;
 mod network;
 pub mod observer;
 pub mod optimizer;
+mod order;
 mod parallel;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
 mod parameter_step;

@@ -154,13 +154,19 @@ impl<T: Scalar> Method<T> {
         let (steps, groups) =
             guarded("groups of the activation step", None, || (step.steps(depth), step.groups(depth)))?;
         require(steps > 0, "activation steps", "at least 1", steps as f64)?;
+        if step.streams() && guarded("optimizer of the activation step", None, || step.optimizer().is_some())? {
+            let why =
+                "activations that are loaded for one layer at a time have no room for the memory of its optimizer";
+            return Err(Error::Unsupported { what: "an activation step that streams", why });
+        }
         let breach = |what: &str, expected: usize, found: usize| {
             let (subject, rule) = (format!("{step:?}"), "groups_are_of_hidden_activations");
             Error::Contract { subject, rule, what: what.to_owned(), expected: expected as f64, found: found as f64 }
         };
         for group in &groups {
             if let Some(t) = group.members().find(|t| !(1..depth).contains(t)) {
-                return Err(breach("the highest activation that may move", depth - 1, t));
+                let (what, expected) = if t == 0 { ("lowest", 1) } else { ("highest", depth - 1) };
+                return Err(breach(&format!("the {what} activation that may move"), expected, t));
             }
             let members = group.members().count();
             if step.streams() && members != 1 {

@@ -199,7 +199,10 @@ pub(crate) fn gather<T: Scalar>(
     for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
         match step.solver_of(t) {
             Solver::Optimizer => sum.resize(objective.circuit.params[t].len(), T::zero()),
-            Solver::Ridge(_) => moments(objective, block, t, step.reads, sum)?,
+            Solver::Ridge(_) => {
+                sum.clear();
+                add_moments(objective, block, t, step.reads, sum)?;
+            }
         }
     }
     let skip = |t: usize| trained[t].frozen || step.solver_of(t) != Solver::Optimizer;
@@ -209,17 +212,17 @@ pub(crate) fn gather<T: Scalar>(
     }
 }
 
-/// The moments of layer t over a block's examples.
-fn moments<T: Scalar>(
+/// moments ← moments + those of a block's examples for the regression of layer t; zeros if they are empty. None for a layer without.
+pub(crate) fn add_moments<T: Scalar>(
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
     t: usize,
     reads: Reads,
     moments: &mut Vec<T>,
 ) -> Result<()> {
-    moments.clear();
     let Some(regression) = objective.circuit.layers[t].regression() else { return Ok(()) };
-    let (rows, examples) = (pre_activation_rows(regression, t)?, block.examples());
+    let rows = pre_activation_rows(regression, objective.circuit.first + t)?;
+    let examples = block.examples();
     let mut wanted = filled("pre-activations", rows.saturating_mul(examples), T::zero())?;
     objective.pre_activation(block, t, reads, &mut wanted)?;
     objective.circuit.guarded("the regression", t, || {

@@ -113,7 +113,7 @@ impl fmt::Display for Stage {
             Self::Relax { group, work: Work::Through, .. } => write!(f, "relax {group} together"),
             Self::Measure(terms) => write!(f, "measure {}", Group::all(terms.clone())),
             Self::Gather { layers: range, .. } => layers(f, "gather", range),
-            Self::Ascend => f.write_str("raise multipliers"),
+            Self::Ascend => f.write_str("ascend multipliers"),
             Self::Store => f.write_str("store"),
             Self::Update(range) => layers(f, "update", range),
             Self::Repeat { times, .. } => write!(f, "{times} times"),
