@@ -437,9 +437,9 @@ fn the_scale_cheat_is_warned_of_and_a_healthy_training_is_not() {
 #[test]
 fn activation_steps_that_overshoot_are_warned_of_once() {
     let data = teacher(1);
-    // The parameters stand still, so that nothing is learned either.
+    // The parameters stand still, which is told apart.
     let told = |mut report: FitReport| {
-        report.warnings.retain(|warning| !matches!(warning, Warning::LearnedNothing { .. }));
+        report.warnings.retain(|warning| !matches!(warning, Warning::StoodStill { .. }));
         report.warnings
     };
     // Rates well above 2/λmax: one example's energy rises instead of falling.
