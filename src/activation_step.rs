@@ -12,6 +12,8 @@ use crate::{Optimizer, Result, Scalar};
 
 #[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
 mod curvature;
+#[cfg(feature = "serde")]
+mod described;
 mod error_steps;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each hidden layer")]
 mod exact;

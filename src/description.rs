@@ -4,7 +4,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-mod activation_step;
 mod registry;
 
 /// What a file says of a built-in layer, loss or optimizer: its kind and its settings.

@@ -18,13 +18,15 @@ use crate::parameter_step::{Solver, Trained};
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::warning::Baseline;
-use crate::{Dataset, DecoupledNetwork, Error, Metric, Observer, Result, Scalar, Warning, error, linalg};
+use crate::{
+    Dataset, DecoupledNetwork, EpochReport, Error, Metric, Observer, Result, Scalar, StopReason, Warning, error, linalg,
+};
 
 #[cfg(feature = "serde")]
 mod batch_size;
 mod report;
 
-pub use report::{EpochReport, FitReport, StopReason};
+pub use report::FitReport;
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
@@ -424,7 +426,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 let constant_loss = || baseline.constant_loss();
                 Warning::look(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
             }
-            if let Some(stop) = audience.epoch(self, &report)? {
+            if let Some(stop) = audience.epoch(self, &report.epochs)? {
                 report.stop = stop;
                 break;
             }

@@ -145,6 +145,7 @@ pub mod energy;
     reason = "as many lanes as `cut` makes, one of everything for each layer, parts of a lane's examples"
 )]
 mod engine;
+mod epoch;
 mod error;
 mod file;
 mod finish;
@@ -191,9 +192,10 @@ pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;
 #[cfg(feature = "serde")]
 pub use description::Description;
+pub use epoch::{EpochReport, StopReason};
 pub use error::{Error, Result};
 pub use finish::Refit;
-pub use fit::{EpochReport, FitConfig, FitReport, StopReason};
+pub use fit::{FitConfig, FitReport};
 pub use infer::{Evidence, InferConfig, Inference};
 pub use initialise::BankStart;
 pub use layer::Layer;

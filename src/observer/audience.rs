@@ -5,7 +5,7 @@ use super::{Epoch, Monitor, Observer, Plan, Step};
 use crate::error::require_non_negative;
 use crate::parallel::caught;
 use crate::tally::Tally;
-use crate::{DecoupledNetwork, Error, FitReport, Result, Scalar, StopReason};
+use crate::{DecoupledNetwork, EpochReport, Error, Result, Scalar, StopReason};
 
 /// All observers of a fit.
 pub(crate) struct Audience<'s, 'o, T: Scalar> {
@@ -56,22 +56,22 @@ impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
         Ok(if self.stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Why to end after the last epoch of the report, if anybody says so or has said so in one of its steps.
+    /// Why to end after the last of the fit's epochs, if anybody says so or has said so in one of its steps.
     pub(crate) fn epoch(
         &mut self,
         network: &mut DecoupledNetwork<T>,
-        report: &FitReport,
+        epochs: &[EpochReport],
     ) -> Result<Option<StopReason>> {
         self.steps = 0;
         let plan = self.plan;
-        if let Some(last) = report.last() {
+        if let Some(last) = epochs.last() {
             let loss = Monitor::Loss.value(last).filter(|loss| !loss.is_nan());
             if let Some(loss) = loss.filter(|&loss| network.best_epoch.is_none_or(|(_, best)| loss < best)) {
                 network.best_epoch = Some((last.epoch, loss));
             }
             let network = &*network;
-            // None of this report if it is an epoch before the fit.
-            let best = network.best_epoch.and_then(|(best, _)| report.epochs.iter().find(|epoch| epoch.epoch == best));
+            // None of these if it is an epoch before the fit.
+            let best = network.best_epoch.and_then(|(best, _)| epochs.iter().find(|epoch| epoch.epoch == best));
             let epoch = Epoch { plan: &plan, report: last, best, network };
             self.all("epoch", |observer| observer.epoch(&epoch))?;
             if best.is_some_and(|best| best.epoch == last.epoch) {

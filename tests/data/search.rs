@@ -549,7 +549,17 @@ fn a_metric_that_says_nothing_of_the_data_is_refused_before_any_training() -> Re
     refused(Scoring::LogLoss, &real, false, "the targets are not class labels");
     refused(Scoring::TopKAccuracy(1), &real, false, "the targets are not class labels");
     refused(Scoring::HammingLoss, &moons, true, "Dataset::multi_label");
-    refused(Scoring::Mse, &moons, true, "take RocAuc, LogLoss or Loss");
+    // Any of the three is enough: labels, several of them, or outputs that are logits.
+    let several = {
+        let moons = data::two_moons::<f64>(20, 0.1, 0)?;
+        let copy = |of: MatRef<'_, f64>| Examples::from_column_matrix(of.view().into_owned());
+        Dataset::multi_label(copy(moons.inputs())?, copy(moons.targets())?)?
+    };
+    for scoring in [Scoring::Mse, Scoring::Mae] {
+        for (data, logits) in [(&moons, true), (&moons, false), (&several, false), (&real, true)] {
+            refused(scoring, data, logits, "take RocAuc, LogLoss or Loss");
+        }
+    }
     refused(Scoring::RocAuc, &moons, false, "take SoftmaxCrossEntropy for classes");
     refused(Scoring::TopKAccuracy(0), &moons, true, "k of Scoring::TopKAccuracy must be at least 1, found 0");
     Ok(())

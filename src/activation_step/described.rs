@@ -1,8 +1,8 @@
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
+use super::{ActivationStep, ErrorSteps, Exact, GaussNewton, Sweeps};
 use crate::Scalar;
-use crate::activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Sweeps};
 use crate::description::Description;
 
 /// The steps that can be made from their descriptions, by the names that these give them.
