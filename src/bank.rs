@@ -15,12 +15,14 @@ mod column;
 mod file;
 #[expect(clippy::indexing_slicing, reason = "hidden layers that there are, by all callers")]
 mod layout;
+mod place;
 mod storage;
 
 pub(crate) use column::{Column, fill_gaps};
 pub use file::BankFile;
-pub(crate) use file::{Plan, Sole};
+pub(crate) use file::Plan;
 pub(crate) use layout::Layout;
+pub(crate) use place::Bank;
 pub use storage::Storage;
 
 /// The stored activations z_t^i of all hidden layers t and examples i.

@@ -51,7 +51,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             let mut features = filled(FEATURES, top_width(self).saturating_mul(data.len()), T::zero())?;
-            forward(self, Vec::new(), data.inputs().as_slice(), &mut features)?;
+            forward(self, &mut [], data.inputs().as_slice(), &mut features)?;
             refit(self, data, &features)
         })
     }
@@ -83,30 +83,17 @@ pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
 /// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for what is not finite or what
 /// the bank's format cannot hold, and those of the bank's file; the parameters are as they were then.
 pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, blocks: &[Share]) -> Result<Refit> {
-    let (mut bank, mut file) = (net.bank.take(), net.file.0.take());
+    let mut bank = std::mem::take(&mut net.bank);
     let (below, above) = (data.input_dim(), top_width(net));
     let mut features = filled(FEATURES, above.saturating_mul(data.len()), T::zero())?;
     #[expect(clippy::indexing_slicing, reason = "shares are of these data")]
-    let mut visit = |share: &Share, columns: Vec<Column<'_, T>>| {
+    let visited = bank.visit(blocks, |share, columns| {
         let last = share.first + share.examples.len();
         let inputs = &data.inputs().as_slice()[share.first * below..last * below];
-        forward(net, columns, inputs, &mut features[share.first * above..last * above])
-    };
-    let outcome = match &mut file {
-        Some(file) => {
-            let order: Vec<usize> = blocks.iter().map(|share| share.block).collect();
-            file.visit(&order, |place, bank| {
-                let Some(share) = blocks.get(place) else { return Ok(ControlFlow::Break(())) };
-                visit(share, bank.columns_mut().collect()).map(ControlFlow::Continue)
-            })
-        }
-        None => {
-            let mut columns = bank.iter_mut().flat_map(|bank| bank.columns_mut());
-            blocks.iter().try_for_each(|share| visit(share, columns.by_ref().take(share.examples.len()).collect()))
-        }
-    };
-    (net.bank, net.file.0) = (bank, file);
-    outcome?;
+        forward(net, columns, inputs, &mut features[share.first * above..last * above]).map(ControlFlow::Continue)
+    });
+    net.bank = bank;
+    visited?;
     refit(net, data, &features)
 }
 
@@ -134,7 +121,7 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
 /// the way.
 fn forward<T: Scalar>(
     net: &DecoupledNetwork<T>,
-    mut columns: Vec<Column<'_, T>>,
+    columns: &mut [Column<'_, T>],
     inputs: &[T],
     features: &mut [T],
 ) -> Result<()> {

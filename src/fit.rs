@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::bank::{ActivationBank, BankFile, Column, Layout, Plan};
+use crate::bank::{Bank, Column, Layout, Plan};
 use crate::coupling::Penalty;
 use crate::diagnostics::{self, Decoupling};
 use crate::engine::{Engine, Recipe};
@@ -343,38 +343,18 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config.metric.clone().or_else(|| Metric::for_data(data, self.decision.outputs))
     }
 
-    /// Keeps the bank of this data set, or opens or makes one; what one optimizer remembers is nonsense to another.
+    /// Keeps the bank of this data set, or opens or makes one.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
         let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
         let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
-        let (examples, key) = (data.len(), data.fingerprint());
         let keeps = method.coupling.multipliers.is_some();
-        let widths = self.hidden_widths();
         let inputs = if data.missing() > 0 { data.input_dim() } else { 0 };
-        let layout = Layout::new::<T>(inputs, widths, (slots, rule), keeps, self.storage);
-        let limit = self.bank_limit;
-        if let Some((path, block)) = &self.bank_file {
-            let plan = Plan { layout, examples, data_key: key, block: *block };
-            if let Some(error) = self.file.0.as_ref().and_then(|file| file.check_place().err()) {
-                self.file.0 = None;
-                return Err(error);
-            }
-            match &mut self.file.0 {
-                Some(file) => file.check(&plan)?,
-                none => *none = Some(BankFile::open(path, &plan, limit)?),
-            }
-            return Ok(());
-        }
-        let own = self.bank.take_if(|bank| bank.fits(&layout, examples, key));
-        let mut bank = match own {
-            Some(bank) => bank,
-            None => ActivationBank::new(layout, examples, key, limit)?,
-        };
-        let room = if keeps { bank.keep_multipliers(limit) } else { Ok(()) };
-        self.bank = Some(bank);
-        room?;
-        Ok(())
+        let layout = Layout::new::<T>(inputs, self.hidden_widths(), (slots, rule), keeps, self.storage);
+        let (path, block) = self.bank_file.as_ref().map(|(path, block)| (path.as_path(), *block)).unzip();
+        let block = block.unwrap_or(data.len());
+        let plan = Plan { layout, examples: data.len(), data_key: data.fingerprint(), block };
+        self.bank.open(plan, path, self.bank_limit)
     }
 
     pub(crate) fn train(
@@ -460,13 +440,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let before = self.params.clone();
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
-        let (mut bank, mut file) = (self.bank.take(), self.file.0.take());
-        let dealt = match recipe.method {
-            Some(_) => (bank.as_mut(), file.as_mut()),
-            None => (None, None),
-        };
-        let outcome = self.visit_all(engine, &order, config.batch(data), dealt, audience);
-        (self.bank, self.file.0) = (bank, file);
+        let mut bank = if recipe.method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
+        let mut tally = Tally::default();
+        let size = config.batch(data);
+        let visited =
+            bank.visit(&order, |share, columns| self.visit_share(engine, share, size, columns, &mut tally, audience));
+        if recipe.method.is_some() {
+            self.bank = bank;
+        }
+        let outcome = visited.map(|()| tally);
         let outcome = outcome.and_then(|tally| engine.end_epoch(self).map(|()| tally));
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
@@ -496,38 +478,6 @@ impl<T: Scalar> DecoupledNetwork<T> {
             decoupling: None,
             time: begin.elapsed(),
         })
-    }
-
-    fn visit_all(
-        &mut self,
-        engine: &mut Engine<'_, T>,
-        order: &[Share],
-        size: usize,
-        (bank, file): (Option<&mut ActivationBank<T>>, Option<&mut BankFile<T>>),
-        audience: &mut Audience<'_, '_, T>,
-    ) -> Result<Tally> {
-        let mut tally = Tally::default();
-        if let Some(file) = file {
-            let blocks: Vec<usize> = order.iter().map(|share| share.block).collect();
-            file.visit(&blocks, |place, bank| {
-                let Some(share) = order.get(place) else { return Ok(ControlFlow::Break(())) };
-                let mut columns = deal(bank, share.examples.iter().map(|example| example - share.first));
-                self.visit_share(engine, share, size, &mut columns, &mut tally, audience)
-            })?;
-            return Ok(tally);
-        }
-        let examples = order.iter().flat_map(|share| share.examples.iter().copied());
-        let mut columns = bank.map_or_else(Vec::new, |bank| deal(bank, examples));
-        let mut columns = &mut columns[..];
-        for share in order {
-            let count = share.examples.len().min(columns.len());
-            let (own, rest) = std::mem::take(&mut columns).split_at_mut(count);
-            if self.visit_share(engine, share, size, own, &mut tally, audience)?.is_break() {
-                break;
-            }
-            columns = rest;
-        }
-        Ok(tally)
     }
 
     fn visit_share(
@@ -582,19 +532,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         match error {
             Error::Diverged { layer, quantity, .. } => {
                 if recipe.method.is_some() {
-                    self.bank = None;
-                    // A file that cannot be written now has to be before it is used again.
-                    self.file.0.as_mut().map_or(Ok(()), BankFile::forget).unwrap_or_default();
+                    self.bank.forget();
                 }
                 Error::Diverged { layer, epoch, quantity }
             }
             other => other,
         }
     }
-}
-
-/// The columns of these examples, each counted from the bank's first.
-fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: impl Iterator<Item = usize>) -> Vec<Column<'b, T>> {
-    let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
-    order.filter_map(|example| columns.get_mut(example)?.take()).collect()
 }

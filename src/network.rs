@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use crate::bank::{ActivationBank, BankFile, Sole, Storage};
+use crate::bank::{ActivationBank, Bank, BankFile, Storage};
 use crate::circuit::Circuit;
 use crate::coupling::PenaltyFactor;
 use crate::energy::{Hidden, OUTPUT_LOSS, Objective};
@@ -37,12 +37,11 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) decision: Decision,
     pub(crate) hidden: Vec<Hidden<T>>,
     pub(crate) method: Method<T>,
-    pub(crate) bank: Option<ActivationBank<T>>,
+    pub(crate) bank: Bank<T>,
     pub(crate) bank_limit: usize,
     pub(crate) storage: Storage,
     /// Where the bank lies unless in memory, and the examples in a block of it.
     pub(crate) bank_file: Option<(PathBuf, usize)>,
-    pub(crate) file: Sole<BankFile<T>>,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
     /// Epochs trained so far.
@@ -216,13 +215,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// The stored activations; none before the first [`fit`](Self::fit), and none where they lie in a
     /// [file](Self::bank_file).
     pub fn bank(&self) -> Option<&ActivationBank<T>> {
-        self.bank.as_ref()
+        self.bank.memory()
     }
 
     /// The file with the stored activations; none before the first [`fit`](Self::fit), and none unless the network was built
     /// with one.
     pub fn bank_file(&self) -> Option<&BankFile<T>> {
-        self.file.0.as_ref()
+        self.bank.file()
     }
 
     /// Parameter updates taken so far, by either road, those of an epoch that failed included; a column of the bank has the age by which this exceeds its
@@ -374,11 +373,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
             decision: self.decision,
             hidden: self.hidden.clone(),
             method: self.method.clone(),
-            bank: None,
+            bank: Bank::Nowhere,
             bank_limit: self.bank_limit,
             storage: self.storage,
             bank_file: self.bank_file.clone(),
-            file: Sole(None),
             updates: self.updates,
             epochs: self.epochs,
             best_epoch: None,

@@ -53,16 +53,6 @@ pub struct BankFile<T> {
     scalar: PhantomData<T>,
 }
 
-/// What a clone does not get: a file has one writer.
-#[derive(Debug)]
-pub(crate) struct Sole<F>(pub(crate) Option<F>);
-
-impl<F> Clone for Sole<F> {
-    fn clone(&self) -> Self {
-        Self(None)
-    }
-}
-
 /// Blocks in memory: one that trains, one that was read, and one that is being written or read.
 const BUFFERS: usize = 3;
 const MAGIC: &[u8; 8] = b"decoBANK";

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::bank::{Sole, Storage};
+use crate::bank::{Bank, Storage};
 use crate::circuit::Circuit;
 use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
@@ -327,11 +327,10 @@ impl<T: Scalar> NetworkBuilder<T> {
             output_loss: self.output_loss,
             decision,
             method: self.method,
-            bank: None,
+            bank: Bank::Nowhere,
             bank_limit: self.bank_limit,
             storage: self.storage,
             bank_file: self.bank_file,
-            file: Sole(None),
             updates: 0,
             epochs: 0,
             best_epoch: None,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::Blob;
 use super::{Contents, Source, blobs, contents, describe, named_tensors_of, parse, write};
-use crate::bank::{ActivationBank, Layout, Storage};
+use crate::bank::{ActivationBank, Bank, Layout, Storage};
 use crate::coupling::PenaltyFactor;
 use crate::description::Description;
 use crate::file::format;
@@ -36,13 +36,13 @@ pub(super) struct Training {
     penalty_factor: PenaltyFactor,
     /// As they print themselves.
     optimizers: Vec<String>,
-    bank: Option<Bank>,
+    bank: Option<BankShape>,
     observers: usize,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Bank {
+struct BankShape {
     layout: Layout,
     examples: usize,
     data_key: u64,
@@ -136,9 +136,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let (optimizers, memories): (Vec<_>, Vec<_>) = memories.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let states = observers.iter().enumerate().map(|(i, observer)| state(i, *observer));
         let states = states.collect::<Result<Vec<_>>>()?;
-        let bank = self.bank.as_ref().map(ActivationBank::parts);
+        let bank = self.bank.memory().map(ActivationBank::parts);
         let described =
-            bank.map(|((layout, examples, data_key), _)| Bank { layout: layout.clone(), examples, data_key });
+            bank.map(|((layout, examples, data_key), _)| BankShape { layout: layout.clone(), examples, data_key });
         let training = Training {
             epochs: self.epochs,
             updates: self.updates,
@@ -207,7 +207,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let steps = training.steps(self.depth());
         let bank = match (training.bank, bytes.next()) {
-            (Some(Bank { layout, examples, data_key }), Some((_, records))) => {
+            (Some(BankShape { layout, examples, data_key }), Some((_, records))) => {
                 Some(ActivationBank::of_records((layout, examples, data_key), records, self.bank_limit)?)
             }
             _ => None,
@@ -221,7 +221,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             trained.remember(state, moments, steps);
             trained.frozen = training.frozen.contains(&t);
         }
-        self.bank = bank;
+        self.bank = bank.map_or(Bank::Nowhere, Bank::Memory);
         self.decision = decision;
         (self.epochs, self.updates) = (training.epochs, training.updates);
         self.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
@@ -271,7 +271,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             }
         }
         training.check_counts(path, self.depth())?;
-        if let Some(Bank { layout, .. }) = &training.bank {
+        if let Some(BankShape { layout, .. }) = &training.bank {
             let own = layout.of::<T>(self.layers.iter().map(|layer| layer.input_dim()), self.storage);
             if own != *layout {
                 return Err(format(path, "its bank", own.to_string(), layout.to_string()));

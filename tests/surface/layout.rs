@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ROWS: [&[&str]; 32] = [
     &["scalar", "error", "matrix", "linalg", "parallel"],
     &["random", "table", "crc"],
-    &["file"],
+    &["file", "order"],
     &["layer", "loss", "optimizer", "description"],
     &["bank"],
     &["data"],
@@ -28,7 +28,7 @@ const ROWS: [&[&str]; 32] = [
     &["initialise"],
     &["infer"],
     &["missing"],
-    &["tally", "order"],
+    &["tally"],
     &["engine"],
     &["diagnostics", "finish"],
     &["epoch"],
