@@ -11,7 +11,7 @@ use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{ActivationStep, Dataset, DecoupledNetwork, EpochReport, FitConfig, Method};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Order, Sweeps};
 
 /// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
 struct Counting;
@@ -60,7 +60,7 @@ fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<us
     let data = Dataset::classification(Examples::from_column_matrix(inputs).unwrap(), &labels, 3).unwrap();
     let weights: Vec<f64> = (0..visits * BATCH).map(|example| (example % 4) as f64).collect();
     let data = if extra == Extra::Weights { data.with_weights(&weights).unwrap() } else { data };
-    let closed = matches!(method.map(Method::activation_step), Some(ActivationStep::Exact(_)));
+    let closed = method.is_some_and(|method| method.activation_step().streams());
     let builder = DecoupledNetwork::builder(20);
     // Closed forms want maps and activation functions as units of their own.
     let builder = if closed { builder.store_pre_activations() } else { builder };
@@ -87,11 +87,12 @@ fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<us
 
 #[test]
 fn a_warm_visit_asks_for_no_memory() {
+    let momentum = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5));
     let methods = [
         ("backpropagation", None),
         ("default", Some(Method::default())),
         ("joint", Some(Method::joint(0.1))),
-        ("momentum", Some(Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)))),
+        ("momentum", Some(Method::joint(0.1).activation(momentum))),
         ("incremental", Some(Method::incremental(3, 0.1))),
         ("error_based", Some(Method::error_based(3, 0.05))),
         ("local_targets", Some(Method::local_targets(3))),

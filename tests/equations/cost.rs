@@ -160,11 +160,13 @@ fn check(name: &str, builder: NetworkBuilder<f64>, counts: &[Counts], method: Op
 #[test]
 fn the_products_are_those_that_a_visit_asks_for() {
     let pc = || Method::<f64>::predictive_coding(3, 0.1);
+    let pc_in = |order| pc().activation(Sweeps::new(order, 3, 0.1));
+    let momentum = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5));
     let ways: Vec<(&str, Option<Method<f64>>)> = vec![
         ("backpropagation", None),
         ("default", Some(Method::default())),
         ("joint", Some(Method::joint(0.1))),
-        ("joint with momentum", Some(Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)))),
+        ("joint with momentum", Some(Method::joint(0.1).activation(momentum))),
         ("predictive coding", Some(pc())),
         ("reads stored", Some(pc().reads(Reads::Stored))),
         ("incremental", Some(Method::incremental(3, 0.1))),
@@ -176,12 +178,16 @@ fn the_products_are_those_that_a_visit_asks_for() {
         ("local targets", Some(Method::local_targets(3))),
         ("backpropagation by sweep", Some(Method::backprop_by_sweep())),
         ("alm", Some(Method::alm(0.5))),
-        ("alm, Jacobi", Some(Method::alm(1.0).order(Order::Jacobi))),
+        ("alm, Jacobi", Some(Method::alm(1.0).activation(Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty()))),
         ("alm, two sweeps of the highest", {
             let highest = Multipliers { highest_only: true, ..Multipliers::kept() };
-            Some(Method::alm(0.5).order(Order::Jacobi).activation_steps(2).multipliers(highest))
+            let sweeps = Sweeps::new(Order::Jacobi, 2, 0.5).per_penalty();
+            Some(Method::alm(0.5).activation(sweeps).multipliers(highest))
         }),
-        ("alm, every step", Some(Method::alm(0.5).timing(Timing::EveryStep).activation_steps(2))),
+        ("alm, every step", {
+            let sweeps = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.5).per_penalty();
+            Some(Method::alm(0.5).timing(Timing::EveryStep).activation(sweeps))
+        }),
         ("blend", Some(pc().start(Start::Blend(0.5)))),
         ("persisted, reads forward", Some(pc().start(Start::Persisted))),
         ("persisted, reads stored", Some(pc().start(Start::Persisted).reads(Reads::Stored))),
@@ -189,13 +195,13 @@ fn the_products_are_those_that_a_visit_asks_for() {
             let timing = Timing::AfterRelaxation { local_steps: 2 };
             Some(pc().start(Start::Persisted).reads(Reads::Stored).timing(timing))
         }),
-        ("red-black", Some(pc().order(Order::RedBlack))),
+        ("red-black", Some(pc_in(Order::RedBlack))),
         ("one red-black sweep, reads stored", {
-            Some(pc().order(Order::RedBlack).activation_steps(1).reads(Reads::Stored))
+            Some(pc().activation(Sweeps::new(Order::RedBlack, 1, 0.1)).reads(Reads::Stored))
         }),
-        ("red-black, every step", Some(pc().order(Order::RedBlack).timing(Timing::EveryStep).reads(Reads::Stored))),
-        ("reverse sweeps", Some(pc().order(Order::ReverseGaussSeidel))),
-        ("reverse, persisted", Some(pc().order(Order::ReverseGaussSeidel).start(Start::Persisted))),
+        ("red-black, every step", Some(pc_in(Order::RedBlack).timing(Timing::EveryStep).reads(Reads::Stored))),
+        ("reverse sweeps", Some(pc_in(Order::ReverseGaussSeidel))),
+        ("reverse, persisted", Some(pc_in(Order::ReverseGaussSeidel).start(Start::Persisted))),
         ("out of reach", Some(Method::predictive_coding(1, 0.1))),
         ("out of reach, local steps", {
             let timing = Timing::AfterRelaxation { local_steps: 3 };
@@ -269,10 +275,10 @@ fn the_bank_takes_the_bytes_that_a_fit_allocates() {
         for method in [
             Method::default(),
             Method::joint(0.1),
-            Method::joint(0.1).activation_optimizer(momentum),
-            Method::joint(0.1).activation_optimizer(Adam::new(0.01)),
+            Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(momentum)),
+            Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01))),
             // What starts at the forward pass forgets what the optimizer knew.
-            Method::predictive_coding(2, 0.1).activation_optimizer(momentum),
+            Method::predictive_coding(2, 0.1).activation(Sweeps::new(Order::Jacobi, 2, 0.1).optimizer(momentum)),
             Method::alm(0.5),
             Method::alm(0.5)
                 .start(Start::Blend(0.5))
@@ -282,7 +288,8 @@ fn the_bank_takes_the_bytes_that_a_fit_allocates() {
             bank_of(builder(), &data, Some(method));
         }
         let builder = || DecoupledNetwork::builder(4).bank_storage(storage);
-        bank_of::<f32>(builder(), &narrow, Some(Method::joint(0.1).activation_optimizer(momentum)));
+        let moved = Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(momentum));
+        bank_of::<f32>(builder(), &narrow, Some(moved));
         bank_of::<f32>(builder(), &narrow, Some(Method::alm(0.5)));
     }
 }

@@ -7,7 +7,7 @@ use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
     Coupling, Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty,
-    Raise, Reads, Refit, Result, Start, Timing, Watch,
+    Raise, Reads, Refit, Result, Start, Sweeps, Timing, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -133,7 +133,8 @@ fn a_raised_penalty_weighs_as_one_that_was_built_in() -> Result<()> {
 fn multipliers_are_kept_and_stand_where_they_are_asked_for() {
     let data = data();
     let fit = |multipliers: Multipliers, epochs| {
-        let method = Method::alm(1.0).order(Order::Jacobi).multipliers(multipliers);
+        let method =
+            Method::alm(1.0).activation(Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty()).multipliers(multipliers);
         let mut net = still(builder());
         net.fit(&data, &FitConfig::new().method(method).epochs(epochs).batch_size(16)).unwrap();
         net

@@ -4,7 +4,7 @@ use decoupled::data::{self, Examples};
 use decoupled::diagnostics::decoupling;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::{Dataset, DecoupledNetwork, Method, Order, Reads, Result, Start, Timing};
+use decoupled::{Dataset, DecoupledNetwork, Method, Order, Reads, Result, Start, Sweeps, Timing};
 
 fn moons(penalty: f64) -> Result<(DecoupledNetwork<f64>, Dataset<f64>)> {
     let builder = DecoupledNetwork::builder(2).penalty(penalty).output_loss(SoftmaxCrossEntropy::new());
@@ -55,7 +55,8 @@ fn outputs_that_are_not_finite_are_no_diagnosis() -> Result<()> {
 #[test]
 fn a_long_relaxation_goes_all_the_way() -> Result<()> {
     let (net, data) = moons(1.0)?;
-    let report = decoupling(&net, &data, &Method::predictive_coding(4000, 1.0).stable(1.0))?;
+    let sweeps = Sweeps::new(Order::Jacobi, 4000, 1.0).stable(1.0);
+    let report = decoupling(&net, &data, &Method::predictive_coding(4000, 1.0).activation(sweeps))?;
     near(&report.relaxed_fraction, 1.0, 1e-4);
     assert_eq!(report.backprop_sequential_products, 2 * net.depth());
     assert!(report.equilibrium_error < 1e-4, "{}", report.equilibrium_error);
@@ -97,7 +98,7 @@ fn sequential_products_are_those_counted_by_hand() {
         (Method::incremental(4, 0.1), 3 + 1 + 3 * 2),
         (Method::backprop_by_sweep(), 3 + 2 + 1),
         (Method::predictive_coding(1, 0.1).start(Start::Persisted), 3 + 2 + 1),
-        (pc.order(Order::ReverseGaussSeidel).activation_steps(2), 3 + 2 + 3 + 1),
+        (pc.activation(Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1)), 3 + 2 + 3 + 1),
         (Method::predictive_coding(1, 0.1).start(Start::Persisted).reads(Reads::Stored), 2 + 1 + 1),
     ] {
         assert_eq!(method.sequential_products(3), expected, "{method:?}");

@@ -250,7 +250,7 @@ fn an_exact_step_replaces_an_activation_that_is_no_number() {
     // The first to move: all others see what it becomes.
     lost.stored_mut(2).fill(f64::NAN);
     for block in [&mut block, &mut lost] {
-        ActivationStep::from(Exact { steps: 1, proximal: 0.0 }).relax(&objective, block).unwrap();
+        Exact { steps: 1, proximal: 0.0 }.relax(&objective, block).unwrap();
     }
     (1..3).for_each(|t| assert_eq!(block.stored(t), lost.stored(t)));
 }

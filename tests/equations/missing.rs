@@ -5,7 +5,9 @@ use decoupled::layer::{Activation, Dense, Init};
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar, Start, Storage};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Order, Scalar, Start, Storage, Sweeps,
+};
 
 type Net = DecoupledNetwork<f64>;
 
@@ -43,7 +45,7 @@ fn methods() -> Vec<Method<f64>> {
     vec![
         Method::default(),
         Method::joint(0.1),
-        Method::joint(0.1).activation_optimizer(Adam::new(0.01)),
+        Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01))),
         Method::incremental(3, 0.1),
         Method::error_based(3, 0.1),
         Method::local_targets(1),

@@ -10,7 +10,8 @@ use decoupled::layer::Activation::{self, Gelu, Identity, Relu, Tanh};
 use decoupled::loss::{BinaryCrossEntropy, Huber, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, RmsProp, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Metric, NetworkBuilder, Order, Reads, Start, Timing,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Metric, NetworkBuilder, Order, Reads, Start, Sweeps,
+    Timing,
 };
 
 const ORDER: &str = include_str!("../numpy/order.txt");
@@ -183,7 +184,8 @@ fn a_joint_step_on_a_persisted_bank_is_numpys() {
 fn momentum_on_a_persisted_bank_lives_across_visits_as_numpys() {
     let network = network([Tanh, Relu, Gelu]).output_loss(SoftmaxCrossEntropy::new()).optimizer(Adam::new(0.02));
     let network = network.layer_penalty(1, 0.7).layer_penalty(2, 1.3).layer_penalty(3, 2.0);
-    let method = Method::joint(0.1).activation_optimizer(Sgd::new(0.1).momentum(0.6));
+    let method =
+        Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.1).momentum(0.6)));
     check("joint_momentum", Targets::Classes, network, Some(method));
 }
 
@@ -191,7 +193,7 @@ fn momentum_on_a_persisted_bank_lives_across_visits_as_numpys() {
 fn adam_on_a_persisted_bank_counts_each_examples_own_steps_as_numpys() {
     let network = network([Gelu; 3]).hidden_loss(Huber::new(0.05)).penalty(1.5);
     let network = network.optimizer(RmsProp::new(0.01).decay(0.9));
-    let method = Method::joint(0.1).activation_optimizer(Adam::new(0.05));
+    let method = Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.05)));
     check("joint_adam", Targets::Real, network, Some(method));
 }
 
@@ -215,7 +217,7 @@ fn reverse_gauss_seidel_sweeps_are_numpys() {
     let network = network([Gelu; 3]).output_loss(SoftmaxCrossEntropy::new());
     let network = network.hidden_loss(RelativeSquaredError::new()).penalty(1.2);
     let network = network.optimizer(RmsProp::new(0.005).decay(0.95));
-    let method = Method::predictive_coding(3, 0.05).order(Order::ReverseGaussSeidel);
+    let method = Method::predictive_coding(3, 0.05).activation(Sweeps::new(Order::ReverseGaussSeidel, 3, 0.05));
     check("reverse", Targets::Classes, network, Some(method));
 }
 
@@ -235,8 +237,7 @@ fn local_steps_from_stored_reads_with_momentum_and_a_rule_for_each_layer_are_num
     let network = network.layer_optimizer(1, RmsProp::new(0.01).decay(0.9));
     let network = network.layer_optimizer(2, Sgd::new(0.1).momentum(0.5)).layer_optimizer(3, Adam::new(0.03));
     let method = Method::predictive_coding(3, 0.05)
-        .activation_optimizer(Sgd::new(0.05).momentum(0.5))
-        .order(Order::ReverseGaussSeidel)
+        .activation(Sweeps::new(Order::ReverseGaussSeidel, 3, 0.05).optimizer(Sgd::new(0.05).momentum(0.5)))
         .timing(Timing::AfterRelaxation { local_steps: 2 })
         .reads(Reads::Stored);
     check("local_steps_stored", Targets::Classes, network, Some(method));
@@ -252,8 +253,8 @@ fn incremental_predictive_coding_is_numpys() {
 #[test]
 fn several_steps_a_visit_on_a_persisted_bank_with_forward_reads_are_numpys() {
     let network = network([Relu; 3]).penalty(1.3).optimizer(Sgd::new(0.02).momentum(0.8).nesterov());
-    let method =
-        Method::predictive_coding(2, 0.1).activation_optimizer(Sgd::new(0.1).momentum(0.4)).start(Start::Persisted);
+    let sweeps = Sweeps::new(Order::Jacobi, 2, 0.1).optimizer(Sgd::new(0.1).momentum(0.4));
+    let method = Method::predictive_coding(2, 0.1).activation(sweeps).start(Start::Persisted);
     check("persisted", Targets::Real, network, Some(method));
 }
 

@@ -4,8 +4,8 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense, Init};
 use decoupled::optimizer::Sgd;
 use decoupled::{
-    Block, Dataset, DecoupledNetwork, Error, FitConfig, Method, Order, Result, Scalar, Timing, Warning, curvature,
-    data, diagnostics, nalgebra,
+    ActivationStep, Block, Dataset, DecoupledNetwork, Error, FitConfig, Method, Order, Result, Scalar, Sweeps, Timing,
+    Warning, curvature, data, diagnostics, nalgebra,
 };
 use nalgebra::DMatrix;
 
@@ -49,7 +49,7 @@ fn the_default_reaches_every_layer() -> Result<()> {
 fn the_default_counts_its_sweeps_by_their_order() {
     // The forward pass has 11 products; a sweep 2, 4 or 1 + 10, of which the first finds its first predictions done; then the gradient.
     for (order, sweeps, each) in [(Order::Jacobi, 11, 2), (Order::RedBlack, 6, 4), (Order::ReverseGaussSeidel, 2, 11)] {
-        let method = Method::<f32>::default().order(order);
+        let method = Method::<f32>::default().activation(Sweeps::reaching(order, 0.3).stable(1.8));
         assert_eq!(method.sequential_products(11), 11 + sweeps * each - 1 + 1, "{order:?}");
         assert_eq!(method.sequential_products(2), 2 + 2 * 2, "{order:?}: a single hidden layer, in two sweeps");
         assert_eq!(method.sequential_products(1), 2, "{order:?}: nothing to relax");
@@ -152,7 +152,7 @@ fn relaxed<T: Scalar>(
 ) -> Result<(T, T)> {
     let (objective, mut block) = (net.objective(), anchored(net, data)?);
     let start = objective.energy(&mut block)?;
-    Method::predictive_coding(steps, rate).order(order).activation_step().relax(&objective, &mut block)?;
+    Sweeps::new(order, steps, rate).relax(&objective, &mut block)?;
     Ok((start, objective.energy(&mut block)?))
 }
 
@@ -236,7 +236,7 @@ fn no_step_is_proposed_where_nothing_could_step_or_numbers_run_away() -> Result<
 fn a_stable_fraction_is_a_rate_in_units_of_the_curvature() -> Result<()> {
     let (mut net, data) = deep::<f64>()?;
     let mut twin = net.clone();
-    let follow = Method::predictive_coding(6, 1.0).stable(0.5);
+    let follow = Method::predictive_coding(6, 1.0).activation(Sweeps::new(Order::Jacobi, 6, 1.0).stable(0.5));
     let report = net.fit(&data, &FitConfig::new().method(follow).epochs(1).full_batch())?;
     let largest = report.epochs[0].curvature.expect("the method follows the curvature");
     let fixed = Method::predictive_coding(6, 0.5 / largest);
@@ -258,7 +258,7 @@ fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_bey
             let mut block = anchored(&net, &data)?;
             let start = objective.energy(&mut block)?;
             let rate = fraction / curvature(&objective, &mut block, 60)?;
-            Method::predictive_coding(60, rate).order(order).activation_step().relax(&objective, &mut block)?;
+            Sweeps::new(order, 60, rate).relax(&objective, &mut block)?;
             let end = objective.energy(&mut block)?;
             match (stable, order) {
                 (true, _) => assert!(end < start, "{order:?} {fraction}: {start} to {end}"),
@@ -293,7 +293,7 @@ fn in_an_order_of_layers_each_follows_the_curvature_of_its_own_block() -> Result
     // One rate is the cap, the others are not.
     assert_eq!(rates.iter().filter(|&&rate| rate == cap).count(), 1, "{rates:?}");
     for order in [Order::RedBlack, Order::ReverseGaussSeidel] {
-        let method = Method::predictive_coding(1, cap).order(order).stable(fraction);
+        let method = Method::predictive_coding(1, cap).activation(Sweeps::new(order, 1, cap).stable(fraction));
         let objective = net.objective();
         let mut block = objective.block(1);
         block.stored_mut(0)[0] = 1.0;
@@ -327,7 +327,8 @@ fn the_stable_rate_is_a_cap_and_no_goal() -> Result<()> {
     let (mut net, data) = deep::<f64>()?;
     let mut twin = net.clone();
     let config = |method| FitConfig::new().method(method).epochs(2).full_batch();
-    let capped = net.fit(&data, &config(Method::predictive_coding(6, 0.01).stable(1.9)))?;
+    let stable = Sweeps::new(Order::Jacobi, 6, 0.01).stable(1.9);
+    let capped = net.fit(&data, &config(Method::predictive_coding(6, 0.01).activation(stable)))?;
     twin.fit(&data, &config(Method::predictive_coding(6, 0.01)))?;
     assert!(1.9 / capped.epochs[0].curvature.unwrap() > 0.02);
     (0..net.depth()).for_each(|t| assert_eq!(net.params(t), twin.params(t)));
@@ -340,7 +341,7 @@ fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
     let (mut net, data) = deep::<f64>()?;
     let data = data.select(&[3; 32])?;
     let largest = curvature(&net.objective(), &mut anchored(&net, &data)?, 500)?;
-    let together = Method::default().order(Order::Jacobi);
+    let together = Method::default().activation(Sweeps::reaching(Order::Jacobi, 0.3).stable(1.8));
     let report = net.fit(&data, &FitConfig::new().method(together).epochs(1).full_batch())?;
     let found = report.epochs[0].curvature.unwrap();
     assert!(found > 0.8 * largest && found < 1.0001 * largest, "{found} of {largest}");

@@ -5,7 +5,8 @@ use decoupled::layer::Activation;
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, Multipliers, NetworkBuilder, Optimizer, Scalar, Start, Storage,
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, Multipliers, NetworkBuilder, Optimizer, Order, Scalar, Start,
+    Storage, Sweeps,
 };
 
 use crate::common::Still;
@@ -80,7 +81,8 @@ fn arithmetic_that_does_not_read_the_bank_gives_the_same_bits_whatever_its_forma
 #[test]
 fn a_reduced_bank_takes_the_bytes_of_its_format() {
     let data = data::<f64>(1.0);
-    let momentum = Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5));
+    let momentum =
+        Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5)));
     // Fifteen activations, and as many numbers of state or multipliers, beside two counts of eight bytes.
     for (method, numbers) in [(Method::joint(0.1), 15), (momentum, 30), (Method::alm(0.7), 30)] {
         for (storage, width) in [(Storage::Full, 8), (Storage::F32, 4), (Storage::Bf16, 2)] {
@@ -117,7 +119,7 @@ fn what_the_format_cannot_hold_is_a_divergence_and_never_an_infinity() {
 #[test]
 fn a_method_that_persists_trains_on_a_reduced_bank() {
     let data = data::<f32>(1.0);
-    let adam = Method::joint(0.1).activation_optimizer(Adam::new(0.01));
+    let adam = Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01)));
     for method in [Method::joint(0.1), Method::predictive_coding(2, 0.1).start(Start::Blend(0.5)), adam] {
         let config = FitConfig::new().epochs(40).batch_size(30).method(method.clone());
         let [full, reduced] = [Storage::Full, Storage::Bf16].map(|storage| {
@@ -216,8 +218,9 @@ fn memory_of_two_numbers_an_activation_and_multipliers_lie_apart() {
         net.fit(&data(1.0), &FitConfig::new().epochs(3).batch_size(40).method(method)).unwrap();
         net
     };
-    let marked = trained(method.clone().activation_optimizer(Marking));
-    let plain = trained(method.activation_optimizer(Sgd::new(0.1)));
+    let sweep = || Sweeps::new(Order::Jacobi, 1, 0.1);
+    let marked = trained(method.clone().activation(sweep().optimizer(Marking)));
+    let plain = trained(method.activation(sweep().optimizer(Sgd::new(0.1))));
     let (own, twin) = (marked.bank().unwrap(), plain.bank().unwrap());
     for t in 1..=2 {
         assert_eq!((own.layer(t), own.multipliers(t)), (twin.layer(t), twin.multipliers(t)), "layer {t}");

@@ -10,9 +10,8 @@ use decoupled::loss::{
 };
 use decoupled::optimizer::Adam;
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Layer, MatRef, Method,
-    Multipliers, NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing,
-    Watch,
+    Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Layer, MatRef, Method, Multipliers,
+    NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -27,9 +26,12 @@ fn presets() -> Vec<(&'static str, Method<f64>)> {
         ("joint", Method::joint(0.3)),
         ("mac", Method::mac(2)),
         ("alm", Method::alm(0.7)),
-        ("alm, all layers at once", Method::alm(1.0).order(Order::Jacobi)),
+        ("alm, all layers at once", Method::alm(1.0).activation(Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty())),
         ("predictive_coding", Method::predictive_coding(4, 0.1)),
-        ("predictive_coding, red-black", Method::predictive_coding(3, 0.1).order(Order::RedBlack)),
+        (
+            "predictive_coding, red-black",
+            Method::predictive_coding(3, 0.1).activation(Sweeps::new(Order::RedBlack, 3, 0.1)),
+        ),
         ("predictive_coding, blended", Method::predictive_coding(4, 0.1).start(Start::Blend(0.3))),
         ("incremental", Method::incremental(4, 0.1)),
         ("error_based", Method::error_based(4, 0.1)),
@@ -288,38 +290,37 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
     let raise = Penalty::Raised(Raise::when(Watch::Residual));
     let top = Multipliers { highest_only: true, ..Multipliers::kept() };
     let exact = |proximal| Exact { steps: 1, proximal };
-    let new = |start, step: ActivationStep<f64>, parameter| Method::new(start, step, parameter);
     let presets: [(Method<f64>, Method<f64>); 10] = [
         (
             Method::joint(0.3),
-            new(persisted, sweep(Order::Jacobi, 1, 0.3).into(), stored.clone()).timing(Timing::EveryStep),
+            Method::new(persisted, sweep(Order::Jacobi, 1, 0.3), stored.clone()).timing(Timing::EveryStep),
         ),
-        (Method::predictive_coding(4, 0.1), new(anchored, sweep(Order::Jacobi, 4, 0.1).into(), forward.clone())),
+        (Method::predictive_coding(4, 0.1), Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), forward.clone())),
         (
             Method::incremental(4, 0.1),
-            new(anchored, sweep(Order::Jacobi, 4, 0.1).into(), stored.clone()).timing(Timing::EveryStep),
+            Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), stored.clone()).timing(Timing::EveryStep),
         ),
-        (Method::backprop_by_sweep(), new(anchored, sweep(backward, 1, 1.0).per_penalty().into(), forward.clone())),
+        (Method::backprop_by_sweep(), Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward.clone())),
         (
             Method::local_targets(3),
-            new(anchored, sweep(backward, 1, 1.0).per_penalty().into(), forward.clone()).timing(after(3)),
+            Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward.clone()).timing(after(3)),
         ),
         (
             Method::alm(0.7),
-            new(anchored, sweep(backward, 1, 0.7).per_penalty().into(), forward).multipliers(Multipliers::kept()),
+            Method::new(anchored, sweep(backward, 1, 0.7).per_penalty(), forward).multipliers(Multipliers::kept()),
         ),
-        (Method::error_based(4, 0.1), new(anchored, ErrorSteps::new(4, 0.1).into(), stored.clone())),
+        (Method::error_based(4, 0.1), Method::new(anchored, ErrorSteps::new(4, 0.1), stored.clone())),
         (
             Method::mac(2),
-            new(persisted, GaussNewton::new(1).into(), stored.clone()).timing(after(2)).penalty(raise).finish(true),
+            Method::new(persisted, GaussNewton::new(1), stored.clone()).timing(after(2)).penalty(raise).finish(true),
         ),
         (
             Method::bcd(0.3),
-            new(persisted, exact(0.3).into(), stored.clone().solver(squares(0.0, 0.3))).timing(Timing::EveryStep),
+            Method::new(persisted, exact(0.3), stored.clone().solver(squares(0.0, 0.3))).timing(Timing::EveryStep),
         ),
         (
             Method::admm(0.2),
-            new(persisted, exact(0.0).into(), stored.solver(squares(0.2, 0.0)))
+            Method::new(persisted, exact(0.0), stored.solver(squares(0.2, 0.0)))
                 .timing(Timing::EveryStep)
                 .multipliers(top),
         ),

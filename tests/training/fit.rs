@@ -10,7 +10,7 @@ use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Layer, Loss, MatRef, Method, Metric, NetworkBuilder,
-    Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Timing, Warning, Watch,
+    Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Sweeps, Timing, Warning, Watch,
 };
 
 use crate::common::Still;
@@ -51,7 +51,8 @@ fn config<'a>(epochs: usize) -> FitConfig<'a, f64> {
 }
 
 fn methods() -> [Method<f64>; 5] {
-    let momentum = Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5));
+    let momentum =
+        Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5)));
     [Method::default(), Method::joint(0.1), Method::incremental(3, 0.1), Method::backprop_by_sweep(), momentum]
 }
 
@@ -90,7 +91,10 @@ fn two_fits_of_two_epochs_are_one_fit_of_four() {
 fn stored_activations_belong_to_their_example_whatever_the_order_and_the_batches() {
     let data = teacher(1);
     // Without the default method, whose step size depends on the batch.
-    let others = [Method::predictive_coding(4, 0.1), Method::joint(0.1).order(Order::ReverseGaussSeidel)];
+    let others = [
+        Method::predictive_coding(4, 0.1),
+        Method::joint(0.1).activation(Sweeps::new(Order::ReverseGaussSeidel, 1, 0.1)),
+    ];
     for method in methods().into_iter().skip(1).chain(others) {
         let banks = [(150, 0), (40, 0), (40, 1), (7, 2)].map(|(batch, seed)| {
             let mut net = builder().optimizer(Still).build().unwrap();
@@ -312,7 +316,7 @@ fn the_penalty_of_a_layer_weighs_its_residual_alone() {
     }
     assert_eq!(weighed[2], base[2]);
     // After a reverse sweep z_1 has moved as well, by a step without μ_1: another μ_1 changes the gradient of θ_0 alone.
-    let sweep = || Method::predictive_coding(1, 0.1).order(Order::ReverseGaussSeidel);
+    let sweep = || Method::predictive_coding(1, 0.1).activation(Sweeps::new(Order::ReverseGaussSeidel, 1, 0.1));
     let (_, base) = recorded(|b| b, sweep());
     let (_, weighed) = recorded(|b| b.layer_penalty(1, 3.0), sweep());
     assert!(base[0].iter().any(|&g| g.abs() > 1e-5));
@@ -449,7 +453,7 @@ fn activation_steps_that_overshoot_are_warned_of_once() {
         assert!(matches!(warnings[..], [Warning::Overshoot { .. }]), "{warnings:?} {method:?}");
         assert!(warnings[0].to_string().contains("Method::stable"));
     }
-    let method = Method::predictive_coding(6, 3.0).stable(1.0);
+    let method = Method::predictive_coding(6, 3.0).activation(Sweeps::new(Order::Jacobi, 6, 3.0).stable(1.0));
     let report = builder().optimizer(Still).build().unwrap().fit(&data, &config(8).method(method)).unwrap();
     assert_eq!(told(report), []);
 }

@@ -8,7 +8,7 @@ use decoupled::observer::{Epoch, Every, LearningRateScheduler, Mode, Monitor, On
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Method, NetworkBuilder, Observer, Optimizer,
-    ParameterStep, Reads, Result, Scores, StopReason,
+    Order, ParameterStep, Reads, Result, Scores, StopReason, Sweeps,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -140,7 +140,7 @@ fn a_factor_by_epoch_is_a_schedule_of_the_layers_optimizers_bit_for_bit() {
         None,
         Some(Method::default()),
         Some(Method::joint(0.1)),
-        Some(Method::joint(0.1).activation_optimizer(Adam::new(0.01))),
+        Some(Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01)))),
         Some(by_gradient),
     ];
     let fit = |net: &mut Net, method: &Option<Method<f64>>, observers: &mut [&mut dyn Observer<f64>]| match method {

@@ -4,7 +4,7 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
 use decoupled::optimizer::{Adam, RmsProp, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Order, Reads, Scalar, Start, Timing,
+    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Order, Reads, Scalar, Start, Sweeps, Timing,
 };
 
 fn data<T: Scalar>(examples: usize, inputs: usize, outputs: usize) -> Dataset<T> {
@@ -23,12 +23,14 @@ fn methods<T: Scalar>() -> Vec<Method<T>> {
         for order in [Order::Jacobi, Order::ReverseGaussSeidel] {
             for reads in [Reads::Stored, Reads::Forward] {
                 methods.extend(timings.map(|timing| {
-                    Method::predictive_coding(2, 0.05).start(start).order(order).reads(reads).timing(timing)
+                    let sweeps = Sweeps::new(order, 2, 0.05);
+                    Method::predictive_coding(2, 0.05).start(start).activation(sweeps).reads(reads).timing(timing)
                 }));
             }
         }
     }
-    methods.push(Method::joint(0.1).activation_optimizer(Adam::new(0.01)).stable(1.0));
+    let adam = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01)).stable(1.0);
+    methods.push(Method::joint(0.1).activation(adam));
     methods
 }
 
@@ -86,9 +88,10 @@ fn a_persisted_bank_forgets_what_another_activation_optimizer_remembered() {
     let data = data::<f64>(20, 2, 1);
     let mut net =
         DecoupledNetwork::builder(2).dense(4, Activation::Tanh).dense(1, Activation::Identity).build().unwrap();
-    let by = |method: Method<f64>| FitConfig::new().epochs(2).batch_size(5).method(method);
-    net.fit(&data, &by(Method::joint(0.1).activation_optimizer(Sgd::new(0.1).momentum(0.9)))).unwrap();
-    net.fit(&data, &by(Method::joint(0.1).activation_optimizer(RmsProp::new(0.01)))).unwrap();
+    let by = |step: Sweeps<f64>| FitConfig::new().epochs(2).batch_size(5).method(Method::joint(0.1).activation(step));
+    let sweep = || Sweeps::new(Order::Jacobi, 1, 0.1);
+    net.fit(&data, &by(sweep().optimizer(Sgd::new(0.1).momentum(0.9)))).unwrap();
+    net.fit(&data, &by(sweep().optimizer(RmsProp::new(0.01)))).unwrap();
 }
 
 #[test]

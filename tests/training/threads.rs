@@ -6,7 +6,7 @@ use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, MatRef, Method, Order, Reads, Scalar, Start, Timing,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, MatRef, Method, Order, Reads, Scalar, Start, Sweeps, Timing,
 };
 
 const EXAMPLES: usize = 150;
@@ -41,8 +41,10 @@ fn methods<T: Scalar>() -> Vec<Method<T>> {
         Method::incremental(3, 0.1),
         Method::backprop_by_sweep(),
         Method::predictive_coding(2, 0.1).reads(Reads::Stored).timing(Timing::AfterRelaxation { local_steps: 2 }),
-        Method::joint(0.1).activation_optimizer(Adam::new(0.01)).order(Order::ReverseGaussSeidel).activation_steps(2),
-        Method::predictive_coding(2, 0.05).start(Start::Persisted).activation_optimizer(Sgd::new(0.05).momentum(0.6)),
+        Method::joint(0.1).activation(Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Adam::new(0.01))),
+        Method::predictive_coding(2, 0.05)
+            .start(Start::Persisted)
+            .activation(Sweeps::new(Order::Jacobi, 2, 0.05).optimizer(Sgd::new(0.05).momentum(0.6))),
     ]
 }
 
@@ -145,7 +147,7 @@ fn double_precision_training_is_the_same_at_any_thread_count() {
 #[test]
 fn the_whole_bank_with_its_optimizer_state_is_the_same_at_any_thread_count() {
     let data = data::<f32>(2);
-    let method = Method::joint(0.1).activation_optimizer(Adam::new(0.01));
+    let method = Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01)));
     let config = FitConfig::new().epochs(3).batch_size(130).method(method);
     let banks: Vec<_> = (1..=4)
         .map(|threads| {

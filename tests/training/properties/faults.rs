@@ -134,6 +134,7 @@ fn wrong_descriptions<T: Scalar>(depth: usize, width: usize, bad: f64) -> Vec<Pl
 fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
     let (stored, at) = (ParameterStep::new(Reads::Stored), Start::Anchored);
     let method = Method::default;
+    let sweeps = |rate| Sweeps::reaching(Order::RedBlack, rate);
     let ridge = |ridge| ParameterStep::new(Reads::Forward).solver(Solver::Ridge(ridge));
     let raised = |raise| Method::default().penalty(Penalty::Raised(raise));
     let raise = Raise::when(Watch::Residual);
@@ -147,16 +148,16 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
         Method::local_targets(0),
         Method::alm(1.5),
         Method::mac(0),
-        method().activation_steps(0),
-        method().activation_rate(0.0),
-        method().stable(2.0),
-        method().stable(f64::NAN),
+        method().activation(Sweeps::new(Order::RedBlack, 0, 0.3)),
+        method().activation(sweeps(0.0)),
+        method().activation(sweeps(0.3).stable(2.0)),
+        method().activation(sweeps(0.3).stable(f64::NAN)),
         method().start(Start::Blend(0.0)),
         method().start(Start::Blend(1.0)),
         method().start(Start::Blend(bad)),
         method().timing(Timing::AfterRelaxation { local_steps: 0 }),
         method().multipliers(Multipliers { rate: bad, ..Multipliers::kept() }),
-        method().activation_optimizer(Sgd::new(bad)),
+        method().activation(sweeps(0.3).optimizer(Sgd::new(bad))),
         raised(Raise { factor: 1.0, ..raise }),
         raised(Raise { progress: 1.0, ..raise }),
         raised(Raise { most: 0.5, ..raise }),

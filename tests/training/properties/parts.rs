@@ -5,8 +5,8 @@ use std::sync::Arc;
 use decoupled::layer::{Activation, Init};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, ParameterStep, Penalty, Raise, Reads, Ridge,
-    Scalar, Solver, Start, Sweeps, Timing, Watch,
+    ActivationStep, ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, ParameterStep, Penalty,
+    Raise, Reads, Ridge, Scalar, Solver, Start, Sweeps, Timing, Watch,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -183,15 +183,30 @@ fn ridges() -> impl Strategy<Value = Ridge> {
     })
 }
 
+type Move<T> = Arc<dyn ActivationStep<T>>;
+
+/// Activation steps that go by gradients, most of them sweeps.
+fn moves<T: Scalar>(wild: bool) -> BoxedStrategy<Move<T>> {
+    let steps = 1usize..4;
+    let (stable, rule) = (option::weighted(0.4, 0.1..1.9), option::weighted(0.4, rules(wild)));
+    let sweeps = (orders(), option::weighted(0.8, steps.clone()), rates(wild), any::<bool>(), stable, rule);
+    let sweeps = sweeps.prop_map(|(order, steps, rate, per_penalty, stable, rule)| {
+        let rate = if per_penalty { rate.min(1.0) } else { rate };
+        let sweeps = steps.map_or_else(|| Sweeps::reaching(order, rate), |steps| Sweeps::new(order, steps, rate));
+        let sweeps = if per_penalty { sweeps.per_penalty() } else { sweeps };
+        let sweeps = stable.into_iter().fold(sweeps, Sweeps::stable);
+        Arc::new(rule.into_iter().fold(sweeps, Sweeps::optimizer)) as Move<T>
+    });
+    let errors = (steps.clone(), rules(wild))
+        .prop_map(|(steps, rule)| Arc::new(ErrorSteps::new(steps, 1.0).optimizer(rule)) as Move<T>);
+    let gauss_newton = steps.prop_map(|steps| Arc::new(GaussNewton::new(steps)) as Move<T>);
+    prop_oneof![4 => sweeps, 1 => errors, 1 => gauss_newton].boxed()
+}
+
 /// Every preset that goes by gradients, and steps of one's own, with settings changed at random.
 pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>> {
     let (rate, steps) = (rates(wild), 1usize..4);
     let capped = rate.clone().prop_map(|rate: f64| rate.min(1.0));
-    let sweeps =
-        (orders(), steps.clone(), rate.clone(), any::<bool>()).prop_map(|(order, steps, rate, per_penalty)| {
-            let sweeps = Sweeps::new(order, steps, if per_penalty { rate.min(1.0) } else { rate });
-            if per_penalty { sweeps.per_penalty() } else { sweeps }
-        });
     let reads = select(vec![Reads::Stored, Reads::Forward]);
     let own = (starts(), reads.clone()).prop_map(|(start, reads)| (start, ParameterStep::new(reads))).boxed();
     let preset = prop_oneof![
@@ -204,53 +219,40 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
         1 => Just(Method::backprop_by_sweep()),
         1 => capped.prop_map(Method::alm),
         1 => steps.clone().prop_map(Method::mac),
-        1 => (own.clone(), sweeps).prop_map(|((start, step), sweeps)| Method::new(start, sweeps, step)),
-        1 => (own.clone(), steps.clone(), rules(wild)).prop_map(|((start, step), steps, rule)| {
-            Method::new(start, ErrorSteps::new(steps, 1.0).optimizer(rule), step)
-        }),
-        1 => (own, steps.clone()).prop_map(|((start, step), k)| Method::new(start, GaussNewton::new(k), step)),
+        3 => (own, moves(wild)).prop_map(|((start, step), moves)| Method::new(start, moves, step)),
     ];
     let few = 0.15;
     let knobs = (
         option::weighted(few, starts()),
-        option::weighted(few, steps),
+        option::weighted(0.5, moves(wild)),
         option::weighted(few, timings()),
         option::weighted(few, reads),
         option::weighted(few, penalties()),
         option::weighted(few, multipliers()),
         option::weighted(few, any::<bool>()),
-        option::weighted(few, orders()),
-        option::weighted(few, 0.1..1.9),
-        option::weighted(few, rules(wild)),
     );
     (preset, knobs).prop_map(|(method, knobs)| turned(method, knobs)).boxed()
 }
 
 type Knobs<T> = (
     Option<Start>,
-    Option<usize>,
+    Option<Move<T>>,
     Option<Timing>,
     Option<Reads>,
     Option<Penalty>,
     Option<Option<Multipliers>>,
     Option<bool>,
-    Option<Order>,
-    Option<f64>,
-    Option<Rule<T>>,
 );
 
 fn turned<T: Scalar>(method: Method<T>, knobs: Knobs<T>) -> Method<T> {
-    let (start, steps, timing, reads, penalty, multipliers, finish, order, stable, rule) = knobs;
+    let (start, moves, timing, reads, penalty, multipliers, finish) = knobs;
     let method = start.into_iter().fold(method, Method::start);
-    let method = steps.into_iter().fold(method, Method::activation_steps);
+    let method = moves.into_iter().fold(method, Method::activation);
     let method = timing.into_iter().fold(method, Method::timing);
     let method = reads.into_iter().fold(method, Method::reads);
     let method = penalty.into_iter().fold(method, Method::penalty);
     let method = multipliers.into_iter().fold(method, Method::multipliers);
-    let method = finish.into_iter().fold(method, Method::finish);
-    let method = order.into_iter().fold(method, Method::order);
-    let method = stable.into_iter().fold(method, Method::stable);
-    rule.into_iter().fold(method, Method::activation_optimizer)
+    finish.into_iter().fold(method, Method::finish)
 }
 
 /// Those that ask for closed forms.
@@ -268,7 +270,7 @@ pub(crate) fn exact_methods<T: Scalar>() -> BoxedStrategy<Method<T>> {
     let knobs = (option::of(starts()), option::of(timings()), option::of(multipliers()), option::of(penalties()));
     (preset, knobs)
         .prop_map(|(method, (start, timing, multipliers, penalty))| {
-            turned(method, (start, None, timing, None, penalty, multipliers, None, None, None, None))
+            turned(method, (start, None, timing, None, penalty, multipliers, None))
         })
         .boxed()
 }
