@@ -17,7 +17,7 @@ use decoupled::layer::Activation;
 use decoupled::linalg::{matmul, matmul_nt, matmul_tn};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::nalgebra::DMatrix;
-use decoupled::{ActivationStep, Dataset, DecoupledNetwork, FitConfig, MatMut, MatRef, Method};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatMut, MatRef, Method};
 
 const BATCH: usize = 128;
 /// Updates in one epoch, which is timed as a whole; as many as one estimate of the curvature serves.
@@ -38,11 +38,10 @@ impl Way {
         let backprop = method.is_none();
         let method = method.unwrap_or_default();
         let (builder, config) = (DecoupledNetwork::builder(data.input_dim()), FitConfig::new().epochs(1));
-        let (builder, config) = match method.activation_step() {
-            ActivationStep::Exact(_) => {
-                (builder.store_pre_activations().output_loss(SquaredError), config.full_batch())
-            }
-            _ => (builder.output_loss(SoftmaxCrossEntropy::new()), config.batch_size(BATCH)),
+        let (builder, config) = if method.activation_step().streams() {
+            (builder.store_pre_activations().output_loss(SquaredError), config.full_batch())
+        } else {
+            (builder.output_loss(SoftmaxCrossEntropy::new()), config.batch_size(BATCH))
         };
         let network = builder
             .dense(256, Activation::Relu)

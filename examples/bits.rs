@@ -17,8 +17,8 @@ use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, Evidence, FitConfig, InferConfig, Method, NetworkBuilder, Order, Reads,
-    Result, Scalar, Solver, Start, Storage,
+    BankStart, Dataset, DecoupledNetwork, ErrorSteps, Evidence, FitConfig, InferConfig, Method, NetworkBuilder, Order,
+    Reads, Result, Scalar, Solver, Start, Storage, Sweeps,
 };
 
 /// One way through the code: how the network is built, how its data are made, and how it is trained.
@@ -94,6 +94,7 @@ fn with_gaps<T: Scalar>(data: Dataset<T>) -> Result<Dataset<T>> {
 fn cases<T: Scalar>() -> Vec<Case<T>> {
     let ridge = Solver::Ridge(decoupled::Ridge { ridge: 0.1, proximal: 1.0, memory: 0.9, trust: Some(0.1) });
     let momentum = || Sgd::new(0.05).momentum(0.5);
+    let jacobi = |rate| Sweeps::new(Order::Jacobi, 1, rate);
     vec![
         Case::new("backprop", None),
         Case::new("default", Method::default()),
@@ -120,17 +121,23 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
         .build(squared),
         Case::new("backprop, deep", None).build(deep),
         Case::new("default, deep", Method::default()).build(deep),
-        Case::new("joint with momentum", Method::joint(0.5).activation_optimizer(momentum())),
-        Case::new("blend with Adam", Method::joint(0.5).start(Start::Blend(0.5)).activation_optimizer(Adam::new(0.01))),
+        Case::new("joint with momentum", Method::joint(0.5).activation(jacobi(0.5).optimizer(momentum()))),
+        Case::new(
+            "blend with Adam",
+            Method::joint(0.5).start(Start::Blend(0.5)).activation(jacobi(0.5).optimizer(Adam::new(0.01))),
+        ),
         Case::new("joint with multipliers", Method::joint(0.2).multipliers(decoupled::Multipliers::kept())),
-        Case::new("alm, Jacobi", Method::alm(0.5).order(Order::Jacobi)),
+        Case::new("alm, Jacobi", Method::alm(0.5).activation(jacobi(0.5).per_penalty())),
         Case::new("stored inputs", Method::predictive_coding(3, 0.1).reads(Reads::Stored)),
         Case::new(
             "ridge",
             Method::local_targets(1).parameter(decoupled::ParameterStep::new(Reads::Forward).solver(ridge)),
         )
         .build(fused),
-        Case::new("error_based with momentum", Method::error_based(3, 0.02).activation_optimizer(momentum())),
+        Case::new(
+            "error_based with momentum",
+            Method::error_based(3, 0.02).activation(ErrorSteps::new(3, 0.02).optimizer(momentum())),
+        ),
         Case::new("joint in bf16", Method::joint(0.5)).build(stored_in_bf16),
         Case::new("default, a layer frozen", Method::default()).build(partly_frozen),
         Case::new("backprop, a layer frozen", None).build(partly_frozen),

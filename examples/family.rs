@@ -15,8 +15,8 @@ use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Method, Multipliers, NetworkBuilder, Order, Reads, Result,
-    Start, Timing,
+    Dataset, DecoupledNetwork, ErrorSteps, Exact, FitConfig, GaussNewton, Method, Multipliers, NetworkBuilder, Order,
+    Reads, Result, Start, Sweeps, Timing,
 };
 
 #[path = "common/mnist.rs"]
@@ -99,7 +99,7 @@ impl Settings {
     fn take(options: &mut Options) -> Self {
         let widths = widths(options);
         let method = method(options, widths.len() - 2);
-        let exact = matches!(method.activation_step(), ActivationStep::Exact(_));
+        let exact = method.activation_step().streams();
         let epochs = options.count("epochs", 10);
         let batch = options.optional("batch");
         if batch == Some(0) {
@@ -267,46 +267,40 @@ fn method(options: &mut Options, hidden_layers: usize) -> Method<f32> {
         // Through more layers than that the default's signal fades.
         preset = if hidden_layers <= 10 { "default" } else { "local_targets" }.to_owned();
     }
+    // What the preset's activation step has no use for is left on the command line, and refused there.
     let mut method = match &*preset {
-        "default" => Method::default(),
-        "joint" => Method::joint(0.1),
-        "mac" => Method::mac(5),
-        "alm" => Method::alm(0.7),
-        "bcd" => Method::bcd(options.value("proximal", 5.0)),
-        "admm" => Method::admm(options.value("ridge", 1.0)),
-        "predictive_coding" => Method::predictive_coding(4, 0.1),
-        "incremental" => Method::incremental(4, 0.1),
-        "error_based" => Method::error_based(4, 0.1),
-        "local_targets" => Method::local_targets(5),
-        "backprop_by_sweep" => Method::backprop_by_sweep(),
+        "default" => Method::default().activation(sweeps(options, Order::RedBlack, None, 0.3).stable(1.8)),
+        "joint" => Method::joint(0.1).activation(sweeps(options, Order::Jacobi, Some(1), 0.1)),
+        "mac" => Method::mac(5).activation(GaussNewton::new(options.value("activation-steps", 1))),
+        "alm" => Method::alm(0.7).activation(sweeps(options, Order::ReverseGaussSeidel, Some(1), 0.7).per_penalty()),
+        "bcd" => {
+            let (proximal, steps) = (options.value("proximal", 5.0), options.value("activation-steps", 1));
+            Method::bcd(proximal).activation(Exact { steps, proximal })
+        }
+        "admm" => {
+            let step = Exact { steps: options.value("activation-steps", 1), proximal: 0.0 };
+            Method::admm(options.value("ridge", 1.0)).activation(step)
+        }
+        "predictive_coding" => {
+            Method::predictive_coding(4, 0.1).activation(sweeps(options, Order::Jacobi, Some(4), 0.1))
+        }
+        "incremental" => Method::incremental(4, 0.1).activation(sweeps(options, Order::Jacobi, Some(4), 0.1)),
+        "error_based" => {
+            let (rate, rule) = rate_and_rule(options, 0.1);
+            let steps = ErrorSteps::new(options.value("activation-steps", 4), rate);
+            Method::error_based(4, 0.1).activation(rule.into_iter().fold(steps, ErrorSteps::optimizer))
+        }
+        "local_targets" => {
+            let sweeps = sweeps(options, Order::ReverseGaussSeidel, Some(1), 1.0);
+            Method::local_targets(5).activation(sweeps.per_penalty())
+        }
+        "backprop_by_sweep" => {
+            let sweeps = sweeps(options, Order::ReverseGaussSeidel, Some(1), 1.0);
+            Method::backprop_by_sweep().activation(sweeps.per_penalty())
+        }
         _ => refuse(format!("--preset does not take {preset:?}; --help lists what it takes")),
     };
-    // What the preset's activation step has no use for is left on the command line, and refused there.
-    let (sweeps, exact) = match method.activation_step() {
-        ActivationStep::Sweeps(_) => (true, false),
-        ActivationStep::Errors(_) | ActivationStep::GaussNewton(_) => (false, false),
-        ActivationStep::Exact(_) => (false, true),
-    };
-    if let Some(steps) = options.optional("activation-steps") {
-        method = method.activation_steps(steps);
-    }
-    if sweeps || preset == "error_based" {
-        let rate: Option<f64> = options.optional("activation-rate");
-        if let Some(rate) = rate {
-            method = method.activation_rate(rate);
-        }
-        match (rate, options.optional("z-momentum")) {
-            (Some(rate), Some(momentum)) => {
-                method = method.activation_optimizer(Sgd::new(rate).momentum(momentum));
-            }
-            (None, Some(_)) => refuse("--z-momentum needs --activation-rate"),
-            (_, None) => {}
-        }
-    }
-    let orders = [("jacobi", Order::Jacobi), ("redblack", Order::RedBlack), ("reverse", Order::ReverseGaussSeidel)];
-    if let Some(order) = sweeps.then(|| choice(options, "order", orders)).flatten() {
-        method = method.order(order);
-    }
+    let exact = method.activation_step().streams();
     if let Some(local_steps) = (!exact).then(|| options.optional("local-steps")).flatten() {
         method = method.timing(Timing::AfterRelaxation { local_steps });
     }
@@ -325,6 +319,28 @@ fn method(options: &mut Options, hidden_layers: usize) -> Method<f32> {
         method = method.multipliers(multipliers);
     }
     method
+}
+
+/// A preset's sweeps, and what the command line changes in them; without a number, as many as reach the lowest layer and one more.
+fn sweeps(options: &mut Options, order: Order, steps: Option<usize>, rate: f64) -> Sweeps<f32> {
+    let orders = [("jacobi", Order::Jacobi), ("redblack", Order::RedBlack), ("reverse", Order::ReverseGaussSeidel)];
+    let order = choice(options, "order", orders).unwrap_or(order);
+    let (rate, rule) = rate_and_rule(options, rate);
+    let sweeps = match options.optional("activation-steps").or(steps) {
+        Some(steps) => Sweeps::new(order, steps, rate),
+        None => Sweeps::reaching(order, rate),
+    };
+    rule.into_iter().fold(sweeps, Sweeps::optimizer)
+}
+
+/// The size of an activation step, which is the preset's unless the command line has another, and its rule if it has momentum.
+fn rate_and_rule(options: &mut Options, preset: f64) -> (f64, Option<Sgd>) {
+    let own: Option<f64> = options.optional("activation-rate");
+    let rule = options.optional("z-momentum").map(|momentum| {
+        let rate = own.unwrap_or_else(|| refuse("--z-momentum needs --activation-rate"));
+        Sgd::new(rate).momentum(momentum)
+    });
+    (own.unwrap_or(preset), rule)
 }
 
 /// The meaning of the word after `--name`, if it is there.

@@ -24,7 +24,7 @@ use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::Adam;
 use decoupled::search::{Candidate, Scoring, Search, Space};
-use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Result, data, diagnostics};
+use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Result, Sweeps, data, diagnostics};
 
 #[path = "common/options.rs"]
 mod options;
@@ -59,7 +59,8 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
 
     let build = |candidate: &Candidate| {
         let network = circuit().optimizer(Adam::new(candidate.get("learning_rate")?)).build()?;
-        let method = Method::default().activation_rate(candidate.get("activation_rate")?);
+        let sweeps = Sweeps::reaching(Order::RedBlack, candidate.get("activation_rate")?).stable(1.8);
+        let method = Method::default().activation(sweeps);
         Ok((network, config.clone().method(method)))
     };
     let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 1.0);

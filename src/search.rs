@@ -11,7 +11,7 @@
 //! use decoupled::observer::EarlyStopping;
 //! use decoupled::optimizer::Adam;
 //! use decoupled::search::{Candidate, Search, Space};
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, Order, Pipeline, Sweeps};
 //!
 //! let moons = data::two_moons::<f32>(60, 0.1, 0)?;
 //! let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).choices("activation_rate", &[0.1, 0.3]);
@@ -21,7 +21,8 @@
 //!         .dense(2, Activation::Identity)
 //!         .optimizer(Adam::new(candidate.get("learning_rate")?))
 //!         .build()?;
-//!     let method = Method::default().activation_rate(candidate.get("activation_rate")?);
+//!     let sweeps = Sweeps::reaching(Order::RedBlack, candidate.get("activation_rate")?).stable(1.8);
+//!     let method = Method::default().activation(sweeps);
 //!     // Every fold trains until the loss on a fifth of its training part no longer falls.
 //!     let config = FitConfig::new().method(method).epochs(20).batch_size(10).validation_fraction(0.2);
 //!     let stopping = EarlyStopping::new().patience(3).restore_best_weights();

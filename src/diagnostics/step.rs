@@ -42,7 +42,7 @@ impl StepAdvice {
 /// evenly in `data`.
 ///
 /// λmax grows as the weights do: what is stable before a training is seldom so at its end.
-/// [`Method::stable`](crate::Method::stable) keeps the rate below it all the time.
+/// [`Sweeps::stable`](crate::Sweeps::stable) keeps the rate below it all the time.
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, FitConfig, Method, Order, data, diagnostics, layer::Activation};

@@ -11,7 +11,7 @@ use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     ActivationBank, Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer,
-    Optimizer, Result, Scalar, Start, StopReason, Storage, observer,
+    Optimizer, Order, Result, Scalar, Start, StopReason, Storage, Sweeps, observer,
 };
 
 #[cfg(feature = "save")]
@@ -94,8 +94,10 @@ fn without_time(epochs: Vec<EpochReport>) -> Vec<EpochReport> {
 fn same_as_in_memory<T: Scalar>(name: &str) {
     let folder = Folder::new(name);
     let data = data::<T>();
-    let momentum = Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5));
-    let adam = Method::predictive_coding(2, 0.1).start(Start::Persisted).activation_optimizer(Adam::new(0.01));
+    let jacobi = |steps| Sweeps::new(Order::Jacobi, steps, 0.1);
+    let momentum = Method::joint(0.1).activation(jacobi(1).optimizer(Sgd::new(0.05).momentum(0.5)));
+    let adam = jacobi(2).optimizer(Adam::new(0.01));
+    let adam = Method::predictive_coding(2, 0.1).start(Start::Persisted).activation(adam);
     let blended = Method::predictive_coding(2, 0.1).start(Start::Blend(0.5));
     let fused = [
         Method::default(),
@@ -294,7 +296,7 @@ fn the_bank_of_another_network_method_or_data_set_is_refused_and_kept() {
     refuses(&path, builder().bank_file(&path, 41), &data(), joint(), "examples in a block");
     refuses(&path, own().bank_storage(Storage::F32), &data(), joint(), "bytes of a stored number");
     refuses(&path, own(), &data(), Method::alm(0.7), "multipliers");
-    let momentum = joint().activation_optimizer(Sgd::new(0.1).momentum(0.5));
+    let momentum = joint().activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.1).momentum(0.5)));
     refuses(&path, own(), &data(), momentum, "state entries");
     let wider = DecoupledNetwork::builder(4).dense(9, Activation::Tanh).dense(7, Activation::Tanh);
     refuses(&path, wider.dense(2, Activation::Identity).bank_file(&path, 40), &data(), joint(), "width");

@@ -13,8 +13,8 @@ use decoupled::observer::{
 };
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Penalty, Raise, Reads,
-    Result, Scores, Start, StopReason, Storage, Watch, data,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Order, Penalty, Raise,
+    Reads, Result, Scores, Start, StopReason, Storage, Sweeps, Watch, data,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -73,13 +73,15 @@ fn ways() -> Vec<Way> {
     let squared = || builder().output_loss(SquaredError);
     let ridge = decoupled::Ridge { ridge: 0.1, proximal: 0.1, memory: 0.5, trust: None };
     let parameter = decoupled::ParameterStep::new(Reads::Forward).solver(decoupled::Solver::Ridge(ridge));
-    remembering = remembering.parameter(parameter).activation(Method::local_targets(1).activation_step().clone());
+    remembering =
+        remembering.parameter(parameter).activation(Sweeps::new(Order::ReverseGaussSeidel, 1, 1.0).per_penalty());
+    let jacobi = || Sweeps::new(Order::Jacobi, 1, 0.1);
     vec![
         ("backpropagation", builder(), None),
         ("default", builder(), Some(Method::default())),
         ("joint", builder(), Some(Method::joint(0.1))),
-        ("momentum", builder(), Some(Method::joint(0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)))),
-        ("adam on activations", builder(), Some(Method::joint(0.1).activation_optimizer(Adam::new(0.01)))),
+        ("momentum", builder(), Some(Method::joint(0.1).activation(jacobi().optimizer(Sgd::new(0.05).momentum(0.5))))),
+        ("adam on activations", builder(), Some(Method::joint(0.1).activation(jacobi().optimizer(Adam::new(0.01))))),
         ("multipliers", builder(), Some(Method::alm(0.7))),
         ("rising penalties", builder(), Some(persisted.penalty(raised))),
         ("half the bytes", builder().bank_storage(Storage::Bf16), Some(Method::joint(0.1))),
@@ -832,7 +834,8 @@ fn a_bank_in_another_format_is_described() {
     let scratch = Scratch::new("described");
     let path = scratch.file("checkpoint");
     let rule = Sgd::new(0.05).momentum(0.5);
-    let method = Method::joint(0.1).multipliers(decoupled::Multipliers::kept()).activation_optimizer(rule);
+    let step = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(rule);
+    let method = Method::joint(0.1).multipliers(decoupled::Multipliers::kept()).activation(step);
     let of = |second: f64, may_miss: bool| {
         let inputs = Examples::from_rows(&[[0.5, second], [1.0, -1.0]]).unwrap();
         let inputs = if may_miss { inputs.with_missing() } else { inputs };

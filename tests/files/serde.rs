@@ -11,8 +11,8 @@ use decoupled::optimizer::{
 };
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, FitConfig, InferConfig, Layer, Loss, Method, Metric, Multipliers,
-    NetworkBuilder, Optimizer, Order, Penalty, Raise, Scalar, Start, Storage, Sweeps, Watch, data,
+    ActivationStep, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, InferConfig, Layer, Loss, Method, Metric,
+    Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Scalar, Start, Storage, Sweeps, Watch, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,7 @@ fn trained<T: Scalar>(optimizer: impl Optimizer<T> + 'static, config: &FitConfig
 
 fn methods<T: Scalar>() -> Vec<Method<T>> {
     let cosine = Schedule::Cosine { total: 9, floor: 0.1 };
+    let reverse = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1);
     vec![
         Method::default(),
         Method::joint(0.1 + 0.2),
@@ -70,11 +71,10 @@ fn methods<T: Scalar>() -> Vec<Method<T>> {
         Method::admm(1.0),
         Method::predictive_coding(2, 0.1)
             .start(Start::Blend(1.0 / 3.0))
-            .order(Order::ReverseGaussSeidel)
-            .activation_optimizer(Scheduled::new(Adam::new(1e-2), cosine))
+            .activation(reverse.optimizer(Scheduled::new(Adam::new(1e-2), cosine)))
             .penalty(Penalty::Raised(Raise::when(Watch::Residual)))
             .multipliers(Multipliers::kept()),
-        Method::error_based(2, 0.1).activation_optimizer(Sgd::new(0.05).momentum(0.5)),
+        Method::error_based(2, 0.1).activation(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.05).momentum(0.5))),
     ]
 }
 
@@ -313,7 +313,7 @@ fn what_is_not_known_is_refused_by_its_name() {
     named(refused::<Box<dyn Optimizer<f32>>>(lion.clone()), "unknown variant `Lion`");
     let inner = json!({"kind": "ClipNorm", "settings": {"inner": lion, "max_norm": 1.0}});
     named(refused::<Box<dyn Optimizer<f32>>>(inner), "unknown variant `Lion`");
-    named(refused::<ActivationStep<f32>>(json!({"Leaps": {}})), "unknown variant `Leaps`");
+    named(refused::<Box<dyn ActivationStep<f32>>>(json!({"Leaps": {}})), "unknown variant `Leaps`");
     let lacking = json!({"kind": "Sgd", "settings": {"learning_rate": 0.1, "momentum": 0.0}});
     named(refused::<Box<dyn Optimizer<f32>>>(lacking), "Sgd: missing field `nesterov`");
 }

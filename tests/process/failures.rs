@@ -10,7 +10,7 @@ use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     ActivationBank, Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Metric,
-    NetworkBuilder, Optimizer, Reads, Result, Scalar, Start,
+    NetworkBuilder, Optimizer, Order, Reads, Result, Scalar, Start, Sweeps,
 };
 
 /// What a [`Fuse`] does when it blows.
@@ -405,8 +405,10 @@ fn an_optimizer_that_fails_in_the_middle_of_a_fit_leaves_a_usable_network() {
 
         let fuse = Fuse::new("update", failure);
         let net = with_middle(Dense::new(6, 5)).build().unwrap();
-        for method in [Method::joint(0.1), Method::default()] {
-            let method = method.activation_optimizer(Fragile(Sgd::new(0.1), fuse.clone()));
+        let joint = (Method::joint(0.1), Sweeps::new(Order::Jacobi, 1, 0.1));
+        let default = (Method::default(), Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8));
+        for (method, sweeps) in [joint, default] {
+            let method = method.activation(sweeps.optimizer(Fragile(Sgd::new(0.1), fuse.clone())));
             breaks_and_mends(net.clone(), &fuse, &method, |error| match failure {
                 Failure::Panic => {
                     matches!(error, Error::Panicked { what: "the activation optimizer", layer: Some(1..=2), .. })
@@ -467,7 +469,8 @@ fn losses_and_optimizers_that_panic_in_their_checks_are_errors_before_anything_c
         assert!(panicked(builder().optimizer(Fragile(Sgd::new(0.1), armed(site))).build().unwrap_err()));
         let mut net = builder().build().unwrap();
         let before = state(&net);
-        let method = Method::joint(0.1).activation_optimizer(Fragile(Sgd::new(0.1), armed(site)));
+        let sweeps = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Fragile(Sgd::new(0.1), armed(site)));
+        let method = Method::joint(0.1).activation(sweeps);
         assert!(panicked(net.fit(&data, &config(method)).unwrap_err()));
         assert_eq!((state(&net), net.bank()), (before, None));
     }

@@ -12,8 +12,8 @@ use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, 
 use decoupled::search::{Search, Space};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
-    Multipliers, NetworkBuilder, Optimizer, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver, Start,
-    Timing, Watch, check, metrics,
+    Multipliers, NetworkBuilder, Optimizer, Order, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver,
+    Start, Sweeps, Timing, Watch, check, metrics,
 };
 
 const NAN: f64 = f64::NAN;
@@ -228,7 +228,7 @@ fn settings_of_optimizers_outside_their_domain_are_refused_for_parameters_and_ac
     net.fit(&data, &FitConfig::new().epochs(1)).unwrap();
     let before = snapshot(&net);
     for bad in bad_optimizers() {
-        let method = Method::joint(0.1).activation_optimizer(bad);
+        let method = Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(bad));
         refused!(net.fit(&data, &FitConfig::new().method(method)), Error::HyperParameter { .. });
     }
     assert_eq!(snapshot(&net), before);
@@ -248,26 +248,29 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
     let mut trained = fresh.clone();
     trained.fit(&data, &FitConfig::new().epochs(2)).unwrap();
     let (other_data, config) = (regression(6, 3, 2), FitConfig::new);
+    let no_sweep = || Sweeps::new(Order::RedBlack, 0, 0.3).stable(1.8);
     let zero_steps = Timing::AfterRelaxation { local_steps: 0 };
     let mut bad = vec![
         config().epochs(0),
         config().batch_size(0),
         config().shuffle_blocks(0),
-        config().method(Method::default().activation_steps(0)),
-        config().method(Method::default().timing(Timing::EveryStep).activation_steps(0)),
+        config().method(Method::default().activation(no_sweep())),
+        config().method(Method::default().timing(Timing::EveryStep).activation(no_sweep())),
         config().method(Method::default().timing(zero_steps)),
     ];
     for rate in [0.0, -1.0, NAN, INF] {
         bad.push(config().method(Method::joint(rate)));
         bad.push(config().method(Method::predictive_coding(2, rate)));
         bad.push(config().method(Method::incremental(2, rate)));
-        bad.push(config().method(Method::backprop_by_sweep().activation_rate(rate)));
+        let reverse = Sweeps::new(Order::ReverseGaussSeidel, 1, rate).per_penalty();
+        bad.push(config().method(Method::backprop_by_sweep().activation(reverse)));
         bad.push(config().method(Method::error_based(2, rate)));
         bad.push(config().method(Method::alm(rate)));
         bad.push(config().method(Method::alm(0.7).multipliers(Multipliers { rate, ..Multipliers::kept() })));
     }
     for fraction in [0.0, 2.0, -1.0, NAN] {
-        bad.push(config().method(Method::default().stable(fraction)));
+        let sweeps = Sweeps::reaching(Order::RedBlack, 0.3).stable(fraction);
+        bad.push(config().method(Method::default().activation(sweeps)));
     }
     for share in [0.0, 1.0, -1.0, NAN] {
         bad.push(config().method(Method::default().start(Start::Blend(share))));
@@ -427,7 +430,7 @@ impl Layer<f64> for Spread {
 #[test]
 fn a_bank_above_its_limit_is_refused_before_anything_changes() {
     let (small, large) = (regression(5, 3, 2), regression(6, 3, 2));
-    let method = || Method::joint(0.1).activation_optimizer(Adam::new(0.1));
+    let method = || Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.1)));
     let config = || FitConfig::new().epochs(1).method(method());
     let mut free = builder::<f64>().build().unwrap();
     free.fit(&small, &config()).unwrap();

@@ -5,8 +5,8 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
 use decoupled::loss::SquaredError;
 use decoupled::optimizer::Step;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, ParameterStep,
-    Reads, Ridge, Solver, Start, Timing, check, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, Order,
+    ParameterStep, Reads, Ridge, Solver, Start, Sweeps, Timing, check, diagnostics,
 };
 
 const HUGE: usize = 1 << 40;
@@ -120,9 +120,10 @@ fn optimizers_that_remember_too_much_are_refused_before_the_first_step() {
     let config = FitConfig::new().epochs(1);
     for slots in [1 << 62, 1 << 63, MOST] {
         out_of_memory(check::optimizer::<f64>(&Greedy(slots)));
-        let anchored = Method::predictive_coding(2, 0.1).activation_optimizer(Greedy(slots));
+        let sweeps = |steps| Sweeps::new(Order::Jacobi, steps, 0.1).optimizer(Greedy(slots));
+        let anchored = Method::predictive_coding(2, 0.1).activation(sweeps(2));
         out_of_memory(network(anchored).fit(&data, &config));
-        let persisted = Method::joint(0.1).activation_optimizer(Greedy(slots));
+        let persisted = Method::joint(0.1).activation(sweeps(1));
         let found = network(persisted.clone()).fit(&data, &config);
         assert!(matches!(found, Err(Error::BankTooLarge { .. })), "{found:?}");
 

@@ -9,8 +9,8 @@ use decoupled::observer::LearningRateScheduler;
 use decoupled::optimizer::Adam;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Reads, Result,
-    Scalar, Start, Warning,
+    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Order, ParameterStep,
+    Reads, Result, Scalar, Start, Sweeps, Warning,
 };
 
 fn config<'a, T: Scalar>(epochs: usize) -> FitConfig<'a, T> {
@@ -286,12 +286,13 @@ fn where_the_signal_fades_the_bank_start_and_local_targets_at_a_lower_rate_help(
 #[test]
 fn steps_that_overshoot_are_told_and_a_lower_activation_rate_helps() {
     let moons = moons();
-    for method in [Method::predictive_coding(6, 3.0), Method::joint(3.0)] {
+    let methods: [fn(f64) -> Method<f64>; 2] = [|rate| Method::predictive_coding(6, rate), Method::joint];
+    for method in methods {
         let run = |method: Method<f64>| {
             let mut net = classifier(2, &[16, 16], Activation::Tanh, 2).optimizer(Adam::new(3e-3)).build().unwrap();
             (net.fit(&moons, &config(30).method(method)).unwrap(), accuracy(&net, &moons))
         };
-        let ((told, before), (_, after)) = (run(method.clone()), run(method.activation_rate(0.1)));
+        let ((told, before), (_, after)) = (run(method(3.0)), run(method(0.1)));
         assert!(matches!(told.warnings[0], Warning::Overshoot { .. }), "{:?}", told.warnings);
         advises_first(&told.warnings[0], "lower the activation rate");
         assert!(after > before + 0.1, "{before} and {after}");
@@ -461,9 +462,10 @@ fn the_scale_cheat_is_told_and_visits_from_a_forward_pass_help() {
         let run = |method: Method<f64>| {
             let net = classifier(2, &[16, 16], Activation::Relu, 2).penalty(penalty).optimizer(Adam::new(1e-2));
             let mut net = net.build().unwrap();
-            (net.fit(&moons, &config(60).method(method.stable(1.0))).unwrap(), loss(&net, &moons))
+            (net.fit(&moons, &config(60).method(method)).unwrap(), loss(&net, &moons))
         };
-        let method = Method::predictive_coding(3, 0.1).start(Start::Persisted).reads(Reads::Stored);
+        let sweeps = Sweeps::new(Order::Jacobi, 3, 0.1).stable(1.0);
+        let method = Method::new(Start::Persisted, sweeps, ParameterStep::new(Reads::Stored));
         let (told, before) = run(method.clone());
         assert!(matches!(told.warnings[..], [Warning::EnergyAndLossPart { .. }]), "{:?}", told.warnings);
         advises_first(

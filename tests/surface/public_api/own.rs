@@ -1,12 +1,19 @@
 //! Parts of one's own: built-in ones under another name, all of whose methods hand on, and the checks of their contracts.
 
+use decoupled::activation_step::{Memory, Prepared};
+use decoupled::diagnostics::cost;
+use decoupled::energy::Objective;
 use decoupled::layer::{Activation, Change, Dense, Elementwise, Proximal, Regression, Tensor, Tied, Wiring};
 use decoupled::loss::{Outputs, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, Step};
 use decoupled::rand::Rng;
-use decoupled::{Description, Error, Layer, Loss, MatMut, MatRef, Optimizer, Result, Scalar, check, linalg};
+use decoupled::schedule::Work;
+use decoupled::{
+    ActivationStep, Block, DecoupledNetwork, Description, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Group,
+    Layer, Loss, MatMut, MatRef, Method, Optimizer, Order, Result, Scalar, Sweeps, check, linalg,
+};
 
-use super::one;
+use super::{numbers, one};
 
 #[derive(Debug)]
 struct Own<P>(P);
@@ -140,6 +147,82 @@ impl<T: Scalar, P: Optimizer<T>> Optimizer<T> for Own<P> {
     fn describe(&self) -> Option<Description> {
         self.0.describe()
     }
+}
+
+impl<P: ActivationStep<f64>> ActivationStep<f64> for Own<P> {
+    fn steps(&self, depth: usize) -> usize {
+        self.0.steps(depth)
+    }
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        self.0.groups(depth)
+    }
+    fn step(
+        &self,
+        objective: &Objective<'_, f64>,
+        block: &mut Block<f64>,
+        group: &Group,
+        prepared: &Prepared<f64>,
+        memory: &mut Memory<f64>,
+    ) -> Result<()> {
+        self.0.step(objective, block, group, prepared, memory)
+    }
+    fn adapt(
+        &self,
+        objective: &Objective<'_, f64>,
+        sample: &mut Block<f64>,
+        prepared: &mut Prepared<f64>,
+    ) -> Result<()> {
+        self.0.adapt(objective, sample, prepared)
+    }
+    fn prepare(&self, objective: &Objective<'_, f64>, group: &Group, prepared: &mut Prepared<f64>) -> Result<()> {
+        self.0.prepare(objective, group, prepared)
+    }
+    fn optimizer(&self) -> Option<&dyn Optimizer<f64>> {
+        self.0.optimizer()
+    }
+    fn work(&self) -> Work {
+        self.0.work()
+    }
+    fn is_counted(&self) -> bool {
+        self.0.is_counted()
+    }
+    fn streams(&self) -> bool {
+        self.0.streams()
+    }
+    fn validate(&self) -> Result<()> {
+        self.0.validate()
+    }
+    fn check(&self, objective: &Objective<'_, f64>) -> Result<()> {
+        self.0.check(objective)
+    }
+    fn describe(&self) -> Option<Description> {
+        self.0.describe()
+    }
+}
+
+#[test]
+fn steps_under_another_name_train_to_the_same_bits() -> Result<()> {
+    let adaptive = Sweeps::reaching(Order::RedBlack, 0.3).optimizer(Adam::new(0.1)).stable(1.8);
+    let exact = Exact { steps: 1, proximal: 1.0 };
+    let builder = || DecoupledNetwork::<f64>::builder(2).store_pre_activations().threads(1);
+    let pairs = [
+        (Method::default().activation(adaptive.clone()), Method::default().activation(Own(adaptive))),
+        (Method::error_based(2, 0.1), Method::error_based(2, 0.1).activation(Own(ErrorSteps::new(2, 0.1)))),
+        (Method::bcd(1.0), Method::bcd(1.0).activation(Own(exact))),
+        (Method::mac(1), Method::mac(1).activation(Own(GaussNewton::new(1)))),
+    ];
+    for (of_the_crate, own) in pairs {
+        assert_eq!(of_the_crate.schedule(3), own.schedule(3));
+        let trained = |method: &Method<f64>| {
+            let net = builder().dense(3, Activation::Relu).dense(2, Activation::Identity).method(method.clone());
+            let mut net = net.build()?;
+            let report = net.fit(&numbers(), &FitConfig::new().epochs(3).batch_size(2))?;
+            let margin = report.last().and_then(|epoch| epoch.stability_margin);
+            Ok::<_, Error>((net.params(0).to_vec(), net.params(2).to_vec(), margin, cost(&net, Some(method), 4)))
+        };
+        assert_eq!(trained(&of_the_crate)?, trained(&own)?, "{own:?}");
+    }
+    Ok(())
 }
 
 #[test]

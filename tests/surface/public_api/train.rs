@@ -1,14 +1,16 @@
 //! A network is trained: methods and their parts, fits, starts from data, and the objective by itself.
 
+use decoupled::activation_step::{Memory, Prepared, Rates};
 use decoupled::data::{Examples, Scaling, Transform};
 use decoupled::energy::Objective;
 use decoupled::layer::Activation;
 use decoupled::observer::EarlyStopping;
 use decoupled::optimizer::Sgd;
+use decoupled::schedule::{Schedule, Stage, Work};
 use decoupled::{
-    ActivationStep, BankStart, Block, Coupling, Dataset, ErrorSteps, Exact, FitConfig, FitReport, GaussNewton, MatRef,
-    Method, Metric, Model, Multipliers, Order, ParameterStep, Penalty, Pipeline, Raise, Reads, Refit, Result, Ridge,
-    Solver, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
+    ActivationStep, BankStart, Block, Coupling, Dataset, Error, ErrorSteps, Exact, FitConfig, FitReport, GaussNewton,
+    Group, MatRef, Method, Metric, Model, Multipliers, Order, ParameterStep, Penalty, Pipeline, Raise, Reads, Refit,
+    Result, Ridge, Solver, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
 };
 
 use super::{Net, moons, net, numbers};
@@ -44,11 +46,11 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let sweeps = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Sgd::new(0.1)).per_penalty().stable(1.5);
     // Of two hidden layers: each sweep a prediction and two pull-backs, each step of another kind its way down and up; the first
     // prediction is the forward pass's.
-    let steps: [(ActivationStep<f64>, usize); 4] = [
-        (ActivationStep::Sweeps(sweeps), 2 + 3),
-        (ActivationStep::Errors(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4),
-        (ActivationStep::GaussNewton(GaussNewton::new(1)), 3),
-        (ActivationStep::Exact(Exact { steps: 1, proximal: 1.0 }), 3),
+    let steps: [(Box<dyn ActivationStep<f64>>, usize); 4] = [
+        (Box::new(sweeps), 2 + 3),
+        (Box::new(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4),
+        (Box::new(GaussNewton::new(1)), 3),
+        (Box::new(Exact { steps: 1, proximal: 1.0 }), 3),
     ];
     for (step, products) in steps {
         let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Stored));
@@ -61,15 +63,9 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let coupling = Coupling { penalty: Penalty::Constant, multipliers: None, finish: false };
     let method = Method::default()
         .start(Start::Blend(0.5))
-        .activation(GaussNewton::new(1))
+        .activation(Sweeps::new(Order::RedBlack, 2, 0.05).optimizer(Sgd::new(0.05)).stable(1.0))
         .parameter(step)
         .coupling(coupling)
-        .order(Order::Jacobi)
-        .order(Order::RedBlack)
-        .activation_steps(2)
-        .activation_rate(0.05)
-        .activation_optimizer(Sgd::new(0.05))
-        .stable(1.0)
         .timing(Timing::AfterRelaxation { local_steps: 2 })
         .reads(Reads::Stored)
         .penalty(Penalty::Raised(Raise { watch: Watch::ForwardLoss, ..raise }))
@@ -100,6 +96,97 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     assert!(net.updates() == 8 && bank.steps().iter().all(|&steps| steps == 2));
     assert!(bank.visited_at().into_iter().all(|at| (1..=8).contains(&at)));
     Ok(())
+}
+
+/// Descent of all layers at once, at a rate of its own.
+#[derive(Debug)]
+struct Plain(f64);
+
+/// As if it had been measured.
+const CURVATURE: f64 = 4.0;
+
+impl ActivationStep<f64> for Plain {
+    fn steps(&self, _depth: usize) -> usize {
+        2
+    }
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        vec![Group::all(1..depth)]
+    }
+    fn adapt(&self, _: &Objective<'_, f64>, sample: &mut Block<f64>, prepared: &mut Prepared<f64>) -> Result<()> {
+        let (layers, margin) = (vec![self.0; sample.layers() - 1], Some(2.0 / (CURVATURE * self.0)));
+        prepared.rates = Rates { layers, curvature: Some(CURVATURE), margin };
+        Ok(())
+    }
+    fn step(
+        &self,
+        objective: &Objective<'_, f64>,
+        block: &mut Block<f64>,
+        group: &Group,
+        prepared: &Prepared<f64>,
+        memory: &mut Memory<f64>,
+    ) -> Result<()> {
+        objective.activation_gradients(block, group)?;
+        memory.descend(&Sgd::new(1.0), block, group, |t| prepared.rates.layers[t - 1])
+    }
+    fn check(&self, objective: &Objective<'_, f64>) -> Result<()> {
+        let is_deep = objective.block(1).layers() > 3;
+        let error = Error::Unsupported { what: "plain steps", why: "they are for shallow networks" };
+        if is_deep { Err(error) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_step_of_ones_own_trains() -> Result<()> {
+    let method = Method::new(Start::Anchored, Plain(0.1), ParameterStep::new(Reads::Forward));
+    let config = |method: &Method<f64>| FitConfig::new().epochs(2).batch_size(10).method(method.clone());
+    let (mut own, mut twin) = (net(), net());
+    let report = own.fit(&moons(), &config(&method))?;
+    twin.fit(&moons(), &config(&Method::predictive_coding(2, 0.1)))?;
+    assert!((0..3).all(|t| own.params(t) == twin.params(t) && own.params(t) != net().params(t)));
+    let last = report.last().unwrap();
+    assert_eq!((last.curvature, last.stability_margin), (Some(4.0), Some(5.0)));
+
+    let deep = Net::builder(2).dense(4, Activation::Tanh).dense(4, Activation::Tanh).dense(4, Activation::Tanh);
+    let refused = deep.dense(2, Activation::Identity).method(method).build();
+    assert!(matches!(refused, Err(Error::Unsupported { what: "plain steps", .. })));
+    Ok(())
+}
+
+#[test]
+fn a_visit_is_a_list_of_stages() {
+    assert_eq!(Group::every_second(1..6).members().collect::<Vec<_>>(), [1, 3, 5]);
+    assert!(Group::one(2).has(2) && !Group::one(2).has(1) && !Group::every_second(1..6).has(4));
+    // One sweep more than the two groups of each need for a signal to cross four hidden layers.
+    assert_eq!(ActivationStep::<f64>::steps(&Sweeps::<f64>::reaching(Order::RedBlack, 0.3), 5), 3);
+
+    let gather = |reads, chained| Stage::Gather { layers: 0..3, reads, chained, by_gradient: true };
+    let relax = |work| Stage::Relax { group: Group::all(1..3), begins: true, work };
+    let joint: Schedule = Method::<f64>::joint(0.1).schedule(3);
+    let stages = [
+        Stage::Start(Start::Persisted),
+        Stage::Measure(1..4),
+        gather(Reads::Stored, false),
+        relax(Work::Local),
+        Stage::Store,
+        Stage::Update(0..3),
+    ];
+    assert_eq!((joint.stages(), joint.updates()), (&stages[..], 1));
+    // Predictions, then pull-backs, all at once: three, and three to parameters with two to activations.
+    assert_eq!(joint.sequential_products(), 2);
+    assert_eq!(joint.to_string().lines().last().unwrap().split_whitespace().collect::<Vec<_>>(), ["all", "2", "8"]);
+
+    let backprop = Schedule::backprop(3);
+    let stages = [Stage::Forward, Stage::ChainRule, gather(Reads::Forward, true), Stage::Update(0..3)];
+    assert_eq!((backprop.stages(), backprop.sequential_products(), backprop.updates()), (&stages[..], 6, 1));
+
+    let twice = Stage::Repeat { times: 2, stages: vec![relax(Work::Through)] };
+    assert_eq!(
+        Method::<f64>::error_based(2, 0.1).schedule(3).stages()[..2],
+        [Stage::Forward, Stage::Start(Start::Anchored)]
+    );
+    assert_eq!(Method::<f64>::error_based(2, 0.1).schedule(3).stages()[2], twice);
+    let ascends = |method: Method<f64>| method.schedule(3).stages().contains(&Stage::Ascend);
+    assert!(ascends(Method::alm(0.5)) && !ascends(Method::backprop_by_sweep()));
 }
 
 #[test]

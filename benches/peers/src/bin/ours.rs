@@ -4,7 +4,9 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::Sgd;
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Reads};
+use decoupled::{
+    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, ParameterStep, Reads, Start, Sweeps,
+};
 use peers::{THREADS, mnist, net, serve};
 
 fn main() {
@@ -30,7 +32,7 @@ fn train(job: &str) {
         "pc" => {
             let network = dense(&[784, 256, 256, 10], Activation::LeakyRelu(0.01));
             let method = Method::predictive_coding(8, 0.01)
-                .activation_optimizer(Sgd::new(0.01).momentum(0.5).nesterov())
+                .activation(Sweeps::new(Order::Jacobi, 8, 0.01).optimizer(Sgd::new(0.01).momentum(0.5).nesterov()))
                 .reads(Reads::Stored);
             (network.output_loss(SoftmaxCrossEntropy::new()), config.method(method))
         }
@@ -61,7 +63,8 @@ const HEUN_STEPS: usize = 3;
 
 /// Predictive coding as published: the parameter step reads the relaxed activations. The rate is the default's.
 fn relaxation(steps: usize) -> Method<f32> {
-    Method::predictive_coding(steps, 0.1).stable(1.5).reads(Reads::Stored)
+    let sweeps = Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5);
+    Method::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Stored))
 }
 
 fn dense(widths: &[usize], activation: Activation) -> NetworkBuilder<f32> {
