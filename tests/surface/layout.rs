@@ -45,7 +45,7 @@ const ROWS: [(&[&str], bool); 11] = [
 ];
 
 /// What the crate's root re-exports, and from where.
-const ROOT: [(&str, &str); 46] = [
+const ROOT: [(&str, &str); 47] = [
     ("Error", "error"),
     ("Result", "error"),
     ("Scalar", "scalar"),
@@ -64,6 +64,7 @@ const ROOT: [(&str, &str); 46] = [
     ("Pipeline", "pipeline"),
     ("Metric", "metrics"),
     ("Block", "block"),
+    ("Group", "block"),
     ("Reads", "block"),
     ("ActivationStep", "activation_step"),
     ("Sweeps", "activation_step"),
