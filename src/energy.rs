@@ -50,7 +50,7 @@ pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 /// examples, each with weight 1. Layers count from 0, activations z_t from 0 at the input to T at the target.
 ///
 /// # Errors
-/// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
+/// All its methods return [`Error::Panicked`] when a layer or a loss panics.
 ///
 /// # Panics
 /// For a t outside of the range that the method names.

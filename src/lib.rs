@@ -61,8 +61,8 @@
 //! |---|---|
 //! | see the objective and its gradients | [`energy`] |
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
-//! | put a method together | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`] |
-//! | write a layer, a loss or an optimizer | [`Layer`], [`Loss`], [`Optimizer`]; [`check`] tests yours |
+//! | put a method together, and read its visit stage by stage | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`]; [`Method::schedule`] |
+//! | write a layer, a loss, an optimizer or an activation step | [`Layer`], [`Loss`], [`Optimizer`], [`ActivationStep`]; [`check`] tests yours |
 //! | train on inputs of which some are missing; it helps where they are few and the targets determine them | [`data::Examples::with_missing`] |
 //! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
 //! | get data in | [`data`], [`Dataset`] |

@@ -148,7 +148,7 @@ impl fmt::Display for Warning {
             Self::Overshoot { epoch, energy } => write!(
                 f,
                 "epoch {epoch}: the activation steps overshoot, the energy is {energy:.3e}: lower the activation rate, or the \
-                 share of the stable one that sweeps take (Method::stable), or the learning rate"
+                 share of the stable one that sweeps take (Sweeps::stable), or the learning rate"
             ),
             Self::OutOfReach { layers } => write!(
                 f,

@@ -14,7 +14,8 @@
 //! They are written once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A visit takes a
 //! batch through four parts, which are chosen apart ([`Method`](crate::Method)): where its activations
 //! [start](crate::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and how the
-//! two are [coupled](crate::Coupling).
+//! two are [coupled](crate::Coupling). [`Method::schedule`](crate::Method::schedule) prints the stages of a visit that these give, with the
+//! products that follow one another in each.
 //!
 //! # How the label comes down
 //!

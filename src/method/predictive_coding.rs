@@ -5,11 +5,11 @@ impl<T: Scalar> Method<T> {
     /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
     /// then every layer takes a parameter step towards its stored target.
     ///
-    /// Start with rate 0.1, kept [`stable`](Sweeps::stable) at 1.5 by an [`activation`](Self::activation) step
-    /// `Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5)`; or in [`Order::RedBlack`], which bears larger steps, as
-    /// [`Method::default`] does. Steps above 2/λmax overshoot, and
-    /// λmax grows while the network learns: a fixed rate that does well at first may end by unlearning it, unless the learning
-    /// rate falls in time ([`Scheduled`](crate::optimizer::Scheduled)).
+    /// Start with rate 0.1, held below 1.5/λmax ([`Sweeps::stable`]):
+    /// `.activation(Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5))`; or in [`Order::RedBlack`], which bears larger steps, as
+    /// [`Method::default`] does. Steps above 2/λmax overshoot, and λmax grows while the network learns: a fixed rate that does
+    /// well at first may end by unlearning it, unless the learning rate falls in time
+    /// ([`Scheduled`](crate::optimizer::Scheduled)).
     ///
     /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
     /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use decoupled::activation_step::{Memory, Prepared};
+use decoupled::energy::Objective;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::metrics::Average;
@@ -11,8 +13,9 @@ use decoupled::optimizer::{
 };
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, InferConfig, Layer, Loss, Method, Metric,
-    Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Scalar, Start, Storage, Sweeps, Watch, data,
+    ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, Group, InferConfig, Layer, Loss, Method,
+    Metric, Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Result, Scalar, Start, Storage, Sweeps,
+    Watch, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -325,12 +328,36 @@ impl<T: Scalar> Optimizer<T> for Still {
     fn update(&self, _: Step<T>, _: &mut [T], _: &mut [T], _: &mut [T]) {}
 }
 
+#[derive(Debug)]
+struct Rest;
+
+impl<T: Scalar> ActivationStep<T> for Rest {
+    fn steps(&self, _: usize) -> usize {
+        1
+    }
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        vec![Group::all(1..depth)]
+    }
+    fn step(
+        &self,
+        _: &Objective<'_, T>,
+        _: &mut Block<T>,
+        _: &Group,
+        _: &Prepared<T>,
+        _: &mut Memory<T>,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
-fn an_optimizer_of_ones_own_is_an_error_that_says_so() {
+fn an_optimizer_or_a_step_of_ones_own_is_an_error_that_says_so() {
     let sweeps = |optimizer: Box<dyn Optimizer<f32>>| Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(optimizer);
     let wrapped = Scheduled::new(ClipNorm::new(Still, 1.0), Schedule::Constant);
     for optimizer in [Box::new(Still) as Box<dyn Optimizer<f32>>, Box::new(wrapped)] {
         let error = serde_json::to_string(&Method::default().activation(sweeps(optimizer))).unwrap_err().to_string();
-        assert!(error.contains("Optimizer that is not built in"), "{error}");
+        assert_eq!(error, "ActivationStep that is not built in, or holds an optimizer that is not");
     }
+    let error = serde_json::to_string(&Method::<f32>::default().activation(Rest)).unwrap_err().to_string();
+    assert_eq!(error, "ActivationStep that is not built in, or holds an optimizer that is not");
 }

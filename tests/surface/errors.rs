@@ -662,18 +662,22 @@ fn messages_say_what_was_expected_what_was_found_and_where() {
 }
 
 #[test]
-fn a_layer_that_lacks_two_capabilities_is_told_so_at_once() {
-    let lacks = |builder: NetworkBuilder<f64>| match builder.method(Method::bcd(1.0)).build() {
+fn a_layer_that_lacks_two_capabilities_is_told_of_that_for_activations_first() {
+    let lacks = |builder: NetworkBuilder<f64>, method| match builder.method(method).build() {
         Err(Error::Incapable { layer: 2, lacks, methods, .. }) => {
             assert!(["default", "backprop_by_sweep", "mac"].iter().all(|method| methods.contains(method)), "{methods}");
             (lacks.contains("Layer::proximal"), lacks.contains("Layer::regression"))
         }
         other => panic!("{:?}", other.err()),
     };
-    assert_eq!(lacks(builder().layer(LayerNorm::new(2))), (true, true));
+    let normalised = || builder().layer(LayerNorm::new(2));
+    assert_eq!(lacks(normalised(), Method::bcd(1.0)), (true, false));
+    let ridge = ParameterStep::new(Reads::Forward).solver(Solver::Ridge(Ridge::default()));
+    assert_eq!(lacks(normalised(), Method::default().parameter(ridge.clone())), (false, true));
     // A fused unit can be fitted.
-    let fused = |builder: NetworkBuilder<f64>| builder.dense(2, Activation::Tanh);
-    assert_eq!(lacks(fused(builder())), (true, false));
+    let fused = || builder().dense(2, Activation::Tanh);
+    assert_eq!(lacks(fused(), Method::bcd(1.0)), (true, false));
+    assert!(fused().method(Method::default().parameter(ridge)).build().is_ok());
 }
 
 /// Finite as they are written, and neither finite nor positive as a network of `f32` computes with them.

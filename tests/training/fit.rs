@@ -451,7 +451,7 @@ fn activation_steps_that_overshoot_are_warned_of_once() {
         let mut net = builder().optimizer(Still).build().unwrap();
         let warnings = told(net.fit(&data, &config(8).method(method.clone())).unwrap());
         assert!(matches!(warnings[..], [Warning::Overshoot { .. }]), "{warnings:?} {method:?}");
-        assert!(warnings[0].to_string().contains("Method::stable"));
+        assert!(warnings[0].to_string().contains("Sweeps::stable"));
     }
     let method = Method::predictive_coding(6, 3.0).activation(Sweeps::new(Order::Jacobi, 6, 3.0).stable(1.0));
     let report = builder().optimizer(Still).build().unwrap().fit(&data, &config(8).method(method)).unwrap();

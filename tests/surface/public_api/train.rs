@@ -45,17 +45,19 @@ fn every_preset_trains_the_networks_that_it_is_for() -> Result<()> {
 fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let sweeps = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Sgd::new(0.1)).per_penalty().stable(1.5);
     // Of two hidden layers: each sweep a prediction and two pull-backs, each step of another kind its way down and up; the first
-    // prediction is the forward pass's.
-    let steps: [(Box<dyn ActivationStep<f64>>, usize); 4] = [
-        (Box::new(sweeps), 2 + 3),
-        (Box::new(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4),
-        (Box::new(GaussNewton::new(1)), 3),
-        (Box::new(Exact { steps: 1, proximal: 1.0 }), 3),
+    // prediction is the forward pass's. Exact steps take one pull-back each.
+    // Then a prediction from where the step came to, and the gradient, of all layers at once; after exact steps of one layer after
+    // the other, and no prediction for the lowest, whose input stands.
+    let steps: [(Box<dyn ActivationStep<f64>>, usize, usize); 4] = [
+        (Box::new(sweeps), 2 + 3, 1 + 1),
+        (Box::new(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4, 1 + 1),
+        (Box::new(GaussNewton::new(1)), 3, 1 + 1),
+        (Box::new(Exact { steps: 1, proximal: 1.0 }), 1 + 1, 2 + 2 + 1),
     ];
-    for (step, products) in steps {
+    for (step, products, gradients) in steps {
         let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Stored));
-        // The forward pass before it; then a prediction from where the step came to, and the gradient.
-        assert_eq!(method.sequential_products(3), 3 + products + 1 + 1, "{method:?}");
+        // The forward pass before it.
+        assert_eq!(method.sequential_products(3), 3 + products + gradients, "{method:?}");
     }
     let ridge = Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) };
     let step = ParameterStep::new(Reads::Forward).solver(Solver::Ridge(ridge)).layer_solver(0, Solver::Optimizer);

@@ -31,9 +31,8 @@ fn train(job: &str) {
         "bp_autoencoder" => (dense(&[784, 1000, 500, 250, 30, 250, 500, 1000, 784], Activation::Tanh), config),
         "pc" => {
             let network = dense(&[784, 256, 256, 10], Activation::LeakyRelu(0.01));
-            let method = Method::predictive_coding(8, 0.01)
-                .activation(Sweeps::new(Order::Jacobi, 8, 0.01).optimizer(Sgd::new(0.01).momentum(0.5).nesterov()))
-                .reads(Reads::Stored);
+            let sweeps = Sweeps::new(Order::Jacobi, 8, 0.01).optimizer(Sgd::new(0.01).momentum(0.5).nesterov());
+            let method = Method::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Stored));
             (network.output_loss(SoftmaxCrossEntropy::new()), config.method(method))
         }
         "pc_heun" => {
