@@ -115,6 +115,7 @@
 //!
 //! * [`method`]: the equations, and where they lead;
 //! * [`presets`]: which way to train, by your aim;
+//! * [`visits`]: every method stage by stage, with the products of each;
 //! * [`reading`]: how to read the report of a fit, and how to act on it;
 //! * [`study`]: is the trained network the one that BP would give? Measurements, with intervals and controls;
 //! * [`results`]: accuracies, times and limits of every preset, each with its command;
@@ -137,3 +138,4 @@ pub mod presets;
 pub mod reading;
 pub mod results;
 pub mod study;
+pub mod visits;

@@ -9,4 +9,5 @@ mod plot;
 #[cfg(all(feature = "csv", feature = "ndarray", feature = "plot", feature = "progress", feature = "save"))]
 mod public_api;
 mod sizes;
+mod visits;
 mod warnings;
