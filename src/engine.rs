@@ -18,7 +18,7 @@ use crate::matrix::resize;
 use crate::method::Method;
 use crate::metrics::Judge;
 use crate::missing;
-use crate::parallel::{Chunks, Spare, for_row};
+use crate::parallel::{Chunks, Spare, for_row, guarded};
 use crate::parameter_step::{self, ParameterStep, Solver, Trained};
 use crate::schedule::{Schedule, Stage};
 use crate::start::Start;
@@ -151,6 +151,8 @@ struct Scratch<T> {
     gradient: Vec<T>,
 }
 
+/// As errors name a step that panics.
+const STEP: &str = "the activation step";
 /// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
 const LANE: usize = 64;
 /// A batch that fits one lane is still cut in two if each has so many columns.
@@ -276,7 +278,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             }
             let objective = net.objective().with_factor(self.factor);
             objective.anchor(block)?;
-            method.activation.adapt(&objective, block, &mut self.prepared)?;
+            guarded(STEP, None, || method.activation.adapt(&objective, block, &mut self.prepared))??;
         }
         Ok(())
     }
@@ -352,7 +354,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let objective = net.objective().with_factor(self.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
         if let (Some(method), Some(group)) = (self.recipe.method, stages.iter().find_map(Stage::group)) {
-            method.activation.prepare(&objective, group, &mut self.prepared)?;
+            guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.prepared))??;
         }
         let pass = Pass {
             objective,
@@ -745,7 +747,8 @@ impl<T: Scalar> Lane<T> {
         if begins {
             self.memory.count();
         }
-        method.activation.step(&pass.objective, &mut self.block, group, pass.prepared, &mut self.memory)
+        let Self { block, memory, .. } = self;
+        guarded(STEP, None, || method.activation.step(&pass.objective, block, group, pass.prepared, memory))?
     }
 
     /// Adds the energy and the residuals of these z_t, with every prediction from its stored input.

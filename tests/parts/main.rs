@@ -8,3 +8,4 @@ mod layers;
 mod losses;
 mod optimizers;
 mod prox;
+mod steps;

@@ -1,0 +1,146 @@
+//! Activation steps of one's own: the contract tells the built-in ones from broken ones, and a fit survives those that fail.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use decoupled::activation_step::{Memory, Prepared};
+use decoupled::energy::Objective;
+use decoupled::layer::Activation;
+use decoupled::{
+    ActivationStep, Block, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Group, Method, Order,
+    ParameterStep, Reads, Result, Scalar, Start, Sweeps, check, data,
+};
+
+/// Plain descent, broken in one way.
+#[derive(Debug)]
+enum Broken {
+    MovesTheInput,
+    NoStep,
+    WritesTheTarget,
+    WritesNan,
+    MixesExamples,
+    CountsCalls(AtomicUsize),
+    ClaimsToStream,
+    Ascends,
+    Panics,
+}
+
+impl<T: Scalar> ActivationStep<T> for Broken {
+    fn steps(&self, _depth: usize) -> usize {
+        usize::from(!matches!(self, Self::NoStep))
+    }
+
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        match self {
+            Self::MovesTheInput => vec![Group::all(0..depth)],
+            Self::ClaimsToStream => (1..depth).rev().map(Group::one).collect(),
+            _ => vec![Group::all(1..depth)],
+        }
+    }
+
+    fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        group: &Group,
+        _prepared: &Prepared<T>,
+        _memory: &mut Memory<T>,
+    ) -> Result<()> {
+        assert!(!matches!(self, Self::Panics), "planned");
+        objective.activation_gradients(block, group)?;
+        let rate = match self {
+            Self::Ascends => -0.1,
+            Self::CountsCalls(calls) => 0.01 * (calls.fetch_add(1, Ordering::Relaxed) % 7) as f64,
+            _ => 0.1,
+        };
+        // The highest activation, which the lowest must not feel.
+        let top = block.layers() - 1;
+        let far: Vec<T> = block.stored(top).columns().map(|column| T::of(1e-3) * column[0]).collect();
+        for t in group.members() {
+            let gradient = block.gradient(t).as_slice().to_vec();
+            let z = block.stored_mut(t);
+            z.iter_mut().zip(&gradient).for_each(|(z, &g)| *z -= T::of(rate) * g);
+            match self {
+                Self::MixesExamples => z[0] += T::of(1e-3) * gradient[gradient.len() - 1],
+                Self::WritesNan => z[0] = T::of(f64::NAN),
+                Self::ClaimsToStream => {
+                    let rows = z.len() / far.len();
+                    z.chunks_exact_mut(rows).zip(&far).for_each(|(z, &far)| z[0] += far);
+                }
+                _ => {}
+            }
+        }
+        if matches!(self, Self::WritesTheTarget) {
+            let target = block.layers();
+            block.stored_mut(target)[0] += T::one();
+        }
+        Ok(())
+    }
+
+    fn streams(&self) -> bool {
+        matches!(self, Self::ClaimsToStream)
+    }
+}
+
+#[test]
+fn the_built_in_steps_keep_the_contract() {
+    fn all<T: Scalar>() {
+        for order in [Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel] {
+            check::activation_step::<T>(&Sweeps::new(order, 3, 0.1)).unwrap();
+            check::activation_step::<T>(&Sweeps::reaching(order, 0.3).stable(1.5)).unwrap();
+            check::activation_step::<T>(&Sweeps::new(order, 1, 0.5).per_penalty()).unwrap();
+        }
+        check::activation_step::<T>(&ErrorSteps::new(3, 0.05)).unwrap();
+        check::activation_step::<T>(&GaussNewton::new(2)).unwrap();
+        check::activation_step::<T>(&Exact { steps: 2, proximal: 0.0 }).unwrap();
+    }
+    all::<f32>();
+    all::<f64>();
+}
+
+#[test]
+fn a_step_that_is_broken_breaks_the_rule_of_that_name() {
+    for (step, expected) in [
+        (Broken::MovesTheInput, "groups_are_of_hidden_activations"),
+        (Broken::NoStep, "groups_are_of_hidden_activations"),
+        (Broken::WritesTheTarget, "ends_stay"),
+        (Broken::WritesNan, "activations_are_finite"),
+        (Broken::CountsCalls(AtomicUsize::new(0)), "relaxations_repeat"),
+        (Broken::MixesExamples, "examples_stay_apart"),
+        (Broken::ClaimsToStream, "streams_read_neighbours"),
+        (Broken::Ascends, "energy_does_not_rise"),
+    ] {
+        let outcome = check::activation_step::<f64>(&step);
+        assert!(matches!(&outcome, Err(Error::Contract { rule, .. }) if *rule == expected), "{step:?}: {outcome:?}");
+    }
+    let outcome = check::activation_step::<f64>(&Broken::Panics);
+    assert!(matches!(&outcome, Err(Error::Panicked { message, .. }) if message == "planned"), "{outcome:?}");
+}
+
+/// Refused before anything changes, or an error of the fit that leaves the network as it was.
+#[test]
+fn a_fit_survives_a_step_that_fails() {
+    let moons = data::two_moons::<f64>(40, 0.1, 0).unwrap();
+    let mut net = DecoupledNetwork::builder(2)
+        .dense(5, Activation::Tanh)
+        .dense(4, Activation::Tanh)
+        .dense(2, Activation::Identity)
+        .threads(2)
+        .build()
+        .unwrap();
+    let before: Vec<Vec<f64>> = (0..3).map(|t| net.params(t).to_vec()).collect();
+    let mut outcome = |step| {
+        let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Forward));
+        let outcome = net.fit(&moons, &FitConfig::new().epochs(1).method(method)).map(drop);
+        (0..3).for_each(|t| assert_eq!(net.params(t), before[t], "{outcome:?}"));
+        outcome.unwrap_err()
+    };
+    let found = outcome(Broken::MovesTheInput);
+    assert!(matches!(found, Error::Contract { rule: "groups_are_of_hidden_activations", .. }), "{found:?}");
+    let found = outcome(Broken::NoStep);
+    assert!(matches!(found, Error::HyperParameter { name: "activation steps", .. }), "{found:?}");
+    let found = outcome(Broken::Panics);
+    assert!(matches!(&found, Error::Panicked { layer: None, message, .. } if message == "planned"), "{found:?}");
+    let found = outcome(Broken::WritesNan);
+    assert!(matches!(found, Error::Diverged { epoch: 1, .. }), "{found:?}");
+    net.fit(&moons, &FitConfig::new().epochs(1)).unwrap();
+}
