@@ -626,8 +626,8 @@ impl<T: Scalar> Lane<T> {
         let mut loaded = false;
         for stage in stages {
             if matches!(stage, Stage::Measure(_) | Stage::Relax { .. })
-                // One load serves all stages of the run: the window spans every layer that they read.
-                // A forward pass before it does not touch the block.
+                // One load serves all stages of the run: the window spans every layer that they read. Not before the first of them, because
+                // a start still writes to the bank.
                 && !std::mem::replace(&mut loaded, true)
                 && let Some(window) = window(stages)
             {
