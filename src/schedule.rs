@@ -204,7 +204,6 @@ impl Reach {
         }
         let mut visits = 1;
         let mut before = schedule.depth - 1;
-        // A visit that reaches no new layer leaves the state as it was: later ones will not either.
         while signal.hidden() < before {
             before = signal.hidden();
             visits += 1;

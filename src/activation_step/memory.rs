@@ -53,7 +53,8 @@ impl<T: Scalar> Memory<T> {
     }
 
     /// z_t ← z_t + u(∂L/∂z_t) by the optimizer's rule u, for every example separately and the z_t of a group in parallel. `rate(t)`
-    /// multiplies the learning rate. The gradients, which are overwritten, are those that [`Objective::activation_gradients`](crate::energy::Objective::activation_gradients) left.
+    /// multiplies the learning rate. The gradients, which are overwritten, are those of
+    /// [`Objective::activation_gradients`](crate::energy::Objective::activation_gradients).
     ///
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when the optimizer does.

@@ -100,7 +100,7 @@ impl Walk {
         Self { depth, assumptions, products, clock: 0, gathered: 0, reported: false, state }
     }
 
-    /// Runs visits until one starts from the state of the one before, and counts that one.
+    /// Runs visits until one leaves the kept state as it was, and counts that one.
     pub(crate) fn settle(&mut self, stages: &[Stage]) {
         loop {
             let kept = (self.state.had_gradient.clone(), self.state.has_multiplier.clone());
