@@ -118,7 +118,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let output = Circuit::new(&self.layers, &params).output(t, input)?;
             let mut wanted = pre_activation((layer, rows), &params[t], input, &output, t)?;
             standardise(&mut wanted, rows, 0.0, variance.sqrt());
-            // No ridge: directions in which the examples do not vary keep their weights.
+            // A proximal term and no ridge: weights that the examples do not determine keep their values.
             fit((layer, rows), &mut params[t], input, &wanted, (0.0, PROXIMAL), t)?;
             z = Circuit::new(&self.layers, &params).output(t, input)?;
         }
