@@ -159,6 +159,7 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
     fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let (mut memory, mut prepared) = (Memory::default(), Prepared::default());
         memory.reset(block, self.optimizer().map_or(0, |optimizer| optimizer.slots()))?;
+        // As in a visit, where a sample of the data takes the block's place.
         self.adapt(objective, block, &mut prepared)?;
         let depth = block.layers();
         let groups = if depth < 2 { Vec::new() } else { self.groups(depth) };

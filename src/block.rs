@@ -124,6 +124,7 @@ impl Group {
     /// Returns the t of its members, from the input up.
     pub fn members(&self) -> impl DoubleEndedIterator<Item = usize> + Clone {
         let Range { start, end } = self.layers;
+        // The grid is anchored at the highest member, next to the output.
         let first = if start < end { start + (end - 1 - start) % self.every } else { start };
         (first..end).step_by(self.every)
     }
@@ -182,6 +183,7 @@ impl<T: Scalar> Activations<T> {
     /// Returns the prediction ẑ_{t+1} of layer t, as last evaluated.
     pub(crate) fn prediction<'s>(&self, t: usize, site: &'s Site<T>, reads: Reads) -> MatRef<'s, T> {
         let evaluation = site.at(reads);
+        // Reading a stale prediction is a bug of the caller, not bad input.
         debug_assert!(evaluation.fresh, "the prediction of layer {t} is out of date");
         self.matrix(t + 1, &evaluation.output)
     }
@@ -191,6 +193,7 @@ impl<T: Scalar> Block<T> {
     /// Makes a block for `examples` columns of `layers`; every entry is zero.
     pub(crate) fn new(layers: &[Arc<dyn Layer<T>>], examples: usize) -> Self {
         let mut widths: Vec<usize> = layers.iter().map(|l| l.input_dim()).collect();
+        // T layers, but T + 1 activations.
         widths.extend(layers.last().map(|l| l.output_dim()));
         let each = |count| vec![Vec::new(); count];
         let site = || Site { same: false, stored: Evaluation::new(), forward: Evaluation::new() };
@@ -223,6 +226,7 @@ impl<T: Scalar> Block<T> {
         }
         for (t, site) in sites.iter_mut().enumerate() {
             let (below, above) = (widths[t] * examples, widths[t + 1] * examples);
+            // No copy of the input: a_0 is read from z_0.
             a[t].resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
             for evaluation in [&mut site.stored, &mut site.forward] {
@@ -244,6 +248,7 @@ impl<T: Scalar> Block<T> {
         weights.clear();
         multiplier.iter_mut().for_each(Vec::clear);
         let layer = |t: usize| window.contains(&t) && window.contains(&(t + 1));
+        // `z` and `gradient` in one chain: index modulo their common length.
         let outside =
             z.iter_mut().chain(&mut *gradient).enumerate().filter(|(i, _)| !window.contains(&(i % widths.len())));
         spare.extend(outside.map(|(_, buffer)| std::mem::take(buffer)).filter(|buffer| buffer.capacity() > 0));
@@ -451,6 +456,7 @@ impl<T: Scalar> Block<T> {
         let top = self.layers();
         for column in self.cotangent[top].chunks_exact_mut(self.activations.widths[top]) {
             column.fill(T::zero());
+            // The pull-back of unit vector `row` is row `row` of the Jacobian.
             column[row] = T::one();
         }
     }

@@ -60,6 +60,7 @@ impl<'a, T: Scalar> Circuit<'a, T> {
         let (layer, params) = self.layer(t);
         let output = MatMut::new(output, layer.output_dim(), input.cols());
         self.guarded("forward", t, || {
+            // The cache's size is the layer's own, so asking for it is guarded as well.
             resize(CACHE, cache, layer.cache_len(input.cols()), T::zero())?;
             layer.forward(params, input, output, cache);
             Ok(())
@@ -115,6 +116,7 @@ impl<'a, T: Scalar> Circuit<'a, T> {
     /// Brings the prediction of layer t from z_t or a_t up to date.
     pub(crate) fn evaluate(&self, t: usize, of: &Activations<T>, site: &mut Site<T>, reads: Reads) -> Result<()> {
         let Evaluation { output, cache, fresh } = site.at_mut(reads);
+        // Lazy: the same prediction serves several stages until something it reads moves.
         if !*fresh {
             let input = of.input(t, reads);
             output.resize(self.layers[t].output_dim() * input.cols(), T::zero());

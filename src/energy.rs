@@ -243,6 +243,7 @@ impl<T: Scalar> Objective<'_, T> {
     /// sequential as backpropagation, and equals it at a forward-consistent block.
     pub fn error_gradients(&self, block: &mut Block<T>) -> Result<()> {
         let top = self.circuit.depth();
+        // From the output down: ∂L/∂ε_t needs ∂L/∂ε_{t+1}.
         for t in (1..top).rev() {
             self.evaluate(block, t - 1, Reads::Stored)?;
             self.cotangent(block, t + 1, Reads::Stored)?;
@@ -332,6 +333,7 @@ impl<T: Scalar> Objective<'_, T> {
         cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
+        // Only for parameters: activation steps ignore the weights, and write their cotangents anew.
         linalg::scale_columns(cotangent, of.weights());
         self.circuit.param_gradient(t, of.input(t, reads), cotangent, grad, &mut site.at_mut(reads).cache)
     }

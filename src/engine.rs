@@ -234,6 +234,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<()> {
         tally.count_updates_since(net.updates, columns);
         self.follow_curvature(net, examples.len())?;
+        // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
@@ -293,6 +294,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let width = batch.div_ceil(lanes);
         while self.lanes.len() < lanes {
             self.lanes.push(Lane::new(net, width));
+            // Kept from visit to visit, so allocated only once.
             self.sums.push(net.params.iter().map(|p| vec![T::zero(); p.len()]).collect());
         }
         width
@@ -340,6 +342,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         };
         let begins = std::mem::take(&mut batch.begins);
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
+        // The same cut in examples, sums and columns, so lanes share nothing that they write.
         let row = ((&mut self.lanes[..parts], Chunks { slice: examples, width }), &mut self.sums[..parts]);
         let row = (row, Chunks { slice: &mut columns[..], width });
         for_row(row, |_, (((lane, examples), sums), columns)| {
@@ -461,6 +464,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
                         load(block, t..t + 2, (self.data, self.recipe.method), (examples, columns));
+                        // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
                     })
@@ -517,6 +521,7 @@ impl<T: Scalar> Pending<T> {
             Ok(())
         })?;
         self.waiting += 1;
+        // The mean is over all examples that wait: batches may differ in size.
         self.examples += examples;
         if self.waiting < self.batches { Ok(()) } else { self.step(net, step, factor) }
     }
@@ -582,6 +587,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Start(start) => self.start(pass, *start, columns)?,
                 Stage::ChainRule => {
                     objective.chain_rule(&mut self.block, |t| pass.trained[t].frozen)?;
+                    // Backpropagation has no stored activations, so its energy is the forward loss.
                     self.tally.energy = self.tally.forward_loss;
                     self.see_units(0..self.block.layers() - 1, Reads::Forward);
                 }
@@ -643,6 +649,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Ascend => {
                     for t in pass.multipliers() {
                         load(&mut self.block, t - 1..t + 1, source, (examples, columns));
+                        // The load has made the prediction stale, and the multiplier's step reads it.
                         pass.objective.evaluate(&mut self.block, t - 1, Reads::Stored)?;
                         self.ascend(pass, t)?;
                         self.put_back_multiplier(t, columns)?;
@@ -680,6 +687,7 @@ impl<T: Scalar> Lane<T> {
         if !forward && (pass.report || !columns.iter().all(Column::is_visited)) {
             self.forward(pass)?;
         }
+        // A forward pass is there, needed or for the report: start from it, then overwrite visited columns below.
         if self.tally.looked_at > 0 {
             self.block.store_forward();
         }
@@ -695,6 +703,7 @@ impl<T: Scalar> Lane<T> {
                 self.memory.steps[i] = column.steps();
                 for t in 1..self.block.layers() {
                     let own = part_mut(self.block.stored_mut(t), examples, i);
+                    // The stored value is decoded beside the forward activation: a blend needs both.
                     column.beside_activation(t, own, |last, own| start.blend(last, own));
                     column.state(t, part_mut(&mut self.memory.state[t - 1], examples, i));
                 }
@@ -764,6 +773,7 @@ impl<T: Scalar> Lane<T> {
         objective.terms(&mut self.block, terms.clone(), &mut self.terms)?;
         let depth = self.block.layers();
         let Tally { energy, energies, residuals, .. } = &mut self.tally;
+        // In T within a lane, in f64 over lanes and visits.
         *energy += self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
         energies.resize(depth, 0.0);
         residuals.resize(depth - 1, (0.0, 0.0));
@@ -777,6 +787,7 @@ impl<T: Scalar> Lane<T> {
 
     /// Records the unit outputs of hidden `layers`, for the count of dead units.
     fn see_units(&mut self, layers: Range<usize>, reads: Reads) {
+        // Units are numbered over all hidden layers, so that one vector holds them.
         let mut first = (0..layers.start).map(|t| self.block.width(t + 1)).sum();
         for t in layers {
             let outputs = self.block.prediction(t, reads);
@@ -870,6 +881,7 @@ fn load<T: Scalar>(
     (examples, columns): (&[usize], &[Column<'_, T>]),
 ) {
     let (depth, n) = (block.layers(), examples.len());
+    // Only these layers take memory, however deep the network is.
     block.narrow(n, window.clone());
     set_weights(block, data, examples);
     let multipliers = method.and_then(|method| method.coupling.multipliers);

@@ -102,5 +102,6 @@ impl fmt::Display for StopReason {
 /// Formats the factor of observers on the learning rates in four digits; none if it is 1.
 pub(crate) fn rate_factor(epoch: &EpochReport) -> Option<String> {
     let factor = epoch.learning_rate_factor;
+    // Reports without such observers leave the column out.
     (factor != 1.0).then(|| four_digits(factor))
 }

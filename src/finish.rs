@@ -142,6 +142,7 @@ fn forward<T: Scalar>(
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.set_activation(t + 1, z)?;
+                // The stored activations are those of the present parameters: their age is 0.
                 column.visited_at(net.updates);
             }
         }
@@ -192,6 +193,7 @@ impl<T: Scalar> Last<'_, T> {
         }
         let solve = || regression.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new());
         match guarded("the regression", self.index, solve)? {
+            // Not unique: the descent below finds one of the minima.
             Err(Error::NotPositiveDefinite { .. }) => Ok(()),
             other => other,
         }
@@ -200,6 +202,7 @@ impl<T: Scalar> Last<'_, T> {
     /// Descends, and returns the final loss.
     fn descend(&self, params: &mut Vec<T>) -> Result<f64> {
         let (mut loss, mut gradient) = self.at(params)?;
+        // Any first step will do: it is halved until the loss falls, and later steps follow the curvature.
         let mut rate = T::of(0.1);
         let mut slow = 0;
         for _ in 0..STEPS {

@@ -249,6 +249,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             finish::check(self)?;
         }
         self.check_fit(data, config)?;
+        // All checks come before the bank is opened: an error leaves the network as it was.
         self.check_accumulation(&method, config)?;
         method.parameter = method.parameter.in_units_of(data)?;
         if data.missing() > 0 {
@@ -315,6 +316,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
         let layers = self.params.iter().zip(&self.trained).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
+        // Ridge steps and several steps a visit have no mean gradient to accumulate.
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
             let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";
@@ -344,6 +346,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Keeps the bank if it is that of `data`; otherwise opens or makes one.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
         let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
+        // An anchored start resets the state in every visit: the bank has no need to keep it.
         let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let keeps = method.coupling.multipliers.is_some();
@@ -397,6 +400,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
             let measure = |method| self.measure_decoupling(method, data, config);
             epoch.decoupling = method.map_or(Ok(None), measure)?;
+            // Outside the epoch's timing.
             epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
             report.epochs.push(epoch);
             if let (Some(method), Some(epoch)) = (method, report.last()) {
@@ -413,6 +417,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         audience.end(self, report.stop)?;
         if method.is_some_and(|method| method.coupling.finish) {
+            // The finish reads every example once: no reason to shuffle.
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
             report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.epochs))?);
@@ -434,11 +439,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
         let learning_rate_factor = audience.learning_rate_factor(epoch)?;
+        // Set in every epoch: a factor ends with the fit whose observer asked for it.
         self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
         engine.begin_epoch(penalty_factor);
         // For recovery after an error, and for the norms of the update.
         let before = self.params.clone();
+        // From seed and epoch alone: a resumed fit sees the order of an uninterrupted one.
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
         // Taken out for the epoch: its columns are borrowed while visits borrow the network.
@@ -466,6 +473,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(EpochReport {
             epoch,
             energy: tally.energy / n,
+            // Not every visit runs a forward pass, so this mean is over fewer examples than the energy's.
             train_loss: tally.forward_loss / looked_at,
             train_score: engine.scores().then_some(tally.score / looked_at),
             validation: None,
@@ -493,6 +501,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         tally: &mut Tally,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<ControlFlow<()>> {
+        // Backpropagation has no columns: its batches get empty slices.
         let mut columns = columns.chunks_mut(size);
         for batch in share.examples.chunks(size) {
             engine.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
@@ -525,6 +534,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// divergence, the bank.
     fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
+        // Their state has seen the gradients that failed.
         self.trained.iter_mut().for_each(Trained::forget);
         // The failed update counts: columns may have been stored for it.
         self.updates += 1;

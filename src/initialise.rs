@@ -233,6 +233,7 @@ fn fit<T: Scalar>(
 ) -> Result<()> {
     let len = guarded("the regression", t, || layer.moments_len())?;
     let mut moments = filled("the moments of a regression", len, T::zero())?;
+    // The moments are sums over examples, so the unit has their number as a factor.
     let unit = variances(input).iter().sum::<f64>() * input.cols() as f64 / input.rows() as f64;
     let weight = |share: f64| T::of(share * unit.max(f64::MIN_POSITIVE));
     guarded("regression", t, || {
@@ -324,6 +325,7 @@ fn code<T: Scalar>(components: &DMatrix<f64>, rank: usize, rows: usize, start: &
     let examples = components.ncols();
     let mut rng = stream(start.seed, Purpose::Code, rank, rows);
     let mut mixture = DMatrix::from_fn(rows, rank, |_, _| f64::standard_normal(&mut rng));
+    // The leading units hold the components themselves.
     mixture.rows_mut(0, rank).fill_with_identity();
     let leading = components.rows(0, rank).into_owned();
     let (mixture, leading) =

@@ -366,6 +366,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Returns this network with other parameters, of the same number in every layer, without a bank and with optimizers reset.
     pub(crate) fn with_params(&self, params: Vec<Vec<T>>) -> Self {
         let mut trained = self.trained.clone();
+        // Their state belongs to the old parameters.
         trained.iter_mut().for_each(Trained::forget);
         Self {
             layers: self.layers.clone(),
@@ -403,12 +404,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
             _ => "rows of the targets (outputs)",
         };
         check_shape(what, self.output_dim(), data.target_dim())?;
+        // Last, because a loss may rely on targets of the right shape.
         guarded("check_targets of the output loss", None, || self.output_loss.check_targets(data.targets()))?
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
         let circuit = self.circuit();
         let examples = inputs.len() / self.input_dim();
+        // Only one layer's activations are held at a time.
         let mut z = inputs.to_vec();
         for (t, layer) in self.layers.iter().enumerate() {
             z = circuit.output(t, MatRef::new(&z, layer.input_dim(), examples))?;

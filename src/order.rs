@@ -26,6 +26,7 @@ pub(crate) fn shuffled_order(examples: usize, block: Option<usize>, seed: u64, e
         // One stream per epoch and block: the order does not depend on the blocks shuffled before.
         shuffle(&mut share.examples, &mut stream(seed, Purpose::Shuffle, epoch, share.block));
     }
+    // After the examples, which are shuffled by their block's number, not by its place.
     shuffle(&mut order, &mut stream(seed, Purpose::Blocks, epoch, 0));
     order
 }

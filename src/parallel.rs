@@ -39,8 +39,9 @@ impl Pool {
     pub(crate) fn shared(threads: usize) -> Result<Arc<Self>> {
         static POOLS: Mutex<Vec<(usize, Weak<Pool>)>> = Mutex::new(Vec::new());
         require_threads(threads)?;
-        // A poisoned lock is harmless: the list is valid between any two statements.
+        // A poisoned lock is harmless: a panic while it is held leaves a valid list.
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        // Weak references only: a pool ends with its last network.
         pools.retain(|(_, pool)| pool.strong_count() > 0);
         if let Some(pool) = pools.iter().filter(|(own, _)| *own == threads).find_map(|(_, pool)| pool.upgrade()) {
             return Ok(pool);
@@ -69,6 +70,7 @@ impl Pool {
     /// Entering costs some 10 µs.
     pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "parallel")]
+        // A worker of any rayon pool must not wait for this one: see the head of the file.
         if let Some(threads) = self.threads.as_ref().filter(|_| rayon::current_thread_index().is_none())
             && let Some(_session) = Session::begin(&self.taken)
         {
@@ -246,6 +248,7 @@ pub(crate) fn map_apart<I: Sync, R: Send>(items: &[I], threads: usize, f: impl F
     require_threads(threads)?;
     let next = AtomicUsize::new(0);
     let work = || {
+        // A shared counter: a thread with a short item takes the next one, so none stands idle.
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let own = numbers.map_while(|number| Some((number, f(items.get(number)?))));
         Ok(own.collect::<Vec<_>>())
@@ -281,6 +284,7 @@ impl<S: Default> Spare<S> {
     pub(crate) fn lend<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut own = idle().pop().unwrap_or_default();
+        // The lock is not held here: other threads can borrow meanwhile. After a panic the value is dropped, not returned.
         let result = f(&mut own);
         idle().push(own);
         result

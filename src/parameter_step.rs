@@ -78,6 +78,7 @@ impl ParameterStep {
 
     /// Returns the rule of layer t.
     pub(crate) fn solver_of(&self, t: usize) -> Solver {
+        // Reversed, so that a later call overrides an earlier one.
         self.layer_solvers.iter().rev().find(|(layer, _)| *layer == t).map_or(self.solver, |(_, solver)| *solver)
     }
 
@@ -265,6 +266,7 @@ impl<T: Scalar> Update<'_, T> {
         examples: usize,
     ) -> Result<()> {
         let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
+        // Layers move in parallel: each has its own optimizer, parameters and sums.
         let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
         for_row(own, |i, ((trained, params), first)| {
             let t = span.start + i;
@@ -273,6 +275,7 @@ impl<T: Scalar> Update<'_, T> {
                 _ if trained.frozen || params.is_empty() => Ok(()),
                 Solver::Optimizer => trained.descend(t, params, (first, other), examples),
                 Solver::Ridge(ridge) => {
+                    // The output's term has no penalty, so its factor is 1.
                     let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
                     let others = (0..).map_while(other);
                     self.work
@@ -317,6 +320,7 @@ impl<T: Scalar> Trained<T> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn make_room(&mut self, params: usize) -> Result<()> {
+        // Not at the build: a network that only predicts needs no such memory.
         if self.state.is_empty() {
             let len = self.slots.saturating_mul(params);
             self.state = filled("what the optimizer of a layer remembers", len, T::zero())?;

@@ -33,6 +33,7 @@ impl Start {
             Self::Persisted => z.copy_from_slice(last),
             Self::Blend(share) => {
                 let share = T::of(share);
+                // As z + share · (last − z): exactly z if both are equal.
                 z.iter_mut().zip(last).for_each(|(z, &last)| *z += share * (last - *z));
             }
         }

@@ -41,6 +41,7 @@ impl Tally {
         self.looked_at += other.looked_at;
         self.forward_loss += other.forward_loss;
         self.score += other.score;
+        // A new tally has no terms yet: the first lane sets their number.
         self.energies.resize(other.energies.len().max(self.energies.len()), 0.0);
         self.energies.iter_mut().zip(&other.energies).for_each(|(sum, term)| *sum += term);
         self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
@@ -98,6 +99,7 @@ impl Tally {
 
     fn make_room(&mut self, units: usize) {
         if self.low.len() < units {
+            // The neutral elements of minimum and maximum.
             self.low.resize(units, f64::INFINITY);
             self.high.resize(units, f64::NEG_INFINITY);
         }

@@ -98,6 +98,7 @@ impl<T: Scalar> PowerIteration<T> {
             column_norms(product, layers, examples, lengths);
             largest.clear();
             largest.extend(lengths.iter().map(|part| part.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()))));
+            // The product, normalised at the next iteration, is the next direction.
             std::mem::swap(direction, product);
         }
         Ok(largest)
@@ -112,6 +113,7 @@ fn column_norms<T: Scalar>(all: &[Vec<T>], layers: usize, examples: usize, norms
         norms.resize(examples, T::zero());
         for layer in part {
             for (square, column) in norms.iter_mut().zip(layer.chunks_exact(layer.len() / examples)) {
+                // Per example, over the layers of a part: examples have separate Hessians.
                 *square += crate::linalg::norm_squared(column);
             }
         }

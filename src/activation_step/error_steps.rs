@@ -60,6 +60,7 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
         memory: &mut Memory<T>,
     ) -> Result<()> {
         objective.error_gradients(block)?;
+        // In place: the block holds ε instead of z until the roll-out.
         block.subtract_predictions();
         memory.descend(&*self.optimizer, block, all, |_| T::of(self.rate))?;
         objective.roll_out(block)

@@ -63,6 +63,7 @@ impl<T: Scalar> ActivationStep<T> for Exact {
             let Some(proximal) = layer.proximal() else { continue };
             let (weight, _) = self.weights(objective, t);
             let prepare = || {
+                // Once for all examples: it depends on the parameters and the weights of the terms alone.
                 factor.resize(proximal.prepared_len(), T::zero());
                 proximal.prepare(params, weight, factor, work)
             };

@@ -58,6 +58,7 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
         memory: &mut Memory<T>,
     ) -> Result<()> {
         let model = &mut memory.model;
+        // Leaves the predictions up to date, which the model reads.
         objective.energies(block, &mut model.before)?;
         model.look(objective, block)?;
         model.minimise(objective, block);
@@ -78,8 +79,10 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
                     }
                 }
             }
+            // `z` holds ε until here; every share needs a forward pass of its own.
             objective.roll_out(block)?;
             objective.energies(block, after)?;
+            // The last halving is to 0, so every example ends at an energy that has not risen.
             let half = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
             let mut rising = false;
             for (share, (after, before)) in share.iter_mut().zip(after.iter().zip(&*before)) {

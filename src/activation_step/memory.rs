@@ -66,6 +66,7 @@ impl<T: Scalar> Memory<T> {
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
         let Self { state, steps, .. } = self;
+        // State index t − 1 belongs to z_t.
         let (_, state) = state.split_at_mut(group.range().start - 1);
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);

@@ -115,6 +115,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
         match self.order {
             Order::Jacobi => vec![Group::all(1..depth)],
             Order::RedBlack => {
+                // A single hidden layer has no second group.
                 let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
                 std::iter::once(Group::every_second(1..depth)).chain(second).collect()
             }
@@ -155,6 +156,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
     ) -> Result<()> {
         objective.activation_gradients(block, group)?;
         memory.descend(&*self.optimizer, block, group, |t| {
+            // The present penalty, with the factor of its schedule.
             let (_, penalty) = objective.loss(t);
             let rate = prepared.rates.layers[t - 1];
             if self.per_penalty { rate / penalty } else { rate }
@@ -172,6 +174,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
         if self.per_penalty {
             require(self.rate <= 1.0, "activation rate in units of 1/μ", "at most 1", self.rate)?;
         }
+        // 1 stands for no limit here: any valid number passes.
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?

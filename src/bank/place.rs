@@ -58,7 +58,7 @@ impl<T: Scalar> Bank<T> {
             };
         };
         if let Self::File(file) = self {
-            // Without its place the open file is of no use: the next fit may open another.
+            // The open file is no longer the one at its path: drop it, so that the next fit opens that one or makes a new one.
             if let Err(error) = file.check_place() {
                 *self = Self::Nowhere;
                 return Err(error);

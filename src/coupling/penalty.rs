@@ -79,6 +79,7 @@ impl PenaltyFactor {
     pub(crate) fn look(&mut self, penalty: Penalty, residuals: &[f64], forward_loss: f64) {
         let Penalty::Raised(raise) = penalty else { return };
         let now = match raise.watch {
+            // `f64::max` ignores NaN: a residual that is not a number does not stop the watch.
             Watch::Residual => residuals.iter().copied().fold(0.0, f64::max),
             Watch::ForwardLoss => forward_loss,
         };

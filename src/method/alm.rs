@@ -7,7 +7,8 @@ impl<T: Scalar> Method<T> {
     /// multipliers.
     ///
     /// A multiplier converges to backpropagation's error at its activation. With rate r a layer's error is r parts of this visit's
-    /// error and 1 − r parts of earlier visits'; with r = 1 earlier visits have no part and the method is backpropagation. With Θ fixed the parameter gradients become backpropagation's in either case.
+    /// error and 1 − r parts of earlier visits'; with r = 1 earlier visits have no part and the method is backpropagation.
+    /// With Θ fixed the parameter gradients become backpropagation's in either case.
     ///
     /// In [`Order::Jacobi`], with rate 1, no layer waits for another after the forward pass: each receives the error
     /// that the layer above it had at the last visit. That is a delay of one epoch per layer: it works with two hidden layers

@@ -250,6 +250,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         let seed = self.seed;
         self.build_with(|t, layer, len| {
             let mut theta = filled("the parameters of a layer", len, T::zero())?;
+            // One stream per layer: another layer's width does not change this one's weights.
             let mut rng = stream(seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(layer, t, &theta)?;
@@ -291,6 +292,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
             error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
+        // Also if every layer has a penalty of its own: a setting outside its domain is never ignored.
         error::require_positive::<T>("penalty", self.penalty)?;
         if let Some((_, examples)) = self.bank_file {
             error::require(examples > 0, "examples in a block of the bank's file", "at least 1", examples as f64)?;
@@ -336,6 +338,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             penalty_factor: PenaltyFactor::new(),
             pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };
+        // Last, because the check needs layers and losses that have passed their own.
         network.method.check(&network.objective())?;
         Ok(network)
     }

@@ -172,6 +172,7 @@ impl Walk {
             let (state, clock, products) = (self.state.clone(), self.sequential(), self.products.clone());
             let taken = self.run_all(stages);
             done += 1;
+            // The same state again: all further repetitions take the same products.
             let rest = if self.state == state { times - done } else { 0 };
             done += rest;
             let more = |now: usize, before: usize| now.saturating_add((now - before).saturating_mul(rest));
@@ -219,6 +220,7 @@ impl Walk {
             Stage::Relax { group, work: Work::Through, .. } => self.pass(group),
             Stage::Measure(terms) => {
                 let stale = terms.clone().filter(|t| self.evaluate(t - 1, Reads::Stored)).count();
+                // They can run in parallel to the step that reads them next, which counts their time.
                 self.reported |= stale > 0;
             }
             Stage::Gather { layers, reads, chained, by_gradient } => {
