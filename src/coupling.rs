@@ -18,7 +18,7 @@ pub use penalty::{Penalty, Raise, Watch};
 pub struct Coupling {
     /// How the penalties change during a fit.
     pub penalty: Penalty,
-    /// Multipliers beside the penalties: an augmented Lagrangian.
+    /// Multipliers in addition to the penalties: an augmented Lagrangian.
     pub multipliers: Option<Multipliers>,
     /// Whether a fit ends by setting Z to the forward pass and refitting the last layer to it: see
     /// [`Method::finish`](crate::Method::finish).

@@ -465,7 +465,7 @@ fn scale<T: Scalar>(entries: &mut [T], factor: T) {
     }
 }
 
-/// entries ← entries + sign · multiplier, where there is one.
+/// entries ← entries + sign · multiplier, if there is one.
 fn add<T: Scalar>(entries: &mut [T], sign: T, multiplier: Option<MatRef<'_, T>>) {
     if let Some(multiplier) = multiplier {
         linalg::axpy(sign, multiplier.as_slice(), entries);

@@ -542,7 +542,7 @@ fn update<T: Scalar>(
     sums: &mut [Vec<Vec<T>>],
     examples: usize,
 ) -> Result<()> {
-    // Layer by layer, the topmost layer's step stands for the whole update: it counts once.
+    // Layer by layer, the topmost layer's step counts for the whole update.
     net.updates += u64::from(layers.end == net.depth());
     let DecoupledNetwork { trained, layers: all, params, hidden, .. } = net;
     parameter_step::Update { step, hidden, factor, work }.run(layers, all, trained, params, sums, examples)
@@ -703,7 +703,7 @@ impl<T: Scalar> Lane<T> {
                 self.memory.steps[i] = column.steps();
                 for t in 1..self.block.layers() {
                     let own = part_mut(self.block.stored_mut(t), examples, i);
-                    // The stored value is decoded beside the forward activation: a blend needs both.
+                    // A blend needs both, the stored value and the forward activation that `own` still holds.
                     column.beside_activation(t, own, |last, own| start.blend(last, own));
                     column.state(t, part_mut(&mut self.memory.state[t - 1], examples, i));
                 }

@@ -233,7 +233,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
-    /// of the others between epochs, and those before stand. [`Error::ObserverPanicked`] where one panics.
+    /// of the others between epochs, after which completed epochs stand. [`Error::ObserverPanicked`] if one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
@@ -316,7 +316,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
         let layers = self.params.iter().zip(&self.trained).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
-        // Ridge steps and several steps a visit have no mean gradient to accumulate.
+        // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
             let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";

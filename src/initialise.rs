@@ -125,7 +125,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(params)
     }
 
-    /// **Bank first**: chooses the stored activations of `inputs` (`d_0 × n`; some 2,000 examples will do) before there are
+    /// Starts **bank first**: chooses the stored activations of `inputs` (`d_0 × n`; some 2,000 examples will do) before there are
     /// parameters, and then fits every hidden layer to them, from the input up, by ridge regression from the layer's actual input
     /// to its target pre-activation. So errors do not accumulate, and neither the initial weights nor the depth matter. The output
     /// layer gets zeros.

@@ -28,7 +28,7 @@ mod predictive_coding;
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
-/// It consists of four parts, and so does one of your own ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
+/// It consists of four parts, as does a custom one ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
 /// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and how residuals are penalised
 /// ([`Coupling`]).
 ///
@@ -132,7 +132,7 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// Sets the multipliers beside the penalties, or removes them.
+    /// Sets the multipliers in addition to the penalties, or removes them.
     pub fn multipliers(mut self, multipliers: impl Into<Option<Multipliers>>) -> Self {
         self.coupling.multipliers = multipliers.into();
         self

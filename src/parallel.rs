@@ -107,7 +107,7 @@ impl Drop for Session<'_> {
     }
 }
 
-/// Most threads of a pool: more than the parts of the work only stand idle and disturb each other.
+/// Most threads of a pool: threads beyond the parts of the work are idle and only cost time.
 const MOST: usize = 256;
 
 fn require_threads(threads: usize) -> Result<()> {

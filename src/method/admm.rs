@@ -3,7 +3,7 @@ use crate::Scalar;
 use crate::parameter_step::Ridge;
 
 impl<T: Scalar> Method<T> {
-    /// Training without gradients: exact minimisation over every block, as in [`bcd`](Self::bcd) without its proximal terms, and a
+    /// Returns ADMM, training without gradients: exact minimisation over every block, as in [`bcd`](Self::bcd) without its proximal terms, and a
     /// multiplier for every example at the output, kept in the bank.
     ///
     /// It applies to the same networks as `bcd`. The authors weigh the terms of the activation functions by 10 and those of the maps by 1

@@ -2,7 +2,7 @@ use super::{Method, Multipliers, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// An augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one sweep from the output to the input
+    /// Returns an augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one sweep from the output to the input
     /// with step `activation_rate`/μ_t, at most 1/μ_t; a parameter step from the forward inputs; then an update of every example's
     /// multipliers.
     ///

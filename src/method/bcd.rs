@@ -3,7 +3,7 @@ use crate::Scalar;
 use crate::parameter_step::Ridge;
 
 impl<T: Scalar> Method<T> {
-    /// Block coordinate descent: from the activations of the last visit, every block of variables, from the output to the input, is
+    /// Returns block coordinate descent: from the activations of the last visit, every block of variables, from the output to the input, is
     /// set to the exact minimum of the objective over it, θ_t by least squares and then z_t in closed form; `proximal`
     /// (5 in the authors' main experiment) keeps parameters and pre-activations near their old values. There is no
     /// gradient and no rate; the energy never rises.
@@ -12,7 +12,7 @@ impl<T: Scalar> Method<T> {
     /// ([`store_pre_activations`](crate::NetworkBuilder::store_pre_activations)), with squared errors, and at its best with all
     /// examples in one batch ([`full_batch`](crate::FitConfig::full_batch)). Units that jump (sign, step, levels) are minimised
     /// exactly as well, but with them the forward loss rises after the first passes while the energy still falls:
-    /// pre-activations come to lie where the unit jumps, and the forward pass falls on either side.
+    /// pre-activations move to where the unit jumps, and the forward pass falls on either side.
     ///
     /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225, the
     /// three-splitting variant. Departs from it in solving for weights and biases together, and in the proximal term on the

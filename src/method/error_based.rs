@@ -2,7 +2,7 @@ use super::{ErrorSteps, Method, ParameterStep, Reads, Start};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Predictive coding in error coordinates: `steps` gradient steps of size `activation_rate` on all errors ε_t = z_t − ẑ_t
+    /// Returns predictive coding in error coordinates: `steps` gradient steps of size `activation_rate` on all errors ε_t = z_t − ẑ_t
     /// at once, from the forward pass; then a parameter step that reads the relaxed activations.
     ///
     /// It approaches the equilibrium of predictive coding in few steps at any depth, because no signal has to diffuse; steps on the

@@ -2,7 +2,7 @@ use super::{Method, Reads, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
+    /// Returns incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
     ///
     /// It needs small rates: Θ moves while the activations are still far from equilibrium.
     ///

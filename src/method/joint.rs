@@ -2,7 +2,7 @@ use super::{Method, Order, ParameterStep, Reads, Start, Sweeps, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// The objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products are
+    /// Returns the objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products are
     /// sequential, whatever the depth.
     ///
     /// The nearest published relative is Local Propagation (Marra et al. 2020, arXiv 2002.07720), which keeps multipliers

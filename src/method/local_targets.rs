@@ -2,7 +2,7 @@ use super::{Method, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Local targets: one sweep from the output to the input sets a target for every layer, and every layer then takes
+    /// Returns local targets: one sweep from the output to the input sets a target for every layer, and every layer then takes
     /// `local_steps` steps of its optimizer towards its target, independently and from its forward input.
     ///
     /// With one local step it is backpropagation ([`backprop_by_sweep`](Self::backprop_by_sweep)). With more, it learns more from

@@ -2,7 +2,7 @@ use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
+    /// Returns anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
     /// then every layer takes a parameter step towards its stored target.
     ///
     /// Start with rate 0.1, held below 1.5/λmax ([`Sweeps::stable`]):

@@ -292,7 +292,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
             error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
-        // Also if every layer has a penalty of its own: a setting outside its domain is never ignored.
+        // Also if every layer has its own penalty: a setting outside its domain is never ignored.
         error::require_positive::<T>("penalty", self.penalty)?;
         if let Some((_, examples)) = self.bank_file {
             error::require(examples > 0, "examples in a block of the bank's file", "at least 1", examples as f64)?;

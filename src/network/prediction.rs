@@ -88,7 +88,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// Class labels under a loss of independent labels with several outputs are one class against the rest, each by its own
     /// probability: the class is that of the largest, as in scikit-learn's `OneVsRestClassifier`.
-    /// [`predict_class`](Self::predict_class), which sees no labels, cannot tell this from several labels an example and refuses; take
+    /// [`predict_class`](Self::predict_class), which sees no labels, cannot distinguish this from several labels per example, and refuses; take
     /// the largest of [`predict_proba`](Self::predict_proba), or train by [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy).
     ///
     /// # Errors
