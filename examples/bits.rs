@@ -1,8 +1,8 @@
 //! The numbers that seeds give, as fingerprints: run it before and after a change of the code, and compare the two outputs.
 //!
-//! Trains on the digits by every preset and by backpropagation, and by variants that take other paths through a visit; in `f32` and
+//! Trains on the digits by every preset and by backpropagation, and by variants that run other code in a visit; in `f32` and
 //! `f64`, on 1 and 4 threads, with the bank in memory and in a file. Every run is one line: a hash of the bits of its parameters, of
-//! its bank and of its history. Threads and the place of the bank must not change a line, and it fails where they do.
+//! its bank and of its history. Threads and the place of the bank must not change a line, and it fails if they do.
 //!
 //! ```text
 //! cargo run --release --example bits
@@ -21,7 +21,7 @@ use decoupled::{
     Reads, Result, Scalar, Solver, Start, Storage, Sweeps,
 };
 
-/// One way through the code: how the network is built, how its data are made, and how it is trained.
+/// One case: how the network is built, how its data are made, and how it is trained.
 struct Case<T: Scalar> {
     name: &'static str,
     build: fn() -> NetworkBuilder<T>,
@@ -155,7 +155,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
     ]
 }
 
-/// A hash of numbers by their bits.
+/// Hashes numbers by their bits.
 #[derive(Default)]
 struct Fingerprint(DefaultHasher);
 
@@ -179,7 +179,7 @@ fn of_params<T: Scalar>(network: &DecoupledNetwork<T>) -> u32 {
     params.finish()
 }
 
-/// Activations, inputs, multipliers and counts, example after example, wherever the bank lies.
+/// Hashes activations, inputs, multipliers and counts, example by example, of a bank in memory or in a file.
 fn of_bank<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<u32> {
     let mut blocks = Vec::new();
     if let Some(file) = network.bank_file() {
@@ -198,7 +198,7 @@ fn of_bank<T: Scalar>(network: &DecoupledNetwork<T>) -> Result<u32> {
     Ok(bank.finish())
 }
 
-/// A line for this case, trained for two epochs.
+/// Trains a case for two epochs, and returns its line.
 fn trained<T: Scalar>(case: &Case<T>, threads: usize, in_file: bool) -> Result<String> {
     let data = (case.data)(digits()?.split(0.2, 5)?.0)?;
     let path = std::env::temp_dir().join(format!("decoupled-bits-{}.bank", std::process::id()));
@@ -217,18 +217,20 @@ fn trained<T: Scalar>(case: &Case<T>, threads: usize, in_file: bool) -> Result<S
     };
     let mut history = Fingerprint::default();
     for mut epoch in report.epochs {
+        // The only entry that differs from run to run.
         epoch.time = Duration::ZERO;
         history.add_text(&format!("{epoch:?}"));
     }
     history.add_text(&format!("{:?}", report.refit));
     let (params, bank) = (of_params(&network), of_bank(&network)?);
+    // The network holds its bank's file open.
     drop(network);
-    // Backpropagation has made none.
+    // Backpropagation makes no file: nothing to remove is no error.
     std::fs::remove_file(&path).unwrap_or_default();
     Ok(format!("parameters {params:08x}  bank {bank:08x}  history {:08x}", history.finish()))
 }
 
-/// What is not a fit: the starts that depend on data, inference, a refit.
+/// Returns the lines of everything but fits: the starts from data, inference, a refit.
 fn others<T: Scalar>() -> Result<Vec<(&'static str, String)>> {
     let data = digits::<T>()?.split(0.2, 5)?.0;
     let mut lines = Vec::new();

@@ -1,6 +1,6 @@
-//! An activation step of one's own: gradient steps that never move an activation by more than a share of its own length, so that one
-//! rate serves layers of any scale. It is checked, printed stage by stage, counted, and trained beside the default; and a step that
-//! does not fit is refused before anything changes.
+//! A custom activation step: gradient steps that never move an activation by more than a share of its own length, so that one
+//! rate serves layers of any scale. It is checked, printed stage by stage, counted, and compared with the default. A step that does
+//! not fit is refused before anything changes.
 //!
 //! ```text
 //! cargo run --release --example custom_step
@@ -21,7 +21,7 @@ use decoupled::{
 /// z_t ← z_t − min(rate, share · ‖z_t‖ / ‖g_t‖) g_t,    g_t = ∂L/∂z_t
 /// ```
 ///
-/// for each example by itself, as LARS has for parameters: You, Gitman, Ginsburg (2017), *Large batch training of convolutional
+/// for each example separately, as LARS does for parameters: You, Gitman, Ginsburg (2017), *Large batch training of convolutional
 /// networks*, arXiv 1708.03888.
 #[derive(Clone, Copy, Debug)]
 struct TrustRatio {
@@ -53,6 +53,7 @@ impl<T: Scalar> ActivationStep<T> for TrustRatio {
             let rows = block.stored(t).rows();
             for (z, g) in block.stored_mut(t).chunks_exact_mut(rows).zip(gradient.chunks_exact(rows)) {
                 let length = |x: &[T]| x.iter().map(|&x| x * x).sum::<T>().sqrt();
+                // A zero gradient moves nothing, and must not divide by zero.
                 let most = T::of(self.share) * length(z) / length(g).max(T::default_epsilon());
                 let rate = T::of(self.rate).min(most);
                 z.iter_mut().zip(g).for_each(|(z, &g)| *z -= rate * g);
@@ -62,7 +63,7 @@ impl<T: Scalar> ActivationStep<T> for TrustRatio {
     }
 }
 
-/// One that would move the input as well.
+/// A faulty step: it would move the input as well.
 #[derive(Debug)]
 struct MovesTheInput;
 

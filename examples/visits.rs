@@ -1,5 +1,5 @@
-//! The visit of every preset, and of backpropagation, stage by stage: where two methods differ. Of three layers, unless another number
-//! is given.
+//! The visit of every preset, and of backpropagation, stage by stage: where two methods differ. For three layers by default;
+//! the argument is another number.
 //!
 //! ```text
 //! cargo run --release --example visits -- 5

@@ -1,4 +1,4 @@
-//! The activation step: Z moves, Θ stands. One file a step; [`ActivationStep`] is for steps of your own.
+//! The activation step: Z moves, Θ is fixed. One file per step; implement [`ActivationStep`] for your own.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub use gauss_newton::GaussNewton;
 pub use memory::{Memory, Prepared};
 pub use sweeps::{Order, Rates, Sweeps};
 
-/// How the stored activations move while the parameters stand.
+/// How the stored activations move while the parameters are fixed.
 ///
 /// A step moves *groups* of hidden layers, one after the other; the members of a group move at the same time. The engine runs it lane by
-/// lane, so it must treat every example by itself: the result may not depend on how a batch is cut into lanes.
+/// lane, so it must treat every example independently: the result may not depend on how a batch is cut into lanes.
 /// [`check::activation_step`](crate::check::activation_step) tests that.
 ///
 /// ```
@@ -79,7 +79,7 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
     /// Returns the groups of hidden activations z_t, 0 < t < `depth`, that one step moves one after the other. `depth` is at least 2.
     fn groups(&self, depth: usize) -> Vec<Group>;
 
-    /// Moves the z_t of a group once.
+    /// Moves the z_t of `group` once.
     ///
     /// # Errors
     /// Those of the [objective](Objective).
@@ -93,7 +93,7 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
     ) -> Result<()>;
 
     /// Adapts the step to the curvature at a sample of the training data, of at most 32 examples at their forward pass: before the first
-    /// visit of an epoch, and every hundredth. Nothing by default.
+    /// visit of an epoch, and every hundredth. Does nothing by default.
     ///
     /// # Errors
     /// Those of the [objective](Objective).
@@ -102,8 +102,8 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Prepares the numbers that all examples share in the next step of this group, after every update of the parameters, for a step
-    /// that [streams](Self::streams). Nothing by default.
+    /// Prepares the values that all examples share in the next step of this group, after every update of the parameters, for a step
+    /// that [streams](Self::streams). Does nothing by default.
     ///
     /// # Errors
     /// Those of the layers.
@@ -112,24 +112,24 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Returns the rule that moves the activations, if a step has one: the bank keeps its memory where activations persist.
+    /// Returns the optimizer of the activations, if the step has one: the bank keeps its state if activations persist.
     fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
         None
     }
 
-    /// Returns which products a step of a group takes, and how far a signal comes in it. [`Work::Local`] by default.
+    /// Returns the products of a step of a group, and how far a signal travels in it. [`Work::Local`] by default.
     fn work(&self) -> Work {
         Work::Local
     }
 
-    /// Whether [`work`](Self::work) tells all products of the step, so that [`cost`](crate::diagnostics::cost()) can count them. True by
-    /// default.
+    /// Returns whether [`work`](Self::work) covers all products of the step, so that [`cost`](crate::diagnostics::cost()) can count them.
+    /// True by default.
     fn is_counted(&self) -> bool {
         true
     }
 
-    /// Whether a step of z_t reads z_{t−1}, z_t and z_{t+1} alone, one t a group, from the output to the input. The engine then loads
-    /// these alone, for a batch that may be all examples at once. False by default.
+    /// Returns whether a step of z_t reads z_{t−1}, z_t and z_{t+1} alone, with one t per group, from the output to the input. The engine
+    /// then loads only these, for a batch of up to all examples. False by default.
     fn streams(&self) -> bool {
         false
     }
@@ -137,28 +137,29 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
     /// Checks the step's own settings.
     ///
     /// # Errors
-    /// Whatever is wrong with them; the default finds nothing.
+    /// An error for a setting outside its domain; the default returns none.
     fn validate(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Checks what the step asks of the layers and losses of a network.
+    /// Checks that the layers and losses of a network have what the step needs.
     ///
     /// # Errors
     /// [`Error::Incapable`](crate::Error::Incapable), [`Error::LossMismatch`](crate::Error::LossMismatch) or
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where the step does not fit; the default finds nothing.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the step does not fit; the default returns none.
     fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
         let _ = objective;
         Ok(())
     }
 
-    /// Relaxes a block: all steps of a visit, from an optimizer without memory.
+    /// Relaxes a block: takes all steps of a visit, with the optimizer's state reset.
     ///
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when a layer, a loss or the optimizer panics.
     fn relax(&self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let (mut memory, mut prepared) = (Memory::default(), Prepared::default());
         memory.reset(block, self.optimizer().map_or(0, |optimizer| optimizer.slots()))?;
+        // As in a visit, where a sample of the data takes the block's place.
         self.adapt(objective, block, &mut prepared)?;
         let depth = block.layers();
         let groups = if depth < 2 { Vec::new() } else { self.groups(depth) };
@@ -172,21 +173,21 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Returns how a file describes the step. None unless it is built in.
+    /// Returns the step's description for a file; none unless the step is built in.
     #[cfg(feature = "serde")]
     fn describe(&self) -> Option<Description> {
         None
     }
 }
 
-/// The stages of one step, in a circuit of `depth` layers.
+/// Returns the stages of one step, in a circuit of `depth` layers.
 pub(crate) fn stages<T: Scalar>(step: &dyn ActivationStep<T>, depth: usize) -> Vec<Stage> {
     let groups = if depth < 2 { Vec::new() } else { step.groups(depth) };
     let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work: step.work() };
     groups.into_iter().enumerate().map(relax).collect()
 }
 
-/// Entries that a step remembers for each activation.
+/// Returns the entries of optimizer state per activation.
 pub(crate) fn slots<T: Scalar>(step: &dyn ActivationStep<T>) -> usize {
     step.optimizer().map_or(0, |optimizer| optimizer.slots())
 }

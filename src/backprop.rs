@@ -4,8 +4,8 @@ use crate::block::Block;
 use crate::energy::Objective;
 use crate::{Result, Scalar};
 
-/// The gradient of the forward loss, summed over the block's examples, by reverse accumulation: a forward pass, then one
-/// product after the other from the output to the input. `grads[t]` takes ∂L_y/∂θ_t, t = 0 .. T; δ_t = ∂L_y/∂a_t is left
+/// Computes the gradient of the forward loss, summed over the block's examples, by reverse accumulation: a forward pass, then the
+/// sequential products from the output to the input. `grads[t]` takes ∂L_y/∂θ_t, t = 0 .. T; δ_t = ∂L_y/∂a_t is left
 /// as the block's [gradient](Block::gradient) of z_t.
 ///
 /// Rumelhart, Hinton and Williams (1986), *Learning representations by back-propagating errors*, Nature 323.

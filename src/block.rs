@@ -11,33 +11,33 @@ use crate::{Layer, MatRef, Result, Scalar, linalg};
 pub enum Reads {
     /// The stored activation z_t.
     Stored,
-    /// The forward activation a_t: what an ordinary forward pass gave at the start of the visit.
+    /// The forward activation a_t, of the forward pass at the start of the visit.
     Forward,
 }
 
-/// A block of examples in work: their stored activations z, forward activations a, and every layer evaluated at either.
+/// Working state of a block of examples: stored activations z, forward activations a, and every layer's evaluation at either.
 ///
 /// ```text
 /// z_0 = x,   z_t stored for 0 < t < T,   z_T = y
 /// a_0 = x,   a_{t+1} = f(a_t; θ_t)       as of the last forward pass
 /// ```
 ///
-/// It knows which of its predictions are out of date, so nothing is computed twice: f(x; θ_0), say, once for as long
-/// as θ_0 stands. The equations over it are in [`Objective`](crate::energy::Objective).
+/// It tracks which cached predictions are stale, so nothing is computed twice: f(x; θ_0), for example, only once until θ_0
+/// moves. The equations over it are in [`Objective`](crate::energy::Objective).
 #[derive(Clone, Debug)]
 pub struct Block<T> {
     pub(crate) activations: Activations<T>,
-    /// One for each layer.
+    /// One per layer.
     pub(crate) sites: Vec<Site<T>>,
-    /// ∂L/∂ẑ_t at index t: what the gradients below it pull back.
+    /// ∂L/∂ẑ_t at index t: the error that layer t − 1 pulls back.
     pub(crate) cotangent: Vec<Vec<T>>,
     /// ∂L/∂z_t at index t.
     pub(crate) gradient: Vec<Vec<T>>,
-    /// Buffers of layers outside of the [window](Self::narrow), for those that come into it.
+    /// Free buffers of layers outside of the [window](Self::narrow), for those that enter it.
     spare: Vec<Vec<T>>,
 }
 
-/// The examples of a block: what its layers read, while each of them writes to a site, a cotangent and a gradient of its own.
+/// The shared, read-only part of a block while its layers run in parallel. Each layer writes to its own site, cotangent and gradient.
 #[derive(Clone, Debug)]
 pub(crate) struct Activations<T> {
     widths: Vec<usize>,
@@ -48,20 +48,20 @@ pub(crate) struct Activations<T> {
     a: Vec<Vec<T>>,
     /// λ_t at index t; all empty when the objective has no multipliers.
     multiplier: Vec<Vec<T>>,
-    /// One for each example; empty where all are 1.
+    /// One per example; empty if all are 1.
     weights: Vec<T>,
 }
 
-/// One layer, evaluated.
+/// The evaluations of one layer, at z_t and at a_t.
 #[derive(Clone, Debug)]
 pub(crate) struct Site<T> {
-    /// Whether z = a, entry for entry; then the forward evaluation serves for both.
+    /// Whether z_t = a_t, entry by entry: then the forward evaluation serves both.
     same: bool,
     stored: Evaluation<T>,
     forward: Evaluation<T>,
 }
 
-/// A layer's output, with what it keeps for its gradients.
+/// A layer's output, with its cache for gradients.
 #[derive(Clone, Debug)]
 pub(crate) struct Evaluation<T> {
     pub(crate) output: Vec<T>,
@@ -76,8 +76,9 @@ impl<T> Evaluation<T> {
 }
 
 impl<T> Site<T> {
-    /// z_t has moved.
+    /// Marks the evaluations at z_t stale.
     fn moved(&mut self, t: usize) {
+        // The input is its own forward activation: z_0 = a_0 always, so its evaluation is shared and goes stale with it.
         self.same = t == 0;
         self.stored.fresh = false;
         self.forward.fresh &= t > 0;
@@ -100,34 +101,35 @@ pub struct Group {
 }
 
 impl Group {
-    /// All activations z_t with t in this range.
+    /// Returns the group of all z_t with t in `layers`.
     pub const fn all(layers: Range<usize>) -> Self {
         Self { layers, every: 1 }
     }
 
-    /// z_t alone.
+    /// Returns the group of z_t alone.
     pub const fn one(t: usize) -> Self {
         Self::all(t..t + 1)
     }
 
-    /// The highest z_t with t in this range, and every second one below it: no two of them are neighbours.
+    /// Returns the group of the highest z_t with t in `layers`, and every second one below it: no two of them are neighbours.
     pub const fn every_second(layers: Range<usize>) -> Self {
         Self { layers, every: 2 }
     }
 
-    /// Whether z_t is one of them.
+    /// Returns whether z_t is a member.
     pub fn has(&self, t: usize) -> bool {
         self.layers.contains(&t) && (self.layers.end - 1 - t).is_multiple_of(self.every)
     }
 
-    /// The t of its members, from the input up.
+    /// Returns the t of its members, from the input up.
     pub fn members(&self) -> impl DoubleEndedIterator<Item = usize> + Clone {
         let Range { start, end } = self.layers;
+        // The grid is anchored at the highest member, next to the output.
         let first = if start < end { start + (end - 1 - start) % self.every } else { start };
         (first..end).step_by(self.every)
     }
 
-    /// The range that holds them.
+    /// Returns the range that holds the members.
     pub(crate) fn range(&self) -> Range<usize> {
         self.layers.clone()
     }
@@ -181,15 +183,17 @@ impl<T: Scalar> Activations<T> {
     /// Returns the prediction ẑ_{t+1} of layer t, as last evaluated.
     pub(crate) fn prediction<'s>(&self, t: usize, site: &'s Site<T>, reads: Reads) -> MatRef<'s, T> {
         let evaluation = site.at(reads);
+        // Reading a stale prediction is a bug of the caller, not bad input.
         debug_assert!(evaluation.fresh, "the prediction of layer {t} is out of date");
         self.matrix(t + 1, &evaluation.output)
     }
 }
 
 impl<T: Scalar> Block<T> {
-    /// A block for `examples` columns of these layers; every entry is zero.
+    /// Makes a block for `examples` columns of `layers`; every entry is zero.
     pub(crate) fn new(layers: &[Arc<dyn Layer<T>>], examples: usize) -> Self {
         let mut widths: Vec<usize> = layers.iter().map(|l| l.input_dim()).collect();
+        // T layers, but T + 1 activations.
         widths.extend(layers.last().map(|l| l.output_dim()));
         let each = |count| vec![Vec::new(); count];
         let site = || Site { same: false, stored: Evaluation::new(), forward: Evaluation::new() };
@@ -211,7 +215,7 @@ impl<T: Scalar> Block<T> {
         block
     }
 
-    /// Makes room for another number of examples; nothing that the block held is of use afterwards.
+    /// Resizes the block to another number of examples. Its old content is meaningless afterwards.
     pub(crate) fn resize(&mut self, examples: usize) {
         let Self {
             activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient, ..
@@ -222,6 +226,7 @@ impl<T: Scalar> Block<T> {
         }
         for (t, site) in sites.iter_mut().enumerate() {
             let (below, above) = (widths[t] * examples, widths[t + 1] * examples);
+            // No copy of the input: a_0 is read from z_0.
             a[t].resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
             for evaluation in [&mut site.stored, &mut site.forward] {
@@ -235,14 +240,15 @@ impl<T: Scalar> Block<T> {
         self.activations.examples = examples;
     }
 
-    /// Makes room for the z_t of a window alone, of another number of examples, and forgets all else: for a batch whose layers are
-    /// worked on one after the other. The buffers of a layer that leaves the window serve those that come into it.
+    /// Resizes the z_t of `window` to another number of examples and drops all else, for a batch that is processed layer by layer. Layers
+    /// that enter the window reuse the buffers of those that leave it.
     pub(crate) fn narrow(&mut self, examples: usize, window: Range<usize>) {
         let Self { activations, sites, cotangent, gradient, spare } = self;
         let Activations { widths, z, multiplier, weights, .. } = activations;
         weights.clear();
         multiplier.iter_mut().for_each(Vec::clear);
         let layer = |t: usize| window.contains(&t) && window.contains(&(t + 1));
+        // `z` and `gradient` in one chain: index modulo their common length.
         let outside =
             z.iter_mut().chain(&mut *gradient).enumerate().filter(|(i, _)| !window.contains(&(i % widths.len())));
         spare.extend(outside.map(|(_, buffer)| std::mem::take(buffer)).filter(|buffer| buffer.capacity() > 0));
@@ -271,6 +277,7 @@ impl<T: Scalar> Block<T> {
             take(&mut gradient[t]);
             if layer(t) {
                 let Site { stored, forward, .. } = &mut sites[t];
+                // The evaluation at z_0 is the forward one: z_0 = a_0.
                 let Evaluation { output, cache, .. } = if t == 0 { forward } else { stored };
                 take(output);
                 take(cache);
@@ -280,22 +287,22 @@ impl<T: Scalar> Block<T> {
         self.activations.examples = examples;
     }
 
-    /// Rows of z_t.
+    /// Returns d_t, the rows of z_t.
     pub(crate) fn width(&self, t: usize) -> usize {
         self.activations.widths[t]
     }
 
-    /// Number of layers T.
+    /// Returns the number of layers T.
     pub fn layers(&self) -> usize {
         self.sites.len()
     }
 
-    /// Number of examples: columns of every matrix here.
+    /// Returns the number of examples n: columns of every matrix here.
     pub fn examples(&self) -> usize {
         self.activations.examples
     }
 
-    /// z_t, `d_t × n`, for t = 0 ..= T (z_0 is the input, z_T the target).
+    /// Returns z_t, `d_t × n`, for t = 0 ..= T (z_0 is the input, z_T the target).
     ///
     /// # Panics
     /// When t > T.
@@ -303,7 +310,7 @@ impl<T: Scalar> Block<T> {
         self.activations.stored(t)
     }
 
-    /// z_t for writing, column after column; `d_t · n` entries. Writing z_0 or z_T gives the block other examples.
+    /// Returns z_t for writing, column after column; `d_t · n` entries. Writing z_0 or z_T gives the block other examples.
     ///
     /// # Panics
     /// When t > T.
@@ -313,7 +320,7 @@ impl<T: Scalar> Block<T> {
         &mut self.activations.z[t]
     }
 
-    /// a_t, `d_t × n`, for t = 0 .. T: the input of layer t in the last forward pass.
+    /// Returns a_t, `d_t × n`, for t = 0 .. T: the input of layer t in the last forward pass.
     ///
     /// # Panics
     /// When t ≥ T.
@@ -321,7 +328,7 @@ impl<T: Scalar> Block<T> {
         self.activations.forward(t)
     }
 
-    /// λ_t, `d_t × n`, if the objective has multipliers here; see [`Objective`](crate::energy::Objective).
+    /// Returns λ_t, `d_t × n`, if the objective has multipliers here; see [`Objective`](crate::energy::Objective).
     ///
     /// # Panics
     /// When t > T.
@@ -329,7 +336,7 @@ impl<T: Scalar> Block<T> {
         self.activations.multiplier(t)
     }
 
-    /// λ_t for writing, `d_t · n` entries for 0 < t < T; zeros at first. From then on the objective has a multiplier at z_t.
+    /// Returns λ_t for writing, `d_t · n` entries for 0 < t < T; zeros at first. The call gives the objective a multiplier at z_t.
     ///
     /// # Panics
     /// Unless 0 < t < T.
@@ -340,18 +347,18 @@ impl<T: Scalar> Block<T> {
         &mut multiplier[t]
     }
 
-    /// The weights of the examples; empty where all are 1.
+    /// Returns the weights of the examples; empty if all are 1.
     pub(crate) fn weights(&self) -> &[T] {
         self.activations.weights()
     }
 
-    /// Weighs the examples, until the next [`resize`](Self::resize).
+    /// Sets the weights of the examples, until the next [`resize`](Self::resize).
     pub(crate) fn set_weights(&mut self, weights: impl Iterator<Item = T>) {
         self.activations.weights.clear();
         self.activations.weights.extend(weights);
     }
 
-    /// ∂L/∂z_t as last computed, `d_t × n`.
+    /// Returns ∂L/∂z_t as last computed, `d_t × n`.
     ///
     /// # Panics
     /// When t ≥ T.
@@ -359,19 +366,19 @@ impl<T: Scalar> Block<T> {
         self.activations.matrix(t, &self.gradient[t])
     }
 
-    /// ẑ_{t+1} = f(z_t or a_t; θ_t), `d_{t+1} × n`, as last evaluated.
+    /// Returns ẑ_{t+1} = f(z_t or a_t; θ_t), `d_{t+1} × n`, as last evaluated.
     pub(crate) fn prediction(&self, t: usize, reads: Reads) -> MatRef<'_, T> {
         self.activations.prediction(t, &self.sites[t], reads)
     }
 
-    /// z_t has moved: its prediction is out of date.
+    /// Marks the predictions from z_t stale, after it has moved.
     fn moved(&mut self, t: usize) {
         if let Some(site) = self.sites.get_mut(t) {
             site.moved(t);
         }
     }
 
-    /// Θ has moved: every prediction is out of date. Call it when you look at a block again after training;
+    /// Marks every prediction stale, after Θ has moved. Call it before you reuse a block after training;
     /// [`anchor`](crate::energy::Objective::anchor) does so by itself.
     pub fn parameters_moved(&mut self) {
         for site in &mut self.sites {
@@ -380,7 +387,7 @@ impl<T: Scalar> Block<T> {
         }
     }
 
-    /// Moves the z_t of a group by `step(t, z, gradient, own)`, all at once; `own` has an entry for every layer of the group's range.
+    /// Moves the z_t of a group by `step(t, z, gradient, own)`, in parallel; `own` has an entry for every layer of the group's range.
     pub(crate) fn step<S: Send>(
         &mut self,
         group: &Group,
@@ -396,7 +403,7 @@ impl<T: Scalar> Block<T> {
                 return Ok(());
             }
             step(t, z, gradient, own)?;
-            // Nothing that was up to date is out of date if nothing moved.
+            // If z_t did not change, its cached prediction stays valid.
             if !(site.same && *z == a[t]) {
                 site.moved(t);
             }
@@ -411,9 +418,9 @@ impl<T: Scalar> Block<T> {
         }
     }
 
-    /// Notes that what the forward pass gives may be anything from here on.
+    /// Marks all predictions stale, and z_t different from a_t, before a forward pass.
     pub(crate) fn begin_forward(&mut self) {
-        // The parameters may be others than last time, so f(x; θ_0) counts as out of date as well.
+        // The parameters may have changed, so f(x; θ_0) is stale as well, although x never moves.
         self.parameters_moved();
         self.sites.iter_mut().enumerate().for_each(|(t, site)| site.same = t == 0);
     }
@@ -422,12 +429,13 @@ impl<T: Scalar> Block<T> {
     pub(crate) fn store_forward(&mut self) {
         let Activations { z, a, .. } = &mut self.activations;
         for ((site, z), a) in self.sites.iter_mut().zip(z).zip(a).skip(1) {
+            // The forward evaluation serves z_t as well from here on: no new prediction.
             z.copy_from_slice(a);
             site.same = true;
         }
     }
 
-    /// z_t ← gradient_t, where a step has written the new activation.
+    /// z_t ← gradient_t, into which a step has written the new activation.
     pub(crate) fn accept_gradient(&mut self, t: usize) {
         self.activations.z[t].copy_from_slice(&self.gradient[t]);
         self.moved(t);
@@ -448,12 +456,13 @@ impl<T: Scalar> Block<T> {
         let top = self.layers();
         for column in self.cotangent[top].chunks_exact_mut(self.activations.widths[top]) {
             column.fill(T::zero());
+            // The pull-back of unit vector `row` is row `row` of the Jacobian.
             column[row] = T::one();
         }
     }
 
     /// z_t ← z_t − ẑ_t for every hidden layer: the stored activations in error coordinates, until
-    /// [`add_prediction`](Self::add_prediction) has taken each back. Every prediction must be up to date.
+    /// [`add_prediction`](Self::add_prediction) converts each back. Every prediction must be up to date.
     pub(crate) fn subtract_predictions(&mut self) {
         let hidden = self.sites.len() - 1;
         for (z, below) in self.activations.z[1..].iter_mut().zip(&self.sites[..hidden]) {

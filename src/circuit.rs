@@ -1,5 +1,5 @@
-//! The layers with their parameters. Nothing else calls a [`Layer`] of a network: what panics, and what does not fit into memory, is
-//! an error here, once.
+//! The layers with their parameters. All calls to a [`Layer`] of a network go through here, so panics and
+//! lack of memory become errors in one place.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::{Error, Layer, MatMut, MatRef, Result, Scalar};
 ///
 /// # Errors
 /// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer panics, and
-/// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where there is no room for what a layer keeps.
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if there is no memory for a layer's cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circuit<'a, T> {
     pub(crate) layers: &'a [Arc<dyn Layer<T>>],
     pub(crate) params: &'a [Vec<T>],
-    /// The number of the lowest of them, by which errors name the others.
+    /// The number of the lowest layer in the whole network: errors count from it.
     pub(crate) first: usize,
 }
 
@@ -50,16 +50,17 @@ impl<'a, T: Scalar> Circuit<'a, T> {
         Error::Incapable { layer: self.first + t, name: format!("{:?}", self.layers[t]), lacks, methods }
     }
 
-    /// Calls something else that layer t offers, `what` as errors name it.
+    /// Calls another operator of layer t; errors name it `what`.
     pub(crate) fn guarded<R>(&self, what: &'static str, t: usize, call: impl FnOnce() -> R) -> Result<R> {
         guarded(what, self.first + t, call)
     }
 
-    /// output ← f(input; θ_t), `d_{t+1} × n`, and cache ← what the layer keeps for its gradients.
+    /// output ← f(input; θ_t), `d_{t+1} × n`, and cache ← the layer's intermediate results for its gradients.
     pub(crate) fn forward(&self, t: usize, input: MatRef<'_, T>, output: &mut [T], cache: &mut Vec<T>) -> Result<()> {
         let (layer, params) = self.layer(t);
         let output = MatMut::new(output, layer.output_dim(), input.cols());
         self.guarded("forward", t, || {
+            // The cache's size is the layer's own, so asking for it is guarded as well.
             resize(CACHE, cache, layer.cache_len(input.cols()), T::zero())?;
             layer.forward(params, input, output, cache);
             Ok(())
@@ -84,7 +85,7 @@ impl<'a, T: Scalar> Circuit<'a, T> {
         cache: &mut [T],
     ) -> Result<()> {
         if is_zero(cotangent) {
-            // A layer that nothing pulls at yet, as most are after anchoring: spare the product.
+            // Zero cotangent, as in the lower layers after a forward pass: skip the product.
             gradient.fill(T::zero());
             return Ok(());
         }
@@ -115,6 +116,7 @@ impl<'a, T: Scalar> Circuit<'a, T> {
     /// Brings the prediction of layer t from z_t or a_t up to date.
     pub(crate) fn evaluate(&self, t: usize, of: &Activations<T>, site: &mut Site<T>, reads: Reads) -> Result<()> {
         let Evaluation { output, cache, fresh } = site.at_mut(reads);
+        // Lazy: the same prediction serves several stages until something it reads moves.
         if !*fresh {
             let input = of.input(t, reads);
             output.resize(self.layers[t].output_dim() * input.cols(), T::zero());

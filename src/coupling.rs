@@ -1,4 +1,4 @@
-//! What holds a stored activation to its prediction: penalties, multipliers, and how a fit ends.
+//! The coupling of a stored activation to its prediction: penalties, multipliers, and the end of a fit.
 
 use crate::{Result, Scalar};
 
@@ -9,16 +9,16 @@ pub use multipliers::Multipliers;
 pub(crate) use penalty::PenaltyFactor;
 pub use penalty::{Penalty, Raise, Watch};
 
-/// How the constraint z_t = ẑ_t is enforced. By default by constant penalties alone.
+/// How the constraint z_t = ẑ_t is enforced; by default by constant penalties alone.
 ///
-/// A relative coupling, which does not feel the scale of the activations, is a hidden loss:
+/// A relative coupling, independent of the activations' scale, is a hidden loss:
 /// [`RelativeSquaredError`](crate::loss::RelativeSquaredError).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Coupling {
-    /// What becomes of the penalties during a fit.
+    /// How the penalties change during a fit.
     pub penalty: Penalty,
-    /// Multipliers beside the penalties: an augmented Lagrangian.
+    /// Multipliers in addition to the penalties: an augmented Lagrangian.
     pub multipliers: Option<Multipliers>,
     /// Whether a fit ends by setting Z to the forward pass and refitting the last layer to it: see
     /// [`Method::finish`](crate::Method::finish).

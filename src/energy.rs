@@ -7,19 +7,18 @@
 //!
 //! ∂L/∂θ_t = Σ_i (∂f/∂θ_t)ᵀ c_{t+1}                                      parameter step: z_t and z_{t+1} suffice
 //! ∂L/∂z_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ c_{t+1}                          activation step: its neighbours suffice
-//! ∂L/∂z_0 = (∂f/∂z_0)ᵀ c_1                                              an input that is not given, when it is inferred
+//! ∂L/∂z_0 = (∂f/∂z_0)ᵀ c_1                                              only for an input that is inferred
 //!
-//! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                what layer t − 1 is asked to change
+//! c_T = ∂L_y/∂ẑ_T,   c_t = μ_t ∂L_h/∂ẑ_t                                the error that layer t − 1 receives
 //! ```
 //!
 //! With **weights** ([`Dataset::with_weights`](crate::Dataset::with_weights)) an example of weight w_i counts as w_i copies of it. L and
-//! ∂L/∂θ_t take the factor w_i into their sums, and so do the moments of a regression. Activation steps do without, and multipliers:
-//! all copies have the same stored activation, which moves as that of one copy, and neither its step nor the stability of it nor
-//! the minimum over it depends on w_i.
+//! ∂L/∂θ_t take the factor w_i into their sums, and so do the moments of a regression. Activation steps and multipliers ignore it:
+//! all copies share one stored activation. Neither its step, nor the stability of the step, nor the minimum over it depends on w_i.
 //!
 //! With **multipliers** (an augmented Lagrangian) every hidden term gains λ_tᵀ(z_t − ẑ_t), c_t loses λ_t and ∂L/∂z_t gains it.
 //!
-//! In **error coordinates** ε_t = z_t − ẑ_t, an activation carries along all that stands above it:
+//! In **error coordinates** ε_t = z_t − ẑ_t, an activation that moves carries all activations above it along:
 //!
 //! ```text
 //! ∂L/∂ε_t = μ_t ∂L_h/∂z_t + (∂f/∂z_t)ᵀ (c_{t+1} + ∂L/∂ε_{t+1})           from the output down, ∂L/∂ε_T = 0
@@ -41,7 +40,7 @@ pub(crate) struct Hidden<T> {
     pub(crate) penalty: T,
 }
 
-/// As errors name L_y.
+/// The name of L_y in errors.
 pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 
 /// The objective L at given parameters Θ, as a function of the activations in a [`Block`].
@@ -60,12 +59,12 @@ pub struct Objective<'a, T> {
     pub(crate) output_loss: &'a dyn Loss<T>,
     /// For z_1 ..= z_{T−1}.
     pub(crate) hidden: &'a [Hidden<T>],
-    /// What a schedule multiplies every μ_t by.
+    /// The factor of a penalty schedule on every μ_t.
     pub(crate) factor: T,
 }
 
 impl<T: Scalar> Objective<'_, T> {
-    /// An empty block for `examples` examples: write inputs to z_0 and targets to z_T, then [`anchor`](Self::anchor).
+    /// Returns an empty block for `examples` examples: write inputs to z_0 and targets to z_T, then [`anchor`](Self::anchor).
     pub fn block(&self, examples: usize) -> Block<T> {
         Block::new(self.circuit.layers, examples)
     }
@@ -77,7 +76,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// The ordinary forward pass, a_{t+1} = f(a_t; θ_t) for all t; z stays.
+    /// Runs the ordinary forward pass, a_{t+1} = f(a_t; θ_t) for all t; z does not change.
     pub(crate) fn forward(&self, block: &mut Block<T>) -> Result<()> {
         block.begin_forward();
         for t in 0..block.layers() {
@@ -92,19 +91,19 @@ impl<T: Scalar> Objective<'_, T> {
         self.circuit.evaluate(t, &block.activations, &mut block.sites[t], reads)
     }
 
-    /// ẑ_t from the stored z_{t−1}, for t = 1 ..= T.
+    /// Computes ẑ_t from the stored z_{t−1}, for t = 1 ..= T.
     pub(crate) fn predict<'b>(&self, block: &'b mut Block<T>, t: usize) -> Result<MatRef<'b, T>> {
         self.evaluate(block, t - 1, Reads::Stored)?;
         Ok(block.prediction(t - 1, Reads::Stored))
     }
 
-    /// The term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
+    /// Computes the term of L that compares z_t with ẑ_t, for t = 1 ..= T: μ_t Σ_i L_h, or Σ_i L_y at t = T.
     pub fn term(&self, block: &mut Block<T>, t: usize) -> Result<T> {
         self.evaluate(block, t - 1, Reads::Stored)?;
         self.term_of(&block.activations, t, &block.sites[t - 1])
     }
 
-    /// The same from a prediction that is up to date.
+    /// Computes the [`term`](Self::term) from a prediction that is up to date.
     fn term_of(&self, of: &Activations<T>, t: usize, below: &Site<T>) -> Result<T> {
         let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
         let (loss, penalty) = self.loss(t);
@@ -119,7 +118,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(value + weights.iter().enumerate().map(|(i, &weight)| weight * own(i)).sum())
     }
 
-    /// The terms of L at these t of 1 ..= T with the [`residual`]s of z_t, all at once.
+    /// Computes the terms of L for t in `terms`, within 1 ..= T, with the [`residual`]s of z_t, in parallel.
     pub(crate) fn terms(
         &self,
         block: &mut Block<T>,
@@ -139,7 +138,7 @@ impl<T: Scalar> Objective<'_, T> {
         })
     }
 
-    /// L of every single example, at the block's activations.
+    /// Computes L of every single example, at the block's activations.
     pub(crate) fn energies(&self, block: &mut Block<T>, energies: &mut Vec<T>) -> Result<()> {
         energies.clear();
         energies.resize(block.examples(), T::zero());
@@ -156,34 +155,35 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// L(Θ, Z), summed over the block's examples.
+    /// Computes L(Θ, Z), summed over the block's examples.
     pub fn energy(&self, block: &mut Block<T>) -> Result<T> {
         (1..=self.circuit.depth()).map(|t| self.term(block, t)).sum()
     }
 
-    /// The forward loss Σ_i L_y(y, forward pass of x), without the bank, at the last forward pass.
+    /// Computes the forward loss Σ_i L_y(y, a_T) at the last forward pass.
     pub(crate) fn forward_loss(&self, block: &Block<T>) -> Result<f64> {
         let top = self.circuit.depth();
         self.loss_of(block.stored(top), block.prediction(top - 1, Reads::Forward), block.weights())
     }
 
-    /// Σ_i w_i L_y of these outputs, `d_T × n`.
+    /// Computes Σ_i w_i L_y of `outputs`, `d_T × n`.
     pub(crate) fn loss_of(&self, target: MatRef<'_, T>, outputs: MatRef<'_, T>, weights: &[T]) -> Result<f64> {
         guarded(OUTPUT_LOSS, None, || loss::total(self.output_loss, target, outputs, weights))
     }
 
-    /// ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
+    /// Computes ∂L/∂z_t for one hidden layer, t = 1 .. T; left in the block, `d_t × n`.
     pub fn activation_gradient(&self, block: &mut Block<T>, t: usize) -> Result<()> {
         self.activation_gradients(block, &Group::one(t))
     }
 
-    /// ∂L/∂z_t for the hidden layers of a group, all at once; left in the block, `d_t × n`.
+    /// Computes ∂L/∂z_t for the hidden layers of a group, in parallel; left in the block, `d_t × n`.
     pub fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         let Range { start, end } = group.range();
         if start >= end {
             return Ok(());
         }
         let Block { activations: of, sites, cotangent, gradient, .. } = block;
+        // Predictions and cotangents first, one layer below the group too: each z_t needs the terms on both of its sides.
         let row = (&mut sites[start - 1..end], &mut cotangent[start..=end]);
         for_row(row, |i, (site, cotangent)| {
             let t = start - 1 + i;
@@ -218,7 +218,7 @@ impl<T: Scalar> Objective<'_, T> {
         self.circuit.input_gradient(t, of.input(t, reads), cotangent, gradient, &mut site.at_mut(reads).cache)
     }
 
-    /// gradient_t gains what z_t itself has at stake, for the z_t of a group, whose predictions are up to date.
+    /// Adds ∂/∂z_t of z_t's own term to gradient_t, for the z_t of a group, whose predictions are up to date.
     fn add_own_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         let Range { start, end } = group.range();
         let Block { activations: of, sites, cotangent, gradient, .. } = block;
@@ -233,16 +233,17 @@ impl<T: Scalar> Objective<'_, T> {
         })
     }
 
-    /// ∂L/∂z_0; left in the block, `d_0 × n`.
+    /// Computes ∂L/∂z_0; left in the block, `d_0 × n`.
     pub fn input_gradient(&self, block: &mut Block<T>) -> Result<()> {
         self.cotangent(block, 1, Reads::Stored)?;
         self.pull_back(block, 0, Reads::Stored)
     }
 
-    /// ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. As
-    /// sequential as backpropagation, which it equals at a forward-consistent block.
+    /// Computes ∂L/∂ε_t for all hidden layers, in error coordinates ε_t = z_t − ẑ_t; left in the block as the gradients are. It is as
+    /// sequential as backpropagation, and equals it at a forward-consistent block.
     pub fn error_gradients(&self, block: &mut Block<T>) -> Result<()> {
         let top = self.circuit.depth();
+        // From the output down: ∂L/∂ε_t needs ∂L/∂ε_{t+1}.
         for t in (1..top).rev() {
             self.evaluate(block, t - 1, Reads::Stored)?;
             self.cotangent(block, t + 1, Reads::Stored)?;
@@ -255,8 +256,8 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// Back from error coordinates: z_t ← f(z_{t−1}; θ_{t−1}) + ε_t, from the bottom up. Leaves every prediction but the last up to
-    /// date.
+    /// Converts back from error coordinates: z_t ← f(z_{t−1}; θ_{t−1}) + ε_t, from the bottom up. Leaves every prediction but the last
+    /// up to date.
     pub(crate) fn roll_out(&self, block: &mut Block<T>) -> Result<()> {
         for t in 1..block.layers() {
             self.evaluate(block, t - 1, Reads::Stored)?;
@@ -265,7 +266,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// ∂L/∂θ_t, t = 0 .. T, summed over the block's examples, from the stored or the forward input of layer t; the
+    /// Computes ∂L/∂θ_t, t = 0 .. T, summed over the block's examples, from the stored or the forward input of layer t; the
     /// target is the stored z_{t+1} either way. Writes [`param_len`](crate::Layer::param_len) entries.
     pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
@@ -275,7 +276,7 @@ impl<T: Scalar> Objective<'_, T> {
         self.pull_back_to_parameters(of, t, &mut sites[t], reads, &mut cotangent[t + 1], grad)
     }
 
-    /// ∂L/∂θ_t for all layers at once, but for those that `skip` names. With weights the cotangents are scratch afterwards.
+    /// Computes ∂L/∂θ_t for all layers in parallel, except those that `skip` names. With weights the cotangents are scratch afterwards.
     pub(crate) fn parameter_gradients(
         &self,
         block: &mut Block<T>,
@@ -294,11 +295,12 @@ impl<T: Scalar> Objective<'_, T> {
         })
     }
 
-    /// δ_t = ∂L_y/∂a_t by the chain rule, at the last forward pass, left as the gradient of z_t; not below the lowest layer but those that
-    /// `skip` names.
+    /// Computes δ_t = ∂L_y/∂a_t by the chain rule, at the last forward pass, left as the gradient of z_t; not below the lowest layer that
+    /// `skip` does not name.
     pub(crate) fn chain_rule(&self, block: &mut Block<T>, skip: impl Fn(usize) -> bool) -> Result<()> {
         let depth = self.circuit.depth();
         self.cotangent(block, depth, Reads::Forward)?;
+        // No gradient is needed below the lowest trained layer: stop the pull-backs there.
         let lowest = (0..depth).find(|&t| !skip(t)).unwrap_or(depth);
         for t in (lowest + 1..depth).rev() {
             self.pull_back(block, t, Reads::Forward)?;
@@ -307,7 +309,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// ∂L_y/∂θ_t after the [chain rule](Self::chain_rule), for all layers at once but those that `skip` names.
+    /// Computes ∂L_y/∂θ_t after the [chain rule](Self::chain_rule), for all layers in parallel, except those that `skip` names.
     pub(crate) fn chained_gradients(
         &self,
         block: &mut Block<T>,
@@ -331,11 +333,12 @@ impl<T: Scalar> Objective<'_, T> {
         cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
+        // Only for parameters: activation steps ignore the weights, and write their cotangents anew.
         linalg::scale_columns(cotangent, of.weights());
         self.circuit.param_gradient(t, of.input(t, reads), cotangent, grad, &mut site.at_mut(reads).cache)
     }
 
-    /// c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
+    /// Computes c_t = ∂L/∂ẑ_t for t = 1 ..= T, left in the block.
     pub(crate) fn cotangent(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
         self.evaluate(block, t - 1, reads)?;
         let Block { activations: of, sites, cotangent, .. } = block;
@@ -360,7 +363,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// out ← μ_t ∂L_h/∂z_t + λ_t: what ∂L/∂z_t has beside what is pulled back to it.
+    /// out ← μ_t ∂L_h/∂z_t + λ_t: the part of ∂L/∂z_t from its own term, without the pull-back from above.
     fn write_own_gradient(&self, of: &Activations<T>, t: usize, below: &Site<T>, out: &mut [T]) -> Result<()> {
         let (loss, penalty) = self.loss(t);
         let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
@@ -389,8 +392,8 @@ impl<T: Scalar> Objective<'_, T> {
         (block.stored(top), block.prediction(top - 1, Reads::Stored))
     }
 
-    /// out ← the pre-activation that is wanted of layer t, for z_{t+1} with the multiplier that pulls at it, from z_t or a_t; none for a
-    /// layer without regression.
+    /// out ← the target pre-activation of layer t, for z_{t+1} shifted by its multiplier, from z_t or a_t. Does nothing for a layer
+    /// without regression.
     pub(crate) fn pre_activation(&self, block: &mut Block<T>, t: usize, reads: Reads, out: &mut [T]) -> Result<()> {
         let (layer, params) = self.circuit.layer(t);
         let Some(regression) = layer.regression() else { return Ok(()) };
@@ -436,17 +439,17 @@ impl<T: Scalar> Objective<'_, T> {
         Err(Error::LossMismatch { what, which, layer: t, found: format!("{loss:?}") })
     }
 
-    /// The same with other penalties: μ_t · factor.
+    /// Returns this objective with penalties μ_t · factor.
     pub(crate) fn with_factor(self, factor: T) -> Self {
         Self { factor, ..self }
     }
 
-    /// As errors name L_h or L_y.
+    /// Returns the name of L_h or L_y in errors.
     fn loss_name(&self, t: usize) -> &'static str {
         if t < self.circuit.depth() { "the hidden loss" } else { OUTPUT_LOSS }
     }
 
-    /// L_h and μ_t, or L_y and 1.
+    /// Returns L_h and μ_t for t < T, L_y and 1 for t = T.
     pub(crate) fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
         match self.hidden.get(t - 1) {
             Some(hidden) => (&*hidden.loss, hidden.penalty * self.factor),
@@ -456,24 +459,25 @@ impl<T: Scalar> Objective<'_, T> {
 }
 
 fn scale<T: Scalar>(entries: &mut [T], factor: T) {
+    // Saves a pass over the entries in the usual case of penalty 1.
     if factor != T::one() {
         entries.iter_mut().for_each(|x| *x *= factor);
     }
 }
 
-/// entries ← entries + sign · multiplier, where there is one.
+/// entries ← entries + sign · multiplier, if there is one.
 fn add<T: Scalar>(entries: &mut [T], sign: T, multiplier: Option<MatRef<'_, T>>) {
     if let Some(multiplier) = multiplier {
         linalg::axpy(sign, multiplier.as_slice(), entries);
     }
 }
 
-/// The i-th example by itself.
+/// Returns the i-th column of `m`, one example.
 fn example<T: Scalar>(m: MatRef<'_, T>, i: usize) -> MatRef<'_, T> {
     MatRef::new(m.column(i), m.rows(), 1)
 }
 
-/// Σ λᵀ(z − ẑ).
+/// Computes Σ λᵀ(z − ẑ).
 fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
     let product = |a, b| {
         linalg::sum_zip(multiplier.as_slice(), a, |m, x| m * x)
@@ -482,7 +486,7 @@ fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction
     product(z.as_slice(), prediction.as_slice())
 }
 
-/// [`residual`] of weighted examples.
+/// Computes the [`residual`], each example by its weight.
 pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
     if weights.is_empty() {
         return residual(z, prediction);
@@ -493,7 +497,7 @@ pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<
     })
 }
 
-/// ‖z − ẑ‖² and ‖z‖² over all entries.
+/// Computes ‖z − ẑ‖² and ‖z‖² over all entries.
 pub(crate) fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> (f64, f64) {
     let difference = linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
     (difference.to_f64(), linalg::norm_squared(z.as_slice()).to_f64())

@@ -1,10 +1,10 @@
 //! The engine: runs the stages of a visit over a batch of examples.
 //!
-//! A batch is cut into lanes. Between two updates every lane runs on by itself; an update adds up the lanes' sums in their order and
+//! A batch is cut into lanes. Between two updates every lane runs independently; an update adds the lanes' sums in lane order and
 //! moves the parameters. How a batch is cut depends on its size alone, so results do not depend on the number of threads.
 //!
-//! A lane either holds all activations of its examples from the first stage to the last, or, for steps that look at one layer at a time
-//! ([`streams`](crate::ActivationStep::streams)), loads from the bank only those that a stage reads, and puts back those that have
+//! A lane usually holds all activations of its examples from the first stage to the last. For steps that read one layer at a time
+//! ([`streams`](crate::ActivationStep::streams)) it loads from the bank only the activations that a stage reads, and stores those that
 //! moved: a full batch is never decoded.
 
 use std::ops::Range;
@@ -25,7 +25,7 @@ use crate::start::Start;
 use crate::tally::Tally;
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar, linalg};
 
-/// A method made ready for a network, or backpropagation.
+/// A method prepared for a network, or backpropagation.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe<'a, T> {
     /// None for backpropagation, which has no activations of its own.
@@ -54,10 +54,10 @@ pub(crate) struct Engine<'a, T: Scalar> {
     recipe: &'a Recipe<'a, T>,
     data: &'a Dataset<T>,
     judge: Option<Judge<'a, T>>,
-    /// Where missing inputs start; empty where none is missing.
+    /// Start values of missing inputs, one per row; empty if none is missing.
     starts: Vec<T>,
     lanes: Vec<Lane<T>>,
-    /// For each lane, or part of a batch that streams: the gradient or the moments of every layer.
+    /// `sums[lane][t]`: the gradient or the moments of layer t. A batch that streams has parts instead of lanes.
     sums: Vec<Vec<Vec<T>>>,
     streams: Streams<T>,
     /// Visits of this epoch.
@@ -74,22 +74,22 @@ pub(crate) struct Engine<'a, T: Scalar> {
 #[derive(Debug, Default)]
 struct Streams<T> {
     lanes: Spare<Option<Lane<T>>>,
-    /// One for each lane's width of a batch.
+    /// One per lane of the batch.
     tallies: Vec<Tally>,
     /// Inputs and pre-activations of a regression, and its moments over a part of the batch.
     input: Vec<T>,
     wanted: Vec<T>,
     part: Vec<T>,
-    /// Sums that were used: as large as a layer, so that there are not more of them than one layer needs.
+    /// Used sums, for the next layer: each is as large as a layer, so only one layer's are allocated.
     used: Vec<Vec<T>>,
 }
 
 /// Gradients on their way to a parameter step that several batches share.
 #[derive(Debug)]
 struct Pending<T> {
-    /// Batches that share a step.
+    /// Number of batches that share a step.
     batches: usize,
-    /// Those that wait for it, their examples, and the sum of their gradients, layer by layer.
+    /// Batches summed so far, their examples, and the sum of their gradients, layer by layer.
     waiting: usize,
     examples: usize,
     sum: Vec<Vec<Vec<T>>>,
@@ -97,22 +97,22 @@ struct Pending<T> {
     work: Spare<Vec<f64>>,
 }
 
-/// A batch in work.
+/// A batch during its visit.
 #[derive(Debug)]
 struct Batch<'v, 'b, T> {
     examples: &'v [usize],
     columns: &'v mut [Column<'b, T>],
     /// Examples of a lane.
     width: usize,
-    /// How many of the sums are of this batch.
+    /// Number of sums that belong to this batch.
     parts: usize,
-    /// Whether its lanes are still empty.
+    /// Whether its lanes are still to be loaded.
     begins: bool,
     /// Whether the report wants a forward pass.
     report: bool,
 }
 
-/// What lanes read while they run.
+/// Shared, read-only input of the lanes.
 #[derive(Clone, Copy, Debug)]
 struct Pass<'p, T: Scalar> {
     objective: Objective<'p, T>,
@@ -128,12 +128,12 @@ struct Pass<'p, T: Scalar> {
     update: u64,
 }
 
-/// A fixed share of a batch, worked on by itself from one update to the next; its layers may be worked on side by side.
+/// A fixed share of a batch, independent of the others between two updates. Its layers may run in parallel.
 #[derive(Debug)]
 struct Lane<T> {
     block: Block<T>,
     memory: Memory<T>,
-    /// λ_t for t = 1 .. T as they will be after this visit.
+    /// λ_t for t = 1 .. T after this visit.
     multipliers: Vec<Vec<T>>,
     /// Terms of the energy and residuals.
     terms: Vec<(T, (f64, f64))>,
@@ -153,25 +153,25 @@ struct Scratch<T> {
 
 /// As errors name a step that panics.
 const STEP: &str = "the activation step";
-/// Columns of a lane, unless the batch is so large that [`MAX_LANES`] of them do not cover it.
+/// Most columns of a lane, unless [`MAX_LANES`] lanes of this width do not cover the batch.
 const LANE: usize = 64;
-/// A batch that fits one lane is still cut in two if each has so many columns.
+/// A batch that fits one lane is still cut in two if each half has at least this many columns.
 const SMALL_LANE: usize = 16;
-/// Every lane holds a gradient of all parameters, so there are not more than this. A sum over a batch that streams is taken in this many
-/// parts at most: a long sum in single precision loses digits.
+/// Most lanes of a batch, because every lane holds a gradient of all parameters. A batch that streams is summed in at most this many
+/// parts, each by itself first: one long sum in single precision loses digits.
 const MAX_LANES: usize = 16;
 /// Most columns of a lane that streams.
 const MOST: usize = 256;
-/// Columns whose moments are taken at a time.
+/// Columns that one call of a regression accumulates.
 const WIDE: usize = 512;
-/// Methods that need no forward pass run one every `REPORT_EVERY` visits, to report the loss: it is the one thing in them whose layers
-/// wait for one another.
+/// Methods that need no forward pass run one every `REPORT_EVERY` visits, to report the loss. It is their only sequential part.
 const REPORT_EVERY: usize = 8;
-/// A method that follows the curvature estimates it anew after this many visits (parameter steps, where batches share one), from
-/// this many examples: always the same ones, because the gradients' size goes with the rate, and an optimizer such as Adam takes jumps in it for noise.
+/// A method that follows the curvature estimates it every `CURVATURE_EVERY` visits (parameter steps, if batches share one), from at most
+/// `CURVATURE_SAMPLE` examples. They are always the same: gradients scale with the rate, and an optimizer such as Adam takes jumps of it
+/// for noise.
 const CURVATURE_EVERY: usize = 100;
 const CURVATURE_SAMPLE: usize = 32;
-/// A sample is at most this part of a batch: the estimate costs about as much as sixteen visits of its examples.
+/// The sample is at most the `CURVATURE_SHARE`-th part of a batch: the estimate costs about sixteen visits of its examples.
 const CURVATURE_SHARE: usize = 4;
 
 impl<'a, T: Scalar> Engine<'a, T> {
@@ -201,23 +201,23 @@ impl<'a, T: Scalar> Engine<'a, T> {
         })
     }
 
-    /// Begins an epoch, with this factor on the penalties.
+    /// Begins an epoch, with `factor` on the penalties.
     pub(crate) fn begin_epoch(&mut self, factor: f64) {
         self.visits = 0;
         self.factor = T::of(factor);
     }
 
-    /// Returns λmax as last estimated, for a method that follows it.
+    /// Returns the last estimate of λmax, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
         self.prepared.rates.curvature
     }
 
-    /// Returns how far the rate that follows it stays below the largest stable one.
+    /// Returns how far a rate that follows λmax stays below the largest stable one.
     pub(crate) fn stability_margin(&self) -> Option<f64> {
         self.prepared.rates.margin
     }
 
-    /// Whether visits score their examples.
+    /// Returns whether visits score their examples.
     pub(crate) fn scores(&self) -> bool {
         self.judge.is_some()
     }
@@ -225,8 +225,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Visits the examples of a batch and moves activations and parameters; adds its report to `tally`.
     ///
     /// # Errors
-    /// [`Error::Panicked`], [`Error::NotPositiveDefinite`], or [`Error::Diverged`] (epoch 0) before anything that is not finite reaches
-    /// parameters or bank; some of them may have moved then.
+    /// [`Error::Panicked`], [`Error::NotPositiveDefinite`], or [`Error::Diverged`] (epoch 0) before a number that is not finite reaches
+    /// parameters or bank. Some of them may have moved by then.
     pub(crate) fn visit(
         &mut self,
         net: &mut DecoupledNetwork<T>,
@@ -236,6 +236,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<()> {
         tally.count_updates_since(net.updates, columns);
         self.follow_curvature(net, examples.len())?;
+        // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
@@ -244,13 +245,13 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.run(net, self.recipe.schedule.stages(), &mut batch)?;
         match self.recipe.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
-            // The last lanes may be out of work.
+            // A smaller batch leaves the last lanes without examples.
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
         }
         Ok(())
     }
 
-    /// Ends an epoch: batches that wait for others take their step.
+    /// Ends an epoch: takes the step of batches that still wait for others.
     ///
     /// # Errors
     /// As [`visit`](Self::visit).
@@ -260,7 +261,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Every [`CURVATURE_EVERY`] visits, sets the rate of a method that follows the curvature.
     fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
-        // Batches that share a step count as one.
+        // Batches that share a step count as one: the rate changes only between parameter steps.
         let batches = self.pending.batches;
         if let Some(method) = self.recipe.method
             && !self.recipe.streams()
@@ -270,9 +271,10 @@ impl<'a, T: Scalar> Engine<'a, T> {
             let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
+            // Spread evenly: data sorted by class still give a mixed sample.
             fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
             if !self.starts.is_empty() {
-                // The bank's record of these examples is not at hand: take the values that missing inputs start from.
+                // The sample's bank columns are not among this batch's: take the start values of missing inputs.
                 let columns = block.stored_mut(0).chunks_exact_mut(self.starts.len());
                 columns.for_each(|column| fill_gaps(&self.starts, column));
             }
@@ -283,7 +285,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(())
     }
 
-    /// Makes the lanes that a batch needs, and returns the examples of each.
+    /// Makes the lanes for a batch of `batch` examples, and returns the examples of each.
     fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
         if self.recipe.streams() {
             let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
@@ -294,15 +296,17 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let width = batch.div_ceil(lanes);
         while self.lanes.len() < lanes {
             self.lanes.push(Lane::new(net, width));
+            // Kept from visit to visit, so allocated only once.
             self.sums.push(net.params.iter().map(|p| vec![T::zero(); p.len()]).collect());
         }
         width
     }
 
-    /// Runs stages in order, those between two updates lane by lane.
+    /// Runs `stages` in order; the local stages between two updates run lane by lane, without waiting for other lanes.
     fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let streams = self.recipe.streams();
-        // Lanes that stream share one prepared factor, that of a single group of layers, and sum up a layer in an order of their own.
+        // Lanes that stream share one prepared factor, that of a single group of layers, so a relaxation ends their run; and they are
+        // summed in other parts than they relax in, so a gather runs apart.
         let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
         let ends = |stage: &Stage| streams && matches!(stage, Stage::Relax { .. });
         let together = |a: &Stage, b: &Stage| {
@@ -323,7 +327,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(())
     }
 
-    /// Runs stages in lanes that hold all of their examples' activations.
+    /// Runs `stages` in lanes that hold all activations of their examples.
     fn relax(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let pass = Pass {
             objective: net.objective().with_factor(self.factor),
@@ -335,10 +339,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
             starts: &self.starts,
             prepared: &self.prepared,
             report: batch.report,
+            // The age of a stored column counts from the update that follows the store, so that update is included already.
             update: net.updates + u64::from(self.recipe.schedule.ends_in_update()),
         };
         let begins = std::mem::take(&mut batch.begins);
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
+        // The same cut in examples, sums and columns, so lanes share nothing that they write.
         let row = ((&mut self.lanes[..parts], Chunks { slice: examples, width }), &mut self.sums[..parts]);
         let row = (row, Chunks { slice: &mut columns[..], width });
         for_row(row, |_, (((lane, examples), sums), columns)| {
@@ -349,7 +355,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         })
     }
 
-    /// Runs stages in lanes that load the activations they need from the bank, and put back those that move.
+    /// Runs `stages` in lanes that load the activations they need from the bank, and store those that move.
     fn stream(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
@@ -381,7 +387,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         })
     }
 
-    /// Sums up the gradients or the moments of these layers over a batch that streams.
+    /// Sums the gradients or the moments of `layers` over a batch that streams.
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.factor);
         for t in layers.filter(|&t| !net.params[t].is_empty() && !net.trained[t].frozen) {
@@ -442,6 +448,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         *sum = used.pop().unwrap_or_default();
         sum.clear();
         resize("the moments of a regression", sum, len, T::zero())?;
+        // Each part is summed by itself, then added: short sums lose fewer digits in single precision.
         let width = batch.examples.len().div_ceil(MAX_LANES).max(WIDE);
         for (examples, columns) in batch.examples.chunks(width).zip(batch.columns.chunks(width)) {
             part.clear();
@@ -459,6 +466,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
                         load(block, t..t + 2, (self.data, self.recipe.method), (examples, columns));
+                        // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
                     })
@@ -473,7 +481,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(())
     }
 
-    /// Moves the parameters of these layers by the sums of all lanes.
+    /// Moves the parameters of `layers` by the sums of all lanes.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
         self.pending.add(net, &self.recipe.parameter, self.factor, layers.clone(), sums, batch.examples.len())?;
@@ -481,13 +489,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }
+        // Cached predictions are those of the old parameters.
         self.lanes.iter_mut().for_each(|lane| lane.block.parameters_moved());
         Ok(())
     }
 }
 
 impl<T: Scalar> Pending<T> {
-    /// Takes a parameter step from the lanes' sums, or keeps them until there are batches enough for one.
+    /// Takes a parameter step from the lanes' sums; if several batches share a step, adds them to `sum` until the last of these.
     fn add(
         &mut self,
         net: &mut DecoupledNetwork<T>,
@@ -497,6 +506,7 @@ impl<T: Scalar> Pending<T> {
         sums: &mut [Vec<Vec<T>>],
         examples: usize,
     ) -> Result<()> {
+        // The usual case needs no sum of its own: the lanes' sums are the step's.
         if self.batches == 1 {
             return update(net, (step, factor, &self.work), layers, sums, examples);
         }
@@ -513,11 +523,12 @@ impl<T: Scalar> Pending<T> {
             Ok(())
         })?;
         self.waiting += 1;
+        // The mean is over all examples that wait: batches may differ in size.
         self.examples += examples;
         if self.waiting < self.batches { Ok(()) } else { self.step(net, step, factor) }
     }
 
-    /// Takes the step of the batches that wait, if there are any.
+    /// Takes the step of the waiting batches, if any.
     fn step(&mut self, net: &mut DecoupledNetwork<T>, step: &ParameterStep, factor: T) -> Result<()> {
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
         let layers = 0..net.depth();
@@ -525,7 +536,7 @@ impl<T: Scalar> Pending<T> {
     }
 }
 
-/// One parameter step of these layers from the lanes' sums.
+/// Takes one parameter step of `layers` from the lanes' sums.
 fn update<T: Scalar>(
     net: &mut DecoupledNetwork<T>,
     (step, factor, work): (&ParameterStep, T, &Spare<Vec<f64>>),
@@ -533,6 +544,7 @@ fn update<T: Scalar>(
     sums: &mut [Vec<Vec<T>>],
     examples: usize,
 ) -> Result<()> {
+    // Layer by layer, the topmost layer's step counts for the whole update.
     net.updates += u64::from(layers.end == net.depth());
     let DecoupledNetwork { trained, layers: all, params, hidden, .. } = net;
     parameter_step::Update { step, hidden, factor, work }.run(layers, all, trained, params, sums, examples)
@@ -550,7 +562,7 @@ impl<T: Scalar> Lane<T> {
         }
     }
 
-    /// Takes the examples' inputs, targets and weights.
+    /// Loads the inputs, targets and weights of `examples`.
     fn load(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
         self.block.resize(examples.len());
         fill(&mut self.block, pass.data, examples.iter().copied());
@@ -562,7 +574,7 @@ impl<T: Scalar> Lane<T> {
         }
     }
 
-    /// Runs stages at the activations that the lane holds.
+    /// Runs `stages` on the activations that the lane holds.
     fn run(
         &mut self,
         pass: &Pass<'_, T>,
@@ -577,6 +589,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Start(start) => self.start(pass, *start, columns)?,
                 Stage::ChainRule => {
                     objective.chain_rule(&mut self.block, |t| pass.trained[t].frozen)?;
+                    // Backpropagation has no stored activations, so its energy is the forward loss.
                     self.tally.energy = self.tally.forward_loss;
                     self.see_units(0..self.block.layers() - 1, Reads::Forward);
                 }
@@ -601,7 +614,7 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// Runs stages that each read a few layers alone, at activations that come from the bank and go back there.
+    /// Runs `stages` that each read a few layers only: loads their activations from the bank, and stores them there.
     fn stream(
         &mut self,
         pass: &Pass<'_, T>,
@@ -621,6 +634,8 @@ impl<T: Scalar> Lane<T> {
         let mut loaded = false;
         for stage in stages {
             if matches!(stage, Stage::Measure(_) | Stage::Relax { .. })
+                // One load serves all stages of the run: the window spans every layer that they read. Not before the first of them, because
+                // a start still writes to the bank.
                 && !std::mem::replace(&mut loaded, true)
                 && let Some(window) = window(stages)
             {
@@ -636,6 +651,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Ascend => {
                     for t in pass.multipliers() {
                         load(&mut self.block, t - 1..t + 1, source, (examples, columns));
+                        // The load has made the prediction stale, and the multiplier's step reads it.
                         pass.objective.evaluate(&mut self.block, t - 1, Reads::Stored)?;
                         self.ascend(pass, t)?;
                         self.put_back_multiplier(t, columns)?;
@@ -666,12 +682,14 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// Sets activations, multipliers and the memory of their optimizer to where the method starts them.
+    /// Sets activations, multipliers and the state of the activations' optimizer to the method's start.
     fn start(&mut self, pass: &Pass<'_, T>, start: Start, columns: &[Column<'_, T>]) -> Result<()> {
         let forward = self.tally.looked_at > 0;
+        // A column never visited has no stored activations: it starts at the forward pass, whatever the method.
         if !forward && (pass.report || !columns.iter().all(Column::is_visited)) {
             self.forward(pass)?;
         }
+        // A forward pass is there, needed or for the report: start from it, then overwrite visited columns below.
         if self.tally.looked_at > 0 {
             self.block.store_forward();
         }
@@ -687,6 +705,7 @@ impl<T: Scalar> Lane<T> {
                 self.memory.steps[i] = column.steps();
                 for t in 1..self.block.layers() {
                     let own = part_mut(self.block.stored_mut(t), examples, i);
+                    // A blend needs both, the stored value and the forward activation that `own` still holds.
                     column.beside_activation(t, own, |last, own| start.blend(last, own));
                     column.state(t, part_mut(&mut self.memory.state[t - 1], examples, i));
                 }
@@ -695,7 +714,7 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// The same in the bank, from a forward pass that keeps no activations.
+    /// Sets the activations in the bank to the method's start, from a forward pass that keeps one layer at a time.
     fn start_in_bank(
         &mut self,
         pass: &Pass<'_, T>,
@@ -716,6 +735,7 @@ impl<T: Scalar> Lane<T> {
             let rows = circuit.layers[t].output_dim();
             output.resize(rows * n, T::zero());
             circuit.forward(t, MatRef::new(input, input.len() / n, n), output, cache)?;
+            // Two buffers suffice, however deep the network is.
             std::mem::swap(input, output);
             if t + 1 < top {
                 for (column, z) in columns.iter_mut().zip(input.chunks_exact(rows)) {
@@ -741,7 +761,7 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// Takes an activation step of a group.
+    /// Takes an activation step of `group`.
     fn step(&mut self, pass: &Pass<'_, T>, group: &Group, begins: bool) -> Result<()> {
         let Some(method) = pass.method else { return Ok(()) };
         if begins {
@@ -751,11 +771,12 @@ impl<T: Scalar> Lane<T> {
         guarded(STEP, None, || method.activation.step(&pass.objective, block, group, pass.prepared, memory))?
     }
 
-    /// Adds the energy and the residuals of these z_t, with every prediction from its stored input.
+    /// Adds the energy and the residuals of z_t for t in `terms`, every prediction taken from its stored input.
     fn measure(&mut self, objective: &Objective<'_, T>, terms: Range<usize>) -> Result<()> {
         objective.terms(&mut self.block, terms.clone(), &mut self.terms)?;
         let depth = self.block.layers();
         let Tally { energy, energies, residuals, .. } = &mut self.tally;
+        // In T within a lane, in f64 over lanes and visits.
         *energy += self.terms.iter().map(|(term, _)| *term).sum::<T>().to_f64();
         energies.resize(depth, 0.0);
         residuals.resize(depth - 1, (0.0, 0.0));
@@ -767,8 +788,9 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    /// Notes the outputs of the units of these hidden layers.
+    /// Records the unit outputs of hidden `layers`, for the count of dead units.
     fn see_units(&mut self, layers: Range<usize>, reads: Reads) {
+        // Units are numbered over all hidden layers, so that one vector holds them.
         let mut first = (0..layers.start).map(|t| self.block.width(t + 1)).sum();
         for t in layers {
             let outputs = self.block.prediction(t, reads);
@@ -777,8 +799,8 @@ impl<T: Scalar> Lane<T> {
         }
     }
 
-    /// Computes λ_t after this visit, from the residuals that the parameter step has just read; the visit goes on with those it began
-    /// with.
+    /// Computes λ_t after this visit, from the residuals that the parameter step has just read. The rest of the visit still reads the old
+    /// λ_t.
     fn ascend(&mut self, pass: &Pass<'_, T>, t: usize) -> Result<()> {
         let Some(multipliers) = pass.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
         let out = &mut self.multipliers[t - 1];
@@ -789,12 +811,13 @@ impl<T: Scalar> Lane<T> {
         }
     }
 
-    /// Puts activations, multipliers and the memory of their optimizer back into the bank, before the update that the visit leads to.
+    /// Writes activations, multipliers and the state of the activations' optimizer to the bank, before the update that ends the visit.
     fn store(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &mut [Column<'_, T>]) -> Result<()> {
         if !pass.starts.is_empty() {
             missing::step(&pass.objective, &mut self.block, pass.data, examples)?;
         }
         let Self { block, memory, multipliers, .. } = self;
+        // Check all layers before the first write: a divergence leaves no column half written.
         (1..block.layers()).try_for_each(|t| check_finite(block, t))?;
         let examples = columns.len();
         let anchored = pass.method.is_some_and(|method| method.start == Start::Anchored);
@@ -810,19 +833,20 @@ impl<T: Scalar> Lane<T> {
                 column.set_multiplier(t, part(&multipliers[t - 1], examples, i))?;
             }
             let steps = memory.steps[i];
+            // An anchored start has reset the count to 0; otherwise it went on from the column's own.
             column.count(if anchored { column.steps().saturating_add(steps) } else { steps }, pass.update);
             Ok(())
         })
     }
 
-    /// Puts z_t back into the bank.
+    /// Writes z_t to the bank.
     fn put_back(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
         check_finite(&self.block, t)?;
         let mut columns = columns.iter_mut().zip(self.block.stored(t).columns());
         columns.try_for_each(|(column, z)| column.set_activation(t, z))
     }
 
-    /// Puts λ_t into the bank.
+    /// Writes λ_t to the bank.
     fn put_back_multiplier(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
         let (own, n) = (&self.multipliers[t - 1], columns.len());
         columns.iter_mut().enumerate().try_for_each(|(i, column)| column.set_multiplier(t, part(own, n, i)))
@@ -830,21 +854,21 @@ impl<T: Scalar> Lane<T> {
 }
 
 impl<T: Scalar> Pass<'_, T> {
-    /// The hidden activations that have multipliers.
+    /// Returns the t of the hidden activations that have multipliers.
     fn multipliers(&self) -> impl Iterator<Item = usize> + use<T> {
         let (depth, multipliers) = (self.objective.circuit.depth(), self.method.and_then(|m| m.coupling.multipliers));
         (1..depth).filter(move |&t| multipliers.is_some_and(|multipliers| multipliers.reaches(t, depth)))
     }
 }
 
-/// Writes the inputs and targets of the first of these examples, as many as the block has room for.
+/// Writes inputs and targets of `examples` to the block, up to its number of examples.
 fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: impl Iterator<Item = usize> + Clone) {
     for t in [0, block.layers()] {
         copy(block, t, data, examples.clone());
     }
 }
 
-/// z_0 or z_T ← those of these examples.
+/// Writes z_0 or z_T of `examples` to the block.
 fn copy<T: Scalar>(block: &mut Block<T>, t: usize, data: &Dataset<T>, examples: impl Iterator<Item = usize>) {
     let source = if t == 0 { data.inputs() } else { data.targets() };
     for (column, example) in block.stored_mut(t).chunks_exact_mut(source.rows()).zip(examples) {
@@ -852,7 +876,7 @@ fn copy<T: Scalar>(block: &mut Block<T>, t: usize, data: &Dataset<T>, examples: 
     }
 }
 
-/// Takes z_t and λ_t with t in a window, and forgets all others.
+/// Loads z_t and λ_t for t in `window` from data and bank, and drops all others.
 fn load<T: Scalar>(
     block: &mut Block<T>,
     window: Range<usize>,
@@ -860,6 +884,7 @@ fn load<T: Scalar>(
     (examples, columns): (&[usize], &[Column<'_, T>]),
 ) {
     let (depth, n) = (block.layers(), examples.len());
+    // Only these layers take memory, however deep the network is.
     block.narrow(n, window.clone());
     set_weights(block, data, examples);
     let multipliers = method.and_then(|method| method.coupling.multipliers);
@@ -889,13 +914,13 @@ fn check_finite<T: Scalar>(block: &Block<T>, t: usize) -> Result<()> {
     }
 }
 
-/// The i-th of `parts` equal parts.
+/// Returns the i-th of `parts` equal parts of `whole`.
 fn part<T>(whole: &[T], parts: usize, i: usize) -> &[T] {
     let len = whole.len() / parts;
     &whole[i * len..(i + 1) * len]
 }
 
-/// The same for writing.
+/// Returns the i-th of `parts` equal parts of `whole` for writing.
 fn part_mut<T>(whole: &mut [T], parts: usize, i: usize) -> &mut [T] {
     let len = whole.len() / parts;
     &mut whole[i * len..(i + 1) * len]

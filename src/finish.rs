@@ -1,4 +1,4 @@
-//! How a fit ends when the coupling asks for it: Z becomes the forward pass, and the last layer is refitted to it.
+//! The finish of a fit, if the coupling sets it: Z becomes the forward pass, and the last layer is refitted to it.
 
 use std::ops::{ControlFlow, Range};
 use std::slice;
@@ -14,37 +14,38 @@ use crate::parallel::{for_each, guarded};
 use crate::parameter_step::add_moments;
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatRef, Result, Scalar, linalg};
 
-/// What the end of a fit brought: the mean forward loss on the training data.
+/// The result of a refit: the mean forward loss on the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refit {
-    /// Before the last layer was refitted.
+    /// Loss before the last layer was refitted.
     pub before: f64,
-    /// After; never more than before.
+    /// Loss afterwards; never higher.
     pub after: f64,
 }
 
-/// Descent steps at most.
+/// Most descent steps.
 const STEPS: usize = 100;
-/// Halvings of a step before the descent ends.
+/// Most halvings of a step; then the descent ends.
 const HALVINGS: usize = 30;
-/// Descent ends when so many steps in a row have each brought less than this share of the loss: Barzilai–Borwein steps are
-/// uneven, and a small gain does not mean that the next is small.
+/// The descent ends after `PATIENCE` consecutive steps that each lower the loss by less than `PROGRESS` of it. Barzilai–Borwein steps
+/// are uneven: a small gain does not mean that the next is small.
 const PATIENCE: usize = 5;
 const PROGRESS: f64 = 1e-5;
-/// Examples that one task works on, and tasks at most, each with a gradient of its own.
+/// Examples of one task, and most tasks; each task holds its own gradient.
 const CHUNK: usize = 256;
 const FEATURES: &str = "the highest hidden activation of all examples";
 const MAX_PARTS: usize = 16;
 
 impl<T: Scalar> DecoupledNetwork<T> {
-    /// Minimises the forward loss on these data over the last layer's parameters alone, all other layers as they are: by least
-    /// squares where the loss is one of squares and the layer an affine map, then by at most a hundred Barzilai–Borwein
-    /// steps of descent, halved until the loss falls: not to the last digit where the inputs are badly conditioned. Neither the bank nor optimizers change.
+    /// Minimises the forward loss on these data over the last layer's parameters alone, with all other layers fixed. It solves least
+    /// squares if the loss is the squared error and the layer an affine map, then takes at most a hundred Barzilai–Borwein steps of
+    /// descent, each halved until the loss falls. Badly conditioned inputs leave it short of the last digit. Bank and optimizers do not
+    /// change.
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate), [`Error::Unsupported`] when the last layer has no parameters or is
     /// [frozen](Self::freeze), and [`Error::Diverged`] (epoch 0) when a forward activation or the loss is not finite;
-    /// nothing has changed then.
+    /// nothing has changed in that case.
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
         check(self)?;
         self.check_data(data)?;
@@ -57,7 +58,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 }
 
-/// Rows of what the last layer reads.
+/// Returns the rows of the last layer's input.
 fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
     net.layers.last().map_or(0, |layer| layer.input_dim())
 }
@@ -77,11 +78,11 @@ pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
     }
 }
 
-/// Sets the bank, which is that of these data, to the forward pass, block after block, and refits the last layer to it.
+/// Sets the bank, which belongs to `data`, to the forward pass, block after block, and refits the last layer to it.
 ///
 /// # Errors
-/// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for what is not finite or what
-/// the bank's format cannot hold, and those of the bank's file; the parameters are as they were then.
+/// [`Error::Panicked`](crate::Error::Panicked), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) for a number that is not finite
+/// or not in the range of the bank's format, and those of the bank's file. The parameters have not changed in that case.
 pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, blocks: &[Share]) -> Result<Refit> {
     let mut bank = std::mem::take(&mut net.bank);
     let (below, above) = (data.input_dim(), top_width(net));
@@ -92,6 +93,7 @@ pub(crate) fn finish<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>
         let inputs = &data.inputs().as_slice()[share.first * below..last * below];
         forward(net, columns, inputs, &mut features[share.first * above..last * above]).map(ControlFlow::Continue)
     });
+    // Before the error is returned: the network keeps its bank either way.
     net.bank = bank;
     visited?;
     refit(net, data, &features)
@@ -110,15 +112,15 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     }
     last.least_squares(&mut params)?;
     let after = last.descend(&mut params)?;
-    // Rounding may leave least squares a trifle above a minimum that was there before, or beyond the finite numbers.
+    // Rounding can make the solution worse than the old parameters, or non-finite: keep the old ones then.
     if after <= before {
         *own = params;
     }
     Ok(Refit { before, after: after.min(before) })
 }
 
-/// The input of the last layer for these inputs, `d × n`; the columns of a bank, if there are any, take all hidden activations on
-/// the way.
+/// Computes the last layer's input, `d × n`, for these inputs, and stores all hidden activations in the bank's columns, if there are
+/// any.
 fn forward<T: Scalar>(
     net: &DecoupledNetwork<T>,
     columns: &mut [Column<'_, T>],
@@ -140,6 +142,7 @@ fn forward<T: Scalar>(
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.set_activation(t + 1, z)?;
+                // The stored activations are those of the present parameters: their age is 0.
                 column.visited_at(net.updates);
             }
         }
@@ -165,7 +168,7 @@ impl<T: Scalar> Last<'_, T> {
         Objective { circuit, output_loss: self.output_loss, hidden: &[], factor: T::one() }
     }
 
-    /// Takes these examples.
+    /// Loads `examples` into the block.
     #[expect(clippy::indexing_slicing, reason = "examples are of these data")]
     fn load(&self, block: &mut Block<T>, examples: Range<usize>) {
         let part = |rows: usize| examples.start * rows..examples.end * rows;
@@ -176,7 +179,7 @@ impl<T: Scalar> Last<'_, T> {
         block.set_weights(self.data.weights_of(examples).into_iter());
     }
 
-    /// The exact minimum, if it is one of least squares and determined.
+    /// Moves to the exact minimum, if the loss is the squared error and the minimum is unique.
     fn least_squares(&self, params: &mut Vec<T>) -> Result<()> {
         let Some(regression) = self.layer.regression().filter(|_| self.output_loss.is_squared_error()) else {
             return Ok(());
@@ -190,14 +193,16 @@ impl<T: Scalar> Last<'_, T> {
         }
         let solve = || regression.solve(&moments, T::zero(), T::zero(), params, &mut Vec::new());
         match guarded("the regression", self.index, solve)? {
+            // Not unique: the descent below finds one of the minima.
             Err(Error::NotPositiveDefinite { .. }) => Ok(()),
             other => other,
         }
     }
 
-    /// Descends, and returns the loss where it ends.
+    /// Descends, and returns the final loss.
     fn descend(&self, params: &mut Vec<T>) -> Result<f64> {
         let (mut loss, mut gradient) = self.at(params)?;
+        // Any first step will do: it is halved until the loss falls, and later steps follow the curvature.
         let mut rate = T::of(0.1);
         let mut slow = 0;
         for _ in 0..STEPS {
@@ -213,11 +218,12 @@ impl<T: Scalar> Last<'_, T> {
                 rate *= T::of(0.5);
             }
             let Some((trial, (found, slope))) = accepted else { break };
-            // ‖s‖²/⟨s, y⟩ is the step that a quadratic of the curvature seen last would want.
+            // ‖s‖²/⟨s, y⟩ is the best step for a quadratic with the curvature along the last one.
             let moved = linalg::sum_zip(&trial, params, |a, b| (a - b) * (a - b));
             let bent: Vec<T> = slope.iter().zip(&gradient).map(|(&a, &b)| a - b).collect();
             let steps: Vec<T> = trial.iter().zip(&*params).map(|(&a, &b)| a - b).collect();
             let along = linalg::sum_zip(&steps, &bent, |s, y| s * y);
+            // Not convex along the step: the quotient is no step then.
             rate = if along > T::zero() { moved / along } else { rate * T::of(2.0) };
             slow = if loss - found < PROGRESS * found { slow + 1 } else { 0 };
             (*params, loss, gradient) = (trial, found, slope);
@@ -228,10 +234,11 @@ impl<T: Scalar> Last<'_, T> {
         Ok(loss)
     }
 
-    /// Mean loss and its gradient, by the weights of the examples.
+    /// Computes the mean loss and its gradient, by the weights of the examples.
     fn at(&self, params: &Vec<T>) -> Result<(f64, Vec<T>)> {
         let objective = self.objective(params);
         let n = self.data.len();
+        // Cut by the number of examples alone, so that sums have the same bits on any number of threads.
         let width = CHUNK.max(n.div_ceil(MAX_PARTS));
         let parts = (0..n).step_by(width);
         let mut parts: Vec<_> = parts.map(|first| (first, 0.0, vec![T::zero(); params.len()])).collect();

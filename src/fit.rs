@@ -1,4 +1,4 @@
-//! The outer loop, and what it reports.
+//! The outer loop over epochs, and its report.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,19 +29,19 @@ mod report;
 pub use report::FitReport;
 
 /// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
-/// [`fit_backprop`](DecoupledNetwork::fit_backprop), which pays no heed to the method.
+/// [`fit_backprop`](DecoupledNetwork::fit_backprop), which ignores the method.
 ///
 /// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels and subset
 /// accuracy for multi-label data.
 ///
-/// Feature `serde` leaves out the validation data and the metric. What JSON does not name has its default.
+/// Feature `serde` leaves out the validation data and the metric. Fields that JSON does not name have their defaults.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, default, bound = "T: Scalar"))]
 pub struct FitConfig<'a, T: Scalar> {
     method: Option<Method<T>>,
     epochs: usize,
-    /// None for all.
+    /// None for a full batch.
     #[cfg_attr(feature = "serde", serde(with = "batch_size"))]
     batch_size: Option<usize>,
     accumulate: usize,
@@ -52,7 +52,7 @@ pub struct FitConfig<'a, T: Scalar> {
     validation_fraction: Option<f64>,
     #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
-    /// After how many epochs each, and on how many examples.
+    /// Epochs between measurements, and examples of each.
     decoupling: Option<(usize, usize)>,
 }
 
@@ -74,30 +74,30 @@ impl<T: Scalar> Default for FitConfig<'_, T> {
 }
 
 impl<'a, T: Scalar> FitConfig<'a, T> {
-    /// The defaults.
+    /// Returns the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The way to train, instead of the network's own.
+    /// Sets the method to train with, instead of the network's own.
     pub fn method(mut self, method: Method<T>) -> Self {
         self.method = Some(method);
         self
     }
 
-    /// How many times every example is visited.
+    /// Sets the number of epochs: visits of every example.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
     }
 
-    /// Examples in a batch; the last batch of an epoch takes what is left.
+    /// Sets the examples in a batch; the last batch of an epoch takes the rest.
     pub fn batch_size(mut self, examples: usize) -> Self {
         self.batch_size = Some(examples);
         self
     }
 
-    /// All examples in one batch.
+    /// Puts all examples in one batch.
     pub fn full_batch(mut self) -> Self {
         self.batch_size = None;
         self
@@ -106,45 +106,44 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// Takes one parameter step for every `batches` consecutive batches, along the mean gradient over all of their examples:
     /// gradient accumulation. It equals batches `batches` times as large, up to rounding, in the memory of one. 1 by default.
     ///
-    /// Fewer batches that are left at the end of an epoch take a step of their own, as does an epoch that an
-    /// [observer](Observer::step) ends.
+    /// If fewer are left at the end of an epoch, they take a step of their own, as they do when an [observer](Observer::step) ends the
+    /// epoch.
     ///
     /// [`updates`](DecoupledNetwork::updates), and schedules with them, count parameter steps; observers' `step` follows every
     /// batch.
     ///
-    /// For backpropagation, and for methods whose visits end in one step of the optimizer; others are [`Error::Unsupported`]:
+    /// It applies to backpropagation and to methods whose visits end in one step of the optimizer. Others are [`Error::Unsupported`]:
     /// several [steps in a visit](Method::parameter_steps), [`Solver::Ridge`](crate::Solver::Ridge) and exact activation steps.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.accumulate = batches;
         self
     }
 
-    /// Seeds the order of the examples, which is shuffled anew in every epoch.
+    /// Seeds the order of the examples, which is reshuffled in every epoch.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Shuffles by blocks of so many consecutive examples (the last block takes what is left): an epoch takes the blocks in an
-    /// order of their own, and the examples of each in another. A batch never mixes blocks: the last of a block takes what is
-    /// left of it, and a full batch is a block.
+    /// Shuffles by blocks of `examples` consecutive examples (the last block takes the rest): an epoch shuffles the blocks, and then the
+    /// examples within each. A batch never mixes blocks: the last batch of a block takes the rest of it, and a full batch is a block.
     ///
-    /// Data that are sorted by class make bad blocks: shuffle such data once, before.
+    /// Data sorted by class make bad blocks: shuffle such data once before the fit.
     ///
-    /// Without it all examples are one block, or those of the [bank's file](crate::NetworkBuilder::bank_file) are taken.
+    /// By default all examples are one block, or the blocks are those of the [bank's file](crate::NetworkBuilder::bank_file).
     pub fn shuffle_blocks(mut self, examples: usize) -> Self {
         self.block = Some(examples);
         self
     }
 
-    /// Data to evaluate on after every epoch, by [weights](Dataset::with_weights) of their own.
+    /// Sets the data to evaluate on after every epoch, by [weights](Dataset::with_weights) of their own.
     pub fn validation(mut self, data: &'a Dataset<T>) -> Self {
         self.validation = Some(data);
         self
     }
 
-    /// Cuts this fraction off the data, 0 < fraction < 1, trains on the rest and evaluates on that part after every epoch. It is drawn
-    /// at random, by the [seed](Self::seed), and for class labels stratified. [`Error::Weight`] when all examples of a part have the
+    /// Cuts this fraction off the data, 0 < fraction < 1, trains on the rest and evaluates on that part after every epoch. The part is
+    /// drawn at random, by the [seed](Self::seed), and stratified for class labels. [`Error::Weight`] when all examples of a part have the
     /// [weight](Dataset::with_weights) 0.
     #[doc(alias = "validation_split")]
     pub fn validation_fraction(mut self, fraction: f64) -> Self {
@@ -152,7 +151,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// The part to train on and that to evaluate on, where one is to be cut off.
+    /// Returns the part to train on and the part to evaluate on, if `validation_fraction` is set.
     pub(crate) fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
         let Some(fraction) = self.validation_fraction else { return Ok(None) };
         error::require(0.0 < fraction && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
@@ -165,7 +164,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         Ok(Some(if by_class { data.stratified_split(train, self.seed) } else { data.split(train, self.seed) }?))
     }
 
-    /// The same, with the data to evaluate on cut off.
+    /// Returns these settings with `validation` in place of the fraction.
     pub(crate) fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
     where
         'a: 'b,
@@ -173,28 +172,27 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         FitConfig { validation: Some(validation), validation_fraction: None, ..self.clone() }
     }
 
-    /// The data to evaluate on.
+    /// Returns the data to evaluate on.
     pub(crate) fn validation_data(&self) -> Option<&'a Dataset<T>> {
         self.validation
     }
 
-    /// Measures after every so many epochs, counted over the life of the network, how decoupled the method is, on so many
-    /// examples that lie evenly in the training data (all, if there are fewer): see [`Decoupling`]. Dear: some thousand
-    /// evaluations of each of them, on 64 examples about as long as an epoch of 10,000. A fit by backpropagation pays no heed to
-    /// it, and [`FitReport::time`] leaves it out.
+    /// Measures [`Decoupling`] after every `every` epochs, counted over the life of the network, on `examples` examples spaced evenly in
+    /// the training data (all, if there are fewer). Expensive: some thousand evaluations of each of them, on 64 examples about as long
+    /// as an epoch of 10,000. A fit by backpropagation ignores it, and [`FitReport::time`] leaves it out.
     pub fn measure_decoupling(mut self, every: usize, examples: usize) -> Self {
         self.decoupling = Some((every, examples));
         self
     }
 
-    /// The score that the report shows, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
-    /// targets. A metric that says nothing of the targets, as [`Metric::accuracy`] of real numbers, is [`Error::Unsupported`].
+    /// Sets the score of the report, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
+    /// targets. A metric that does not apply to the targets, such as [`Metric::accuracy`] to real numbers, is [`Error::Unsupported`].
     pub fn metric(mut self, metric: Metric<T>) -> Self {
         self.metric = Some(metric);
         self
     }
 
-    /// Examples in a batch of these data.
+    /// Returns the examples in a batch of `data`.
     fn batch(&self, data: &Dataset<T>) -> usize {
         self.batch_size.unwrap_or(data.len()).min(data.len())
     }
@@ -203,18 +201,18 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Trains by layer-local gradients over the activation bank.
     ///
-    /// Rates and penalties are made for inputs, activations and targets of about unit size:
-    /// [`Scaler`](crate::data::Scaler) brings others there.
+    /// Default rates and penalties suit inputs, activations and targets of about unit size; scale others with
+    /// [`Scaler`](crate::data::Scaler).
     ///
     /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish
-    /// and a measurement of the decoupling cannot have it: [`Error::Unsupported`]. An input that is missing in every example, or in
+    /// and a measurement of the decoupling do not support them: [`Error::Unsupported`]. An input that is missing in every example, or in
     /// the validation data, is [`Error::NotFinite`].
     ///
-    /// Goes on where the last fit ended: parameters, optimizers and, for the same data, the bank. Learning rates are the optimizers' own:
-    /// the [factor](crate::EpochReport::learning_rate_factor) that an observer, as
-    /// [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), put on them ends with the fit that it watched. Other data get a new
-    /// bank, and so does an activation optimizer with another memory or, if it has one, other settings; a bank in a file is not
-    /// replaced, and refuses them.
+    /// Continues from the last fit: parameters, optimizers and, for the same data, the bank. Learning rates start at the optimizers' own:
+    /// the [factor](crate::EpochReport::learning_rate_factor) of an observer such as
+    /// [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau) ends with the fit that it watched. Other data get a new bank, and so
+    /// does an activation optimizer with other state or, if it has state, other settings. A bank in a file is not replaced: it refuses
+    /// them.
     ///
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain and for penalties of a
@@ -224,18 +222,18 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
     ///
     /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
-    /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written; the parameters are then those that the epoch started with, the
-    /// optimizers (after a divergence the bank as well) start anew, and the network can be used and trained on. An epoch that
-    /// went well stands even if its validation fails.
+    /// [`Error::Io`], [`Error::Format`] or [`Error::OutOfMemory`] where the bank's file can no longer be read or written. The parameters are then
+    /// those at the start of the epoch, the optimizers (after a divergence the bank as well) are reset, and the network can be used and
+    /// trained on. A completed epoch stands even if its validation fails.
     pub fn fit(&mut self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<FitReport> {
         self.fit_observed(data, config, &mut [])
     }
 
-    /// [`fit`](Self::fit), watched by [observers](crate::observer).
+    /// Trains as [`fit`](Self::fit), watched by [observers](crate::observer).
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and those of the observers: of `start` before anything changes; of `step` as any error in training;
-    /// of the others between epochs, and those before stand. [`Error::ObserverPanicked`] where one panics.
+    /// of the others between epochs, after which completed epochs stand. [`Error::ObserverPanicked`] if one panics.
     pub fn fit_observed(
         &mut self,
         data: &Dataset<T>,
@@ -251,6 +249,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             finish::check(self)?;
         }
         self.check_fit(data, config)?;
+        // All checks come before the bank is opened: an error leaves the network as it was.
         self.check_accumulation(&method, config)?;
         method.parameter = method.parameter.in_units_of(data)?;
         if data.missing() > 0 {
@@ -262,8 +261,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
     }
 
-    /// **The twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank stays as
-    /// it is.
+    /// Trains **the twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank does not
+    /// change.
     ///
     /// # Errors
     /// As [`fit`](Self::fit).
@@ -271,7 +270,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.fit_backprop_observed(data, config, &mut [])
     }
 
-    /// [`fit_backprop`](Self::fit_backprop), watched by [observers](crate::observer).
+    /// Trains as [`fit_backprop`](Self::fit_backprop), watched by [observers](crate::observer).
     ///
     /// # Errors
     /// As [`fit_observed`](Self::fit_observed).
@@ -311,12 +310,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         [data].into_iter().chain(config.validation).try_for_each(|data| metric.check(data, self.decision.outputs))
     }
 
-    /// Fails where gradients are to be accumulated and the method takes other steps.
+    /// Fails if gradients are to be accumulated and the method takes other steps.
     fn check_accumulation(&self, method: &Method<T>, config: &FitConfig<'_, T>) -> Result<()> {
         let exact = method.activation.streams();
         let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
         let layers = self.params.iter().zip(&self.trained).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
+        // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
             let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";
@@ -325,7 +325,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// What a fit with settings that have been checked is about to do.
+    /// Returns the plan of a fit, for its observers; the settings have been checked.
     pub(crate) fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
         let (examples, size) = (data.len(), config.batch(data));
         let block = self.block(config).map_or(examples, |block| block.min(examples));
@@ -338,14 +338,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// The score to report.
+    /// Returns the metric of the report.
     fn metric(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Option<Metric<T>> {
         config.metric.clone().or_else(|| Metric::for_data(data, self.decision.outputs))
     }
 
-    /// Keeps the bank of this data set, or opens or makes one.
+    /// Keeps the bank if it is that of `data`; otherwise opens or makes one.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
         let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
+        // An anchored start resets the state in every visit: the bank has no need to keep it.
         let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let keeps = method.coupling.multipliers.is_some();
@@ -383,12 +384,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let baseline = Baseline::new(&self.output_loss, data);
         for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
             if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
+                // All state is allocated before the first epoch: a lack of memory fails while nothing has moved.
                 trained.make_room(params.len())?;
             }
         }
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
+        // A resumed fit continues its checkpoint's: the best epoch is over both.
         if !std::mem::take(&mut self.resumed) {
             self.best_epoch = None;
         }
@@ -397,6 +400,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
             let measure = |method| self.measure_decoupling(method, data, config);
             epoch.decoupling = method.map_or(Ok(None), measure)?;
+            // Outside the epoch's timing.
             epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
             report.epochs.push(epoch);
             if let (Some(method), Some(epoch)) = (method, report.last()) {
@@ -413,6 +417,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         audience.end(self, report.stop)?;
         if method.is_some_and(|method| method.coupling.finish) {
+            // The finish reads every example once: no reason to shuffle.
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
             report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.epochs))?);
@@ -434,12 +439,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let begin = Instant::now();
         let epoch = self.epochs + 1;
         let learning_rate_factor = audience.learning_rate_factor(epoch)?;
+        // Set in every epoch: a factor ends with the fit whose observer asked for it.
         self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
         let penalty_factor = self.penalty_factor.value;
         engine.begin_epoch(penalty_factor);
+        // For recovery after an error, and for the norms of the update.
         let before = self.params.clone();
+        // From seed and epoch alone: a resumed fit sees the order of an uninterrupted one.
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
+        // Taken out for the epoch: its columns are borrowed while visits borrow the network.
         let mut bank = if recipe.method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
         let mut tally = Tally::default();
         let size = config.batch(data);
@@ -449,6 +458,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             self.bank = bank;
         }
         let outcome = visited.map(|()| tally);
+        // Before the loss is checked: a step of the waiting batches can still diverge, and belongs to this epoch.
         let outcome = outcome.and_then(|tally| engine.end_epoch(self).map(|()| tally));
         let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
             true => Ok(tally),
@@ -463,10 +473,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(EpochReport {
             epoch,
             energy: tally.energy / n,
+            // Not every visit runs a forward pass, so this mean is over fewer examples than the energy's.
             train_loss: tally.forward_loss / looked_at,
             train_score: engine.scores().then_some(tally.score / looked_at),
             validation: None,
             energies: tally.energies.iter().map(|energy| energy / n).collect(),
+            // All z_t may be zero, as after dead units: no division by it.
             residuals: tally.residuals.iter().map(|(r, z)| (r / z.max(f64::MIN_POSITIVE)).sqrt()).collect(),
             dead_units: tally.dead_units(self.hidden_widths()),
             staleness: tally.staleness(),
@@ -489,6 +501,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         tally: &mut Tally,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<ControlFlow<()>> {
+        // Backpropagation has no columns: its batches get empty slices.
         let mut columns = columns.chunks_mut(size);
         for batch in share.examples.chunks(size) {
             engine.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
@@ -499,7 +512,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// After the epochs that the config names.
+    /// Measures the decoupling, if it is due after this epoch.
     fn measure_decoupling(
         &self,
         method: &Method<T>,
@@ -512,22 +525,23 @@ impl<T: Scalar> DecoupledNetwork<T> {
         diagnostics::measure(self, &data.evenly(examples)?, method, self.penalty_factor.value).map(Some)
     }
 
-    /// Examples in a block of an epoch's order.
+    /// Returns the examples in a block of an epoch's order.
     fn block(&self, config: &FitConfig<'_, T>) -> Option<usize> {
         config.block.or(self.bank_file.as_ref().map(|&(_, examples)| examples))
     }
 
-    /// Leaves the network usable after an error: the parameters that the epoch started with, and neither optimizers nor,
-    /// after a divergence, a bank with a memory of what led there.
+    /// Leaves the network usable after an error: restores the parameters at the start of the epoch, resets the optimizers and, after a
+    /// divergence, the bank.
     fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
+        // Their state has seen the gradients that failed.
         self.trained.iter_mut().for_each(Trained::forget);
-        // The update that did not come about counts: columns may have been stored for it.
+        // The failed update counts: columns may have been stored for it.
         self.updates += 1;
         self.forget(error, recipe, epoch)
     }
 
-    /// Gives up the bank after a divergence, and says in which epoch it was.
+    /// Discards the bank after a divergence, and sets the error's epoch.
     fn forget(&mut self, error: Error, recipe: &Recipe<'_, T>, epoch: usize) -> Error {
         match error {
             Error::Diverged { layer, quantity, .. } => {

@@ -10,11 +10,11 @@ use crate::parallel::guarded;
 use crate::random::{Purpose, stream};
 use crate::{DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar, linalg};
 
-/// The stored activations before there are parameters: one **code** of the input, the target of every hidden layer.
+/// Stored activations chosen before the parameters: one **code** of the input, the target of every hidden layer.
 ///
-/// Each unit holds one principal component of the inputs, the largest first, brought to mean [`centre`](Self::centre) and
-/// standard deviation [`spread`](Self::spread); units beyond the number of components hold random mixtures of them. Every
-/// layer is to have this code as its pre-activation, so that σ(code) is stored.
+/// Each unit holds one principal component of the inputs, the largest first, scaled to mean [`centre`](Self::centre) and
+/// standard deviation [`spread`](Self::spread); units beyond the number of components hold random mixtures of them. The
+/// code is the target of every layer's pre-activation, so that σ(code) is stored.
 ///
 /// Where σ is nearly linear over the code, each layer is nearly an isometry from the stored activations below it to those
 /// above it, and close to a multiple of the identity: the signal neither fades nor explodes on its way up at any depth, nor
@@ -43,24 +43,24 @@ impl Default for BankStart {
 }
 
 impl BankStart {
-    /// The defaults.
+    /// Returns the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Standard deviation of every pre-activation over the examples.
+    /// Sets the standard deviation of every pre-activation over the examples.
     pub fn spread(mut self, spread: f64) -> Self {
         self.spread = spread;
         self
     }
 
-    /// Mean of every pre-activation over the examples.
+    /// Sets the mean of every pre-activation over the examples.
     pub fn centre(mut self, centre: f64) -> Self {
         self.centre = centre;
         self
     }
 
-    /// Weight of ‖W‖² in the regressions, in units of the mean variance of the layer's inputs.
+    /// Sets the weight of ‖W‖² in the regressions, in units of the mean variance of the layer's inputs.
     pub fn ridge(mut self, ridge: f64) -> Self {
         self.ridge = ridge;
         self
@@ -84,21 +84,21 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// `variance` over `inputs` (`d_0 × n`; some 2,000 examples will do).
     ///
     /// Every hidden layer must offer a [regression](crate::Layer::regression): a dense map fused with its activation function
-    /// does, an activation function by itself does not. So this is not for networks with
-    /// [`store_pre_activations`](crate::NetworkBuilder::store_pre_activations), nor for the methods that ask for it,
+    /// does, an activation function by itself does not. So this does not apply to networks with
+    /// [`store_pre_activations`](crate::NetworkBuilder::store_pre_activations), nor to the methods that need it,
     /// [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm).
     ///
-    /// The output layer stays as it is. So do optimizers and bank: this is meant for before the first fit.
+    /// The output layer, the optimizers and the bank do not change: this is meant for before the first fit.
     ///
     /// Mishkin, Matas (2016), *All you need is a good init*, arXiv 1511.06422, and Krähenbühl et al. (2016), *Data-dependent
     /// initializations of convolutional neural networks*, arXiv 1511.06856. Departs from the first in that it makes nothing
-    /// orthogonal and takes every unit by itself.
+    /// orthogonal and scales every unit separately.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] or [`Error::HyperParameter`] for what does not fit;
+    /// [`Error::Shape`], [`Error::NotFinite`], [`Error::Empty`] or [`Error::HyperParameter`] for inputs or a variance that do not fit;
     /// [`Error::Incapable`] for a hidden layer without [regression](crate::Layer::regression); [`Error::NotPositiveDefinite`];
     /// [`Error::Diverged`] (epoch 0) when a parameter is not finite; [`Error::Panicked`]; [`Error::Unsupported`] when a layer is
-    /// [frozen](Self::freeze). Nothing has changed then.
+    /// [frozen](Self::freeze). Nothing has changed in that case.
     pub fn start_from_unit_variance<'x>(&mut self, inputs: impl Into<MatRef<'x, T>>, variance: f64) -> Result<()> {
         let inputs = inputs.into();
         require_positive::<T>("variance of the pre-activations", variance)?;
@@ -108,7 +108,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// The parameters of [`start_from_unit_variance`](Self::start_from_unit_variance).
+    /// Computes the parameters of [`start_from_unit_variance`](Self::start_from_unit_variance).
     fn unit_variance(&self, inputs: MatRef<'_, T>, variance: f64) -> Result<Vec<Vec<T>>> {
         let hidden = self.hidden_regressions()?;
         let mut params = self.params.clone();
@@ -118,25 +118,25 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let output = Circuit::new(&self.layers, &params).output(t, input)?;
             let mut wanted = pre_activation((layer, rows), &params[t], input, &output, t)?;
             standardise(&mut wanted, rows, 0.0, variance.sqrt());
-            // What the examples say nothing of stays as it was.
+            // A proximal term and no ridge: weights that the examples do not determine keep their values.
             fit((layer, rows), &mut params[t], input, &wanted, (0.0, PROXIMAL), t)?;
             z = Circuit::new(&self.layers, &params).output(t, input)?;
         }
         Ok(params)
     }
 
-    /// **Bank first**: chooses the stored activations of `inputs` (`d_0 × n`; some 2,000 examples will do) before there are
-    /// parameters, and then fits every hidden layer to them, from the input up, by ridge regression from the input that it
-    /// really gets to the pre-activation that is wanted of it. So no error is handed on to be made larger, and neither the
-    /// weights as drawn nor the depth matter. The output layer gets zeros.
+    /// Starts **bank first**: chooses the stored activations of `inputs` (`d_0 × n`; some 2,000 examples will do) before there are
+    /// parameters, and then fits every hidden layer to them, from the input up, by ridge regression from the layer's actual input
+    /// to its target pre-activation. So errors do not accumulate, and neither the initial weights nor the depth matter. The output
+    /// layer gets zeros.
     ///
-    /// Returns ‖u_t − û_t‖ / ‖u_t − ⟨u_t⟩‖ for the hidden layers t = 1 .. T: how far what they give is from the [code](BankStart)
-    /// that was wanted, in units of its spread. It is less than 1 where the input has come through.
+    /// Returns ‖u_t − û_t‖ / ‖u_t − ⟨u_t⟩‖ for the hidden layers t = 1 .. T: the distance of their pre-activations
+    /// from the [code](BankStart), in units of its spread. It is less than 1 for a layer that the input's signal reaches.
     ///
-    /// It asks for the same networks as [`start_from_unit_variance`](Self::start_from_unit_variance).
+    /// It applies to the same networks as [`start_from_unit_variance`](Self::start_from_unit_variance).
     ///
-    /// Optimizers and bank stay as they are: this is meant for before the first fit. The principal components take time with
-    /// the cube of `d_0`.
+    /// Optimizers and bank do not change: this is meant for before the first fit. The time of the principal components grows with the
+    /// cube of `d_0`.
     ///
     /// That activations come first and parameters are fitted to them is the method of auxiliary coordinates
     /// (Carreira-Perpiñán, Wang 2014, arXiv 1212.5921); that a deep network should start as an isometry is Saxe, McClelland,
@@ -155,7 +155,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(residuals)
     }
 
-    /// The parameters and residuals of [`start_from_bank`](Self::start_from_bank).
+    /// Computes the parameters and residuals of [`start_from_bank`](Self::start_from_bank).
     fn bank_first(&self, inputs: MatRef<'_, T>, start: &BankStart) -> Result<(Vec<Vec<T>>, Vec<f64>)> {
         let hidden = self.hidden_regressions()?;
         let components = components(inputs)?;
@@ -164,7 +164,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut rank = components.nrows();
         let mut residuals = Vec::new();
         for (t, (layer, rows)) in hidden.into_iter().enumerate() {
-            // What a narrow layer has let go, the layers above it cannot hold.
+            // Components that a narrow layer drops cannot come back in the layers above it.
             rank = rank.min(rows);
             let wanted = code(&components, rank, rows, start);
             let input = MatRef::new(&z, self.layers[t].input_dim(), inputs.cols());
@@ -189,7 +189,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         check_finite("inputs", inputs)
     }
 
-    /// The regressions of the hidden layers, each with the rows of its pre-activation.
+    /// Returns the regressions of the hidden layers, each with the rows of its pre-activation.
     fn hidden_regressions(&self) -> Result<Vec<(&dyn Regression<T>, usize)>> {
         let hidden = self.layers.iter().take(self.depth() - 1).enumerate();
         let own = hidden.map(|(t, layer)| {
@@ -200,12 +200,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 }
 
-/// Holds parameters near their old values where the examples say nothing, in units of the mean variance of the layer's inputs.
+/// Weight of ‖θ − θ_old‖², which keeps parameters that the examples do not determine, in units of the mean variance of the layer's inputs.
 const PROXIMAL: f64 = 1e-5;
 /// Components whose variance is below this share of the largest are rounding noise.
 const NOISE: f64 = 1e-6;
 
-/// The pre-activation, `rows × n`, from which the layer gives `output`: the present one, when that is its present output.
+/// Computes the pre-activation, `rows × n`, from which the layer outputs `output`: the present one, if that is its present output.
 fn pre_activation<T: Scalar>(
     (layer, rows): (&dyn Regression<T>, usize),
     params: &[T],
@@ -222,7 +222,7 @@ fn pre_activation<T: Scalar>(
     Ok(out)
 }
 
-/// Least squares from `input` to `wanted`; the weights of the two penalties are in units of the mean variance of the input.
+/// Fits a layer by least squares from `input` to `wanted`; the weights of the two penalties are in units of the mean variance of the input.
 fn fit<T: Scalar>(
     (layer, rows): (&dyn Regression<T>, usize),
     params: &mut [T],
@@ -233,6 +233,7 @@ fn fit<T: Scalar>(
 ) -> Result<()> {
     let len = guarded("the regression", t, || layer.moments_len())?;
     let mut moments = filled("the moments of a regression", len, T::zero())?;
+    // The moments are sums over examples, so the unit has their number as a factor.
     let unit = variances(input).iter().sum::<f64>() * input.cols() as f64 / input.rows() as f64;
     let weight = |share: f64| T::of(share * unit.max(f64::MIN_POSITIVE));
     guarded("regression", t, || {
@@ -257,7 +258,7 @@ fn incapable<T: Scalar>(layer: usize, own: &dyn Layer<T>) -> Error {
     }
 }
 
-/// The variance of every row.
+/// Computes the variance of every row.
 fn variances<T: Scalar>(m: MatRef<'_, T>) -> Vec<f64> {
     let n = m.cols() as f64;
     let mut mean = vec![0.0; m.rows()];
@@ -271,14 +272,14 @@ fn variances<T: Scalar>(m: MatRef<'_, T>) -> Vec<f64> {
     variance
 }
 
-/// Brings every row to this mean and standard deviation; a row without a spread gets the mean alone.
+/// Scales every row to mean `centre` and standard deviation `spread`; a constant row gets the mean alone.
 fn standardise<T: Scalar>(values: &mut [T], rows: usize, centre: f64, spread: f64) {
     let n = (values.len() / rows) as f64;
     let variances = variances(MatRef::new(values, rows, values.len() / rows));
     for (row, variance) in variances.into_iter().enumerate() {
         let own = || (row..).step_by(rows);
         let mean = own().take(n as usize).map(|i| values[i].to_f64()).sum::<f64>() / n;
-        // The mean of equal values is not quite their value.
+        // The computed mean of equal values differs from them by rounding, so their variance is not exactly 0.
         let rounding = n * f64::EPSILON * mean;
         let scale = if variance > rounding * rounding { spread / variance.sqrt() } else { 0.0 };
         for i in own().take(n as usize) {
@@ -287,7 +288,7 @@ fn standardise<T: Scalar>(values: &mut [T], rows: usize, centre: f64, spread: f6
     }
 }
 
-/// The principal components of the inputs over the examples, largest first, each with variance 1; `rank × n`.
+/// Computes the principal components of the inputs over the examples, largest first, each with variance 1; `rank × n`.
 fn components<T: Scalar>(inputs: MatRef<'_, T>) -> Result<DMatrix<f64>> {
     let (d, n) = (inputs.rows(), inputs.cols());
     let mut centred = DMatrix::from_iterator(d, n, inputs.as_slice().iter().map(|x| x.to_f64()));
@@ -319,11 +320,12 @@ fn components<T: Scalar>(inputs: MatRef<'_, T>) -> Result<DMatrix<f64>> {
     Ok(out)
 }
 
-/// The first `rank` components, then random mixtures of them, `rows × n`: the same for all layers of one shape.
+/// Returns the first `rank` components, then random mixtures of them, `rows × n`: the same for all layers of one shape.
 fn code<T: Scalar>(components: &DMatrix<f64>, rank: usize, rows: usize, start: &BankStart) -> Vec<T> {
     let examples = components.ncols();
     let mut rng = stream(start.seed, Purpose::Code, rank, rows);
     let mut mixture = DMatrix::from_fn(rows, rank, |_, _| f64::standard_normal(&mut rng));
+    // The leading units hold the components themselves.
     mixture.rows_mut(0, rank).fill_with_identity();
     let leading = components.rows(0, rank).into_owned();
     let (mixture, leading) =

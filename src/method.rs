@@ -28,7 +28,7 @@ mod predictive_coding;
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
-/// It consists of four parts, and so does one of your own ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
+/// It consists of four parts, as does a custom one ([`Method::new`]): where a visit starts ([`Start`]), how Z moves
 /// with Θ fixed ([`ActivationStep`]), how Θ moves with Z fixed ([`ParameterStep`]), and how residuals are penalised
 /// ([`Coupling`]).
 ///
@@ -54,7 +54,7 @@ mod predictive_coding;
 /// The default is predictive coding that starts at a forward pass and keeps its own rate stable. On MNIST through two hidden layers it
 /// is as accurate as backpropagation (98.25 % and 98.33 %) in 1.3 times the time. Its gradients are close to backpropagation's and not
 /// equal to them ([`diagnostics::decoupling`](crate::diagnostics::decoupling())). Beyond ten hidden layers too little of the signal
-/// arrives at the lowest: take [`local_targets`](Self::local_targets) after
+/// reaches the lowest: take [`local_targets`](Self::local_targets) after
 /// [`start_from_bank`](crate::DecoupledNetwork::start_from_bank) there. [`guide::results`](crate::guide::results#the-default-and-its-alternatives)
 /// has every preset's accuracy and time, with the commands that print them, and the reasons for this default.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct Method<T> {
 impl<T: Scalar> Default for Method<T> {
     /// Returns [`predictive_coding`](Method::predictive_coding) in [`Order::RedBlack`], every layer at rate 0.3 or at 1.8/λmax of its own
     /// block where that is less, with one sweep more than the signal needs to reach the lowest layer: 1 + ⌈hidden layers / 2⌉. With T layers some 3T products
-    /// follow one another in an update; backpropagation has 2T.
+    /// are sequential in an update; backpropagation has 2T.
     fn default() -> Self {
         let sweeps = Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8);
         Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))
@@ -132,20 +132,20 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// Sets the multipliers beside the penalties, or removes them.
+    /// Sets the multipliers in addition to the penalties, or removes them.
     pub fn multipliers(mut self, multipliers: impl Into<Option<Multipliers>>) -> Self {
         self.coupling.multipliers = multipliers.into();
         self
     }
 
-    /// Sets whether a fit ends by setting Z to the forward pass and refitting the last layer to it, as MAC does: the forward loss
-    /// on the training data is never worse for it.
+    /// Sets whether a fit ends by setting Z to the forward pass and refitting the last layer to it, as MAC does. This never raises the
+    /// forward loss on the training data.
     pub fn finish(mut self, finish: bool) -> Self {
         self.coupling.finish = finish;
         self
     }
 
-    /// Fails unless the activation step moves hidden activations, at least once.
+    /// Fails unless the activation step takes at least one step, and of hidden activations only.
     fn check_groups(&self, depth: usize) -> Result<()> {
         if depth < 2 {
             return Ok(());
@@ -176,7 +176,7 @@ impl<T: Scalar> Method<T> {
         Ok(())
     }
 
-    /// Returns the activation step of this method, to relax a block of one's own.
+    /// Returns the activation step of this method, to relax your own block.
     pub fn activation_step(&self) -> &dyn ActivationStep<T> {
         &*self.activation
     }
@@ -186,6 +186,7 @@ impl<T: Scalar> Method<T> {
         let all = 0..depth;
         let (reads, timing) = (self.parameter.reads, self.parameter.timing);
         let mut stages = Vec::new();
+        // Persisted activations and stored inputs need no forward pass, the only sequential part of a visit.
         if self.start != Start::Persisted || reads == Reads::Forward {
             stages.push(Stage::Forward);
         }
@@ -208,6 +209,7 @@ impl<T: Scalar> Method<T> {
                 stages.extend(Stage::repeat(early, &step));
                 stages.push(gather.clone());
                 stages.extend(ascend);
+                // The update of the last local step follows the store below.
                 if local_steps > 1 {
                     stages.push(update.clone());
                     stages.extend(Stage::repeat(local_steps - 2, &[gather.clone(), update.clone()]));
@@ -215,6 +217,7 @@ impl<T: Scalar> Method<T> {
                 }
             }
             Timing::EveryStep => {
+                // Gather before the step: both gradients are at the same point (Θ, Z).
                 let joint: Vec<_> = [slice::from_ref(&gather), &step, slice::from_ref(&update)].concat();
                 stages.extend(Stage::repeat(steps.saturating_sub(1), &joint));
                 stages.extend([measure, gather]);
@@ -226,7 +229,7 @@ impl<T: Scalar> Method<T> {
         Schedule::new(stages, depth)
     }
 
-    /// The stages of steps that move one layer at a time, from the output to the input, in the bank itself.
+    /// Returns the stages of steps that move one layer at a time, from the output to the input, in the bank itself.
     fn layer_by_layer(&self, depth: usize) -> Vec<Stage> {
         let groups = activation_step::stages(&*self.activation, depth);
         let of = |t: usize| groups.iter().filter(move |stage| stage.group().is_some_and(|group| group.has(t))).cloned();
@@ -236,18 +239,20 @@ impl<T: Scalar> Method<T> {
             let mut stages = Vec::new();
             for t in (0..depth).rev() {
                 stages.extend(every_step.then(|| parameters(t)).into_iter().flatten());
-                // All below is still as the visit has found it, and so is the prediction of z_t.
+                // The layers below have not moved in this visit yet, so the prediction of z_t has not either.
                 stages.extend((measures && t > 0).then_some(Stage::Measure(t..t + 1)));
+                // After θ_t, the layer above z_t: with EveryStep it relaxes against the new parameters.
                 stages.extend(of(t));
             }
             stages
         };
+        // The output's term first, before the highest activation moves.
         let mut stages = vec![Stage::Measure(depth..depth + 1)];
         stages.extend(sweep(true));
         stages.extend(Stage::repeat(self.activation.steps(depth) - 1, &sweep(false)));
         if let Timing::AfterRelaxation { local_steps } = self.parameter.timing {
             stages.extend((0..depth).rev().flat_map(parameters));
-            // A regression is done at once.
+            // A regression is at its minimum after one step.
             let by_gradient = (0..depth).rev().filter(|&t| self.parameter.solver_of(t) == Solver::Optimizer);
             stages.extend(Stage::repeat(local_steps - 1, &by_gradient.flat_map(parameters).collect::<Vec<_>>()));
         }
@@ -264,19 +269,19 @@ impl<T: Scalar> Method<T> {
     /// Counts the products that must follow one another for one update of a network of `depth` layers: the depth of the
     /// computation, however many processors there are. Backpropagation needs `2 · depth`.
     ///
-    /// An activation step needs the predictions and their pull-backs, each at once for all layers in Jacobi order;
+    /// An activation step needs the predictions and their pull-backs, each in parallel for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
     pub fn sequential_products(&self, depth: usize) -> usize {
         self.schedule(depth).sequential_products()
     }
 
-    /// How far a signal from the output comes in a visit of a circuit of `depth` layers.
+    /// Computes how far a signal from the output travels in a visit of a circuit of `depth` layers.
     pub(crate) fn reach(&self, depth: usize) -> Reach {
         let keeps = self.start != Start::Anchored || self.coupling.multipliers.is_some();
         Reach::of(&self.schedule(depth), keeps)
     }
 
-    /// Returns the parameter steps of a visit, in a network of `depth` layers: what a schedule of the learning rate counts.
+    /// Returns the parameter steps of a visit, in a network of `depth` layers. Schedules of the learning rate count these.
     pub fn parameter_steps(&self, depth: usize) -> usize {
         self.schedule(depth).updates()
     }

@@ -1,4 +1,4 @@
-//! Inputs of the training data that are missing: what infers them, and which ways of training cannot.
+//! Missing inputs of the training data: how they are inferred, and which methods do not support them.
 
 use crate::block::Block;
 use crate::energy::Objective;
@@ -6,7 +6,7 @@ use crate::infer::descend;
 use crate::method::Method;
 use crate::{Dataset, Error, Result, Scalar};
 
-/// Fails for what a fit with this method cannot do where inputs are missing.
+/// Fails for a method, or a measurement, that does not support missing inputs.
 pub(crate) fn check<T: Scalar>(method: &Method<T>, measures_decoupling: bool) -> Result<()> {
     let exact = method.activation.streams();
     let refusals = [
@@ -36,6 +36,7 @@ pub(crate) fn step<T: Scalar>(
 ) -> Result<()> {
     let inputs = examples.iter().flat_map(|&example| data.inputs().column(example));
     let free: Vec<bool> = inputs.map(|x| !x.is_finite()).collect();
+    // z_0 enters the energy only through the lowest layer: a circuit of that layer suffices.
     let lowest = Objective { circuit: objective.circuit.part(0, 1), ..*objective };
     if free.contains(&true) { descend(&lowest, block, &free, (1, T::zero())).map(drop) } else { Ok(()) }
 }

@@ -33,34 +33,34 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) params: Vec<Vec<T>>,
     pub(crate) trained: Vec<Trained<T>>,
     pub(crate) output_loss: Arc<dyn Loss<T>>,
-    /// What the outputs mean.
+    /// How outputs are read: as classes, labels or numbers.
     pub(crate) decision: Decision,
     pub(crate) hidden: Vec<Hidden<T>>,
     pub(crate) method: Method<T>,
     pub(crate) bank: Bank<T>,
     pub(crate) bank_limit: usize,
     pub(crate) storage: Storage,
-    /// Where the bank lies unless in memory, and the examples in a block of it.
+    /// The path of a bank in a file, and the examples in a block of it; none for a bank in memory.
     pub(crate) bank_file: Option<(PathBuf, usize)>,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
-    /// The epoch of the lowest loss in the last fit, and those that it went on from; and its loss.
+    /// The epoch of the lowest loss in the last fit, with those that it resumed, and that loss.
     pub(crate) best_epoch: Option<(usize, f64)>,
-    /// Whether the next fit goes on from a checkpoint.
+    /// Whether the next fit continues from a checkpoint.
     pub(crate) resumed: bool,
     pub(crate) penalty_factor: PenaltyFactor,
     pub(crate) pool: Arc<Pool>,
 }
 
-/// What [`DecoupledNetwork::evaluate`] finds on a data set.
+/// The result of [`DecoupledNetwork::evaluate`] on a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
     /// The forward loss, mean over the examples by their [weights](Dataset::with_weights).
     pub loss: f64,
     /// The metric, mean over the examples by their weights: accuracy as a fraction of one for class labels, subset accuracy for
-    /// multi-label data, else what was asked for.
+    /// multi-label data, else the requested metric.
     pub score: Option<f64>,
 }
 
@@ -73,27 +73,27 @@ impl<T: Scalar> DecoupledNetwork<T> {
         NetworkBuilder::new(input_dim)
     }
 
-    /// Rows of the input.
+    /// Returns d_0, the rows of the input.
     pub fn input_dim(&self) -> usize {
         self.layers.first().map_or(0, |l| l.input_dim())
     }
 
-    /// Rows of the output.
+    /// Returns d_T, the rows of the output.
     pub fn output_dim(&self) -> usize {
         self.layers.last().map_or(0, |l| l.output_dim())
     }
 
-    /// Number of layers T: units of the circuit, with a stored activation between each two.
+    /// Returns the number of layers T: units of the circuit, with a stored activation between each two.
     pub fn depth(&self) -> usize {
         self.layers.len()
     }
 
-    /// Parameters of all layers together.
+    /// Returns the number of parameters of all layers.
     pub fn param_count(&self) -> usize {
         self.params.iter().map(Vec::len).sum()
     }
 
-    /// θ_t, in the layer's own order.
+    /// Returns θ_t, in the layer's own order.
     ///
     /// # Panics
     /// When t ≥ T.
@@ -105,8 +105,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Replaces θ_t.
     ///
     /// # Errors
-    /// [`Error::LayerIndex`], [`Error::InLayer`] for another number of parameters, [`Error::ParameterNotFinite`]; nothing has
-    /// changed then.
+    /// [`Error::LayerIndex`], [`Error::InLayer`] for another number of parameters, [`Error::ParameterNotFinite`]. Nothing has changed
+    /// in that case.
     pub fn set_params(&mut self, t: usize, params: &[T]) -> Result<()> {
         let count = self.depth();
         let own = self.params.get_mut(t).ok_or(Error::LayerIndex { what: "set_params", first: 0, count, found: t })?;
@@ -119,8 +119,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// Freezes layer t, t = 0 .. T: no fit and no [refit](Self::refit_output) moves its parameters, whatever the method, and its
-    /// optimizer and regression keep their memory. Signals pass through it as ever, to activations below and above. It is
-    /// written into [checkpoints](Self::save_checkpoint).
+    /// optimizer and regression keep their memory. Signals still pass through it, to activations below and above.
+    /// [Checkpoints](Self::save_checkpoint) store it.
     ///
     /// A method that ends with a [finish](crate::Method::finish) refits the last layer, and is refused if that is frozen, as are
     /// [`start_from_bank`](Self::start_from_bank) and [`start_from_unit_variance`](Self::start_from_unit_variance) of a network with
@@ -136,8 +136,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// Lets the parameters of layer t, t = 0 .. T, move again. Its optimizer goes on where it was, and so does its schedule, which
-    /// counts the steps that the layer has taken.
+    /// Lets the parameters of layer t, t = 0 .. T, move again. Its optimizer keeps its state, and its schedule continues: it counts
+    /// the steps that the layer has taken.
     ///
     /// # Errors
     /// [`Error::LayerIndex`].
@@ -146,7 +146,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// Whether layer t is [frozen](Self::freeze).
+    /// Returns whether layer t is [frozen](Self::freeze).
     ///
     /// # Panics
     /// When t ≥ T.
@@ -158,10 +158,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Replaces the rule that moves the parameters of every layer, also those that had a
     /// [rule of their own](NetworkBuilder::layer_optimizer): between fits, or after a [`resume`](Self::resume).
     ///
-    /// A layer's memory (momenta, and the number of its steps) goes on if the new rule is the old one up to numbers: another
-    /// learning rate, β, decay, or length of a schedule. The rule of comparison is the text that both print with `{:?}`, in which
-    /// all that are not numbers must agree, beside [`slots`](Optimizer::slots) and
-    /// [`is_elementwise`](Optimizer::is_elementwise). Any other rule starts anew, from its first step.
+    /// A layer keeps its state (momenta, and the number of its steps) if the new rule is the old one up to numbers: another
+    /// learning rate, β, decay, or length of a schedule. Two rules are compared by their `{:?}` texts, in which everything but numbers
+    /// must agree, and by [`slots`](Optimizer::slots) and [`is_elementwise`](Optimizer::is_elementwise). Any other rule starts
+    /// from its first step.
     ///
     /// ```
     /// use decoupled::{DecoupledNetwork, layer::Activation, optimizer::Adam};
@@ -193,6 +193,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn set_layer_optimizer(&mut self, t: usize, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
         let params = self.params.get(t).map_or(0, Vec::len);
         let own = self.trained_mut("set_layer_optimizer", t)?;
+        // Checked before the layer's own is replaced: an error changes nothing.
         guarded("validate of the optimizer", t, || optimizer.validate())?.map_err(|error| error.in_layer(t))?;
         *own = own.with_optimizer(Arc::new(optimizer), t, params)?;
         Ok(())
@@ -212,52 +213,53 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// The stored activations; none before the first [`fit`](Self::fit), and none where they lie in a
+    /// Returns the stored activations; none before the first [`fit`](Self::fit), and none if they are in a
     /// [file](Self::bank_file).
     pub fn bank(&self) -> Option<&ActivationBank<T>> {
         self.bank.memory()
     }
 
-    /// The file with the stored activations; none before the first [`fit`](Self::fit), and none unless the network was built
+    /// Returns the file with the stored activations; none before the first [`fit`](Self::fit), and none unless the network was built
     /// with one.
     pub fn bank_file(&self) -> Option<&BankFile<T>> {
         self.bank.file()
     }
 
-    /// Parameter updates taken so far, by either road, those of an epoch that failed included; a column of the bank has the age by which this exceeds its
-    /// [`visited_at`](ActivationBank::visited_at).
+    /// Returns the parameter updates taken so far, by [`fit`](Self::fit) and [`fit_backprop`](Self::fit_backprop), those of failed
+    /// epochs included. The age of a column of the bank is this less its [`visited_at`](ActivationBank::visited_at).
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Epochs trained so far, by either road.
+    /// Returns the epochs trained so far, by [`fit`](Self::fit) and [`fit_backprop`](Self::fit_backprop).
     pub fn epochs(&self) -> usize {
         self.epochs
     }
 
-    /// The objective at the present parameters, to look at energies and gradients of examples of one's own.
+    /// Returns the objective at the present parameters, to compute energies and gradients of your own examples.
     pub fn objective(&self) -> Objective<'_, T> {
         Objective { circuit: self.circuit(), output_loss: &*self.output_loss, hidden: &self.hidden, factor: T::one() }
     }
 
-    /// The layers with their parameters.
+    /// Returns the layers with their parameters.
     pub(crate) fn circuit(&self) -> Circuit<'_, T> {
         Circuit::new(&self.layers, &self.params)
     }
 
-    /// The ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`], a `&DMatrix`,
+    /// Computes the ordinary forward pass: outputs `d_T × n` for inputs `d_0 × n` (a [`MatRef`], a `&DMatrix`,
     /// [`&Examples`](crate::data::Examples), or a slice for one example), columns are examples. For a classifier they are
     /// logits: see [`predict_proba`](Self::predict_proba) and [`predict_class`](Self::predict_class).
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::NotFinite`] of the outputs for one that is NaN or
-    /// infinite, [`Error::Panicked`] when a layer panics.
+    /// [`Error::Shape`] or [`Error::NotFinite`] for inputs that do not fit, [`Error::NotFinite`] for an output that is NaN or infinite,
+    /// [`Error::Panicked`] when a layer panics.
     pub fn predict<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<DMatrix<T>> {
         let inputs = inputs.into();
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
         check_finite("inputs", inputs)?;
         let mut outputs = DMatrix::zeros(self.output_dim(), inputs.cols());
         let (below, above) = (self.input_dim() * CHUNK, self.output_dim() * CHUNK);
+        // Chunks of a fixed width: outputs have the same bits on any number of threads.
         let chunks = inputs.as_slice().chunks(below).zip(outputs.as_mut_slice().chunks_mut(above));
         let mut chunks: Vec<_> = chunks.collect();
         self.pool.for_each(&mut chunks, |(x, y)| self.forward(x, y))?;
@@ -265,10 +267,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(outputs)
     }
 
-    /// The forward activations a_t, `d_t × n`, of the hidden layers t = 1 .. T for inputs `d_0 × n`, and at the end the outputs.
+    /// Computes the forward activations a_t, `d_t × n`, of the hidden layers t = 1 .. T for inputs `d_0 × n`, and last the outputs.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict); what is not finite is found in the lowest layer whose output it is, as [`Error::InLayer`].
+    /// As [`predict`](Self::predict); a number that is not finite is [`Error::InLayer`] of the lowest layer that outputs one.
     pub fn activations<'x>(&self, inputs: impl Into<MatRef<'x, T>>) -> Result<Vec<DMatrix<T>>> {
         let inputs = inputs.into();
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
@@ -290,7 +292,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(activations)
     }
 
-    /// Forward loss and score on a data set. The score is the [accuracy](Metric::accuracy) for class labels, the
+    /// Computes forward loss and score on a data set. The score is the [accuracy](Metric::accuracy) for class labels, the
     /// [subset accuracy](Metric::subset_accuracy) for multi-label data, and none for real-valued targets; see
     /// [`evaluate_with`](Self::evaluate_with) for others.
     ///
@@ -301,11 +303,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.evaluate_with(data, Metric::for_data(data, self.decision.outputs).as_ref())
     }
 
-    /// Forward loss and the mean of `metric` on a data set.
+    /// Computes forward loss and the mean of `metric` on a data set.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] for a metric that says nothing of such targets, as the
-    /// [accuracy](Metric::accuracy) of real numbers.
+    /// As [`evaluate`](Self::evaluate), and [`Error::Unsupported`] for a metric that does not apply to such targets, such as the
+    /// [accuracy](Metric::accuracy) to real numbers.
     pub fn evaluate_with(&self, data: &Dataset<T>, metric: Option<&Metric<T>>) -> Result<Scores> {
         self.check_data(data)?;
         metric.map_or(Ok(()), |metric| metric.check(data, self.decision.outputs))?;
@@ -313,7 +315,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.scores(data, metric, (&outputs).into())
     }
 
-    /// Forward loss and the mean of `metric` of these outputs, `d_T × N`, on a data set that has been checked.
+    /// Computes forward loss and the mean of `metric` for `outputs`, `d_T × N`, on a data set that has been checked.
     pub(crate) fn scores(
         &self,
         data: &Dataset<T>,
@@ -326,7 +328,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(Scores { loss: self.loss(data, outputs)? / n, score: score.map(|s| s / n) })
     }
 
-    /// Σ w_i · L_y over the columns.
+    /// Computes Σ w_i · L_y over the columns.
     fn loss(&self, data: &Dataset<T>, outputs: MatRef<'_, T>) -> Result<f64> {
         let targets = data.targets();
         let weights = data.weights_of(0..data.len());
@@ -334,7 +336,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if sum.is_finite() {
             return Ok(sum);
         }
-        // The sum over a chunk may leave the range of `T` where no term does.
+        // The sum over a chunk may leave the range of `T` although every term is in it: add the terms in f64.
         let rows = self.output_dim();
         let column = |entries| MatRef::new(entries, rows, 1);
         let mut sum = 0.0;
@@ -351,19 +353,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// The widths of z_t, t = 0 ..= T.
+    /// Returns the widths d_t of z_t, t = 0 ..= T.
     pub(crate) fn widths(&self) -> Vec<usize> {
         self.layers.iter().map(|layer| layer.input_dim()).chain([self.output_dim()]).collect()
     }
 
-    /// Those of the hidden z_t, t = 1 .. T.
+    /// Returns the widths d_t of the hidden z_t, t = 1 .. T.
     pub(crate) fn hidden_widths(&self) -> impl Iterator<Item = usize> {
         self.layers.iter().skip(1).map(|layer| layer.input_dim())
     }
 
-    /// The same network with other parameters, as many of every layer; without a bank, and with optimizers that know of nothing.
+    /// Returns this network with other parameters, of the same number in every layer, without a bank and with optimizers reset.
     pub(crate) fn with_params(&self, params: Vec<Vec<T>>) -> Self {
         let mut trained = self.trained.clone();
+        // Their state belongs to the old parameters.
         trained.iter_mut().for_each(Trained::forget);
         Self {
             layers: self.layers.clone(),
@@ -386,13 +389,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// Fails unless this network could be trained or judged on the data, by whatever needs to know all inputs.
+    /// Fails unless the data fit this network and all inputs are known, as training by backpropagation and evaluation need.
     pub(crate) fn check_data(&self, data: &Dataset<T>) -> Result<()> {
         self.check_trainable(data)?;
         data.check_known()
     }
 
-    /// The same for what infers missing inputs.
+    /// Fails unless the data fit this network; inputs may be missing.
     pub(crate) fn check_trainable(&self, data: &Dataset<T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), data.input_dim())?;
         let what = match (self.output_dim(), data.target_dim(), data.classes()) {
@@ -401,12 +404,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
             _ => "rows of the targets (outputs)",
         };
         check_shape(what, self.output_dim(), data.target_dim())?;
+        // Last, because a loss may rely on targets of the right shape.
         guarded("check_targets of the output loss", None, || self.output_loss.check_targets(data.targets()))?
     }
 
     fn forward(&self, inputs: &[T], outputs: &mut [T]) -> Result<()> {
         let circuit = self.circuit();
         let examples = inputs.len() / self.input_dim();
+        // Only one layer's activations are held at a time.
         let mut z = inputs.to_vec();
         for (t, layer) in self.layers.iter().enumerate() {
             z = circuit.output(t, MatRef::new(&z, layer.input_dim(), examples))?;

@@ -1,9 +1,9 @@
-//! The only file that knows threads.
+//! All use of threads is in this file.
 //!
-//! Networks with the same number of threads share one pool, and one piece of work has it at a time. Work that finds it taken,
-//! or that comes from a worker of some rayon pool, stays on its caller's thread: a worker that waits for another pool runs
-//! other jobs of its own pool meanwhile, which overflows its stack, or waits for a lock that it holds itself. How work is cut
-//! does not depend on the threads, so neither do results.
+//! Networks with the same number of threads share one pool, and one piece of work has it at a time. Work stays on its caller's
+//! thread if the pool is taken or if the caller is a worker of some rayon pool: a worker that waits for another pool runs other jobs of
+//! its own pool meanwhile, which can overflow its stack, or wait for a lock that it holds itself. How work is cut does not depend on
+//! the threads, so results do not either.
 
 #[cfg(feature = "parallel")]
 use std::cell::Cell;
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Threads that networks share; work that is installed runs [`for_each`] on them.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// None for a single thread, which is the caller's.
+    /// None for a single thread, the caller's.
     #[cfg(feature = "parallel")]
     threads: Option<rayon::ThreadPool>,
     #[cfg(feature = "parallel")]
@@ -34,12 +34,14 @@ thread_local! {
 }
 
 impl Pool {
-    /// The pool of `threads` threads that all networks with this number share, as long as there is one; without the feature
-    /// `parallel` all work stays on the caller's thread.
+    /// Returns the pool that all networks with this number of threads share while one of them lives. Without the feature `parallel` all
+    /// work stays on the caller's thread.
     pub(crate) fn shared(threads: usize) -> Result<Arc<Self>> {
         static POOLS: Mutex<Vec<(usize, Weak<Pool>)>> = Mutex::new(Vec::new());
         require_threads(threads)?;
+        // A poisoned lock is harmless: a panic while it is held leaves a valid list.
         let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+        // Weak references only: a pool ends with its last network.
         pools.retain(|(_, pool)| pool.strong_count() > 0);
         if let Some(pool) = pools.iter().filter(|(own, _)| *own == threads).find_map(|(_, pool)| pool.upgrade()) {
             return Ok(pool);
@@ -64,10 +66,11 @@ impl Pool {
         Ok(Self {})
     }
 
-    /// Runs `work` inside the pool, or on the caller's thread where the pool is taken or that thread is a worker of any pool.
+    /// Runs `work` inside the pool, or on the caller's thread if the pool is taken or that thread is a worker of any pool.
     /// Entering costs some 10 µs.
     pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         #[cfg(feature = "parallel")]
+        // A worker of any rayon pool must not wait for this one: see the head of the file.
         if let Some(threads) = self.threads.as_ref().filter(|_| rayon::current_thread_index().is_none())
             && let Some(_session) = Session::begin(&self.taken)
         {
@@ -76,7 +79,7 @@ impl Pool {
         work()
     }
 
-    /// [`for_each`] inside the pool, which a single item does not enter.
+    /// Runs [`for_each`] inside the pool; a single item stays outside, which saves the cost of entering.
     pub(crate) fn for_each<I: Send>(&self, items: &mut [I], f: impl Fn(&mut I) -> Result<()> + Sync) -> Result<()> {
         match items {
             [] => Ok(()),
@@ -86,7 +89,7 @@ impl Pool {
     }
 }
 
-/// The time that a piece of work has a pool for itself, also if it panics.
+/// Exclusive use of a pool, until it is dropped, also by a panic.
 #[cfg(feature = "parallel")]
 struct Session<'p>(&'p AtomicBool);
 
@@ -104,27 +107,27 @@ impl Drop for Session<'_> {
     }
 }
 
-/// The most threads a pool may have: beyond the parts that work comes in, idle threads only get in each other's way.
+/// Most threads of a pool: threads beyond the parts of the work are idle and only cost time.
 const MOST: usize = 256;
 
 fn require_threads(threads: usize) -> Result<()> {
     crate::error::require((1..=MOST).contains(&threads), "threads", "in 1..=256", threads as f64)
 }
 
-/// The default number of threads: `RAYON_NUM_THREADS` where it is a positive number, else the machine's.
+/// Returns the default number of threads: `RAYON_NUM_THREADS` if it is a positive number, else the machine's.
 pub(crate) fn available() -> usize {
     let asked =
         std::env::var("RAYON_NUM_THREADS").ok().and_then(|text| text.parse().ok()).filter(|&threads| threads > 0);
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).min(MOST)
 }
 
-/// A row of items that can be cut in two: a slice, the chunks of one, or two rows side by side, as long as the first of them.
+/// A row of items that can be cut in two: a slice, the chunks of one, or two rows zipped, as long as the first of them.
 pub(crate) trait Row: Sized + Send {
     type Item;
     fn len(&self) -> usize;
-    /// The first `count` items and the others.
+    /// Splits off the first `count` items.
     fn cut(self, count: usize) -> (Self, Self);
-    /// The first item of a row that has one.
+    /// Returns the first item of a row that has one.
     fn first(self) -> Self::Item;
 }
 
@@ -156,7 +159,7 @@ impl<'a, I: Send> Row for &'a mut [I] {
     }
 }
 
-/// The chunks of a slice, all of one width but perhaps the last; empty ones where the slice is too short.
+/// The chunks of a slice, of one width except perhaps the last; beyond the end of the slice they are empty.
 pub(crate) struct Chunks<S> {
     pub(crate) slice: S,
     pub(crate) width: usize,
@@ -206,8 +209,8 @@ impl<A: Row, B: Row> Row for (A, B) {
     }
 }
 
-/// Runs `f` on every item of a row with its number, perhaps at the same time, and returns the error of the first item that has
-/// one: the same whatever the number of threads. Nothing is allocated. Calls may be nested.
+/// Runs `f` on every item of a row with its number, possibly in parallel, and returns the error of the first item that has one, which
+/// does not depend on the number of threads. Allocates nothing. Calls may be nested.
 pub(crate) fn for_row<W: Row>(row: W, f: impl Fn(usize, W::Item) -> Result<()> + Sync) -> Result<()> {
     fn halves<W: Row>(number: usize, row: W, f: &(impl Fn(usize, W::Item) -> Result<()> + Sync)) -> Result<()> {
         match row.len() {
@@ -216,6 +219,7 @@ pub(crate) fn for_row<W: Row>(row: W, f: impl Fn(usize, W::Item) -> Result<()> +
             len => {
                 let (left, right) = row.cut(len / 2);
                 let (left, right) = join(|| halves(number, left, f), || halves(number + len / 2, right, f));
+                // The left half's error first, whichever half ended first.
                 left.and(right)
             }
         }
@@ -223,36 +227,39 @@ pub(crate) fn for_row<W: Row>(row: W, f: impl Fn(usize, W::Item) -> Result<()> +
     halves(0, row, &f)
 }
 
-/// [`for_row`] of the items of a slice, without their numbers.
+/// Runs [`for_row`] on the items of a slice, without their numbers.
 pub(crate) fn for_each<I: Send>(items: &mut [I], f: impl Fn(&mut I) -> Result<()> + Sync) -> Result<()> {
     for_row(items, |_, item| f(item))
 }
 
-/// Both, perhaps at the same time: on a thread of a [`Pool`], and on no other.
+/// Runs both, in parallel on a thread of a [`Pool`], sequentially on any other.
 pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     #[cfg(feature = "parallel")]
+    // On any other thread rayon::join would enter rayon's global pool.
     if MEMBER.get() {
         return rayon::join(a, b);
     }
     (a(), b())
 }
 
-/// Calls `f` with every item on `threads` threads; results stand in the order of the items. Tasks of a shared pool would begin
-/// other items while they wait.
+/// Calls `f` with every item on `threads` new threads; results are in the order of the items. Tasks of a shared pool would begin other
+/// items while they wait.
 pub(crate) fn map_apart<I: Sync, R: Send>(items: &[I], threads: usize, f: impl Fn(&I) -> R + Sync) -> Result<Vec<R>> {
     require_threads(threads)?;
     let next = AtomicUsize::new(0);
     let work = || {
+        // A shared counter: a thread with a short item takes the next one, so none stands idle.
         let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         let own = numbers.map_while(|number| Some((number, f(items.get(number)?))));
         Ok(own.collect::<Vec<_>>())
     };
     let mut results: Vec<_> = on_threads(threads.min(items.len()), work)?.into_iter().flatten().collect();
+    // Threads take items in no fixed order.
     results.sort_by_key(|&(number, _)| number);
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
-/// What `work` returns on each of so many threads; without the feature `parallel` on the caller's alone.
+/// Runs `work` on each of `threads` threads and returns the results; without the feature `parallel` on the caller's thread alone.
 #[cfg(feature = "parallel")]
 fn on_threads<R: Send>(threads: usize, work: impl Fn() -> Result<R> + Sync) -> Result<Vec<R>> {
     std::thread::scope(|scope| {
@@ -268,15 +275,16 @@ fn on_threads<R: Send>(_: usize, work: impl Fn() -> Result<R> + Sync) -> Result<
     Ok(vec![work()?])
 }
 
-/// Things that threads borrow for a while: as many as were ever borrowed at a time.
+/// A pool of scratch values that threads borrow; it grows to the largest number borrowed at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Spare<S>(Mutex<Vec<S>>);
 
 impl<S: Default> Spare<S> {
-    /// Calls `f` with one of them, in whatever state it was left.
+    /// Calls `f` with one of them, in the state that the last borrower left.
     pub(crate) fn lend<R>(&self, f: impl FnOnce(&mut S) -> R) -> R {
         let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut own = idle().pop().unwrap_or_default();
+        // The lock is not held here: other threads can borrow meanwhile. After a panic the value is dropped, not returned.
         let result = f(&mut own);
         idle().push(own);
         result
@@ -285,7 +293,7 @@ impl<S: Default> Spare<S> {
 
 /// Calls a user's code and turns a panic into [`Error::Panicked`]: of a layer, or of none.
 ///
-/// What `call` was writing may be half written: callers discard it.
+/// After a panic, the output of `call` may be half written: callers discard it.
 pub(crate) fn guarded<R>(what: &'static str, layer: impl Into<Option<usize>>, call: impl FnOnce() -> R) -> Result<R> {
     caught(call).map_err(|message| Error::Panicked { what, layer: layer.into(), message })
 }

@@ -1,4 +1,4 @@
-//! The parameter step: Θ moves, Z stands.
+//! The parameter step: Θ moves, Z is fixed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ mod ridge;
 
 pub use ridge::Ridge;
 
-/// When the parameters of a visit step.
+/// When the parameters step in a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub enum Timing {
-    /// Once the activation steps are done: this many local steps on the same activations.
+    /// After all activation steps: `local_steps` steps on the same activations.
     AfterRelaxation {
         /// Steps of every layer; at least 1.
         local_steps: usize,
@@ -28,7 +28,7 @@ pub enum Timing {
     /// Together with every activation step, both from gradients at the same point.
     EveryStep,
 }
-/// By which rule the parameters of a layer move.
+/// The rule by which the parameters of a layer move.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Solver {
@@ -39,22 +39,22 @@ pub enum Solver {
     Ridge(Ridge),
 }
 
-/// How the parameters move while the activations stand.
+/// How the parameters move while the activations are fixed.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct ParameterStep {
-    /// When.
+    /// When they step.
     pub timing: Timing,
     /// Which input the layers read.
     pub reads: Reads,
-    /// By which rule.
+    /// The rule of all layers without a rule of their own.
     pub solver: Solver,
-    /// Layers with a rule of their own: t = 0 .. T, and the rule.
+    /// Layers with a rule of their own: t = 0 .. T, and the rule. The last entry for a layer counts.
     pub layer_solvers: Vec<(usize, Solver)>,
 }
 
 impl ParameterStep {
-    /// One step of every layer's optimizer after the activation steps.
+    /// Returns one step of every layer's optimizer after the activation steps.
     pub const fn new(reads: Reads) -> Self {
         Self {
             timing: Timing::AfterRelaxation { local_steps: 1 },
@@ -64,20 +64,21 @@ impl ParameterStep {
         }
     }
 
-    /// All layers by this rule.
+    /// Sets the rule of all layers.
     pub fn solver(mut self, solver: Solver) -> Self {
         self.solver = solver;
         self
     }
 
-    /// Layer t, of t = 0 .. T, by this rule.
+    /// Sets the rule of layer t, t = 0 .. T.
     pub fn layer_solver(mut self, t: usize, solver: Solver) -> Self {
         self.layer_solvers.push((t, solver));
         self
     }
 
-    /// The rule of layer t.
+    /// Returns the rule of layer t.
     pub(crate) fn solver_of(&self, t: usize) -> Solver {
+        // Reversed, so that a later call overrides an earlier one.
         self.layer_solvers.iter().rev().find(|(layer, _)| *layer == t).map_or(self.solver, |(_, solver)| *solver)
     }
 
@@ -94,10 +95,10 @@ impl ParameterStep {
         Ok(())
     }
 
-    /// The step for moments of these data, which are in units of the mean weight: the penalties on parameters are then in the same.
+    /// Converts the penalties on parameters to units of the data's mean weight: the moments are in these units.
     ///
     /// # Errors
-    /// [`Error::HyperParameter`] for a penalty that is no finite number in these units.
+    /// [`Error::HyperParameter`] for a penalty that is not finite in these units.
     pub(crate) fn in_units_of<D: Scalar>(mut self, data: &Dataset<D>) -> Result<Self> {
         let solvers = self.layer_solvers.iter_mut().map(|(_, solver)| solver).chain([&mut self.solver]);
         for solver in solvers {
@@ -110,61 +111,60 @@ impl ParameterStep {
     }
 }
 
-/// What moves the parameters of one layer, and what that remembers.
+/// The optimizer of one layer, with its state and that of its regression.
 #[derive(Clone, Debug)]
 pub(crate) struct Trained<T> {
     optimizer: Arc<dyn Optimizer<T>>,
-    /// Entries that it remembers for each parameter.
+    /// Entries of state for each parameter.
     slots: usize,
-    /// How many parameters the optimizer moves at a time: all, unless it takes each by itself.
+    /// Parameters in one call of the optimizer: all, unless it is elementwise.
     piece: usize,
     /// The factor on its learning rate in this epoch.
     pub(crate) rate: T,
-    /// Piece after piece, in each slot after slot; empty until there is need for it.
+    /// The optimizer's state: piece after piece, in each slot after slot; empty before the first fit that needs it.
     state: Vec<T>,
     /// Where the weights lie among the parameters.
     weights: Vec<Range<usize>>,
-    /// Steps that the optimizer has taken and remembers. Frozen layers take none, so Adam corrects the bias of its moments by the
-    /// right number afterwards.
+    /// Steps that the state has seen. Frozen layers take none, so Adam still corrects the bias of its moments by the right number.
     steps: u64,
     pub(crate) frozen: bool,
-    /// The moments that a regression remembers; empty before the first.
+    /// The moments that a regression keeps between visits; empty before the first.
     pub(crate) moments: Vec<T>,
 }
 
 impl<T: Scalar> Trained<T> {
-    /// What the optimizer says of itself, and what it and a regression remember.
+    /// Returns the optimizer's `Debug` text, its state and a regression's moments.
     #[cfg(feature = "save")]
     pub(crate) fn memory(&self) -> (String, [&[T]; 2]) {
         (format!("{:?}", self.optimizer), [&self.state, &self.moments])
     }
 
-    /// How many numbers the optimizer remembers of so many parameters, once it has stepped.
+    /// Returns the length of the optimizer's state for `params` parameters.
     #[cfg(feature = "save")]
     pub(crate) fn room(&self, params: usize) -> usize {
         self.slots.saturating_mul(params)
     }
 
-    /// How many steps the optimizer has taken.
+    /// Returns the number of steps that the optimizer has taken.
     #[cfg(feature = "save")]
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Takes what [`memory`](Self::memory) gave after so many steps.
+    /// Restores the state and moments that [`memory`](Self::memory) returned after `steps` steps.
     #[cfg(feature = "save")]
     pub(crate) fn remember(&mut self, state: Vec<T>, moments: Vec<T>, steps: u64) {
         (self.state, self.moments, self.steps) = (state, moments, steps);
     }
 
-    /// Forgets what earlier steps left.
+    /// Discards the state, the moments and the number of steps.
     pub(crate) fn forget(&mut self) {
         self.state.fill(T::zero());
         self.moments.clear();
         self.steps = 0;
     }
 
-    /// Goes on with another optimizer, which takes over the memory of the old one if it is the same rule up to numbers.
+    /// Replaces the optimizer. The new one keeps the old one's state if both are the same rule up to numbers.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -172,13 +172,14 @@ impl<T: Scalar> Trained<T> {
         let new = Self { weights: self.weights.clone(), frozen: self.frozen, ..Self::new(optimizer, t, params)? };
         let form =
             |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
+        // Compare the text without its numbers: a new learning rate must not cost Adam its moments.
         let same = new.slots == self.slots && new.piece == self.piece && form(&new)? == form(self)?;
         let (state, steps) = if same { (self.state.clone(), self.steps) } else { (Vec::new(), 0) };
         Ok(Self { state, steps, moments: self.moments.clone(), ..new })
     }
 }
 
-/// A debug form with `#` in the place of each number.
+/// Replaces each number in a `Debug` text by `#`.
 fn without_numbers(debug: &str) -> String {
     let breaks = |c: char| " ,:;()[]{}<>\"".contains(c);
     let parts = debug.split_inclusive(breaks).map(|part| {
@@ -188,8 +189,8 @@ fn without_numbers(debug: &str) -> String {
     parts.collect()
 }
 
-/// Sums over a block's examples, for each layer that is not frozen from its own input and target: ∂L/∂θ_t, or the moments of a
-/// regression. `chained` takes the gradients of the chain rule, whose errors are in the block.
+/// Sums ∂L/∂θ_t, or the moments of a regression, over a block's examples, for every layer that is not frozen, from its own input and
+/// target. `chained` takes the gradients of the chain rule, whose errors are in the block.
 pub(crate) fn gather<T: Scalar>(
     (step, trained, chained): (&ParameterStep, &[Trained<T>], bool),
     objective: &Objective<'_, T>,
@@ -212,7 +213,8 @@ pub(crate) fn gather<T: Scalar>(
     }
 }
 
-/// moments ← moments + those of a block's examples for the regression of layer t; zeros if they are empty. None for a layer without.
+/// Adds the moments of a block's examples for the regression of layer t to `moments`, which may be empty for zeros. Does nothing for a
+/// layer without regression.
 pub(crate) fn add_moments<T: Scalar>(
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
@@ -233,10 +235,10 @@ pub(crate) fn add_moments<T: Scalar>(
     })?
 }
 
-/// Parameters of a layer that an elementwise rule moves at a time, while they and all that moves them lie in the cache.
+/// Parameters in one call of an elementwise optimizer: few enough that they, their gradient and their state stay in the cache.
 const PIECE: usize = 4096;
 
-/// A parameter step, with the penalties of the objective that it descends.
+/// A parameter step, with the penalties of the objective.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update<'u, T> {
     pub(crate) step: &'u ParameterStep,
@@ -248,13 +250,12 @@ pub(crate) struct Update<'u, T> {
 }
 
 impl<T: Scalar> Update<'_, T> {
-    /// Moves the parameters of the layers of `span` from the sums of a batch's lanes, `sums[lane][t]`, added up in the order of the lanes:
-    /// along the mean gradient, or to the minimum that the sum of the moments and those kept of earlier visits have. The first
-    /// lane's sums are overwritten.
+    /// Moves the parameters of the layers of `span` by the sums of a batch's lanes, `sums[lane][t]`, added in lane order: along the mean
+    /// gradient, or to the minimum for the sum of the moments and those kept from earlier visits. Overwrites the first lane's sums.
     ///
     /// # Errors
     /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
-    /// [`Error::Panicked`]; some parameters may have taken their step then.
+    /// [`Error::Panicked`]; some parameters may have moved by then.
     pub(crate) fn run(
         &self,
         span: Range<usize>,
@@ -265,6 +266,7 @@ impl<T: Scalar> Update<'_, T> {
         examples: usize,
     ) -> Result<()> {
         let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
+        // Layers move in parallel: each has its own optimizer, parameters and sums.
         let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
         for_row(own, |i, ((trained, params), first)| {
             let t = span.start + i;
@@ -273,6 +275,7 @@ impl<T: Scalar> Update<'_, T> {
                 _ if trained.frozen || params.is_empty() => Ok(()),
                 Solver::Optimizer => trained.descend(t, params, (first, other), examples),
                 Solver::Ridge(ridge) => {
+                    // The output's term has no penalty, so its factor is 1.
                     let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
                     let others = (0..).map_while(other);
                     self.work
@@ -291,7 +294,7 @@ fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Resu
 }
 
 impl<T: Scalar> Trained<T> {
-    /// For layer t, of so many parameters, which has not moved yet.
+    /// Makes the initial record of layer t, with `params` parameters; allocates no state yet.
     ///
     /// # Errors
     /// [`Error::Panicked`] when the optimizer panics.
@@ -302,21 +305,22 @@ impl<T: Scalar> Trained<T> {
         Ok(Self { optimizer, slots, piece, rate: T::one(), state, weights, steps: 0, frozen: false, moments })
     }
 
-    /// Says where the weights lie among the parameters.
+    /// Sets where the weights lie among the parameters.
     pub(crate) fn weights(self, weights: Vec<Range<usize>>) -> Self {
         Self { weights, ..self }
     }
 
-    /// Whether a parameter may move where it has no gradient now but had one before.
+    /// Returns whether the optimizer has state: then a parameter may move without a gradient, if it had one before.
     pub(crate) fn remembers(&self) -> bool {
         self.slots > 0
     }
 
-    /// Makes room for what the optimizer remembers of so many parameters, before the first training that moves them by it.
+    /// Allocates the optimizer's state for `params` parameters, before the first fit that needs it.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn make_room(&mut self, params: usize) -> Result<()> {
+        // Not at the build: a network that only predicts needs no such memory.
         if self.state.is_empty() {
             let len = self.slots.saturating_mul(params);
             self.state = filled("what the optimizer of a layer remembers", len, T::zero())?;
@@ -324,7 +328,7 @@ impl<T: Scalar> Trained<T> {
         Ok(())
     }
 
-    /// One step of the optimizer along the mean over `examples` examples of a gradient that comes in parts: `gradient`, which is
+    /// Sums the lanes' gradients, divides by `examples` and takes one step of the optimizer. The lanes are `gradient`, which is
     /// overwritten, and `other(0)`, `other(1)` and so on.
     fn descend<'a>(
         &mut self,
@@ -339,10 +343,13 @@ impl<T: Scalar> Trained<T> {
         let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
         for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, *slots)), |i, ((params, gradient), state)| {
             let here = i * *piece..i * *piece + params.len();
+            // Piece by piece, all lanes in order: the sum has the same bits, however the threads share the pieces.
             for block in (0..).map_while(&other) {
                 linalg::axpy(T::one(), &block[here.clone()], gradient);
             }
+            // Once, after the sum: the lanes' gradients are sums, not means, so lanes of unequal width weigh right.
             gradient.iter_mut().for_each(|g| *g *= share);
+            // Before the optimizer: its state would keep a NaN for all later steps.
             finite(gradient, t, "the parameter gradient")?;
             let weights = Weights::of_layer(weights, here.start);
             let step = Step { weights, ..Step::new(*steps, *rate) };
@@ -351,7 +358,7 @@ impl<T: Scalar> Trained<T> {
         })
     }
 
-    /// One least-squares step, from moments that come in parts: `moments`, which is overwritten, and `others`.
+    /// Sums the lanes' moments and takes one least-squares step. The lanes are `moments`, which is overwritten, and `others`.
     fn regress<'a>(
         &mut self,
         t: usize,
@@ -362,13 +369,14 @@ impl<T: Scalar> Trained<T> {
         work: &mut Vec<f64>,
     ) -> Result<()> {
         if ridge.memory == 0.0 {
-            // A visit that remembers nothing leaves nothing to the next.
+            // Without memory, a visit leaves no moments to the next.
             self.moments.clear();
             others.for_each(|own| linalg::axpy(T::one(), own, moments));
             return regress(t, ridge, term, params, (moments, work));
         }
         resize("the moments of a regression", &mut self.moments, moments.len(), T::zero())?;
         let memory = T::of(ridge.memory);
+        // Decay before adding: this batch counts in full.
         self.moments.iter_mut().for_each(|m| *m *= memory);
         linalg::axpy(T::one(), moments, &mut self.moments);
         others.for_each(|own| linalg::axpy(T::one(), own, &mut self.moments));
@@ -376,7 +384,7 @@ impl<T: Scalar> Trained<T> {
     }
 }
 
-/// θ_t to the minimum that the moments tell of, for a layer whose term weighs `penalty`; with scratch.
+/// Moves θ_t to the minimum that the moments determine, for a layer whose term has the factor `penalty`. `work` is scratch.
 fn regress<T: Scalar>(
     t: usize,
     ridge: Ridge,
@@ -385,7 +393,7 @@ fn regress<T: Scalar>(
     (moments, work): (&[T], &mut Vec<f64>),
 ) -> Result<()> {
     finite(moments, t, "the moments of the stored input")?;
-    // Examples of weight 0 are none, and without examples nothing is to be fitted: the penalties alone would forget all.
+    // If every example has weight 0, there is nothing to fit: the penalties alone would pull all parameters to zero.
     let empty = moments.iter().all(|moment| *moment == T::zero());
     if let Some(regression) = layer.regression().filter(|_| !params.is_empty() && !empty) {
         let step = || ridge.step(regression, moments, penalty, params, work);

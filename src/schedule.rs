@@ -1,5 +1,5 @@
 //! A visit as data: the list of stages that a method makes for a depth, which the engine runs, and from which its cost and its reach are
-//! folded.
+//! computed.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ mod walk;
 pub use walk::Products;
 pub(crate) use walk::{Assumptions, Walk};
 
-/// Which products an activation step takes, and how far it carries a signal.
+/// The products of an activation step, and how far it carries a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// For each z_t that moves: its prediction, that of z_{t+1} from it, and a pull-back of the latter's error. A signal crosses one
@@ -49,20 +49,20 @@ pub enum Stage {
         layers: Range<usize>,
         /// The input that they read.
         reads: Reads,
-        /// Whether by the chain rule, from the errors that it has left.
+        /// Whether by the chain rule, from the errors that it left in the block.
         chained: bool,
-        /// Whether by gradients: a product for each. Moments are none.
+        /// Whether by gradients, one product per layer; moments take no product.
         by_gradient: bool,
     },
     /// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t), where it will be read at the next visit.
     Ascend,
-    /// The activations go back into the bank.
+    /// The activations are written to the bank.
     Store,
-    /// **The barrier**: the lanes' sums are added up, and the parameters of these layers move.
+    /// **The barrier**: the lanes' sums are added, and the parameters of these layers move.
     Update(Range<usize>),
     /// These stages, `times` times.
     Repeat {
-        /// How often.
+        /// The number of repetitions.
         times: usize,
         /// The stages.
         stages: Vec<Stage>,
@@ -70,7 +70,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether a lane runs it by itself, without waiting for the others.
+    /// Returns whether a lane runs it independently, without waiting for the others.
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Update(_) => false,
@@ -79,7 +79,7 @@ impl Stage {
         }
     }
 
-    /// The activations that it moves.
+    /// Returns the activations that it moves.
     pub(crate) fn group(&self) -> Option<&Group> {
         match self {
             Self::Relax { group, .. } => Some(group),
@@ -87,7 +87,7 @@ impl Stage {
         }
     }
 
-    /// The stages, `times` times; nothing where that is nothing.
+    /// Returns the stages, `times` times; nothing for no stages or no repetition.
     pub(crate) fn repeat(times: usize, stages: &[Self]) -> Vec<Self> {
         match (times, stages) {
             (0, _) | (_, []) => Vec::new(),
@@ -121,10 +121,10 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A visit: its stages in order, for a circuit of so many layers.
+/// A visit: its stages in order, for a circuit of `depth` layers.
 ///
-/// Between two updates every lane of a batch runs by itself; an update is the only barrier. Printed, it has one stage a line, with
-/// the products that follow one another in it and all of them, over all of its repetitions:
+/// Between two updates every lane of a batch runs independently; an update is the only barrier. Printed, it has one stage a line, with
+/// its sequential products and all of its products, over all of its repetitions:
 ///
 /// ```
 /// use decoupled::Method;
@@ -144,27 +144,27 @@ impl Schedule {
         Self { stages, depth }
     }
 
-    /// Backpropagation through `depth` layers.
+    /// Returns the visit of backpropagation through `depth` layers.
     pub fn backprop(depth: usize) -> Self {
         let layers = 0..depth;
         let gather = Stage::Gather { layers: layers.clone(), reads: Reads::Forward, chained: true, by_gradient: true };
         Self::new(vec![Stage::Forward, Stage::ChainRule, gather, Stage::Update(layers)], depth)
     }
 
-    /// The stages in order.
+    /// Returns the stages in order.
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
-    /// How many products follow one another, however many processors there are. Layers that move at the same time take theirs at the
-    /// same time, and the products of parameters run beside those of activations that do not wait for them.
+    /// Counts the sequential products, those that must follow one another however many processors there are. Layers that move at the
+    /// same time take theirs in parallel, and products of parameters run in parallel to those of activations that do not wait for them.
     pub fn sequential_products(&self) -> usize {
         let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
         walk.run(&self.stages);
         walk.sequential()
     }
 
-    /// Parameter updates: what a schedule of the learning rate counts.
+    /// Counts the parameter updates, as a schedule of the learning rate does.
     pub fn updates(&self) -> usize {
         fn of(stages: &[Stage], depth: usize) -> usize {
             let each = stages.iter().map(|stage| match stage {
@@ -177,25 +177,25 @@ impl Schedule {
         of(&self.stages, self.depth)
     }
 
-    /// Whether an update follows the last of what is stored.
+    /// Returns whether the visit ends in an update, after the activations are stored.
     pub(crate) fn ends_in_update(&self) -> bool {
         matches!(self.stages.last(), Some(Stage::Update(_)))
     }
 }
 
-/// How far a signal from the output comes.
+/// How far a signal from the output travels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reach {
-    /// Hidden layers, from the input, that it has not moved when the energy is measured.
+    /// Hidden layers, from the input, that it has not moved by the time that the energy is measured.
     pub(crate) unseen: usize,
     /// Layers, from the input, whose parameters get no gradient.
     pub(crate) unreached: usize,
-    /// Visits until it has come to every layer, as far as it comes at all, with one to spare.
+    /// Visits until it has reached every layer that it ever reaches, and one more.
     pub(crate) visits: usize,
 }
 
 impl Reach {
-    /// Follows it through visits; `keeps` says whether activations or multipliers carry it from one to the next.
+    /// Follows the signal through visits; `keeps` says whether activations or multipliers carry it from one to the next.
     pub(crate) fn of(schedule: &Schedule, keeps: bool) -> Self {
         let mut signal = Signal { at: vec![false; schedule.depth], unseen: 0, unreached: 0 };
         signal.run(&schedule.stages);
@@ -215,14 +215,14 @@ impl Reach {
 
 #[derive(Clone, Debug)]
 struct Signal {
-    /// Whether it has arrived at z_t, t = 0 .. T.
+    /// Whether the signal has arrived at z_t, t = 0 .. T.
     at: Vec<bool>,
     unseen: usize,
     unreached: usize,
 }
 
 impl Signal {
-    /// Hidden layers, from the input, at which it has not arrived.
+    /// Counts the hidden layers, from the input, at which it has not arrived.
     fn hidden(&self) -> usize {
         self.at.iter().skip(1).take_while(|at| !**at).count()
     }
@@ -233,7 +233,7 @@ impl Signal {
                 Stage::Relax { group, work, .. } => {
                     let before = self.at.clone();
                     for t in group.members() {
-                        // The output is where it starts.
+                        // The signal starts at the output, above the highest z_t.
                         let arrives = *work == Work::Through || before.get(t + 1).copied().unwrap_or(true);
                         self.at[t] |= arrives;
                     }
@@ -244,6 +244,7 @@ impl Signal {
                     for _ in 0..*times {
                         let before = self.at.clone();
                         self.run(stages);
+                        // A fixed point: `times` may be large.
                         if self.at == before {
                             break;
                         }

@@ -9,12 +9,12 @@ use crate::{Result, Scalar};
 pub enum Start {
     /// At the forward pass, whatever the bank holds.
     Anchored,
-    /// Where the last visit left them; at the forward pass when there was none.
+    /// At the activations of the last visit; at the forward pass if there was none.
     ///
-    /// A network keeps one bank, that of the last data it was fitted on. A fit on others begins a new one, and the same
-    /// examples in another order are others too: who fits A, then B, then A again has no visits to A left.
+    /// A network keeps one bank, for the last data that it was fitted on. A fit on other data begins a new one, and the same examples
+    /// in another order are other data: after fits on A, B and A again, the first visits to A are lost.
     Persisted,
-    /// Between the two: this share, in (0, 1), of where the last visit left them, the rest of the forward pass.
+    /// Between the two: this share, in (0, 1), of the last visit's activations, the rest of the forward pass.
     Blend(f64),
 }
 
@@ -33,6 +33,7 @@ impl Start {
             Self::Persisted => z.copy_from_slice(last),
             Self::Blend(share) => {
                 let share = T::of(share);
+                // As z + share · (last − z): exactly z if both are equal.
                 z.iter_mut().zip(last).for_each(|(z, &last)| *z += share * (last - *z));
             }
         }

@@ -1,4 +1,4 @@
-//! What visits saw, for the report of an epoch.
+//! Sums over visits, for the report of an epoch.
 
 use crate::bank::Column;
 use crate::{MatRef, Scalar, linalg};
@@ -10,7 +10,7 @@ pub(crate) struct Tally {
     pub(crate) energy: f64,
     /// Its terms for t = 1 ..= T; none for backpropagation.
     pub(crate) energies: Vec<f64>,
-    /// Those that had a forward pass, which forward loss and score are of.
+    /// Examples that had a forward pass: forward loss and score are sums over these.
     pub(crate) looked_at: usize,
     pub(crate) forward_loss: f64,
     pub(crate) score: f64,
@@ -19,13 +19,13 @@ pub(crate) struct Tally {
     /// The least and the largest output of every hidden unit, layer after layer.
     low: Vec<f64>,
     high: Vec<f64>,
-    /// Columns that had been visited before, and the parameter updates since then.
+    /// Columns with an earlier visit, and the sum of the parameter updates since.
     revisited: usize,
     updates_since: f64,
 }
 
 impl Tally {
-    /// Nothing seen yet of so many examples.
+    /// Resets to `examples` examples without any sums; keeps the buffers.
     pub(crate) fn begin(&mut self, examples: usize) {
         let Self { mut energies, mut residuals, mut low, mut high, .. } = std::mem::take(self);
         energies.clear();
@@ -41,6 +41,7 @@ impl Tally {
         self.looked_at += other.looked_at;
         self.forward_loss += other.forward_loss;
         self.score += other.score;
+        // A new tally has no terms yet: the first lane sets their number.
         self.energies.resize(other.energies.len().max(self.energies.len()), 0.0);
         self.energies.iter_mut().zip(&other.energies).for_each(|(sum, term)| *sum += term);
         self.residuals.resize(other.residuals.len().max(self.residuals.len()), (0.0, 0.0));
@@ -55,7 +56,7 @@ impl Tally {
         self.updates_since += other.updates_since;
     }
 
-    /// What the hidden units from number `first` on gave, `units × n`.
+    /// Records the `outputs`, `units × n`, of the hidden units from number `first` on.
     pub(crate) fn see_units<T: Scalar>(&mut self, first: usize, outputs: MatRef<'_, T>) {
         self.make_room(first + outputs.rows());
         let ((_, low), (_, high)) = (self.low.split_at_mut(first), self.high.split_at_mut(first));
@@ -73,16 +74,16 @@ impl Tally {
         );
     }
 
-    /// How many units of each hidden layer, of these widths, gave one and the same number for every example; of a single example
-    /// that says nothing.
+    /// Counts the units of each hidden layer, of these widths, whose output is the same for every example. A single example gives no
+    /// dead units.
     pub(crate) fn dead_units(&self, widths: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut units = self.low.iter().zip(&self.high);
         let dead = |(low, high): &(&f64, &f64)| low == high && self.examples > 1;
         widths.map(|width| units.by_ref().take(width).filter(dead).count()).collect()
     }
 
-    /// Notes how many parameter updates each column has missed since its last visit. A column of a file that counts from another
-    /// run's updates, more than there have been, does not tell.
+    /// Records the number of parameter updates since each column's last visit. Ignores columns of a file that another run stamped with
+    /// more updates than there have been.
     pub(crate) fn count_updates_since<T: Scalar>(&mut self, updates: u64, columns: &[Column<'_, T>]) {
         let visits = columns.iter().map(Column::last_visit).filter(|&at| at > 0);
         for since in visits.filter_map(|at| updates.checked_sub(at)) {
@@ -91,13 +92,14 @@ impl Tally {
         }
     }
 
-    /// The mean of these over the columns that had been visited before.
+    /// Returns their mean over the columns with an earlier visit.
     pub(crate) fn staleness(&self) -> Option<f64> {
         (self.revisited > 0).then(|| self.updates_since / self.revisited as f64)
     }
 
     fn make_room(&mut self, units: usize) {
         if self.low.len() < units {
+            // The neutral elements of minimum and maximum.
             self.low.resize(units, f64::INFINITY);
             self.high.resize(units, f64::NEG_INFINITY);
         }

@@ -3,12 +3,12 @@ use crate::energy::Objective;
 use crate::random::{Purpose, stream};
 use crate::{Result, Scalar};
 
-/// λmax of ∂²L/∂Z² at a block's activations, the largest in absolute value over its examples: a plain activation step is stable below
-/// 2/λmax.
+/// Estimates λmax of ∂²L/∂Z² at a block's activations, the largest in absolute value over its examples. A plain activation step is
+/// stable below 2/λmax.
 ///
 /// Power iteration on every example at once (their Hessians are separate blocks), with Hessian products by central
-/// differences of ∂L/∂z. A lower bound that is within a few percent after `iterations` = 20; activations are left as
-/// they were.
+/// differences of ∂L/∂z. The estimate is a lower bound, within a few percent after `iterations` = 20. Activations are
+/// restored.
 ///
 /// # Errors
 /// [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
@@ -18,21 +18,21 @@ pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, 
     Ok(iteration.run(objective, block, hidden.max(1), iterations)?.first().copied().unwrap_or(0.0))
 }
 
-/// The scratch of [`curvature`]: vectors with an entry for every stored activation, and numbers for every example.
+/// The scratch of [`curvature`]: vectors with an entry per stored activation, and values per example.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PowerIteration<T> {
     home: Vec<Vec<T>>,
     direction: Vec<Vec<T>>,
     product: Vec<Vec<T>>,
-    /// For every part that is followed by itself.
+    /// Per diagonal block of the Hessian, and per example.
     lengths: Vec<Vec<T>>,
     steps: Vec<Vec<T>>,
     largest: Vec<f64>,
 }
 
 impl<T: Scalar> PowerIteration<T> {
-    /// λmax of the Hessian's diagonal blocks, each with `layers` hidden layers, from the input to the output: 1 for every z_t by
-    /// itself, or all of them for the whole.
+    /// Estimates λmax of the Hessian's diagonal blocks, each of `layers` hidden layers, from the input to the output: 1 for each z_t
+    /// separately, or all of them for the whole Hessian.
     pub(crate) fn run(
         &mut self,
         objective: &Objective<'_, T>,
@@ -43,6 +43,7 @@ impl<T: Scalar> PowerIteration<T> {
         let hidden = 1..block.layers();
         let examples = block.examples();
         let Self { home, direction, product, lengths, steps, largest } = self;
+        // The same start in every estimate: it changes with the network, not by chance.
         let mut rng = stream(0, Purpose::Probe, 0, 0);
         for vectors in [&mut *home, &mut *direction, &mut *product] {
             vectors.resize(hidden.len(), Vec::new());
@@ -57,7 +58,7 @@ impl<T: Scalar> PowerIteration<T> {
         // The cube root of the precision, relative to the activations' size: best for central differences.
         let step = |size: &mut T| *size = (T::one() + *size) * T::default_epsilon().cbrt();
         steps.iter_mut().flatten().for_each(step);
-        // Layers that are followed apart may move at once if they are no neighbours.
+        // Separate layers may move together if they are not neighbours: two gradients then serve all of them.
         let every = if layers > 1 { 1 } else { 2 };
         for _ in 0..iterations {
             column_norms(direction, layers, examples, lengths);
@@ -91,18 +92,20 @@ impl<T: Scalar> PowerIteration<T> {
                         pairs.for_each(|(i, (p, &g))| *p += sign * g / (steps[i / width] + steps[i / width]));
                     }
                 }
+                // Restored before the neighbours move: their products are at the same point.
                 members().for_each(|t| block.stored_mut(t).copy_from_slice(&home[t - 1]));
             }
             column_norms(product, layers, examples, lengths);
             largest.clear();
             largest.extend(lengths.iter().map(|part| part.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()))));
+            // The product, normalised at the next iteration, is the next direction.
             std::mem::swap(direction, product);
         }
         Ok(largest)
     }
 }
 
-/// norms ← ‖column‖ over so many layers at a time, at least the machine epsilon: it is divided by.
+/// norms ← ‖column‖ over `layers` layers at a time, at least the machine epsilon, because it is a divisor.
 fn column_norms<T: Scalar>(all: &[Vec<T>], layers: usize, examples: usize, norms: &mut Vec<Vec<T>>) {
     norms.resize(all.len().div_ceil(layers), Vec::new());
     for (part, norms) in all.chunks(layers).zip(norms) {
@@ -110,6 +113,7 @@ fn column_norms<T: Scalar>(all: &[Vec<T>], layers: usize, examples: usize, norms
         norms.resize(examples, T::zero());
         for layer in part {
             for (square, column) in norms.iter_mut().zip(layer.chunks_exact(layer.len() / examples)) {
+                // Per example, over the layers of a part: examples have separate Hessians.
                 *square += crate::linalg::norm_squared(column);
             }
         }

@@ -5,7 +5,7 @@ use super::{ActivationStep, ErrorSteps, Exact, GaussNewton, Sweeps};
 use crate::Scalar;
 use crate::description::Description;
 
-/// The steps that can be made from their descriptions, by the names that these give them.
+/// The steps that can be made from their descriptions, by name.
 #[derive(Deserialize)]
 #[serde(bound = "T: Scalar")]
 enum BuiltIn<T> {
@@ -15,7 +15,7 @@ enum BuiltIn<T> {
     Exact(Exact),
 }
 
-/// As its kind with its settings; an error where it has no description.
+/// Serialises a step as its kind with its settings; an error if it has no description.
 impl<T: Scalar> Serialize for dyn ActivationStep<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let none = || S::Error::custom("ActivationStep that is not built in, or holds an optimizer that is not");

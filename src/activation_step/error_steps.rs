@@ -9,7 +9,7 @@ use crate::parallel::guarded;
 use crate::schedule::Work;
 use crate::{Optimizer, Result, Scalar};
 
-/// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries along all that stands above it,
+/// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries all activations above it along,
 ///
 /// ```text
 /// ε_t ← ε_t + u(∂L/∂ε_t),    z_t = f(z_{t−1}; θ_{t−1}) + ε_t,    t = 1 .. T
@@ -29,12 +29,12 @@ pub struct ErrorSteps<T> {
 }
 
 impl<T: Scalar> ErrorSteps<T> {
-    /// `steps` steps of plain gradient descent, ε ← ε − rate · ∂L/∂ε.
+    /// Returns `steps` steps of plain gradient descent, ε ← ε − rate · ∂L/∂ε.
     pub fn new(steps: usize, rate: f64) -> Self {
         Self { steps, optimizer: Arc::new(Sgd::new(1.0)), rate }
     }
 
-    /// Moves the errors by this rule, at its own learning rate.
+    /// Sets the rule that moves the errors, at its own learning rate.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
         self.rate = 1.0;
@@ -60,6 +60,7 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
         memory: &mut Memory<T>,
     ) -> Result<()> {
         objective.error_gradients(block)?;
+        // In place: the block holds ε instead of z until the roll-out.
         block.subtract_predictions();
         memory.descend(&*self.optimizer, block, all, |_| T::of(self.rate))?;
         objective.roll_out(block)

@@ -11,11 +11,10 @@ use crate::{Layer, MatMut, Result, Scalar};
 /// z_t ← argmin_z  (μ_t/2)‖z − ẑ_t‖² + (μ_{t+1}/2)‖z_{t+1} − f(z; θ_t)‖² + (α/2)‖z − z_t‖²
 /// ```
 ///
-/// for squared errors and layers that offer [`Proximal`](crate::layer::Proximal): affine maps and activation functions as units of
-/// their own. With [`Timing::EveryStep`](crate::Timing::EveryStep) each θ_t moves right before z_t; otherwise all follow once
-/// the sweeps are done. Either way the energy of a batch never rises where bare affine maps move by
-/// [`Solver::Ridge`](crate::Solver::Ridge) without memory, but for what the bank's storage rounds; and a batch may be all examples
-/// at once: only the bank holds all layers of all examples.
+/// for squared errors and layers that offer [`Proximal`](crate::layer::Proximal): affine maps and activation functions as separate
+/// units. With [`Timing::EveryStep`](crate::Timing::EveryStep) each θ_t moves right before z_t; otherwise all follow after the sweeps.
+/// Either way the energy of a batch never rises if bare affine maps move by [`Solver::Ridge`](crate::Solver::Ridge) without memory,
+/// except by rounding in the bank's storage. A batch may be all examples at once: only the bank holds all layers of all examples.
 ///
 /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,19 +22,19 @@ use crate::{Layer, MatMut, Result, Scalar};
 pub struct Exact {
     /// Sweeps over all layers in a visit.
     pub steps: usize,
-    /// α, the weight of what keeps an activation near where it was, for activations that feed a layer without parameters;
-    /// the others are held by the affine map above them.
+    /// α, the weight of the proximal term, for activations that feed a layer without parameters; for the others the affine map
+    /// above them takes its place.
     pub proximal: f64,
 }
 
 impl Exact {
-    /// α for the activations that feed this layer.
+    /// Returns α for the activations that feed `layer`.
     fn stays<T: Scalar>(&self, layer: &dyn Layer<T>) -> T {
         if layer.param_len() == 0 { T::of(self.proximal) } else { T::zero() }
     }
 
-    /// The weight on the point that z_t is to stay near, in units of the weight of the term above; and how much of that point is the
-    /// present z_t, where the rest is its prediction.
+    /// Returns the weight of the point that z_t stays near, in units of the weight of the term above, and the share of the present z_t in
+    /// that point; the rest is its prediction.
     fn weights<T: Scalar>(&self, objective: &Objective<'_, T>, t: usize) -> (T, T) {
         let (below, above) = (objective.loss(t).1, objective.loss(t + 1).1);
         let proximal = self.stays(objective.circuit.layer(t).0);
@@ -64,6 +63,7 @@ impl<T: Scalar> ActivationStep<T> for Exact {
             let Some(proximal) = layer.proximal() else { continue };
             let (weight, _) = self.weights(objective, t);
             let prepare = || {
+                // Once for all examples: it depends on the parameters and the weights of the terms alone.
                 factor.resize(proximal.prepared_len(), T::zero());
                 proximal.prepare(params, weight, factor, work)
             };

@@ -15,26 +15,26 @@ use crate::{MatMut, MatRef, Result, Scalar, linalg};
 /// ε_t' = −(P_tᵀ v + λ_t)/μ_t
 /// ```
 ///
-/// and the step goes there, or half as far until the example's energy does not rise, or nowhere. For squared errors and linear
-/// layers the first step is the equilibrium. The hidden losses count as squared errors of weight μ_t; with others the step is
-/// a safe descent, no more.
+/// and the step goes there, halved until the example's energy does not rise, or nowhere. For squared errors and linear
+/// layers the first step is the equilibrium. The hidden losses count as squared errors of weight μ_t; with other losses the
+/// step is only a safe descent.
 ///
-/// The cost is that of d_T pull-backs through the whole depth: for outputs of some tens of rows.
+/// The cost is that of d_T pull-backs through the whole depth, so it suits outputs of some tens of rows at most.
 ///
 /// Carreira-Perpiñán and Wang (2014), *Distributed optimization of deeply nested systems*, arXiv 1212.5921, take Gauss–Newton
-/// steps in Z. Departs from them in the coordinates: what a step does not foresee of the layers' curvature changes the output,
-/// never a hidden residual.
+/// steps in Z. Departs from them in the coordinates: curvature of the layers that the model leaves out changes the output, never
+/// a hidden residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct GaussNewton {
     pub(crate) steps: usize,
 }
 
-/// How often a step is halved before the example stays where it is.
+/// Most halvings of a step; then the example does not move.
 const HALVINGS: usize = 12;
 
 impl GaussNewton {
-    /// This many steps.
+    /// Returns `steps` steps.
     pub const fn new(steps: usize) -> Self {
         Self { steps }
     }
@@ -58,11 +58,12 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
         memory: &mut Memory<T>,
     ) -> Result<()> {
         let model = &mut memory.model;
+        // Leaves the predictions up to date, which the model reads.
         objective.energies(block, &mut model.before)?;
         model.look(objective, block)?;
         model.minimise(objective, block);
 
-        // The largest share of the way, of 1, 1/2, 1/4, …, that does not raise the energy; every example its own.
+        // Per example, the largest step of 1, 1/2, 1/4, … that does not raise the energy.
         let Model { now, goal, before, after, share, .. } = model;
         share.clear();
         share.resize(block.examples(), T::one());
@@ -73,13 +74,15 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
                 let ends = now.chunks_exact(width).zip(goal.chunks_exact(width));
                 for ((z, &share), (now, goal)) in columns.zip(ends) {
                     for (z, (&now, &goal)) in z.iter_mut().zip(now.iter().zip(goal)) {
-                        // A goal that overflowed must not spoil an example that stays.
+                        // 0 · ∞ is NaN: a goal that overflowed must not reach an example that stays.
                         *z = if share > T::zero() { now + share * (goal - now) } else { now };
                     }
                 }
             }
+            // `z` holds ε until here; every share needs a forward pass of its own.
             objective.roll_out(block)?;
             objective.energies(block, after)?;
+            // The last halving is to 0, so every example ends at an energy that has not risen.
             let half = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
             let mut rising = false;
             for (share, (after, before)) in share.iter_mut().zip(after.iter().zip(&*before)) {
@@ -131,16 +134,16 @@ pub(super) struct Model<T> {
     spread: Vec<T>,
     shift: Vec<T>,
     system: Vec<T>,
-    /// What a product gives, on its way to where it belongs.
+    /// Scratch for a product before it is added or copied.
     product: Vec<T>,
-    /// The energy of every example before and after the step, and how much of the way it goes.
+    /// The energy of every example before and after the step, and its share of the full step.
     before: Vec<T>,
     after: Vec<T>,
     share: Vec<T>,
 }
 
 impl<T: Scalar> Model<T> {
-    /// The model at the block's activations, whose predictions are up to date: P_t, H, g and ε_t.
+    /// Computes the model at the block's activations, whose predictions are up to date: P_t, H, g and ε_t.
     fn look(&mut self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let Self { pulls, hessian, gradient, now, product, .. } = self;
         let (top, examples) = (block.layers(), block.examples());
@@ -155,7 +158,7 @@ impl<T: Scalar> Model<T> {
             now.extend(z.iter().zip(prediction).map(|(&z, &p)| z - p));
         }
         let hessian = zeros(hessian, outputs * outputs * examples);
-        // Row after row of P_t, which every output pulls back to the hidden activations, and column after column of H.
+        // Row by row of P_t, the pull-back of one output to the hidden activations, and column by column of H.
         for k in 0..outputs {
             block.set_unit_cotangent(k);
             for t in (1..top).rev() {
@@ -170,12 +173,12 @@ impl<T: Scalar> Model<T> {
         objective.output_gradient(block, MatMut::new(zeros(gradient, outputs * examples), outputs, examples))
     }
 
-    /// ε_t' of every example, where the model has its minimum; v takes the place of g.
+    /// Computes ε_t' of every example, the minimum of the model; v overwrites g.
     fn minimise(&mut self, objective: &Objective<'_, T>, block: &Block<T>) {
         let Self { pulls, hessian, gradient, now, goal, spread, shift, system, product, .. } = self;
         let top = block.layers();
         let outputs = block.stored(top).rows();
-        // On the way there: ε_t + λ_t/μ_t.
+        // Until then `goal` holds ε_t + λ_t/μ_t.
         goal.clone_from(now);
         for i in 0..block.examples() {
             let own = |len: usize| i * len..(i + 1) * len;
@@ -203,7 +206,7 @@ impl<T: Scalar> Model<T> {
             linalg::add_matmul(h, MatRef::new(spread, outputs, outputs), MatMut::new(system, outputs, outputs));
             let v = &mut gradient[own(outputs)];
             linalg::subtract_matmul(h, MatRef::new(shift, outputs, 1), MatMut::new(v, outputs, 1));
-            // For a convex L_y the system is regular. If rounding or another loss says no, the example stays where it is.
+            // For a convex L_y the system is regular. If rounding or another loss makes it singular, the example does not move.
             let regular = linalg::solve(system, v);
 
             // ε_t' = −(P_tᵀ v + λ_t)/μ_t
@@ -226,14 +229,14 @@ impl<T: Scalar> Model<T> {
     }
 }
 
-/// So many zeros.
+/// Resizes a buffer to `len` zeros.
 fn zeros<T: Scalar>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
     buffer.clear();
     buffer.resize(len, T::zero());
     buffer
 }
 
-/// Column k of every example's matrix with so many columns: the example's own column of `from`.
+/// Sets column k of every example's matrix, of `columns` columns, to the example's column of `from`.
 fn set_columns<T: Scalar>(matrices: &mut [T], k: usize, columns: usize, from: MatRef<'_, T>) {
     let rows = from.rows();
     for (matrix, column) in matrices.chunks_exact_mut(rows * columns).zip(from.columns()) {

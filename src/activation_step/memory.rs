@@ -6,10 +6,10 @@ use crate::optimizer::Step;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
 
-/// What the rule of an activation step remembers of a block's examples, and the scratch of a step.
+/// The state of an activation optimizer for a block's examples, and the scratch of a step.
 #[derive(Clone, Debug, Default)]
 pub struct Memory<T> {
-    /// For every hidden layer, `slots · d_t` entries an example.
+    /// For every hidden layer, `slots · d_t` entries per example.
     pub(crate) state: Vec<Vec<T>>,
     /// Steps that each example has taken.
     pub(crate) steps: Vec<u64>,
@@ -17,12 +17,12 @@ pub struct Memory<T> {
     pub(super) model: Model<T>,
 }
 
-/// The numbers that all examples share in a step.
+/// The values that all examples share in a step.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared<T> {
     /// The rates, as [`ActivationStep::adapt`](super::ActivationStep::adapt) left them.
     pub rates: Rates<T>,
-    /// The numbers that [`ActivationStep::prepare`](super::ActivationStep::prepare) left, as a factor of the layer's map.
+    /// The values from [`ActivationStep::prepare`](super::ActivationStep::prepare), such as a factor of the layer's map.
     pub factor: Vec<T>,
     /// Scratch.
     pub work: Vec<f64>,
@@ -30,7 +30,7 @@ pub struct Prepared<T> {
 }
 
 impl<T: Scalar> Memory<T> {
-    /// The memory of a block whose examples have taken no step yet.
+    /// Resets to the state before the first step of the block's examples.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -46,14 +46,15 @@ impl<T: Scalar> Memory<T> {
         Ok(())
     }
 
-    /// Every example begins another step.
+    /// Counts another step of every example.
     pub(crate) fn count(&mut self) {
-        // What a file says of earlier ones may be any number.
+        // The count of a column from a file may be any number: saturate.
         self.steps.iter_mut().for_each(|steps| *steps = steps.saturating_add(1));
     }
 
-    /// z_t ← z_t + u(∂L/∂z_t) by a rule, for every example by itself, and for the z_t of a group at once. `rate(t)` multiplies its learning
-    /// rate. The gradients, which are overwritten, are those that [`Objective::activation_gradients`](crate::energy::Objective::activation_gradients) left.
+    /// z_t ← z_t + u(∂L/∂z_t) by the optimizer's rule u, for every example separately and the z_t of a group in parallel. `rate(t)`
+    /// multiplies the learning rate. The gradients, which are overwritten, are those of
+    /// [`Objective::activation_gradients`](crate::energy::Objective::activation_gradients).
     ///
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) when the optimizer does.
@@ -65,6 +66,7 @@ impl<T: Scalar> Memory<T> {
         rate: impl Fn(usize) -> T + Sync,
     ) -> Result<()> {
         let Self { state, steps, .. } = self;
+        // State index t − 1 belongs to z_t.
         let (_, state) = state.split_at_mut(group.range().start - 1);
         block.step(group, state, |t, z, gradient, state| {
             let rate = rate(t);

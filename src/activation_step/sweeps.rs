@@ -8,17 +8,17 @@ use crate::optimizer::Sgd;
 use crate::parallel::guarded;
 use crate::{Optimizer, Result, Scalar};
 
-/// In which order the hidden layers of a block take an activation step.
+/// The order in which the hidden layers of a block take an activation step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
-    /// All layers at once, each from what its neighbours stored before: no layer waits for another.
+    /// All layers at once, each from the old activations of its neighbours: no layer waits for another.
     Jacobi,
-    /// Every other layer at once, the highest among them, then the rest: neighbours never move together, and only two
-    /// groups wait for one another, however many layers there are.
+    /// Every other layer at once, the highest among them, then the rest. Neighbours never move together, and there are only two
+    /// sequential groups, however many layers there are.
     RedBlack,
-    /// From the output to the input, each layer seeing the new activation above it. A signal crosses the whole depth in
-    /// one sweep, at the price of being sequential.
+    /// From the output to the input, each layer reading the new activation above it. A signal crosses the whole depth in
+    /// one sweep, but the sweep is sequential.
     ReverseGaussSeidel,
 }
 
@@ -27,9 +27,9 @@ pub enum Order {
 pub struct Rates<T> {
     /// For every hidden layer; empty for steps that have none.
     pub layers: Vec<T>,
-    /// The λmax that they follow, for [`EpochReport::curvature`](crate::EpochReport::curvature).
+    /// The λmax that the rates follow, for [`EpochReport::curvature`](crate::EpochReport::curvature).
     pub curvature: Option<f64>,
-    /// The least ratio of the largest stable rate to these, for
+    /// The least ratio of the largest stable rate to the rate, for
     /// [`EpochReport::stability_margin`](crate::EpochReport::stability_margin).
     pub margin: Option<f64>,
 }
@@ -52,7 +52,7 @@ pub struct Sweeps<T> {
     /// Sweeps; without a number, one more than a signal from the output needs to reach the lowest layer.
     pub(crate) steps: Option<usize>,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,
-    /// What multiplies the optimizer's learning rate.
+    /// The factor on the optimizer's learning rate.
     pub(crate) rate: f64,
     /// Whether the rate is in units of 1/μ_t.
     per_penalty: bool,
@@ -61,41 +61,41 @@ pub struct Sweeps<T> {
 }
 
 impl<T: Scalar> Sweeps<T> {
-    /// `steps` sweeps of plain gradient descent, z ← z − rate · ∂L/∂z.
+    /// Returns `steps` sweeps of plain gradient descent, z ← z − rate · ∂L/∂z.
     pub fn new(order: Order, steps: usize, rate: f64) -> Self {
         let optimizer = Arc::new(Sgd::new(1.0));
         Self { order, steps: Some(steps), optimizer, rate, per_penalty: false, stable: None }
     }
 
-    /// As many sweeps as a signal from the output needs to reach the lowest layer in this order, and one more.
+    /// Returns one sweep more than a signal from the output needs to reach the lowest layer in this order.
     pub fn reaching(order: Order, rate: f64) -> Self {
         Self { steps: None, ..Self::new(order, 1, rate) }
     }
 
-    /// Moves the activations by this rule, at its own learning rate.
+    /// Sets the rule that moves the activations, at its own learning rate.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
         self.rate = 1.0;
         self
     }
 
-    /// Divides the rate of every layer by its penalty μ_t: a rate of 1 then takes a squared hidden loss by itself to its
-    /// minimum, whatever its weight. More than 1 is refused.
+    /// Divides the rate of every layer by its penalty μ_t: a rate of 1 then takes a squared hidden loss alone to its
+    /// minimum, whatever its weight. Rates above 1 are refused.
     pub fn per_penalty(mut self) -> Self {
         self.per_penalty = true;
         self
     }
 
-    /// Keeps the rate at or below fraction/λmax, at present: with all layers at once ([`Order::Jacobi`]) by the λmax of the whole, the
-    /// [`curvature`](super::curvature); in the other orders for every layer by the λmax of ∂²L/∂z_t² alone, since neighbours do not
-    /// move together. Plain descent is stable for fractions below 2; with another rule, of learning rate η, the product η · rate is
-    /// what should stay there.
+    /// Keeps the rate at or below fraction/λmax, with the present λmax. If all layers move at once ([`Order::Jacobi`]), it is that of the
+    /// whole Hessian, the [`curvature`](super::curvature). In the other orders every layer has its own, that of ∂²L/∂z_t², since
+    /// neighbours do not move together. Plain descent is stable for fractions below 2; with another rule, of learning rate η, the
+    /// product η · rate should stay below 2/λmax.
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
         self
     }
 
-    /// How many hidden layers a signal from the output crosses in one sweep.
+    /// Returns the number of hidden layers that a signal from the output crosses in one sweep.
     fn reach(&self, hidden: usize) -> usize {
         match self.order {
             Order::Jacobi => 1,
@@ -115,6 +115,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
         match self.order {
             Order::Jacobi => vec![Group::all(1..depth)],
             Order::RedBlack => {
+                // A single hidden layer has no second group.
                 let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
                 std::iter::once(Group::every_second(1..depth)).chain(second).collect()
             }
@@ -122,7 +123,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
         }
     }
 
-    /// Sets the factors on the optimizer's learning rate, and finds λmax if it is asked for.
+    /// Sets the factors on the optimizer's learning rate, and estimates λmax if the rate follows it.
     #[expect(clippy::indexing_slicing, reason = "layers that move together share a λmax, others have their own")]
     fn adapt(&self, objective: &Objective<'_, T>, sample: &mut Block<T>, prepared: &mut Prepared<T>) -> Result<()> {
         let hidden = sample.layers() - 1;
@@ -131,7 +132,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
             *rates = Rates { layers: vec![T::of(self.rate); hidden], curvature: None, margin: None };
             return Ok(());
         };
-        // Layers that move at once share the stable rate of all of them.
+        // Layers that move together are stable only below the rate of the whole Hessian.
         let together = if self.order == Order::Jacobi { hidden } else { 1 };
         let largest = iteration.run(objective, sample, together, 8)?;
         let rate = |t: usize| (fraction / largest[t / together]).min(self.rate);
@@ -155,6 +156,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
     ) -> Result<()> {
         objective.activation_gradients(block, group)?;
         memory.descend(&*self.optimizer, block, group, |t| {
+            // The present penalty, with the factor of its schedule.
             let (_, penalty) = objective.loss(t);
             let rate = prepared.rates.layers[t - 1];
             if self.per_penalty { rate / penalty } else { rate }
@@ -172,6 +174,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
         if self.per_penalty {
             require(self.rate <= 1.0, "activation rate in units of 1/μ", "at most 1", self.rate)?;
         }
+        // 1 stands for no limit here: any valid number passes.
         let fraction = self.stable.unwrap_or(1.0);
         require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?

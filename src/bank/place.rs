@@ -5,7 +5,7 @@ use super::{ActivationBank, BankFile, Column, Plan};
 use crate::order::Share;
 use crate::{Result, Scalar};
 
-/// The stored activations of a network, wherever they lie.
+/// The stored activations of a network, in memory or in a file.
 #[derive(Debug, Default)]
 pub(crate) enum Bank<T> {
     /// Before the first fit.
@@ -40,8 +40,8 @@ impl<T: Scalar> Bank<T> {
         }
     }
 
-    /// Keeps the bank of this plan, or opens or makes one, in the file at `path` if there is one. The records that one optimizer remembers
-    /// mean nothing to another.
+    /// Keeps the bank if it fits `plan`; otherwise opens or makes one, in the file at `path` if it is given. A bank with the state of another
+    /// optimizer does not fit.
     ///
     /// # Errors
     /// [`Error::BankTooLarge`](crate::Error::BankTooLarge), [`Error::OutOfMemory`](crate::Error::OutOfMemory), and those of the file.
@@ -58,6 +58,7 @@ impl<T: Scalar> Bank<T> {
             };
         };
         if let Self::File(file) = self {
+            // The open file is no longer the one at its path: drop it, so that the next fit opens that one or makes a new one.
             if let Err(error) = file.check_place() {
                 *self = Self::Nowhere;
                 return Err(error);
@@ -68,7 +69,7 @@ impl<T: Scalar> Bank<T> {
         Ok(())
     }
 
-    /// Visits the shares of an epoch one after the other, each with the columns of its examples in their order, up to one that breaks.
+    /// Visits the shares of an epoch one after the other, each with the columns of its examples in their order, until one breaks.
     ///
     /// # Errors
     /// Those of `visit`, and of the file.
@@ -108,7 +109,7 @@ impl<T: Scalar> Bank<T> {
         }
     }
 
-    /// Gives up the records after a divergence.
+    /// Discards the records after a divergence.
     pub(crate) fn forget(&mut self) {
         match self {
             // If clearing fails, it is retried before the next use.
@@ -118,8 +119,9 @@ impl<T: Scalar> Bank<T> {
     }
 }
 
-/// The columns of these examples, each counted from the bank's first.
+/// Returns the columns of the examples in `order`, each counted from the bank's first.
 fn deal<'b, T: Scalar>(bank: &'b mut ActivationBank<T>, order: impl Iterator<Item = usize>) -> Vec<Column<'b, T>> {
+    // Each column is taken at most once, so that all can be borrowed for writing together.
     let mut columns: Vec<_> = bank.columns_mut().map(Some).collect();
     order.filter_map(|example| columns.get_mut(example)?.take()).collect()
 }

@@ -9,7 +9,7 @@ rules! {
     /// The properties that [`activation_step()`] tests, in this order.
     ///
     /// * It takes at least one step a visit, of groups of hidden activations z_t, 0 < t < T.
-    /// * Inputs, targets and parameters stay as they are; hidden activations are finite afterwards.
+    /// * Inputs, targets and parameters do not change; hidden activations are finite afterwards.
     /// * Relaxing the same block again gives the same bits.
     /// * Examples do not influence one another: a block that is cut in two, at any place, gives the bits of the whole.
     /// * A step that [streams](ActivationStep::streams) moves z_t by z_{t−1}, z_t and z_{t+1} alone.
@@ -26,7 +26,7 @@ rules! {
     }
 }
 
-/// A step on a network, at activations beside the forward pass.
+/// A step on a network, at activations other than the forward pass.
 struct Trial<'a, T: Scalar> {
     subject: Subject,
     step: &'a dyn ActivationStep<T>,
@@ -38,7 +38,7 @@ struct Trial<'a, T: Scalar> {
 const EXAMPLES: usize = 6;
 
 /// Checks an activation step against the contract of [`ActivationStep`], by the [rules](ACTIVATION_STEP_RULES), on networks of 2, 4 and
-/// 8 layers of maps and tanh units apart with squared errors, from the forward pass and from activations beside it; before
+/// 8 layers of maps and separate tanh units with squared errors, from the forward pass and from other activations; before
 /// that, [`validate`](ActivationStep::validate) and [`check`](ActivationStep::check) accept it.
 ///
 /// ```
@@ -51,7 +51,7 @@ const EXAMPLES: usize = 6;
 ///
 /// # Errors
 /// [`Error::Contract`](crate::Error::Contract) naming the broken rule, [`Error::Panicked`](crate::Error::Panicked) when the step
-/// panics, or whatever `validate` and `check` find.
+/// panics, and the errors of `validate` and `check`.
 pub fn activation_step<T: Scalar>(step: &dyn ActivationStep<T>) -> Result<()> {
     guard("validate", || step.validate())??;
     for (layers, beside) in [(1, false), (2, false), (2, true), (4, false), (4, true)] {
@@ -75,7 +75,7 @@ pub fn activation_step<T: Scalar>(step: &dyn ActivationStep<T>) -> Result<()> {
     Ok(())
 }
 
-/// Maps and units apart, `hidden` of each, with weights so small that neighbours hardly feel each other.
+/// Builds `hidden` maps and as many separate tanh units, with weights so small that neighbours are almost uncoupled.
 fn network<T: Scalar>(hidden: usize) -> Result<DecoupledNetwork<T>> {
     let builder = DecoupledNetwork::builder(4).store_pre_activations().threads(1);
     let maps = (1..hidden).fold(builder, |builder, _| builder.dense(4, Activation::Tanh));

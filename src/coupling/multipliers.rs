@@ -11,19 +11,19 @@ use crate::{Result, Scalar, error::require_positive};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Multipliers {
-    /// 1 is the method of multipliers.
+    /// The factor on the step of λ_t; 1 is the method of multipliers.
     pub rate: f64,
-    /// Only at the highest hidden activation; the penalties alone hold the others.
+    /// Whether only the highest hidden activation has multipliers; the others have penalties alone.
     pub highest_only: bool,
 }
 
 impl Multipliers {
-    /// One for every hidden activation of every example, kept in the bank from visit to visit.
+    /// Returns multipliers for every hidden activation of every example, kept in the bank from visit to visit, with rate 1.
     pub const fn kept() -> Self {
         Self { rate: 1.0, highest_only: false }
     }
 
-    /// Whether z_t has multipliers, 0 < t < T = `depth`.
+    /// Returns whether z_t has multipliers, 0 < t < T = `depth`.
     pub(crate) fn reaches(self, t: usize, depth: usize) -> bool {
         !self.highest_only || t + 1 == depth
     }
@@ -32,7 +32,7 @@ impl Multipliers {
         require_positive::<T>("rate of the multipliers", self.rate)
     }
 
-    /// λ + rate · μ (z − ẑ), entry by entry.
+    /// out ← λ + rate · μ (z − ẑ), entry by entry.
     pub(crate) fn ascend<T: Scalar>(self, penalty: T, multiplier: &[T], z: &[T], prediction: &[T], out: &mut [T]) {
         let rate = T::of(self.rate) * penalty;
         let constraint = z.iter().zip(prediction).map(|(&z, &p)| z - p);

@@ -1,14 +1,14 @@
 use crate::Result;
 use crate::error::require;
 
-/// What becomes of the penalties μ_t during a fit; the next one goes on where it ended.
+/// How the penalties μ_t change during a fit; the next fit continues from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Penalty {
-    /// They stay as the network was built.
+    /// They keep the values that the network was built with.
     #[default]
     Constant,
-    /// They are raised, all by the same factor, when an epoch brings no progress.
+    /// They rise, all by the same factor, after an epoch without progress.
     Raised(Raise),
 }
 
@@ -28,18 +28,18 @@ pub enum Watch {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Raise {
-    /// What is watched.
+    /// The watched quantity.
     pub watch: Watch,
     /// Multiplies the penalties, above 1.
     pub factor: f64,
     /// An epoch is progress if it brings the quantity below (1 − progress) times its best, 0 ≤ progress < 1.
     pub progress: f64,
-    /// The most that all raises together may come to, at least 1.
+    /// The largest product of all raises, at least 1.
     pub most: f64,
 }
 
 impl Raise {
-    /// Tenfold, up to a thousandfold, when the quantity falls by less than a hundredth of its best.
+    /// Returns tenfold raises, up to a thousandfold, when the quantity falls by less than a hundredth of its best.
     pub const fn when(watch: Watch) -> Self {
         Self { watch, factor: 10.0, progress: 0.01, most: 1e3 }
     }
@@ -55,7 +55,7 @@ impl Penalty {
     }
 }
 
-/// The present factor on the penalties, and the best that was seen with it, if anything was.
+/// The present factor on the penalties, and the best value of the watched quantity since the last raise, if any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct PenaltyFactor {
@@ -68,17 +68,18 @@ impl PenaltyFactor {
         Self { value: 1.0, best: None }
     }
 
-    /// A fit begins: penalties that stay are those that the network was built with.
+    /// Begins a fit: constant penalties return to those that the network was built with.
     pub(crate) fn begin(&mut self, penalty: Penalty) {
         if penalty == Penalty::Constant {
             *self = Self::new();
         }
     }
 
-    /// Looks at what an epoch brought.
+    /// Updates the factor after an epoch.
     pub(crate) fn look(&mut self, penalty: Penalty, residuals: &[f64], forward_loss: f64) {
         let Penalty::Raised(raise) = penalty else { return };
         let now = match raise.watch {
+            // `f64::max` ignores NaN: a residual that is not a number does not stop the watch.
             Watch::Residual => residuals.iter().copied().fold(0.0, f64::max),
             Watch::ForwardLoss => forward_loss,
         };

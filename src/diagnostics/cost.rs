@@ -5,7 +5,7 @@ use crate::schedule::{Assumptions, Products, Schedule, Walk};
 use crate::start::Start;
 use crate::{DecoupledNetwork, Method, Scalar};
 
-/// What one visit of an example takes, counted from the definition of the method; see [`cost`]. Seconds are in the reports
+/// The cost of one visit of an example, counted from the definition of the method; see [`cost`]. Seconds are in the reports
 /// ([`EpochReport::time`](crate::EpochReport::time)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
@@ -17,35 +17,33 @@ pub struct Cost {
     /// parameter steps by least squares, [`Solver::Ridge`]).
     pub products: Option<Vec<Products>>,
     /// Floating-point operations of these products for one example: 2 for every parameter of the layer and every product, a
-    /// multiplication and an addition. That is what a dense map takes, its biases counted as weights; a layer that uses a
-    /// parameter more than once takes more, and one without parameters counts as nothing.
+    /// multiplication and an addition. This is exact for a dense map, its biases counted as weights. A layer that uses a parameter more
+    /// than once takes more, and one without parameters counts as 0.
     pub operations: Option<f64>,
-    /// Bytes of the activation bank for all examples, with what the activation optimizer remembers and the multipliers, in the
-    /// network's [`Storage`](crate::Storage): [`ActivationBank::bytes`](crate::ActivationBank::bytes) of a bank that a fit opens
-    /// anew. 0 for backpropagation.
+    /// Bytes of the activation bank for all examples, with the state of the activation optimizer and the multipliers, in the network's
+    /// [`Storage`](crate::Storage): [`ActivationBank::bytes`](crate::ActivationBank::bytes) of a new bank. 0 for backpropagation.
     pub bank_bytes: u128,
 }
 
-/// Counts what training a network by `method`, or by backpropagation where it is `None`, takes: the products of one visit, and the
-/// bank for so many examples. Nothing is computed but the count.
+/// Counts the cost of training a network by `method`, or by backpropagation if it is `None`: the products of one visit, and the bank
+/// for `examples` examples. Only counts; runs no layer.
 ///
-/// The visit is one of many: what earlier ones leave is there. A prediction counts once for as long as what it reads stands. Products
-/// with zeros are spared and do not count: after a forward pass every hidden residual is zero, and a signal from the output comes
-/// down one layer in a Jacobi sweep. For that the hidden losses must have no slope where the residual is zero, as all losses here
-/// have none.
+/// The visit is a later one, after earlier visits have left their state. A prediction counts once until its input or parameters change.
+/// Products with zeros are skipped and do not count: after a forward pass every hidden residual is zero, and a signal from the output
+/// travels down one layer per Jacobi sweep. This assumes that the hidden losses have no slope at a zero residual, which holds for all
+/// losses of this crate.
 ///
 /// Backpropagation takes a prediction and a pull-back to parameters in every layer, and a pull-back to activations in all but the
-/// lowest. [Frozen](DecoupledNetwork::freeze) layers take no pull-back to parameters, and for backpropagation those below all others
-/// none to activations. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between its sweeps,
-/// the first of which moves the highest two hidden layers and each further one two more: what has moved takes a new prediction and
+/// lowest. [Frozen](DecoupledNetwork::freeze) layers take no pull-back to parameters, and for backpropagation those below all trained
+/// layers none to activations. [`Method::default`] takes a forward pass, a pull-back to parameters in every layer at the end, and in between its sweeps.
+/// The first sweep moves the highest two hidden layers and each further one two more. Each moved activation takes a new prediction and
 /// a pull-back from the layer above it.
 ///
-/// Not counted: passes for the report alone (of visits that need no forward pass the first of an epoch takes one, and every eighth
-/// from there on, and so does an example's very first visit); the estimate of λmax ([`Sweeps::stable`](crate::Sweeps::stable): every
-/// hundredth visit of an epoch, from at most 32 examples); the refit at the end, validation, and what else is measured after an
-/// epoch; all element-wise work, such as activation functions, losses and optimizers; and what it takes to read and write the bank.
-/// A signal that rounds to zero on its way down spares more products than those counted, and so do parameters that a schedule or a
-/// rule leaves where they are.
+/// Not counted: passes for the report alone (of visits that need no forward pass, the first of an epoch and every eighth after it take
+/// one, as does an example's first visit); the estimate of λmax ([`Sweeps::stable`](crate::Sweeps::stable): every
+/// hundredth visit of an epoch, from at most 32 examples); the refit at the end, validation, and other measurements after an
+/// epoch; all element-wise work, such as activation functions, losses and optimizers; and reading and writing the bank. If a signal
+/// rounds to zero on its way down, or a schedule or rule leaves parameters unchanged, a visit skips more products than this counts.
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, Method, diagnostics::cost, layer::Activation};
@@ -62,7 +60,7 @@ pub struct Cost {
 /// ```
 ///
 /// # Panics
-/// When the activation optimizer does.
+/// When the activation optimizer panics.
 pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>, examples: usize) -> Cost {
     let depth = network.depth();
     let products = products(network, method);
@@ -78,7 +76,7 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
     }
 }
 
-/// How a fit lays its bank out.
+/// Returns the layout of the bank that a fit would open.
 fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layout {
     let slots = if method.start == Start::Anchored { 0 } else { activation_step::slots(&*method.activation) };
     let widths = network.layers[1..].iter().map(|layer| layer.input_dim());
@@ -86,12 +84,12 @@ fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layou
     Layout::new::<T>(0, widths, memory, method.coupling.multipliers.is_some(), network.storage)
 }
 
-/// Whether layer t has parameters, and is not frozen.
+/// Returns whether layer t has parameters and is not frozen.
 fn moves<T: Scalar>(network: &DecoupledNetwork<T>, t: usize) -> bool {
     !network.params[t].is_empty() && !network.trained[t].frozen
 }
 
-/// The products of a visit like the one before it; none where their number depends on the data or the work is not in products.
+/// Counts the products of a visit like the one before it; none if their number depends on the data or the work is not in products.
 fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>) -> Option<Vec<Products>> {
     let depth = network.depth();
     if let Some(method) = method {

@@ -6,31 +6,31 @@ use crate::finish::Refit;
 use crate::observer::Monitor;
 use crate::{Warning, table};
 
-/// What a fit has to say.
+/// The report of a fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitReport {
     /// One entry for each epoch.
     pub epochs: Vec<EpochReport>,
-    /// Why it ended.
+    /// Why the fit ended.
     pub stop: StopReason,
-    /// What refitting the last layer brought, for a method that ends so.
+    /// The losses before and after the refit of the last layer, for a method with a [finish](crate::Method::finish).
     pub refit: Option<Refit>,
-    /// What to look at twice, each kind once (sizes of features once for inputs and once for targets); empty when all is well.
+    /// Warnings, each kind once (sizes of features once for inputs and once for targets); empty when all is well.
     pub warnings: Vec<Warning>,
 }
 
 impl FitReport {
-    /// Time of training, all epochs together, without validation and what else is measured after them.
+    /// Returns the training time of all epochs, without validation and other measurements after them.
     pub fn time(&self) -> Duration {
         self.epochs.iter().map(|e| e.time).sum()
     }
 
-    /// The last epoch.
+    /// Returns the last epoch.
     pub fn last(&self) -> Option<&EpochReport> {
         self.epochs.last()
     }
 
-    /// The epoch of the lowest [loss](Monitor::Loss), on the validation data if there are any, else in training; the first of
+    /// Returns the epoch of the lowest [loss](Monitor::Loss), on the validation data if there are any, else in training; the first of
     /// equal ones. A NaN is never best.
     pub fn best(&self) -> Option<&EpochReport> {
         let loss = |epoch: &EpochReport| Monitor::Loss.value(epoch).filter(|loss| !loss.is_nan());
@@ -39,10 +39,10 @@ impl FitReport {
     }
 }
 
-/// Epochs that a table has at most, but for the last.
+/// Most epochs in a table, without the last.
 const ROWS: usize = 20;
 
-/// A column: its head, and what an epoch has to say there.
+/// A column: its head, and its cell for an epoch.
 type Column = (&'static str, fn(&EpochReport) -> Option<String>);
 
 const COLUMNS: [Column; 8] = [
@@ -57,7 +57,7 @@ const COLUMNS: [Column; 8] = [
 ];
 
 impl fmt::Display for FitReport {
-    /// A table of the epochs, of many a few and the last; then why it ended, what a refit brought, and the warnings.
+    /// Writes a table of the epochs (of many, a few and the last), then why the fit ended, the losses of a refit, and the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.epochs.len().div_ceil(ROWS).max(1);
         let last = self.epochs.len().saturating_sub(1);

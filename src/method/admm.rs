@@ -3,10 +3,10 @@ use crate::Scalar;
 use crate::parameter_step::Ridge;
 
 impl<T: Scalar> Method<T> {
-    /// Training without gradients: exact minimisation over every block, as in [`bcd`](Self::bcd) without its proximal terms, and a
+    /// Returns ADMM, training without gradients: exact minimisation over every block, as in [`bcd`](Self::bcd) without its proximal terms, and a
     /// multiplier for every example at the output, kept in the bank.
     ///
-    /// For the same networks as `bcd`. The authors weigh the terms of the activation functions by 10 and those of the maps by 1
+    /// It applies to the same networks as `bcd`. The authors weigh the terms of the activation functions by 10 and those of the maps by 1
     /// ([`layer_penalty`](crate::NetworkBuilder::layer_penalty)); here that changes little, nor does the multiplier.
     /// Test accuracy in % on MNIST after 20 passes over the first 10,000 examples, 784-256-256-10 ReLU, seed 0, by
     /// `family --preset admm --examples 10000 --epochs 20 --no-bp` with the options given:

@@ -2,16 +2,16 @@ use super::{Method, Multipliers, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// An augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one sweep from the output to the input
-    /// with step `activation_rate`/μ_t, at most 1/μ_t; a parameter step from the forward inputs; and every example's multipliers
-    /// follow.
+    /// Returns an augmented Lagrangian with **multipliers kept in the bank**: from the forward pass, one sweep from the output to the input
+    /// with step `activation_rate`/μ_t, at most 1/μ_t; a parameter step from the forward inputs; then an update of every example's
+    /// multipliers.
     ///
-    /// A multiplier nears the error that backpropagation would bring to its activation. With rate r a layer follows r parts of
-    /// the error of this visit and 1 − r parts of what it remembers of earlier ones; with r = 1 nothing is remembered and the
-    /// method is backpropagation. With Θ fixed the parameter gradients become backpropagation's in either case.
+    /// A multiplier converges to backpropagation's error at its activation. With rate r a layer's error is r parts of this visit's
+    /// error and 1 − r parts of earlier visits'; with r = 1 earlier visits have no part and the method is backpropagation.
+    /// With Θ fixed the parameter gradients become backpropagation's in either case.
     ///
-    /// In [`Order::Jacobi`], with rate 1, no layer waits for another after the forward pass: each hands down what the one
-    /// above it knew at the last visit. That is an epoch of delay a layer: it works with two hidden layers
+    /// In [`Order::Jacobi`], with rate 1, no layer waits for another after the forward pass: each receives the error
+    /// that the layer above it had at the last visit. That is a delay of one epoch per layer: it works with two hidden layers
     /// ([97.64 %](crate::guide::results#the-other-presets) on MNIST after 10 epochs, 96.38 without multipliers, when the lowest layer learns
     /// nothing; backpropagation has 98.32) and fails with four.
     ///

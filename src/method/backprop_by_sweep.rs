@@ -2,7 +2,7 @@ use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// **Backpropagation as a sweep**: one sweep from the output to the input with step 1/μ_t from the forward pass, then
+    /// Returns **backpropagation as a sweep**: one sweep from the output to the input with step 1/μ_t from the forward pass, then
     /// a parameter step that reads forward activations. Its parameter gradients *are* BP's (for the squared hidden loss, with
     /// any penalties), and its sweep is as sequential. For comparison and for tests.
     ///

@@ -3,19 +3,19 @@ use crate::Scalar;
 use crate::parameter_step::Ridge;
 
 impl<T: Scalar> Method<T> {
-    /// Block coordinate descent: from where the last visit left them, every block of variables, from the output to the input, is
+    /// Returns block coordinate descent: from the activations of the last visit, every block of variables, from the output to the input, is
     /// set to the exact minimum of the objective over it, θ_t by least squares and then z_t in closed form; `proximal`
-    /// (5 in the authors' main experiment) keeps parameters and pre-activations near where they were. No gradient, no
-    /// rate; the energy never rises.
+    /// (5 in the authors' main experiment) keeps parameters and pre-activations near their old values. There is no
+    /// gradient and no rate; the energy never rises.
     ///
-    /// For networks whose maps and activation functions are units of their own
+    /// It applies to networks whose maps and activation functions are separate units
     /// ([`store_pre_activations`](crate::NetworkBuilder::store_pre_activations)), with squared errors, and at its best with all
-    /// examples in one batch ([`full_batch`](crate::FitConfig::full_batch)). Units that jump (sign, step, levels) are served
-    /// exactly as well, but there the forward loss rises after the first passes while the energy goes on falling:
-    /// pre-activations come to lie where the unit jumps, and the forward pass falls on either side.
+    /// examples in one batch ([`full_batch`](crate::FitConfig::full_batch)). Units that jump (sign, step, levels) are minimised
+    /// exactly as well, but with them the forward loss rises after the first passes while the energy still falls:
+    /// pre-activations move to where the unit jumps, and the forward pass falls on either side.
     ///
     /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225, the
-    /// three-splitting variant. Departs from it in finding weights and biases together, and in the proximal term on the
+    /// three-splitting variant. Departs from it in solving for weights and biases together, and in the proximal term on the
     /// output's pre-activation, which the authors leave out.
     pub fn bcd(proximal: f64) -> Self {
         let ridge = Solver::Ridge(Ridge { proximal, ..Ridge::default() });

@@ -2,9 +2,9 @@ use super::{Method, Reads, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
+    /// Returns incremental predictive coding: `steps` times a joint step on activations and parameters, from the forward pass.
     ///
-    /// It wants small rates: Θ moves under activations that are still on their way.
+    /// It needs small rates: Θ moves while the activations are still far from equilibrium.
     ///
     /// Salvatori et al. (2022), *A stable, fast, and fully automatic learning algorithm for predictive coding networks*,
     /// arXiv 2212.00720.

@@ -2,8 +2,8 @@ use super::{Method, Order, ParameterStep, Reads, Start, Sweeps, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// The objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products follow
-    /// one another, whatever the depth.
+    /// Returns the objective taken literally: a persisted bank, and one joint gradient step on (Θ, Z) a visit. Two products are
+    /// sequential, whatever the depth.
     ///
     /// The nearest published relative is Local Propagation (Marra et al. 2020, arXiv 2002.07720), which keeps multipliers
     /// as well. It works and is slow: information moves one layer a visit. Rates near 1 with small batches and many

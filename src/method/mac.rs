@@ -3,7 +3,7 @@ use crate::Scalar;
 use crate::coupling::{Raise, Watch};
 
 impl<T: Scalar> Method<T> {
-    /// The method of auxiliary coordinates: from where the last visit left them, one Gauss–Newton step on the activations;
+    /// Returns the method of auxiliary coordinates: from the activations of the last visit, one Gauss–Newton step on them;
     /// then `local_steps` parameter steps of every layer; penalties that rise when the residual stalls; in the end Z is set to
     /// the forward pass and the last layer is refitted.
     ///

@@ -2,19 +2,19 @@ use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
+    /// Returns anchored relaxation: `steps` activation steps of size `activation_rate` from the forward pass, all layers at once;
     /// then every layer takes a parameter step towards its stored target.
     ///
     /// Start with rate 0.1, held below 1.5/λmax ([`Sweeps::stable`]):
-    /// `.activation(Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5))`; or in [`Order::RedBlack`], which bears larger steps, as
-    /// [`Method::default`] does. Steps above 2/λmax overshoot, and λmax grows while the network learns: a fixed rate that does
-    /// well at first may end by unlearning it, unless the learning rate falls in time
+    /// `.activation(Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5))`; or in [`Order::RedBlack`], which is stable with larger steps, as
+    /// [`Method::default`] does. Steps above 2/λmax overshoot, and λmax grows while the network learns: a fixed rate that works
+    /// at first may later undo the training, unless the learning rate falls in time
     /// ([`Scheduled`](crate::optimizer::Scheduled)).
     ///
     /// Predictive coding, Whittington and Bogacz (2017), *An approximation of the error backpropagation algorithm in a
     /// predictive coding network with local Hebbian synaptic plasticity*, Neural Computation 29. Departs from it in that
-    /// the parameter step reads the forward activation: with the relaxed one as input, which already holds something of
-    /// the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
+    /// the parameter step reads the forward activation: with the relaxed one as input, which already carries information
+    /// about the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
     pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
         let sweeps = Sweeps::new(Order::Jacobi, steps, activation_rate);
         Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))

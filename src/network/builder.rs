@@ -19,10 +19,9 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Sca
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
 /// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0,
-/// the machine's number of [threads](Self::threads) or the environment's, a bank of at most 8 GiB that rounds nothing, a threshold of
-/// 0.5.
+/// the machine's number of [threads](Self::threads) or the environment's, a bank of at most 8 GiB without rounding, a threshold of 0.5.
 ///
-/// With the feature `serde` it is written, and read back, where all its parts are built in.
+/// Feature `serde` serialises it, if all its parts are built in.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
@@ -40,7 +39,7 @@ pub struct NetworkBuilder<T: Scalar> {
     method: Method<T>,
     store_pre_activations: bool,
     seed: u64,
-    /// Without a number, [`available`].
+    /// None for [`available`].
     threads: Option<usize>,
     bank_limit: usize,
     storage: Storage,
@@ -77,7 +76,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
     }
 
-    /// One of these layers, with this loss at the output.
+    /// Returns a builder with these layers and this output loss.
     #[cfg(feature = "save")]
     pub(crate) fn described(layers: Vec<Arc<dyn Layer<T>>>, output_loss: Arc<dyn Loss<T>>) -> Self {
         let input_dim = layers.first().map_or(0, |layer| layer.input_dim());
@@ -111,15 +110,15 @@ impl<T: Scalar> NetworkBuilder<T> {
         self.dense_with(units, activation, init)
     }
 
-    /// From here on [`dense`](Self::dense) adds two units, the map and the activation function, so that the bank stores what is
-    /// between them as well; layers added before stay as they are. Exact activation steps, as in [`Method::bcd`], need it above the
+    /// Makes every later [`dense`](Self::dense) add two units, the map and the activation function, so that the bank stores the
+    /// pre-activations as well. Layers added before do not change. Exact activation steps, as in [`Method::bcd`], need it above the
     /// lowest unit.
     pub fn store_pre_activations(mut self) -> Self {
         self.store_pre_activations = true;
         self
     }
 
-    /// [`dense`](Self::dense) with weights from this initialiser.
+    /// Adds a [`dense`](Self::dense) layer with weights from this initialiser.
     pub fn dense_with(self, units: usize, activation: Activation, init: Init) -> Self {
         let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
         let dense = Dense::new(below, units).init(init);
@@ -130,37 +129,37 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
     }
 
-    /// L_y, the loss at the output.
+    /// Sets L_y, the loss at the output.
     pub fn output_loss(mut self, loss: impl Loss<T> + 'static) -> Self {
         self.output_loss = Arc::new(loss);
         self
     }
 
-    /// L_h, the loss between a stored activation and its prediction.
+    /// Sets L_h, the loss between a stored activation and its prediction.
     pub fn hidden_loss(mut self, loss: impl Loss<T> + 'static) -> Self {
         self.hidden_loss = Arc::new(loss);
         self
     }
 
-    /// μ of all hidden layers.
+    /// Sets μ of all hidden layers.
     pub fn penalty(mut self, penalty: f64) -> Self {
         self.penalty = penalty;
         self
     }
 
-    /// μ_t of the stored activation z_t, t = 1 .. T.
+    /// Sets μ_t of the stored activation z_t, t = 1 .. T.
     pub fn layer_penalty(mut self, t: usize, penalty: f64) -> Self {
         self.layer_penalties.push((t, penalty));
         self
     }
 
-    /// The rule that moves the parameters of every layer.
+    /// Sets the rule that moves the parameters of every layer.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
         self
     }
 
-    /// The rule that moves θ_t, t = 0 .. T, instead of the common one.
+    /// Sets the rule that moves θ_t, t = 0 .. T, instead of the common one.
     pub fn layer_optimizer(mut self, t: usize, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.layer_optimizers.push((t, Arc::new(optimizer)));
         self
@@ -172,8 +171,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// The way to train the network, unless a fit is given another. Checked when the network is built: a layer may lack
-    /// what a method asks of it.
+    /// Sets the default method of a fit. [`build`](Self::build) checks it: a layer may lack an operator that the method needs.
     pub fn method(mut self, method: Method<T>) -> Self {
         self.method = method;
         self
@@ -186,42 +184,42 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// The number of threads that training, evaluation and large predictions use, 1 ..= 256; results do not depend on it, bit
+    /// Sets the number of threads of training, evaluation and large predictions, 1 ..= 256; results do not depend on it, bit
     /// for bit. The default is the environment variable `RAYON_NUM_THREADS`, or the number of processors.
     ///
-    /// Networks with the same number share their threads, and one of them uses these at a time: another that trains meanwhile
-    /// stays on the thread that called it until the next epoch. A call from within a rayon pool (`par_iter`, `rayon::spawn`)
-    /// stays on its thread altogether: the pool it comes from is parallel already.
+    /// Networks with the same number share their threads, and only one of them uses these at a time. Another that trains meanwhile
+    /// stays on its caller's thread until the next epoch. A call from within a rayon pool (`par_iter`, `rayon::spawn`) always
+    /// stays on its thread: that pool is parallel already.
     #[doc(alias = "n_jobs")]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
     }
 
-    /// The most bytes of memory that the activation bank may take; of one in a file, three blocks.
+    /// Limits the bytes of memory of the activation bank; of one in a file, three blocks count.
     pub fn bank_limit(mut self, bytes: usize) -> Self {
         self.bank_limit = bytes;
         self
     }
 
-    /// The format in which the bank keeps its numbers; the arithmetic stays in `T`. A visit decodes what a thread works on; exact
+    /// Sets the number format of the bank; the arithmetic stays in `T`. A visit decodes only the examples that a thread works on; exact
     /// activation steps hold a whole batch decoded.
     pub fn bank_storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
     }
 
-    /// Keeps the bank in this file instead of memory, in blocks of so many consecutive examples, three of which are in memory
-    /// at a time. Every fit goes by these [blocks](crate::FitConfig::shuffle_blocks), with the same result, bit for bit, as with
-    /// a bank in memory. [`BankFile`](crate::BankFile) says what the file is safe from.
+    /// Keeps the bank in this file instead of memory, in blocks of `examples` consecutive examples, three of which are in memory
+    /// at a time. Every fit shuffles by these [blocks](crate::FitConfig::shuffle_blocks), with the same result, bit for bit, as with
+    /// a bank in memory. [`BankFile`](crate::BankFile) describes how the file is protected.
     ///
-    /// The first fit makes the file, where it is not there (beside it for a moment one whose name ends in `.new`), or goes on
+    /// The first fit makes the file if it does not exist (for a moment with a second one, whose name ends in `.new`), or continues
     /// with the bank in it. That must be of the same network shape, scalar, storage, data and activation optimizer, with
-    /// multipliers where the method keeps them; for other data give another file. Space on the disk is taken as blocks are
-    /// first written, up to twice the size of the bank.
+    /// multipliers if the method keeps them; for other data give another file. Blocks take disk space when they are first written,
+    /// up to twice the size of the bank.
     ///
-    /// A method that ends with a finish ([`mac`](crate::Method::mac)) takes the highest hidden activation of all examples into
-    /// memory for it, whatever the bank is in.
+    /// A method that ends with a finish ([`mac`](crate::Method::mac)) loads the highest hidden activation of all examples into memory,
+    /// also if the bank is in a file.
     pub fn bank_file(mut self, path: impl Into<PathBuf>, block_examples: usize) -> Self {
         self.bank_file = Some((path.into(), block_examples));
         self
@@ -237,13 +235,13 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// Checks the description, draws the parameters and calls every layer once on two random examples.
     ///
     /// # Errors
-    /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that make no circuit,
-    /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for one of a layer that does
-    ///   not exist, [`Error::InLayer`] for what is wrong with one layer or with a setting of its own,
+    /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that do not form a circuit,
+    /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for a setting of a layer
+    ///   that does not exist, [`Error::InLayer`] for an error of one layer or of a setting of its own,
     /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, or a method whose parts
     ///   do not fit each other,
     /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
-    /// * [`Error::Incapable`] for a layer that lacks what the method asks of it,
+    /// * [`Error::Incapable`] for a layer that lacks an operator that the method needs,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite, and in
     ///   [`Error::InLayer`] for one whose [tensors](crate::Layer::tensors) are not its parameters,
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
@@ -252,6 +250,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         let seed = self.seed;
         self.build_with(|t, layer, len| {
             let mut theta = filled("the parameters of a layer", len, T::zero())?;
+            // One stream per layer: another layer's width does not change this one's weights.
             let mut rng = stream(seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(layer, t, &theta)?;
@@ -259,7 +258,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         })
     }
 
-    /// [`build`](Self::build) with parameters from elsewhere, for each layer with its number and how many it has.
+    /// Builds as [`build`](Self::build), with parameters from a callback that takes each layer, its number and its parameter count.
     pub(crate) fn build_with(
         self,
         mut theta: impl FnMut(usize, &Arc<dyn Layer<T>>, usize) -> Result<Vec<T>>,
@@ -293,6 +292,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
             error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
+        // Also if every layer has its own penalty: a setting outside its domain is never ignored.
         error::require_positive::<T>("penalty", self.penalty)?;
         if let Some((_, examples)) = self.bank_file {
             error::require(examples > 0, "examples in a block of the bank's file", "at least 1", examples as f64)?;
@@ -338,6 +338,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             penalty_factor: PenaltyFactor::new(),
             pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };
+        // Last, because the check needs layers and losses that have passed their own.
         network.method.check(&network.objective())?;
         Ok(network)
     }
@@ -350,7 +351,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         for (layer, l) in self.layers.iter().enumerate() {
             let (input, output) = guarded("input_dim or output_dim", layer, || (l.input_dim(), l.output_dim()))?;
             let valid = guarded("validate", layer, || l.validate())?;
-            // An empty chain has no width either, and says what it is.
+            // An empty chain has no width either; its own error is the clearer one.
             if (input == 0 || output == 0) && !matches!(valid, Err(Error::Empty { .. })) {
                 return Err(Error::ZeroWidth { layer });
             }
@@ -364,7 +365,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 }
 
-/// Calls a layer once on two random examples: a panic, an unwritten entry or a NaN shows here, not in the middle of a fit.
+/// Calls a layer once on two random examples, so that a panic, an unwritten entry or a NaN shows here, not in the middle of a fit.
 fn probe<T: Scalar>(layer: &Arc<dyn Layer<T>>, t: usize, params: &Vec<T>) -> Result<()> {
     const EXAMPLES: usize = 2;
     let nan = T::of(f64::NAN);

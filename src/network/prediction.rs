@@ -1,4 +1,4 @@
-//! What the outputs of a network say of classes, labels and real-valued targets.
+//! Predictions of classes, labels and real-valued targets from a network's outputs.
 
 use nalgebra::DMatrix;
 
@@ -6,7 +6,7 @@ use crate::loss::Outputs;
 use crate::metrics::{Decision, SampleWeight, r2};
 use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar};
 
-/// R² of predictions, `d_T × n`, by the weights of the data.
+/// Computes R² of predictions, `d_T × n`, by the weights of the data.
 pub(crate) fn determination<T: Scalar>(data: &Dataset<T>, predictions: &DMatrix<T>) -> Result<f64> {
     match data.weights() {
         Some(weights) => SampleWeight::new(weights)?.r2(data.targets(), predictions),
@@ -31,7 +31,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(self.to_probabilities(self.predict(inputs)?))
     }
 
-    /// Fails where outputs are no logits.
+    /// Fails if the outputs are not logits.
     pub(crate) fn check_proba(&self) -> Result<()> {
         if self.decision.outputs != Outputs::Numbers {
             return Ok(());
@@ -70,8 +70,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// Sets the [threshold](Self::threshold), say between two of those in a
-    /// [`precision_recall_curve`](crate::metrics::precision_recall_curve), which counts what meets one as a yes. A saved network
-    /// keeps it.
+    /// [`precision_recall_curve`](crate::metrics::precision_recall_curve), which counts a probability equal to its threshold as a yes. A saved
+    /// network keeps it.
     ///
     /// # Errors
     /// [`Error::HyperParameter`] outside of \[0, 1\].
@@ -88,12 +88,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ///
     /// Class labels under a loss of independent labels with several outputs are one class against the rest, each by its own
     /// probability: the class is that of the largest, as in scikit-learn's `OneVsRestClassifier`.
-    /// [`predict_class`](Self::predict_class), which sees no labels, cannot tell this from several labels an example and refuses; take
+    /// [`predict_class`](Self::predict_class), which sees no labels, cannot distinguish this from several labels per example, and refuses; take
     /// the largest of [`predict_proba`](Self::predict_proba), or train by [`SoftmaxCrossEntropy`](crate::loss::SoftmaxCrossEntropy).
     ///
     /// # Errors
     /// As [`evaluate`](Self::evaluate) without its loss and, for real-valued targets, as [`r2`]; [`Error::Unsupported`] for targets
-    /// that are not of the kind of the outputs, as real numbers against logits: there is no number that means anything.
+    /// of another kind than the outputs, such as real numbers for logits: no score has a meaning there.
     pub fn score(&self, data: &Dataset<T>) -> Result<f64> {
         self.check_data(data)?;
         self.check_score(data)?;
@@ -108,7 +108,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
     }
 
-    /// Fails where there is no score for data of this kind.
+    /// Fails if there is no score for data of this kind.
     pub(crate) fn check_score(&self, data: &Dataset<T>) -> Result<()> {
         let outputs = self.decision.outputs;
         if Metric::for_data(data, outputs).is_some() || (outputs == Outputs::Numbers && !data.is_multi_label()) {
@@ -124,12 +124,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Err(Error::Unsupported { what, why })
     }
 
-    /// The class that outputs say, `d_T × n`.
+    /// Returns the class of each column of `outputs`, `d_T × n`.
     pub(crate) fn classes(&self, outputs: &DMatrix<T>) -> Vec<usize> {
         MatRef::from(outputs).columns().map(|column| self.decision.class(column)).collect()
     }
 
-    /// What the output loss makes of outputs, `d_T × n`; numbers stay.
+    /// Converts outputs, `d_T × n`, to probabilities, as the output loss reads them; numbers do not change.
     pub(crate) fn to_probabilities(&self, mut outputs: DMatrix<T>) -> DMatrix<T> {
         let (rows, cols) = outputs.shape();
         self.decision.outputs.to_probabilities(MatMut::new(outputs.as_mut_slice(), rows, cols));

@@ -9,9 +9,9 @@ use crate::{Result, Scalar};
 /// ```
 ///
 /// over the examples of a visit, and with [`memory`](Self::memory) over those of earlier visits; μ is the weight of the layer's
-/// term in the objective, so that the whole is that term's minimum, with the two penalties beside it. The w_i are the
-/// [weights](crate::Dataset::with_weights) of the examples as they were given, 1 without: those that are all twice as large halve the
-/// penalties, as twice as many examples do. Without any example of weight above 0 nothing changes.
+/// term in the objective, so that the step goes to the minimum of that term plus the two penalties. The w_i are the
+/// [weights](crate::Dataset::with_weights) of the examples as given, 1 by default: doubling all of them halves the effect of the penalties, as
+/// twice the examples do. If no example has a weight above 0, nothing changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub struct Ridge {
@@ -19,8 +19,8 @@ pub struct Ridge {
     pub ridge: f64,
     /// Weight of ½‖θ − θ_old‖².
     pub proximal: f64,
-    /// What the sums over examples keep of those of the visit before, 0 ≤ memory < 1: a mini-batch alone says too little. A visit
-    /// with 0 leaves nothing to the next. Sums over data with weights are in units of the mean weight, so data with others may follow.
+    /// The factor on the sums of earlier visits, to which this visit's are added, 0 ≤ memory < 1: a mini-batch alone determines too little.
+    /// With 0 no sums are kept. Sums over data with weights are in units of the mean weight, so that data with other weights may follow.
     pub memory: f64,
     /// The largest change of the layer's pre-activations, relative to their spread, root mean square over the examples.
     pub trust: Option<f64>,
@@ -34,7 +34,7 @@ impl Ridge {
         self.trust.map_or(Ok(()), |trust| require_positive::<T>("trust region", trust))
     }
 
-    /// One parameter step of a layer whose term in the objective has the weight `penalty`.
+    /// Takes one parameter step of a layer whose term in the objective has the weight `penalty`.
     ///
     /// `work` is scratch. A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
     ///
@@ -54,7 +54,7 @@ impl Ridge {
         layer.solve(moments, ridge, proximal, params, work)?;
         let Change { squared, spread } = layer.change(moments, &before, params);
         let most = trust * trust * spread;
-        // Without a spread every example looks alike, and there is nothing to measure by.
+        // Without a spread all examples have the same pre-activation, and the trust region has no unit.
         if squared > most && most > 0.0 {
             let share = T::of((most / squared).sqrt());
             params.iter_mut().zip(before).for_each(|(now, before)| *now = before + (*now - before) * share);

@@ -3,7 +3,7 @@ use crate::block::{Group, Reads};
 use crate::coupling::Multipliers;
 use crate::start::Start;
 
-/// How often each kind of product with a layer's parameters is taken in one visit.
+/// Number of products with a layer's parameters in one visit, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Products {
     /// Predictions: [`forward`](crate::Layer::forward).
@@ -15,7 +15,7 @@ pub struct Products {
 }
 
 impl Products {
-    /// All of them.
+    /// Returns the number of all products.
     pub const fn total(&self) -> usize {
         self.predictions.saturating_add(self.to_activations).saturating_add(self.to_parameters)
     }
@@ -36,24 +36,24 @@ pub(crate) struct Assumptions {
 }
 
 impl Assumptions {
-    /// All parameters move at every update, and all activations whose turn it is.
+    /// Returns the worst case: every parameter moves at every update, and every activation in its turn.
     pub(crate) fn everything_moves(depth: usize) -> Self {
         let (trains, remembers) = (vec![true; depth], vec![true; depth]);
         Self { skips_zeros: false, trains, lowest: 0, remembers, multipliers: None }
     }
 }
 
-/// A visit without numbers: it knows which predictions are stale and what is zero, and counts products.
+/// A visit without numbers: tracks which predictions are stale and which signals are zero, and counts products.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
     depth: usize,
     assumptions: Assumptions,
     pub(crate) products: Vec<Products>,
-    /// Products that have followed one another: up to the present activations, and up to the last sums over parameters, which run
-    /// beside activation steps until the next update.
+    /// Sequential products so far: up to the present activations, and up to the last sums over parameters, which run in parallel to
+    /// activation steps until the next update.
     clock: usize,
     gathered: usize,
-    /// Whether predictions were made for the report alone, so far.
+    /// Whether the latest predictions were made by a measurement, which does not count their time itself.
     reported: bool,
     state: State,
 }
@@ -68,14 +68,14 @@ struct State {
     /// Whether θ_t has moved since the forward pass, and whether it will with the gradients of the last parameter step.
     moved: Vec<bool>,
     moves: Vec<bool>,
-    /// Whether ∂L/∂θ_t was anything but zero, and λ_t is, at index t; kept from visit to visit.
+    /// Whether ∂L/∂θ_t has been nonzero, and whether λ_t is, at index t; kept from visit to visit.
     had_gradient: Vec<bool>,
     has_multiplier: Vec<bool>,
     /// The input that the last parameter step has read.
     reads: Reads,
 }
 
-/// The products of one stage: those that follow one another, and all of them.
+/// The products of one stage: sequential, and all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     sequential: usize,
@@ -100,7 +100,7 @@ impl Walk {
         Self { depth, assumptions, products, clock: 0, gathered: 0, reported: false, state }
     }
 
-    /// Runs visits until one is like the one before it, and counts that one.
+    /// Runs visits until one leaves the kept state as it was, and counts that one.
     pub(crate) fn settle(&mut self, stages: &[Stage]) {
         loop {
             let kept = (self.state.had_gradient.clone(), self.state.has_multiplier.clone());
@@ -118,12 +118,12 @@ impl Walk {
         self.run_all(stages);
     }
 
-    /// Products that followed one another.
+    /// Returns the number of sequential products.
     pub(crate) fn sequential(&self) -> usize {
         self.clock.max(self.gathered)
     }
 
-    /// Runs a visit, and returns its stages with their products, those of a repeated one further in.
+    /// Runs a visit, and returns its stages with their products, those of a repeated one indented.
     pub(crate) fn lines(&mut self, stages: &[Stage]) -> Vec<Line> {
         fn texts(stages: &[Stage], indent: usize, out: &mut Vec<String>) {
             for stage in stages {
@@ -148,7 +148,7 @@ impl Walk {
         self.state.same.iter_mut().enumerate().for_each(|(t, same)| *same = t == 0);
     }
 
-    /// The products of each stage, and of the stages within it after it.
+    /// Runs stages, and returns the products of each, followed by those of the stages within it.
     fn run_all(&mut self, stages: &[Stage]) -> Vec<Taken> {
         let mut all = Vec::new();
         for stage in stages {
@@ -164,7 +164,7 @@ impl Walk {
         all
     }
 
-    /// Runs stages until they come back to the same state, and multiplies from there.
+    /// Runs stages until they return to the same state, and multiplies from there: `times` may be large.
     fn repeat(&mut self, times: usize, stages: &[Stage]) -> Vec<Taken> {
         let mut all: Vec<Taken> = Vec::new();
         let mut done = 0;
@@ -172,6 +172,7 @@ impl Walk {
             let (state, clock, products) = (self.state.clone(), self.sequential(), self.products.clone());
             let taken = self.run_all(stages);
             done += 1;
+            // The same state again: all further repetitions take the same products.
             let rest = if self.state == state { times - done } else { 0 };
             done += rest;
             let more = |now: usize, before: usize| now.saturating_add((now - before).saturating_mul(rest));
@@ -198,7 +199,7 @@ impl Walk {
         self.products.iter().fold(0, |sum, products| sum.saturating_add(products.total()))
     }
 
-    /// Products that follow one another in this stage.
+    /// Runs a stage, and returns its sequential products.
     fn stage(&mut self, stage: &Stage) -> usize {
         let before = self.clock;
         match stage {
@@ -219,6 +220,7 @@ impl Walk {
             Stage::Relax { group, work: Work::Through, .. } => self.pass(group),
             Stage::Measure(terms) => {
                 let stale = terms.clone().filter(|t| self.evaluate(t - 1, Reads::Stored)).count();
+                // They can run in parallel to the step that reads them next, which counts their time.
                 self.reported |= stale > 0;
             }
             Stage::Gather { layers, reads, chained, by_gradient } => {
@@ -227,6 +229,7 @@ impl Walk {
                     let stale = layers.clone().filter(|&t| !chained && self.evaluate(t, *reads)).count();
                     self.predictions(stale);
                     layers.clone().for_each(|t| self.gather(t, *chained));
+                    // The clock itself does not advance: activation steps do not wait for parameter gradients.
                     self.gathered = self.clock.saturating_add(1);
                     return self.gathered - before;
                 }
@@ -240,6 +243,7 @@ impl Walk {
             }
             Stage::Store => {}
             Stage::Update(layers) => {
+                // A barrier: it waits for activations and for sums.
                 self.clock = self.sequential();
                 self.stale(layers.clone());
                 return 0;
@@ -249,7 +253,7 @@ impl Walk {
         self.clock - before
     }
 
-    /// These parameters have moved.
+    /// Marks the predictions of `layers` stale, after their parameters moved.
     fn stale(&mut self, layers: std::ops::Range<usize>) {
         for t in layers {
             self.state.stored[t] = false;
@@ -268,31 +272,32 @@ impl Walk {
         stale
     }
 
-    /// Counts predictions that are made at the same time, if any are, here or before for the report.
+    /// Counts one sequential product for predictions made in parallel: `stale` here, or earlier ones for a measurement.
     fn predictions(&mut self, stale: usize) {
         add(&mut self.clock, usize::from(stale > 0 || self.reported));
         self.reported = false;
     }
 
-    /// Whether z_t and its prediction differ, t = 1 ..= T.
+    /// Returns whether z_t and its prediction may differ, t = 1 ..= T.
     fn has_residual(&self, t: usize, reads: Reads) -> bool {
         let State { same, moved, .. } = &self.state;
         let below = same[t - 1] || reads == Reads::Forward;
         !self.assumptions.skips_zeros || t == self.depth || !same[t] || !below || moved[t - 1]
     }
 
-    /// Whether ∂L/∂ẑ_t is anything but zero, t = 1 ..= T.
+    /// Returns whether ∂L/∂ẑ_t may be nonzero, t = 1 ..= T.
     fn pulls(&self, t: usize, reads: Reads) -> bool {
         self.has_residual(t, reads) || (t < self.depth && self.state.has_multiplier[t])
     }
 
-    /// Moves the z_t of a group at once.
+    /// Moves the z_t of a group in parallel.
     fn sweep(&mut self, group: &Group) {
         let stale = group.members().filter(|&t| {
             let below = self.evaluate(t - 1, Reads::Stored);
             self.evaluate(t, Reads::Stored) || below
         });
         let stale = stale.count();
+        // All decisions before any z_t moves: the members of a group see the same state.
         let moved: Vec<(usize, bool)> = group
             .members()
             .map(|t| {
@@ -313,7 +318,7 @@ impl Walk {
         }
     }
 
-    /// A backward pass through the z_t of a group, and a forward pass with what has moved.
+    /// Runs a backward pass through the z_t of a group, and a forward pass with the moved activations.
     fn pass(&mut self, group: &Group) {
         let mut stale = 0;
         let mut above = false;
@@ -333,7 +338,7 @@ impl Walk {
         }
     }
 
-    /// ∂L/∂θ_t.
+    /// Counts ∂L/∂θ_t.
     fn gather(&mut self, t: usize, chained: bool) {
         let has_gradient = chained || self.pulls(t + 1, self.state.reads);
         if self.assumptions.trains[t] {
@@ -345,7 +350,7 @@ impl Walk {
     }
 }
 
-/// Steps beyond count take the largest number of products.
+/// Adds to a count; saturates, because a method may take any number of steps.
 fn add(count: &mut usize, more: usize) {
     *count = count.saturating_add(more);
 }

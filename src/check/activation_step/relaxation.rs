@@ -13,7 +13,7 @@ impl<T: Scalar> Trial<'_, T> {
         Ok(block)
     }
 
-    /// These examples of the block, in a block of their own.
+    /// Copies these examples of the block to a new one.
     fn part(&self, examples: std::ops::Range<usize>) -> Block<T> {
         let mut part = self.network.objective().block(examples.len());
         for t in 0..=self.network.depth() {
