@@ -51,23 +51,47 @@ impl<'a, T: Scalar> Recipe<'a, T> {
 /// Runs the visits of a fit.
 #[derive(Debug)]
 pub(crate) struct Engine<'a, T: Scalar> {
-    recipe: &'a Recipe<'a, T>,
-    data: &'a Dataset<T>,
-    judge: Option<Judge<'a, T>>,
-    /// Start values of missing inputs, one per row; empty if none is missing.
-    starts: Vec<T>,
+    setting: Setting<'a, T>,
     lanes: Vec<Lane<T>>,
     /// `sums[lane][t]`: the gradient or the moments of layer t. A batch that streams has parts instead of lanes.
     sums: Vec<Vec<Vec<T>>>,
     streams: Streams<T>,
     /// Visits of this epoch.
     visits: usize,
-    prepared: Prepared<T>,
     /// The examples that estimate the curvature.
     sample: Option<Block<T>>,
+    pending: Pending<T>,
+}
+
+/// The parts of a fit that stay the same while lanes run.
+#[derive(Debug)]
+struct Setting<'a, T: Scalar> {
+    recipe: &'a Recipe<'a, T>,
+    data: &'a Dataset<T>,
+    judge: Option<Judge<'a, T>>,
+    /// Start values of missing inputs, one per row; empty if none is missing.
+    starts: Vec<T>,
+    prepared: Prepared<T>,
     /// The factor on the penalties.
     factor: T,
-    pending: Pending<T>,
+}
+
+impl<T: Scalar> Setting<'_, T> {
+    /// Lends lanes what they read, on the way to the parameter update `update`.
+    fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> Pass<'p, T> {
+        Pass {
+            objective: net.objective().with_factor(self.factor),
+            method: self.recipe.method,
+            parameter: &self.recipe.parameter,
+            trained: &net.trained,
+            data: self.data,
+            judge: self.judge,
+            starts: &self.starts,
+            prepared: &self.prepared,
+            report,
+            update,
+        }
+    }
 }
 
 /// Buffers of lanes that stream.
@@ -185,18 +209,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<Self> {
         let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
+        let setting = Setting { recipe, data, judge, starts, prepared: Prepared::default(), factor: T::one() };
         Ok(Self {
-            recipe,
-            data,
-            judge,
-            starts,
+            setting,
             lanes: Vec::new(),
             sums: Vec::new(),
             streams: Streams::default(),
             visits: 0,
-            prepared: Prepared::default(),
             sample: None,
-            factor: T::one(),
             pending,
         })
     }
@@ -204,22 +224,22 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Begins an epoch, with `factor` on the penalties.
     pub(crate) fn begin_epoch(&mut self, factor: f64) {
         self.visits = 0;
-        self.factor = T::of(factor);
+        self.setting.factor = T::of(factor);
     }
 
     /// Returns the last estimate of λmax, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
-        self.prepared.rates.curvature
+        self.setting.prepared.rates.curvature
     }
 
     /// Returns how far a rate that follows λmax stays below the largest stable one.
     pub(crate) fn stability_margin(&self) -> Option<f64> {
-        self.prepared.rates.margin
+        self.setting.prepared.rates.margin
     }
 
     /// Returns whether visits score their examples.
     pub(crate) fn scores(&self) -> bool {
-        self.judge.is_some()
+        self.setting.judge.is_some()
     }
 
     /// Visits the examples of a batch and moves activations and parameters; adds its report to `tally`.
@@ -240,10 +260,10 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
-        let parts = if self.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
+        let parts = if self.setting.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, begins: true, report };
-        self.run(net, self.recipe.schedule.stages(), &mut batch)?;
-        match self.recipe.streams() {
+        self.run(net, self.setting.recipe.schedule.stages(), &mut batch)?;
+        match self.setting.recipe.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
             // A smaller batch leaves the last lanes without examples.
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
@@ -256,38 +276,38 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// # Errors
     /// As [`visit`](Self::visit).
     pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
-        self.pending.step(net, &self.recipe.parameter, self.factor)
+        self.pending.step(net, &self.setting.recipe.parameter, self.setting.factor)
     }
 
     /// Every [`CURVATURE_EVERY`] visits, sets the rate of a method that follows the curvature.
     fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
         // Batches that share a step count as one: the rate changes only between parameter steps.
         let batches = self.pending.batches;
-        if let Some(method) = self.recipe.method
-            && !self.recipe.streams()
+        if let Some(method) = self.setting.recipe.method
+            && !self.setting.recipe.streams()
             && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
         {
-            let batch = batch.saturating_mul(batches).min(self.data.len());
-            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.data.len());
+            let batch = batch.saturating_mul(batches).min(self.setting.data.len());
+            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.setting.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
             // Spread evenly: data sorted by class still give a mixed sample.
-            fill(block, self.data, (0..examples).map(|i| i * self.data.len() / examples));
-            if !self.starts.is_empty() {
+            fill(block, self.setting.data, (0..examples).map(|i| i * self.setting.data.len() / examples));
+            if !self.setting.starts.is_empty() {
                 // The sample's bank columns are not among this batch's: take the start values of missing inputs.
-                let columns = block.stored_mut(0).chunks_exact_mut(self.starts.len());
-                columns.for_each(|column| fill_gaps(&self.starts, column));
+                let columns = block.stored_mut(0).chunks_exact_mut(self.setting.starts.len());
+                columns.for_each(|column| fill_gaps(&self.setting.starts, column));
             }
-            let objective = net.objective().with_factor(self.factor);
+            let objective = net.objective().with_factor(self.setting.factor);
             objective.anchor(block)?;
-            guarded(STEP, None, || method.activation.adapt(&objective, block, &mut self.prepared))??;
+            guarded(STEP, None, || method.activation.adapt(&objective, block, &mut self.setting.prepared))??;
         }
         Ok(())
     }
 
     /// Makes the lanes for a batch of `batch` examples, and returns the examples of each.
     fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
-        if self.recipe.streams() {
+        if self.setting.recipe.streams() {
             let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
             self.streams.tallies.resize_with(batch.div_ceil(width), Tally::default);
             return width;
@@ -304,7 +324,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Runs `stages` in order; the local stages between two updates run lane by lane, without waiting for other lanes.
     fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let streams = self.recipe.streams();
+        let streams = self.setting.recipe.streams();
         // Lanes that stream share one prepared factor, that of a single group of layers, so a relaxation ends their run; and they are
         // summed in other parts than they relax in, so a gather runs apart.
         let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
@@ -320,28 +340,23 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 [stage @ Stage::Repeat { times, stages }] if streams || !stage.is_local() => {
                     (0..*times).try_for_each(|_| self.run(net, stages, batch))?;
                 }
-                _ if streams => self.stream(net, part, batch)?,
-                _ => self.relax(net, part, batch)?,
+                _ if streams => self.run_streamed(net, part, batch)?,
+                _ => self.run_resident(net, part, batch)?,
             }
         }
         Ok(())
     }
 
     /// Runs `stages` in lanes that hold all activations of their examples.
-    fn relax(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let pass = Pass {
-            objective: net.objective().with_factor(self.factor),
-            method: self.recipe.method,
-            parameter: &self.recipe.parameter,
-            trained: &net.trained,
-            data: self.data,
-            judge: self.judge,
-            starts: &self.starts,
-            prepared: &self.prepared,
-            report: batch.report,
-            // The age of a stored column counts from the update that follows the store, so that update is included already.
-            update: net.updates + u64::from(self.recipe.schedule.ends_in_update()),
-        };
+    fn run_resident(
+        &mut self,
+        net: &DecoupledNetwork<T>,
+        stages: &[Stage],
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        // The age of a stored column counts from the update that follows the store, so that update is included already.
+        let update = net.updates + u64::from(self.setting.recipe.schedule.ends_in_update());
+        let pass = self.setting.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
         // The same cut in examples, sums and columns, so lanes share nothing that they write.
@@ -356,24 +371,18 @@ impl<'a, T: Scalar> Engine<'a, T> {
     }
 
     /// Runs `stages` in lanes that load the activations they need from the bank, and store those that move.
-    fn stream(&mut self, net: &DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let objective = net.objective().with_factor(self.factor);
+    fn run_streamed(
+        &mut self,
+        net: &DecoupledNetwork<T>,
+        stages: &[Stage],
+        batch: &mut Batch<'_, '_, T>,
+    ) -> Result<()> {
+        let objective = net.objective().with_factor(self.setting.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
-        if let (Some(method), Some(group)) = (self.recipe.method, stages.iter().find_map(Stage::group)) {
-            guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.prepared))??;
+        if let (Some(method), Some(group)) = (self.setting.recipe.method, stages.iter().find_map(Stage::group)) {
+            guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.setting.prepared))??;
         }
-        let pass = Pass {
-            objective,
-            method: self.recipe.method,
-            parameter: &self.recipe.parameter,
-            trained: &net.trained,
-            data: self.data,
-            judge: self.judge,
-            starts: &self.starts,
-            prepared: &self.prepared,
-            report: batch.report,
-            update: net.updates,
-        };
+        let pass = self.setting.pass(net, batch.report, net.updates);
         let Batch { examples, ref mut columns, width, .. } = *batch;
         let row = (Chunks { slice: examples, width }, Chunks { slice: &mut columns[..], width });
         for_row((row, &mut tallies[..]), |_, ((examples, columns), tally)| {
@@ -389,9 +398,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Sums the gradients or the moments of `layers` over a batch that streams.
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let objective = net.objective().with_factor(self.factor);
+        let objective = net.objective().with_factor(self.setting.factor);
         for t in layers.filter(|&t| !net.params[t].is_empty() && !net.trained[t].frozen) {
-            match self.recipe.parameter.solver_of(t) {
+            match self.setting.recipe.parameter.solver_of(t) {
                 Solver::Optimizer => self.gather_gradient(net, &objective, t, batch)?,
                 Solver::Ridge(_) => self.gather_moments(net, &objective, t, batch)?,
             }
@@ -410,7 +419,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch.parts = batch.examples.len().div_ceil(width);
         self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
         self.sums[..batch.parts].iter_mut().for_each(|sums| sums[t] = self.streams.used.pop().unwrap_or_default());
-        let (data, lanes, columns) = (self.data, &self.streams.lanes, &*batch.columns);
+        let (data, lanes, columns) = (self.setting.data, &self.streams.lanes, &*batch.columns);
         let row = (Chunks { slice: batch.examples, width }, Chunks { slice: columns, width });
         for_row((row, &mut self.sums[..batch.parts]), |_, ((examples, columns), sums)| {
             let sum = &mut sums[t];
@@ -421,7 +430,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lane.get_or_insert_with(|| Lane::new(net, 0));
                 gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
-                    load(block, t..t + 2, (data, self.recipe.method), (examples, columns));
+                    load(block, t..t + 2, (data, self.setting.recipe.method), (examples, columns));
                     objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
                     linalg::axpy(T::one(), gradient, sum);
                 }
@@ -465,14 +474,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 for_row((row, out), |_, ((examples, columns), (input, wanted))| {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                        load(block, t..t + 2, (self.data, self.recipe.method), (examples, columns));
+                        load(block, t..t + 2, (self.setting.data, self.setting.recipe.method), (examples, columns));
                         // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
                     })
                 })?;
                 let (input, wanted) = (MatRef::new(input, inputs, n), MatRef::new(wanted, rows, n));
-                let weights = self.data.weights_of(examples.iter().copied());
+                let weights = self.setting.data.weights_of(examples.iter().copied());
                 let accumulate = || regression.accumulate(input, wanted, &weights, part);
                 objective.circuit.guarded("the regression", t, accumulate)?;
             }
@@ -484,8 +493,15 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Moves the parameters of `layers` by the sums of all lanes.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
-        self.pending.add(net, &self.recipe.parameter, self.factor, layers.clone(), sums, batch.examples.len())?;
-        if self.recipe.streams() {
+        self.pending.add(
+            net,
+            &self.setting.recipe.parameter,
+            self.setting.factor,
+            layers.clone(),
+            sums,
+            batch.examples.len(),
+        )?;
+        if self.setting.recipe.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }
