@@ -18,7 +18,7 @@ use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
     BankStart, Dataset, DecoupledNetwork, ErrorSteps, Evidence, FitConfig, InferConfig, Method, NetworkBuilder, Order,
-    Reads, Result, Scalar, Solver, Start, Storage, Sweeps,
+    Reads, Result, Scalar, Start, Storage, Sweeps,
 };
 
 /// One case: how the network is built, how its data are made, and how it is trained.
@@ -92,7 +92,7 @@ fn with_gaps<T: Scalar>(data: Dataset<T>) -> Result<Dataset<T>> {
 }
 
 fn cases<T: Scalar>() -> Vec<Case<T>> {
-    let ridge = Solver::Ridge(decoupled::Ridge { ridge: 0.1, proximal: 1.0, memory: 0.9, trust: Some(0.1) });
+    let ridge = decoupled::Ridge { ridge: 0.1, proximal: 1.0, memory: 0.9, trust: Some(0.1) };
     let momentum = || Sgd::new(0.05).momentum(0.5);
     let jacobi = |rate| Sweeps::new(Order::Jacobi, 1, rate);
     vec![
@@ -114,11 +114,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
             Method::bcd(5.0).timing(decoupled::Timing::AfterRelaxation { local_steps: 2 }),
         )
         .build(squared),
-        Case::new("bcd by optimizers", {
-            let parameter = decoupled::ParameterStep::new(Reads::Stored);
-            Method::bcd(5.0).parameter(parameter).timing(decoupled::Timing::EveryStep)
-        })
-        .build(squared),
+        Case::new("bcd by optimizers", Method::bcd(5.0).parameter(decoupled::GradientStep)).build(squared),
         Case::new("backprop, deep", None).build(deep),
         Case::new("default, deep", Method::default()).build(deep),
         Case::new("joint with momentum", Method::joint(0.5).activation(jacobi(0.5).optimizer(momentum()))),
@@ -129,11 +125,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
         Case::new("joint with multipliers", Method::joint(0.2).multipliers(decoupled::Multipliers::kept())),
         Case::new("alm, Jacobi", Method::alm(0.5).activation(jacobi(0.5).per_penalty())),
         Case::new("stored inputs", Method::predictive_coding(3, 0.1).reads(Reads::Stored)),
-        Case::new(
-            "ridge",
-            Method::local_targets(1).parameter(decoupled::ParameterStep::new(Reads::Forward).solver(ridge)),
-        )
-        .build(fused),
+        Case::new("ridge", Method::local_targets(1).parameter(ridge).reads(Reads::Forward)).build(fused),
         Case::new(
             "error_based with momentum",
             Method::error_based(3, 0.02).activation(ErrorSteps::new(3, 0.02).optimizer(momentum())),

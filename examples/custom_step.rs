@@ -11,8 +11,8 @@ use decoupled::energy::Objective;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::{
-    ActivationStep, Block, DecoupledNetwork, FitConfig, Group, Method, NetworkBuilder, ParameterStep, Reads, Result,
-    Scalar, Start, check, data, diagnostics,
+    ActivationStep, Block, DecoupledNetwork, FitConfig, Group, Method, NetworkBuilder, Reads, Result, Scalar, Start,
+    check, data, diagnostics,
 };
 
 /// Red-black sweeps with a trust ratio,
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
     check::activation_step::<f64>(&step)?;
     println!("the step keeps its contract: hidden activations alone, examples apart, an energy that does not rise\n");
 
-    let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Forward));
+    let method = Method::new(Start::Anchored, step, Reads::Forward);
     println!("{}\n", method.schedule(3));
 
     let (train, test) = data::digits()?.stratified_split(0.8, 0)?;
@@ -107,7 +107,7 @@ fn main() -> Result<()> {
         println!("{name:14} {:.4} on unseen digits, {operations:.0} operations a visit", network.score(&test)?);
     }
 
-    let refused = Method::new(Start::Anchored, MovesTheInput, ParameterStep::new(Reads::Forward));
+    let refused = Method::new(Start::Anchored, MovesTheInput, Reads::Forward);
     let outcome = builder().method(refused).build().map(drop);
     println!("\na step that moves the input: {}", outcome.err().map_or_else(String::new, |error| error.to_string()));
     Ok(())

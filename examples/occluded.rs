@@ -18,8 +18,8 @@ use decoupled::layer::Activation;
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::AdamW;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, Evidence, FitConfig, InferConfig, Method, Order, ParameterStep, Reads, Result,
-    Start, Sweeps, data,
+    Dataset, DecoupledNetwork, Error, Evidence, FitConfig, InferConfig, Method, Order, Reads, Result, Start, Sweeps,
+    data,
 };
 
 #[expect(dead_code, reason = "no option of this example is a flag")]
@@ -83,7 +83,7 @@ fn run(seeds: usize, epochs: usize, out: Option<PathBuf>) -> Result<()> {
 /// these from shrinking while the weights above them grow.
 fn generator(train: &Dataset<f32>, epochs: usize, seed: u64) -> Result<DecoupledNetwork<f32>> {
     let sweeps = Sweeps::new(Order::RedBlack, 8, 0.1).stable(1.8);
-    let method = Method::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Stored));
+    let method = Method::new(Start::Anchored, sweeps, Reads::Stored);
     let mut network = DecoupledNetwork::builder(LABELS)
         .dense(16, Activation::Identity)
         .dense(64, Activation::Tanh)

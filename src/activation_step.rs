@@ -39,7 +39,7 @@ pub use sweeps::{Order, Rates, Sweeps};
 /// ```
 /// use decoupled::activation_step::{Memory, Prepared};
 /// use decoupled::energy::Objective;
-/// use decoupled::{ActivationStep, Block, Group, Method, ParameterStep, Reads, Result, Start};
+/// use decoupled::{ActivationStep, Block, Group, Method, Reads, Result, Start};
 ///
 /// /// Signs of the gradient alone, as in Rprop.
 /// #[derive(Debug)]
@@ -69,7 +69,7 @@ pub use sweeps::{Order, Rates, Sweeps};
 ///     }
 /// }
 ///
-/// let method = Method::new(Start::Anchored, Signs(0.01), ParameterStep::new(Reads::Forward));
+/// let method = Method::new(Start::Anchored, Signs(0.01), Reads::Forward);
 /// println!("{}", method.schedule(3));
 /// ```
 pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {

@@ -1,6 +1,6 @@
 //! The engine: runs the stages of a visit over a batch of examples.
 //!
-//! A batch is cut into lanes. Between two updates every lane runs independently; an update adds the lanes' sums in lane order and
+//! A batch is cut into lanes. Between two updates every lane runs independently; an update adds the lanes' sums and
 //! moves the parameters. How a batch is cut depends on its size alone, so results do not depend on the number of threads.
 //!
 //! A lane usually holds all activations of its examples from the first stage to the last. For steps that read one layer at a time
@@ -19,7 +19,8 @@ use crate::method::Method;
 use crate::metrics::Judge;
 use crate::missing;
 use crate::parallel::{Chunks, Spare, for_row, guarded};
-use crate::parameter_step::{self, ParameterStep, Solver, Trained};
+use crate::parameter_step::{self, LayerState, ParameterSteps, Sum};
+use crate::reduce::{self, sum_lanes};
 use crate::schedule::{Schedule, Stage};
 use crate::start::Start;
 use crate::tally::Tally;
@@ -30,7 +31,7 @@ use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar, linalg};
 pub(crate) struct Recipe<'a, T> {
     /// None for backpropagation, which has no activations of its own.
     pub(crate) method: Option<&'a Method<T>>,
-    parameter: ParameterStep,
+    parameter: ParameterSteps<T>,
     schedule: Schedule,
 }
 
@@ -40,7 +41,7 @@ impl<'a, T: Scalar> Recipe<'a, T> {
     }
 
     pub(crate) fn backprop(depth: usize) -> Self {
-        Self { method: None, parameter: ParameterStep::new(Reads::Forward), schedule: Schedule::backprop(depth) }
+        Self { method: None, parameter: ParameterSteps::new(Reads::Forward), schedule: Schedule::backprop(depth) }
     }
 
     fn streams(&self) -> bool {
@@ -83,7 +84,7 @@ impl<T: Scalar> Setting<'_, T> {
             objective: net.objective().with_factor(self.factor),
             method: self.recipe.method,
             parameter: &self.recipe.parameter,
-            trained: &net.trained,
+            states: &net.training.layers,
             data: self.data,
             judge: self.judge,
             starts: &self.starts,
@@ -116,7 +117,7 @@ struct Pending<T> {
     /// Batches summed so far, their examples, and the sum of their gradients, layer by layer.
     waiting: usize,
     examples: usize,
-    sum: Vec<Vec<Vec<T>>>,
+    sum: Vec<Vec<T>>,
     /// Scratch of closed forms.
     work: Spare<Vec<f64>>,
 }
@@ -141,8 +142,8 @@ struct Batch<'v, 'b, T> {
 struct Pass<'p, T: Scalar> {
     objective: Objective<'p, T>,
     method: Option<&'p Method<T>>,
-    parameter: &'p ParameterStep,
-    trained: &'p [Trained<T>],
+    parameter: &'p ParameterSteps<T>,
+    states: &'p [LayerState<T>],
     data: &'p Dataset<T>,
     judge: Option<Judge<'p, T>>,
     starts: &'p [T],
@@ -254,7 +255,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         columns: &mut [Column<'_, T>],
         tally: &mut Tally,
     ) -> Result<()> {
-        tally.count_updates_since(net.updates, columns);
+        tally.count_updates_since(net.training.updates, columns);
         self.follow_curvature(net, examples.len())?;
         // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
@@ -355,7 +356,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
         // The age of a stored column counts from the update that follows the store, so that update is included already.
-        let update = net.updates + u64::from(self.setting.recipe.schedule.ends_in_update());
+        let update = net.training.updates + u64::from(self.setting.recipe.schedule.ends_in_update());
         let pass = self.setting.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
@@ -382,7 +383,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         if let (Some(method), Some(group)) = (self.setting.recipe.method, stages.iter().find_map(Stage::group)) {
             guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.setting.prepared))??;
         }
-        let pass = self.setting.pass(net, batch.report, net.updates);
+        let pass = self.setting.pass(net, batch.report, net.training.updates);
         let Batch { examples, ref mut columns, width, .. } = *batch;
         let row = (Chunks { slice: examples, width }, Chunks { slice: &mut columns[..], width });
         for_row((row, &mut tallies[..]), |_, ((examples, columns), tally)| {
@@ -399,10 +400,10 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Sums the gradients or the moments of `layers` over a batch that streams.
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.setting.factor);
-        for t in layers.filter(|&t| !net.params[t].is_empty() && !net.trained[t].frozen) {
-            match self.setting.recipe.parameter.solver_of(t) {
-                Solver::Optimizer => self.gather_gradient(net, &objective, t, batch)?,
-                Solver::Ridge(_) => self.gather_moments(net, &objective, t, batch)?,
+        for t in layers.filter(|&t| !net.params[t].is_empty() && !net.training.layers[t].frozen) {
+            match self.setting.recipe.parameter.of(t).sum() {
+                Sum::Gradient => self.gather_gradient(net, &objective, t, batch)?,
+                Sum::Moments => self.gather_moments(net, &objective, t, batch)?,
             }
         }
         Ok(())
@@ -490,17 +491,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(())
     }
 
-    /// Moves the parameters of `layers` by the sums of all lanes.
+    /// Moves the parameters of `layers` by the sums of all lanes: the barrier of a visit.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
-        self.pending.add(
-            net,
-            &self.setting.recipe.parameter,
-            self.setting.factor,
-            layers.clone(),
-            sums,
-            batch.examples.len(),
-        )?;
+        sum_lanes(sums, |t| !layers.contains(&t) || net.training.layers[t].frozen)?;
+        if let Some(sum) = sums.first_mut() {
+            let (parameter, factor) = (&self.setting.recipe.parameter, self.setting.factor);
+            self.pending.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
+        }
         if self.setting.recipe.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
@@ -512,58 +510,62 @@ impl<'a, T: Scalar> Engine<'a, T> {
 }
 
 impl<T: Scalar> Pending<T> {
-    /// Takes a parameter step from the lanes' sums; if several batches share a step, adds them to `sum` until the last of these.
+    /// Takes a parameter step from the sums over a batch; if several batches share a step, adds them to `sum` until the last of these.
     fn add(
         &mut self,
         net: &mut DecoupledNetwork<T>,
-        step: &ParameterStep,
+        steps: &ParameterSteps<T>,
         factor: T,
         layers: Range<usize>,
-        sums: &mut [Vec<Vec<T>>],
+        sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
-        // The usual case needs no sum of its own: the lanes' sums are the step's.
+        // The usual case needs no sum of its own: the batch's is the step's.
         if self.batches == 1 {
-            return update(net, (step, factor, &self.work), layers, sums, examples);
+            return update(net, (steps, factor, &self.work), layers, sums, examples);
         }
         if self.sum.is_empty() {
-            self.sum.push(net.params.iter().map(|params| vec![T::zero(); params.len()]).collect());
+            self.sum = net.params.iter().map(|params| vec![T::zero(); params.len()]).collect();
         }
-        for_row(&mut self.sum[0][..], |t, sum| {
+        for_row((&mut self.sum[..], &*sums), |t, (sum, own)| {
             if self.waiting == 0 {
                 sum.fill(T::zero());
             }
-            if !net.trained[t].frozen && !sum.is_empty() {
-                sums.iter().for_each(|lane| linalg::axpy(T::one(), &lane[t], sum));
-            }
-            Ok(())
+            if net.training.layers[t].frozen { Ok(()) } else { reduce::add(sum, own) }
         })?;
         self.waiting += 1;
         // The mean is over all examples that wait: batches may differ in size.
         self.examples += examples;
-        if self.waiting < self.batches { Ok(()) } else { self.step(net, step, factor) }
+        if self.waiting < self.batches { Ok(()) } else { self.step(net, steps, factor) }
     }
 
     /// Takes the step of the waiting batches, if any.
-    fn step(&mut self, net: &mut DecoupledNetwork<T>, step: &ParameterStep, factor: T) -> Result<()> {
+    fn step(&mut self, net: &mut DecoupledNetwork<T>, steps: &ParameterSteps<T>, factor: T) -> Result<()> {
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
         let layers = 0..net.depth();
-        if waiting == 0 { Ok(()) } else { update(net, (step, factor, &self.work), layers, &mut self.sum, examples) }
+        if waiting == 0 { Ok(()) } else { update(net, (steps, factor, &self.work), layers, &mut self.sum, examples) }
     }
 }
 
-/// Takes one parameter step of `layers` from the lanes' sums.
+/// Takes one parameter step of `layers` from the sums over the examples.
 fn update<T: Scalar>(
     net: &mut DecoupledNetwork<T>,
-    (step, factor, work): (&ParameterStep, T, &Spare<Vec<f64>>),
+    (steps, factor, work): (&ParameterSteps<T>, T, &Spare<Vec<f64>>),
     layers: Range<usize>,
-    sums: &mut [Vec<Vec<T>>],
+    sums: &mut [Vec<T>],
     examples: usize,
 ) -> Result<()> {
     // Layer by layer, the topmost layer's step counts for the whole update.
-    net.updates += u64::from(layers.end == net.depth());
-    let DecoupledNetwork { trained, layers: all, params, hidden, .. } = net;
-    parameter_step::Update { step, hidden, factor, work }.run(layers, all, trained, params, sums, examples)
+    net.training.updates += u64::from(layers.end == net.depth());
+    let DecoupledNetwork { training, layers: all, params, hidden, .. } = net;
+    parameter_step::Update { steps, hidden, factor, work }.run(
+        layers,
+        all,
+        &mut training.layers,
+        params,
+        sums,
+        examples,
+    )
 }
 
 impl<T: Scalar> Lane<T> {
@@ -604,7 +606,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Forward => self.forward(pass)?,
                 Stage::Start(start) => self.start(pass, *start, columns)?,
                 Stage::ChainRule => {
-                    objective.chain_rule(&mut self.block, |t| pass.trained[t].frozen)?;
+                    objective.chain_rule(&mut self.block, |t| pass.states[t].frozen)?;
                     // Backpropagation has no stored activations, so its energy is the forward loss.
                     self.tally.energy = self.tally.forward_loss;
                     self.see_units(0..self.block.layers() - 1, Reads::Forward);
@@ -612,7 +614,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Relax { group, begins, .. } => self.step(pass, group, *begins)?,
                 Stage::Measure(terms) => self.measure(objective, terms.clone())?,
                 Stage::Gather { chained, .. } => {
-                    let by = (pass.parameter, pass.trained, *chained);
+                    let by = (pass.parameter, pass.states, *chained);
                     parameter_step::gather(by, objective, &mut self.block, sums)?;
                 }
                 Stage::Ascend => {

@@ -65,7 +65,7 @@ fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
 
 /// Fails when there is nothing to refit.
 pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
-    if net.trained.last().is_some_and(|last| last.frozen) {
+    if net.training.layers.last().is_some_and(|last| last.frozen) {
         let why = "it is frozen: unfreeze it, or fit without a finish (Method::finish)";
         return Err(Error::Unsupported { what: "refitting the last layer", why });
     }
@@ -143,7 +143,7 @@ fn forward<T: Scalar>(
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.set_activation(t + 1, z)?;
                 // The stored activations are those of the present parameters: their age is 0.
-                column.visited_at(net.updates);
+                column.visited_at(net.training.updates);
             }
         }
         out.copy_from_slice(&z);

@@ -14,7 +14,7 @@ use crate::method::Method;
 use crate::missing;
 use crate::observer::{self, Audience};
 use crate::order::{Share, natural_order, shuffled_order};
-use crate::parameter_step::{Solver, Trained};
+use crate::parameter_step::LayerState;
 use crate::start::Start;
 use crate::tally::Tally;
 use crate::warning::Baseline;
@@ -113,7 +113,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// batch.
     ///
     /// It applies to backpropagation and to methods whose visits end in one step of the optimizer. Others are [`Error::Unsupported`]:
-    /// several [steps in a visit](Method::parameter_steps), [`Solver::Ridge`](crate::Solver::Ridge) and exact activation steps.
+    /// several [steps in a visit](Method::parameter_steps), [`Ridge`](crate::Ridge) and exact activation steps.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.accumulate = batches;
         self
@@ -313,8 +313,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Fails if gradients are to be accumulated and the method takes other steps.
     fn check_accumulation(&self, method: &Method<T>, config: &FitConfig<'_, T>) -> Result<()> {
         let exact = method.activation.streams();
-        let ridge = |t: usize| method.parameter.solver_of(t) != Solver::Optimizer;
-        let layers = self.params.iter().zip(&self.trained).enumerate();
+        let ridge = |t: usize| !method.parameter.by_gradient(t);
+        let layers = self.params.iter().zip(&self.training.layers).enumerate();
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
         // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
@@ -330,7 +330,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let (examples, size) = (data.len(), config.batch(data));
         let block = self.block(config).map_or(examples, |block| block.min(examples));
         observer::Plan {
-            first_epoch: self.epochs + 1,
+            first_epoch: self.training.epochs + 1,
             epochs: config.epochs,
             steps: examples / block * block.div_ceil(size) + (examples % block).div_ceil(size),
             has_validation: config.validation.is_some(),
@@ -369,8 +369,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
         let mut engine = Engine::new(recipe, data, judge, config.accumulate)?;
         let method = recipe.method;
-        let layers = self.params.iter().zip(&self.trained);
-        let moves: Vec<bool> = layers.map(|(params, trained)| !params.is_empty() && !trained.frozen).collect();
+        let layers = self.params.iter().zip(&self.training.layers);
+        let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
         let learns = moves.contains(&true);
         let mut warnings = Vec::new();
         if learns {
@@ -378,24 +378,24 @@ impl<T: Scalar> DecoupledNetwork<T> {
             warnings.extend(Warning::bounded_logits(self)?);
             warnings.extend(Warning::no_derivative(&self.layers, &moves, method)?);
         } else {
-            let frozen = self.trained.iter().filter(|trained| trained.frozen).count();
+            let frozen = self.training.layers.iter().filter(|state| state.frozen).count();
             warnings.push(Warning::NothingToTrain { frozen });
         }
         let baseline = Baseline::new(&self.output_loss, data);
-        for (t, (trained, params)) in self.trained.iter_mut().zip(&self.params).enumerate() {
-            if method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer) {
+        for (t, (state, params)) in self.training.layers.iter_mut().zip(&self.params).enumerate() {
+            if method.is_none_or(|method| method.parameter.by_gradient(t)) {
                 // All state is allocated before the first epoch: a lack of memory fails while nothing has moved.
-                trained.make_room(params.len())?;
+                state.make_room(params.len())?;
             }
         }
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
         // A resumed fit continues its checkpoint's: the best epoch is over both.
-        if !std::mem::take(&mut self.resumed) {
-            self.best_epoch = None;
+        if !std::mem::take(&mut self.training.resumed) {
+            self.training.best_epoch = None;
         }
-        self.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
+        self.training.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
             let measure = |method| self.measure_decoupling(method, data, config);
@@ -404,7 +404,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
             report.epochs.push(epoch);
             if let (Some(method), Some(epoch)) = (method, report.last()) {
-                self.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
+                self.training.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
             if learns {
                 let constant_loss = || baseline.constant_loss();
@@ -420,7 +420,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             // The finish reads every example once: no reason to shuffle.
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
-            report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.epochs))?);
+            report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.training.epochs))?);
         }
         if learns {
             report.warnings.extend(Warning::learned_nothing(self, &report.epochs, &baseline));
@@ -437,11 +437,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<EpochReport> {
         let begin = Instant::now();
-        let epoch = self.epochs + 1;
+        let epoch = self.training.epochs + 1;
         let learning_rate_factor = audience.learning_rate_factor(epoch)?;
         // Set in every epoch: a factor ends with the fit whose observer asked for it.
-        self.trained.iter_mut().for_each(|trained| trained.rate = T::of(learning_rate_factor));
-        let penalty_factor = self.penalty_factor.value;
+        self.training.layers.iter_mut().for_each(|state| state.rate = T::of(learning_rate_factor));
+        let penalty_factor = self.training.penalty_factor.value;
         engine.begin_epoch(penalty_factor);
         // For recovery after an error, and for the norms of the update.
         let before = self.params.clone();
@@ -466,7 +466,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         });
         let tally = tally.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
 
-        self.epochs = epoch;
+        self.training.epochs = epoch;
         let (n, looked_at) = (tally.examples as f64, tally.looked_at as f64);
         let norm =
             |(now, before): (&Vec<T>, &Vec<T>)| linalg::sum_zip(now, before, |a, b| (a - b) * (a - b)).to_f64().sqrt();
@@ -519,10 +519,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
     ) -> Result<Option<Decoupling>> {
-        let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.epochs.is_multiple_of(*every)) else {
+        let Some((_, examples)) = config.decoupling.filter(|(every, _)| self.training.epochs.is_multiple_of(*every))
+        else {
             return Ok(None);
         };
-        diagnostics::measure(self, &data.evenly(examples)?, method, self.penalty_factor.value).map(Some)
+        diagnostics::measure(self, &data.evenly(examples)?, method, self.training.penalty_factor.value).map(Some)
     }
 
     /// Returns the examples in a block of an epoch's order.
@@ -535,9 +536,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
         // Their state has seen the gradients that failed.
-        self.trained.iter_mut().for_each(Trained::forget);
+        self.training.layers.iter_mut().for_each(LayerState::reset);
         // The failed update counts: columns may have been stored for it.
-        self.updates += 1;
+        self.training.updates += 1;
         self.forget(error, recipe, epoch)
     }
 

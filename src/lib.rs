@@ -168,13 +168,14 @@ pub mod optimizer;
 mod order;
 mod parallel;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
-mod parameter_step;
+pub mod parameter_step;
 #[cfg(feature = "save")]
 mod persist;
 mod pipeline;
 #[cfg(feature = "plot")]
 pub mod plot;
 mod random;
+mod reduce;
 mod scalar;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
 pub mod schedule;
@@ -207,7 +208,7 @@ pub use model::Model;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use observer::Observer;
 pub use optimizer::Optimizer;
-pub use parameter_step::{ParameterStep, Ridge, Solver, Timing};
+pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
 pub use pipeline::Pipeline;
 pub use scalar::Scalar;
 pub use start::Start;

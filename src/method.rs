@@ -10,7 +10,7 @@ use crate::coupling::{Coupling, Multipliers, Penalty};
 use crate::energy::Objective;
 use crate::error::require;
 use crate::parallel::guarded;
-use crate::parameter_step::{ParameterStep, Solver, Timing};
+use crate::parameter_step::{ParameterStep, ParameterSteps, Timing};
 use crate::schedule::{Reach, Schedule, Stage};
 use crate::start::Start;
 use crate::{Error, Result, Scalar};
@@ -63,7 +63,7 @@ mod predictive_coding;
 pub struct Method<T> {
     pub(crate) start: Start,
     pub(crate) activation: Arc<dyn ActivationStep<T>>,
-    pub(crate) parameter: ParameterStep,
+    pub(crate) parameter: ParameterSteps<T>,
     pub(crate) coupling: Coupling,
 }
 
@@ -73,21 +73,23 @@ impl<T: Scalar> Default for Method<T> {
     /// are sequential in an update; backpropagation has 2T.
     fn default() -> Self {
         let sweeps = Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8);
-        Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))
+        Self::new(Start::Anchored, sweeps, Reads::Forward)
     }
 }
 
 impl<T: Scalar> Method<T> {
-    /// Puts a method together from where a visit starts, how Z moves with Θ fixed and how Θ moves with Z fixed. Penalties are
-    /// constant by default; [`coupling`](Self::coupling) changes that.
+    /// Puts a method together from where a visit starts, how Z moves with Θ fixed, and which input the layers read when Θ moves with Z
+    /// fixed. By default the parameters take one step of their [optimizers](crate::parameter_step::GradientStep) after the activations, and penalties are
+    /// constant: [`parameter`](Self::parameter), [`timing`](Self::timing) and [`coupling`](Self::coupling) change that.
     ///
     /// ```
-    /// use decoupled::{GaussNewton, Method, ParameterStep, Reads, Start};
+    /// use decoupled::{GaussNewton, Method, Reads, Start};
     ///
-    /// let method = Method::<f32>::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Forward));
+    /// let method = Method::<f32>::new(Start::Anchored, GaussNewton::new(1), Reads::Forward);
     /// ```
-    pub fn new(start: Start, activation: impl ActivationStep<T> + 'static, parameter: ParameterStep) -> Self {
-        Self { start, activation: Arc::new(activation), parameter, coupling: Coupling::default() }
+    pub fn new(start: Start, activation: impl ActivationStep<T> + 'static, reads: Reads) -> Self {
+        let (activation, parameter) = (Arc::new(activation), ParameterSteps::new(reads));
+        Self { start, activation, parameter, coupling: Coupling::default() }
     }
 
     /// Sets where a visit starts.
@@ -102,9 +104,15 @@ impl<T: Scalar> Method<T> {
         self
     }
 
-    /// Sets how the parameters move.
-    pub fn parameter(mut self, step: ParameterStep) -> Self {
-        self.parameter = step;
+    /// Sets how the parameters move, in all layers without a step of their own.
+    pub fn parameter(mut self, step: impl ParameterStep<T> + 'static) -> Self {
+        self.parameter.step = Arc::new(step);
+        self
+    }
+
+    /// Sets how the parameters of layer t move, t = 0 .. T.
+    pub fn layer_parameter(mut self, t: usize, step: impl ParameterStep<T> + 'static) -> Self {
+        self.parameter.layer_steps.push((t, Arc::new(step)));
         self
     }
 
@@ -253,7 +261,7 @@ impl<T: Scalar> Method<T> {
         if let Timing::AfterRelaxation { local_steps } = self.parameter.timing {
             stages.extend((0..depth).rev().flat_map(parameters));
             // A regression is at its minimum after one step.
-            let by_gradient = (0..depth).rev().filter(|&t| self.parameter.solver_of(t) == Solver::Optimizer);
+            let by_gradient = (0..depth).rev().filter(|&t| self.parameter.by_gradient(t));
             stages.extend(Stage::repeat(local_steps - 1, &by_gradient.flat_map(parameters).collect::<Vec<_>>()));
         }
         stages.extend(self.coupling.multipliers.map(|_| Stage::Ascend));
@@ -262,7 +270,7 @@ impl<T: Scalar> Method<T> {
     }
 
     fn gather(&self, layers: Range<usize>) -> Stage {
-        let by_gradient = layers.clone().any(|t| self.parameter.solver_of(t) == Solver::Optimizer);
+        let by_gradient = layers.clone().any(|t| self.parameter.by_gradient(t));
         Stage::Gather { layers, reads: self.parameter.reads, chained: false, by_gradient }
     }
 
@@ -290,12 +298,12 @@ impl<T: Scalar> Method<T> {
     pub(crate) fn check(&self, objective: &Objective<'_, T>) -> Result<()> {
         self.start.validate()?;
         guarded("validate of the activation step", None, || self.activation.validate())??;
-        self.parameter.validate::<T>()?;
+        self.parameter.validate()?;
         self.coupling.validate::<T>()?;
         let circuit = objective.circuit;
         let count = circuit.depth();
-        if let Some(&(found, _)) = self.parameter.layer_solvers.iter().find(|(t, _)| *t >= count) {
-            return Err(Error::LayerIndex { what: "layer_solver", first: 0, count, found });
+        if let Some(&(found, _)) = self.parameter.layer_steps.iter().find(|(t, _)| *t >= count) {
+            return Err(Error::LayerIndex { what: "layer_parameter", first: 0, count, found });
         }
         guarded("check of the activation step", None, || self.activation.check(objective))??;
         self.check_groups(count)?;
@@ -306,15 +314,15 @@ impl<T: Scalar> Method<T> {
             });
         }
         for (t, layer) in circuit.layers.iter().enumerate() {
-            if self.parameter.solver_of(t) == Solver::Optimizer || layer.param_len() == 0 {
+            if layer.param_len() == 0 {
                 continue;
             }
-            if circuit.guarded("regression", t, || layer.regression().is_none())? {
+            if !self.parameter.by_gradient(t) && circuit.guarded("regression", t, || layer.regression().is_none())? {
                 let lacks = "it offers no regression (Layer::regression) for a parameter step by least squares; \
-                             Solver::Optimizer for this layer (ParameterStep::layer_solver) does without";
+                             GradientStep for this layer (Method::layer_parameter) does without";
                 return Err(circuit.incapable(t, lacks));
             }
-            objective.check_squared("a parameter step by least squares (Solver::Ridge)", t)?;
+            guarded("check of the parameter step", t, || self.parameter.of(t).check(objective, t))??;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::matrix::{check_finite, check_shape};
 use crate::method::Method;
 use crate::metrics::Decision;
 use crate::parallel::{Pool, guarded};
-use crate::parameter_step::Trained;
+use crate::parameter_step::LayerState;
 use crate::{Dataset, Error, Layer, Loss, MatRef, Metric, Optimizer, Result, Scalar};
 
 mod builder;
@@ -31,7 +31,6 @@ pub(crate) use prediction::determination;
 pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) layers: Vec<Arc<dyn Layer<T>>>,
     pub(crate) params: Vec<Vec<T>>,
-    pub(crate) trained: Vec<Trained<T>>,
     pub(crate) output_loss: Arc<dyn Loss<T>>,
     /// How outputs are read: as classes, labels or numbers.
     pub(crate) decision: Decision,
@@ -42,6 +41,14 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) storage: Storage,
     /// The path of a bank in a file, and the examples in a block of it; none for a bank in memory.
     pub(crate) bank_file: Option<(PathBuf, usize)>,
+    pub(crate) training: Training<T>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// The state of a network's training: what continues from one fit to the next, and what a checkpoint keeps beside parameters and bank.
+#[derive(Clone, Debug)]
+pub(crate) struct Training<T> {
+    pub(crate) layers: Vec<LayerState<T>>,
     /// Parameter updates taken so far.
     pub(crate) updates: u64,
     /// Epochs trained so far.
@@ -51,7 +58,14 @@ pub struct DecoupledNetwork<T: Scalar> {
     /// Whether the next fit continues from a checkpoint.
     pub(crate) resumed: bool,
     pub(crate) penalty_factor: PenaltyFactor,
-    pub(crate) pool: Arc<Pool>,
+}
+
+impl<T> Training<T> {
+    /// Starts from layers that have not been trained.
+    pub(crate) fn new(layers: Vec<LayerState<T>>) -> Self {
+        let penalty_factor = PenaltyFactor::new();
+        Self { layers, updates: 0, epochs: 0, best_epoch: None, resumed: false, penalty_factor }
+    }
 }
 
 /// The result of [`DecoupledNetwork::evaluate`] on a data set.
@@ -132,7 +146,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     #[doc(alias = "trainable")]
     #[doc(alias = "requires_grad")]
     pub fn freeze(&mut self, t: usize) -> Result<()> {
-        self.trained_mut("freeze", t)?.frozen = true;
+        self.state_mut("freeze", t)?.frozen = true;
         Ok(())
     }
 
@@ -142,7 +156,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// [`Error::LayerIndex`].
     pub fn unfreeze(&mut self, t: usize) -> Result<()> {
-        self.trained_mut("unfreeze", t)?.frozen = false;
+        self.state_mut("unfreeze", t)?.frozen = false;
         Ok(())
     }
 
@@ -152,7 +166,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// When t ≥ T.
     #[expect(clippy::indexing_slicing, reason = "panics as documented")]
     pub fn is_frozen(&self, t: usize) -> bool {
-        self.trained[t].frozen
+        self.training.layers[t].frozen
     }
 
     /// Replaces the rule that moves the parameters of every layer, also those that had a
@@ -178,11 +192,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn set_optimizer(&mut self, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
         let optimizer: Arc<dyn Optimizer<T>> = Arc::new(optimizer);
         guarded("validate of the optimizer", None, || optimizer.validate())??;
-        let layers = self.trained.iter().zip(&self.params).enumerate();
-        let replace = |(t, (trained, params)): (usize, (&Trained<T>, &Vec<T>))| {
-            trained.with_optimizer(Arc::clone(&optimizer), t, params.len())
+        let layers = self.training.layers.iter().zip(&self.params).enumerate();
+        let replace = |(t, (state, params)): (usize, (&LayerState<T>, &Vec<T>))| {
+            state.with_optimizer(Arc::clone(&optimizer), t, params.len())
         };
-        self.trained = layers.map(replace).collect::<Result<_>>()?;
+        self.training.layers = layers.map(replace).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -192,22 +206,22 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// [`Error::LayerIndex`], and as [`NetworkBuilder::build`] for the optimizer; nothing has changed then.
     pub fn set_layer_optimizer(&mut self, t: usize, optimizer: impl Optimizer<T> + 'static) -> Result<()> {
         let params = self.params.get(t).map_or(0, Vec::len);
-        let own = self.trained_mut("set_layer_optimizer", t)?;
+        let own = self.state_mut("set_layer_optimizer", t)?;
         // Checked before the layer's own is replaced: an error changes nothing.
         guarded("validate of the optimizer", t, || optimizer.validate())?.map_err(|error| error.in_layer(t))?;
         *own = own.with_optimizer(Arc::new(optimizer), t, params)?;
         Ok(())
     }
 
-    fn trained_mut(&mut self, what: &'static str, t: usize) -> Result<&mut Trained<T>> {
+    fn state_mut(&mut self, what: &'static str, t: usize) -> Result<&mut LayerState<T>> {
         let count = self.depth();
-        self.trained.get_mut(t).ok_or(Error::LayerIndex { what, first: 0, count, found: t })
+        self.training.layers.get_mut(t).ok_or(Error::LayerIndex { what, first: 0, count, found: t })
     }
 
     /// Fails if a layer is frozen, for `what`, which sets the parameters of all.
     pub(crate) fn check_unfrozen(&self, what: &'static str) -> Result<()> {
         let why = "a layer is frozen, and it sets the parameters of all: unfreeze it";
-        match self.trained.iter().any(|trained| trained.frozen) {
+        match self.training.layers.iter().any(|state| state.frozen) {
             true => Err(Error::Unsupported { what, why }),
             false => Ok(()),
         }
@@ -228,12 +242,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Returns the parameter updates taken so far, by [`fit`](Self::fit) and [`fit_backprop`](Self::fit_backprop), those of failed
     /// epochs included. The age of a column of the bank is this less its [`visited_at`](ActivationBank::visited_at).
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.training.updates
     }
 
     /// Returns the epochs trained so far, by [`fit`](Self::fit) and [`fit_backprop`](Self::fit_backprop).
     pub fn epochs(&self) -> usize {
-        self.epochs
+        self.training.epochs
     }
 
     /// Returns the objective at the present parameters, to compute energies and gradients of your own examples.
@@ -365,13 +379,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Returns this network with other parameters, of the same number in every layer, without a bank and with optimizers reset.
     pub(crate) fn with_params(&self, params: Vec<Vec<T>>) -> Self {
-        let mut trained = self.trained.clone();
+        let mut layers = self.training.layers.clone();
         // Their state belongs to the old parameters.
-        trained.iter_mut().for_each(Trained::forget);
+        layers.iter_mut().for_each(LayerState::reset);
+        let training = Training { layers, best_epoch: None, resumed: false, ..self.training.clone() };
         Self {
             layers: self.layers.clone(),
             params,
-            trained,
+            training,
             output_loss: Arc::clone(&self.output_loss),
             decision: self.decision,
             hidden: self.hidden.clone(),
@@ -380,11 +395,6 @@ impl<T: Scalar> DecoupledNetwork<T> {
             bank_limit: self.bank_limit,
             storage: self.storage,
             bank_file: self.bank_file.clone(),
-            updates: self.updates,
-            epochs: self.epochs,
-            best_epoch: None,
-            resumed: false,
-            penalty_factor: self.penalty_factor,
             pool: Arc::clone(&self.pool),
         }
     }

@@ -1,20 +1,182 @@
-//! The parameter step: Θ moves, Z is fixed.
+//! The parameter step: Θ moves, Z is fixed. One file per step; implement [`ParameterStep`] for your own.
 
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::block::{Block, Reads};
+#[cfg(feature = "serde")]
+use crate::description::Description;
 use crate::energy::{Hidden, Objective};
 use crate::error::require;
 use crate::layer::pre_activation_rows;
 use crate::matrix::{filled, resize};
-use crate::optimizer::{Step, Weights};
-use crate::parallel::{Chunks, Spare, for_row, guarded};
-use crate::{Dataset, Error, Layer, MatRef, Optimizer, Result, Scalar, linalg};
+use crate::parallel::{Spare, for_row, guarded};
+use crate::{Dataset, Error, Layer, MatRef, Result, Scalar, linalg};
 
+#[cfg(feature = "serde")]
+mod described;
+mod gradient_step;
 mod ridge;
+mod state;
 
+pub use gradient_step::GradientStep;
 pub use ridge::Ridge;
+pub(crate) use state::LayerState;
+
+/// How the parameters of a layer move while the activations are fixed.
+///
+/// The lanes of a batch gather a [sum](Self::sum) over its examples; at the barrier, when all lanes have been added, the step moves the
+/// parameters by it. Layers move in parallel, each by its own step.
+///
+/// ```
+/// use decoupled::parameter_step::{LayerUpdate, ParameterStep, Sum};
+/// use decoupled::{Method, Result};
+///
+/// /// The layer's optimizer, along the signs of the gradient.
+/// #[derive(Debug)]
+/// struct Signs;
+///
+/// impl ParameterStep<f64> for Signs {
+///     fn sum(&self) -> Sum {
+///         Sum::Gradient
+///     }
+///     fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+///         // The optimizer divides by the number of examples.
+///         let examples = update.examples as f64;
+///         update.sum.iter_mut().for_each(|g| *g = g.signum() * examples);
+///         update.optimizer_step()
+///     }
+/// }
+///
+/// let method = Method::default().parameter(Signs);
+/// ```
+pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
+    /// Returns which sum over the examples of a batch the step reads.
+    fn sum(&self) -> Sum;
+
+    /// Moves the parameters of one layer.
+    ///
+    /// # Errors
+    /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) and
+    /// others of the step's own; they end the fit.
+    fn step(&self, update: &mut LayerUpdate<'_, T>) -> Result<()>;
+
+    /// Checks the step's own settings.
+    ///
+    /// # Errors
+    /// An error for a setting outside its domain; the default returns none.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Checks that layer t and the loss of its term have what the step needs. A layer without
+    /// [`Regression`](crate::layer::Regression) is refused before, if the step reads moments.
+    ///
+    /// # Errors
+    /// [`Error::Incapable`](crate::Error::Incapable), [`Error::LossMismatch`](crate::Error::LossMismatch) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the step does not fit; the default returns none.
+    fn check(&self, objective: &Objective<'_, T>, t: usize) -> Result<()> {
+        let _ = (objective, t);
+        Ok(())
+    }
+
+    /// Returns the step in units of the data's mean weight, in which the sums are. `convert` divides a setting that is to be compared with a
+    /// sum, as a penalty is. None by default: a step without such settings.
+    fn in_units(&self, convert: &dyn Fn(f64) -> f64) -> Option<Arc<dyn ParameterStep<T>>> {
+        let _ = convert;
+        None
+    }
+
+    /// Returns the step's description for a file; none unless the step is built in.
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<Description> {
+        None
+    }
+}
+
+macro_rules! pointer {
+    ($pointer:ident) => {
+        impl<T: Scalar, S: ParameterStep<T> + ?Sized> ParameterStep<T> for $pointer<S> {
+            fn sum(&self) -> Sum {
+                (**self).sum()
+            }
+            fn step(&self, update: &mut LayerUpdate<'_, T>) -> Result<()> {
+                (**self).step(update)
+            }
+            fn validate(&self) -> Result<()> {
+                (**self).validate()
+            }
+            fn check(&self, objective: &Objective<'_, T>, t: usize) -> Result<()> {
+                (**self).check(objective, t)
+            }
+            fn in_units(&self, convert: &dyn Fn(f64) -> f64) -> Option<Arc<dyn ParameterStep<T>>> {
+                (**self).in_units(convert)
+            }
+            #[cfg(feature = "serde")]
+            fn describe(&self) -> Option<Description> {
+                (**self).describe()
+            }
+        }
+    };
+}
+pointer!(Box);
+pointer!(Arc);
+
+/// A sum over the examples of a batch, each by its weight in units of the mean weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sum {
+    /// ∂L/∂θ_t: one product for each layer.
+    Gradient,
+    /// The moments of the layer's [`Regression`](crate::layer::Regression), whose minimum one step reaches.
+    Moments,
+}
+
+/// One layer at the barrier of a visit: the sum over a batch, and the parameters that it moves.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LayerUpdate<'u, T: Scalar> {
+    /// The index of the layer, t = 0 .. T.
+    pub t: usize,
+    /// The layer.
+    pub layer: &'u dyn Layer<T>,
+    /// The factor on the layer's term in the objective: μ_{t+1}, or 1 for the highest.
+    pub penalty: T,
+    /// Number of examples in the sum.
+    pub examples: usize,
+    /// The sum over the examples, for the step to overwrite as it likes.
+    pub sum: &'u mut [T],
+    params: &'u mut [T],
+    state: &'u mut LayerState<T>,
+    work: &'u mut Vec<f64>,
+    /// Whether the step wrote parameters itself.
+    writes: bool,
+}
+
+impl<T: Scalar> LayerUpdate<'_, T> {
+    /// Takes one step of the layer's optimizer along the mean gradient, `sum / examples`. Overwrites the sum.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`](crate::Error::Diverged) (epoch 0) when a number is not finite, [`Error::Panicked`](crate::Error::Panicked)
+    /// when the optimizer panics.
+    pub fn optimizer_step(&mut self) -> Result<()> {
+        self.state.descend(self.t, self.params, self.sum, self.examples)
+    }
+
+    /// Returns the sum, the parameters, and the memory of the step, which is empty before the first visit and kept from visit to visit, in
+    /// checkpoints too.
+    pub fn parts(&mut self) -> (&mut [T], &mut [T], &mut Vec<T>) {
+        self.writes = true;
+        (self.sum, self.params, self.state.memory_mut())
+    }
+
+    /// Returns the sum, the parameters, the memory and scratch.
+    fn scratch(&mut self) -> (&[T], &mut [T], &mut Vec<T>, &mut Vec<f64>) {
+        self.writes = true;
+        (self.sum, self.params, self.state.memory_mut(), self.work)
+    }
+}
 
 /// When the parameters step in a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,188 +190,85 @@ pub enum Timing {
     /// Together with every activation step, both from gradients at the same point.
     EveryStep,
 }
-/// The rule by which the parameters of a layer move.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+
+/// When, from which input and how the parameters of all layers move.
+#[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Solver {
-    /// The layer's optimizer, along the gradient.
-    #[default]
-    Optimizer,
-    /// Least squares, for layers that offer [`Regression`](crate::layer::Regression) and squared errors.
-    Ridge(Ridge),
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
+pub(crate) struct ParameterSteps<T> {
+    pub(crate) timing: Timing,
+    pub(crate) reads: Reads,
+    /// The step of all layers without one of their own.
+    #[cfg_attr(feature = "serde", serde(rename = "solver"))]
+    pub(crate) step: Arc<dyn ParameterStep<T>>,
+    /// Layers with a step of their own. The last entry for a layer counts.
+    #[cfg_attr(feature = "serde", serde(rename = "layer_solvers"))]
+    pub(crate) layer_steps: Vec<(usize, Arc<dyn ParameterStep<T>>)>,
 }
 
-/// How the parameters move while the activations are fixed.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct ParameterStep {
-    /// When they step.
-    pub timing: Timing,
-    /// Which input the layers read.
-    pub reads: Reads,
-    /// The rule of all layers without a rule of their own.
-    pub solver: Solver,
-    /// Layers with a rule of their own: t = 0 .. T, and the rule. The last entry for a layer counts.
-    pub layer_solvers: Vec<(usize, Solver)>,
-}
-
-impl ParameterStep {
+impl<T: Scalar> ParameterSteps<T> {
     /// Returns one step of every layer's optimizer after the activation steps.
-    pub const fn new(reads: Reads) -> Self {
-        Self {
-            timing: Timing::AfterRelaxation { local_steps: 1 },
-            reads,
-            solver: Solver::Optimizer,
-            layer_solvers: Vec::new(),
-        }
+    pub(crate) fn new(reads: Reads) -> Self {
+        let timing = Timing::AfterRelaxation { local_steps: 1 };
+        Self { timing, reads, step: Arc::new(GradientStep), layer_steps: Vec::new() }
     }
 
-    /// Sets the rule of all layers.
-    pub fn solver(mut self, solver: Solver) -> Self {
-        self.solver = solver;
-        self
-    }
-
-    /// Sets the rule of layer t, t = 0 .. T.
-    pub fn layer_solver(mut self, t: usize, solver: Solver) -> Self {
-        self.layer_solvers.push((t, solver));
-        self
-    }
-
-    /// Returns the rule of layer t.
-    pub(crate) fn solver_of(&self, t: usize) -> Solver {
+    /// Returns the step of layer t.
+    pub(crate) fn of(&self, t: usize) -> &dyn ParameterStep<T> {
         // Reversed, so that a later call overrides an earlier one.
-        self.layer_solvers.iter().rev().find(|(layer, _)| *layer == t).map_or(self.solver, |(_, solver)| *solver)
+        let own = self.layer_steps.iter().rev().find(|(layer, _)| *layer == t);
+        &**own.map_or(&self.step, |(_, step)| step)
     }
 
-    pub(crate) fn validate<T: Scalar>(&self) -> Result<()> {
+    /// Returns whether layer t moves along its gradient.
+    pub(crate) fn by_gradient(&self, t: usize) -> bool {
+        self.of(t).sum() == Sum::Gradient
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
         if let Timing::AfterRelaxation { local_steps } = self.timing {
             require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
         }
-        let solvers = self.layer_solvers.iter().map(|(_, solver)| solver).chain([&self.solver]);
-        for solver in solvers {
-            if let Solver::Ridge(ridge) = solver {
-                ridge.validate::<T>()?;
-            }
-        }
-        Ok(())
+        let mut steps = self.layer_steps.iter().map(|(_, step)| step).chain([&self.step]);
+        steps.try_for_each(|step| guarded("validate of the parameter step", None, || step.validate())?)
     }
 
-    /// Converts the penalties on parameters to units of the data's mean weight: the moments are in these units.
+    /// Converts settings to units of the data's mean weight.
     ///
     /// # Errors
-    /// [`Error::HyperParameter`] for a penalty that is not finite in these units.
-    pub(crate) fn in_units_of<D: Scalar>(mut self, data: &Dataset<D>) -> Result<Self> {
-        let solvers = self.layer_solvers.iter_mut().map(|(_, solver)| solver).chain([&mut self.solver]);
-        for solver in solvers {
-            if let Solver::Ridge(Ridge { ridge, proximal, .. }) = solver {
-                (*ridge, *proximal) = (data.in_mean_weights(*ridge), data.in_mean_weights(*proximal));
-            }
+    /// [`Error::HyperParameter`] for a setting that is not finite in these units.
+    pub(crate) fn in_units_of(mut self, data: &Dataset<T>) -> Result<Self> {
+        let steps = self.layer_steps.iter_mut().map(|(_, step)| step).chain([&mut self.step]);
+        for step in steps {
+            let converted = step.in_units(&|x| data.in_mean_weights(x));
+            *step = converted.unwrap_or_else(|| Arc::clone(step));
         }
-        self.validate::<D>()?;
+        self.validate()?;
         Ok(self)
     }
-}
-
-/// The optimizer of one layer, with its state and that of its regression.
-#[derive(Clone, Debug)]
-pub(crate) struct Trained<T> {
-    optimizer: Arc<dyn Optimizer<T>>,
-    /// Entries of state for each parameter.
-    slots: usize,
-    /// Parameters in one call of the optimizer: all, unless it is elementwise.
-    piece: usize,
-    /// The factor on its learning rate in this epoch.
-    pub(crate) rate: T,
-    /// The optimizer's state: piece after piece, in each slot after slot; empty before the first fit that needs it.
-    state: Vec<T>,
-    /// Where the weights lie among the parameters.
-    weights: Vec<Range<usize>>,
-    /// Steps that the state has seen. Frozen layers take none, so Adam still corrects the bias of its moments by the right number.
-    steps: u64,
-    pub(crate) frozen: bool,
-    /// The moments that a regression keeps between visits; empty before the first.
-    pub(crate) moments: Vec<T>,
-}
-
-impl<T: Scalar> Trained<T> {
-    /// Returns the optimizer's `Debug` text, its state and a regression's moments.
-    #[cfg(feature = "save")]
-    pub(crate) fn memory(&self) -> (String, [&[T]; 2]) {
-        (format!("{:?}", self.optimizer), [&self.state, &self.moments])
-    }
-
-    /// Returns the length of the optimizer's state for `params` parameters.
-    #[cfg(feature = "save")]
-    pub(crate) fn room(&self, params: usize) -> usize {
-        self.slots.saturating_mul(params)
-    }
-
-    /// Returns the number of steps that the optimizer has taken.
-    #[cfg(feature = "save")]
-    pub(crate) fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Restores the state and moments that [`memory`](Self::memory) returned after `steps` steps.
-    #[cfg(feature = "save")]
-    pub(crate) fn remember(&mut self, state: Vec<T>, moments: Vec<T>, steps: u64) {
-        (self.state, self.moments, self.steps) = (state, moments, steps);
-    }
-
-    /// Discards the state, the moments and the number of steps.
-    pub(crate) fn forget(&mut self) {
-        self.state.fill(T::zero());
-        self.moments.clear();
-        self.steps = 0;
-    }
-
-    /// Replaces the optimizer. The new one keeps the old one's state if both are the same rule up to numbers.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub(crate) fn with_optimizer(&self, optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
-        let new = Self { weights: self.weights.clone(), frozen: self.frozen, ..Self::new(optimizer, t, params)? };
-        let form =
-            |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
-        // Compare the text without its numbers: a new learning rate must not cost Adam its moments.
-        let same = new.slots == self.slots && new.piece == self.piece && form(&new)? == form(self)?;
-        let (state, steps) = if same { (self.state.clone(), self.steps) } else { (Vec::new(), 0) };
-        Ok(Self { state, steps, moments: self.moments.clone(), ..new })
-    }
-}
-
-/// Replaces each number in a `Debug` text by `#`.
-fn without_numbers(debug: &str) -> String {
-    let breaks = |c: char| " ,:;()[]{}<>\"".contains(c);
-    let parts = debug.split_inclusive(breaks).map(|part| {
-        let word = part.trim_end_matches(breaks);
-        if word.parse::<f64>().is_ok() { part.replacen(word, "#", 1) } else { part.to_owned() }
-    });
-    parts.collect()
 }
 
 /// Sums ∂L/∂θ_t, or the moments of a regression, over a block's examples, for every layer that is not frozen, from its own input and
 /// target. `chained` takes the gradients of the chain rule, whose errors are in the block.
 pub(crate) fn gather<T: Scalar>(
-    (step, trained, chained): (&ParameterStep, &[Trained<T>], bool),
+    (steps, states, chained): (&ParameterSteps<T>, &[LayerState<T>], bool),
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
     sums: &mut [Vec<T>],
 ) -> Result<()> {
-    for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !trained[*t].frozen) {
-        match step.solver_of(t) {
-            Solver::Optimizer => sum.resize(objective.circuit.params[t].len(), T::zero()),
-            Solver::Ridge(_) => {
+    for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !states[*t].frozen) {
+        match steps.of(t).sum() {
+            Sum::Gradient => sum.resize(objective.circuit.params[t].len(), T::zero()),
+            Sum::Moments => {
                 sum.clear();
-                add_moments(objective, block, t, step.reads, sum)?;
+                add_moments(objective, block, t, steps.reads, sum)?;
             }
         }
     }
-    let skip = |t: usize| trained[t].frozen || step.solver_of(t) != Solver::Optimizer;
+    let skip = |t: usize| states[t].frozen || !steps.by_gradient(t);
     match chained {
         true => objective.chained_gradients(block, sums, skip),
-        false => objective.parameter_gradients(block, step.reads, sums, skip),
+        false => objective.parameter_gradients(block, steps.reads, sums, skip),
     }
 }
 
@@ -235,13 +294,10 @@ pub(crate) fn add_moments<T: Scalar>(
     })?
 }
 
-/// Parameters in one call of an elementwise optimizer: few enough that they, their gradient and their state stay in the cache.
-const PIECE: usize = 4096;
-
-/// A parameter step, with the penalties of the objective.
+/// The barrier: moves the parameters of all layers by the sums over a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Update<'u, T> {
-    pub(crate) step: &'u ParameterStep,
+    pub(crate) steps: &'u ParameterSteps<T>,
     pub(crate) hidden: &'u [Hidden<T>],
     /// The factor on the penalties.
     pub(crate) factor: T,
@@ -250,8 +306,7 @@ pub(crate) struct Update<'u, T> {
 }
 
 impl<T: Scalar> Update<'_, T> {
-    /// Moves the parameters of the layers of `span` by the sums of a batch's lanes, `sums[lane][t]`, added in lane order: along the mean
-    /// gradient, or to the minimum for the sum of the moments and those kept from earlier visits. Overwrites the first lane's sums.
+    /// Moves the parameters of the layers of `span` by the sums over a batch of `examples`, `sums[t]`, which it overwrites.
     ///
     /// # Errors
     /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
@@ -260,28 +315,28 @@ impl<T: Scalar> Update<'_, T> {
         &self,
         span: Range<usize>,
         layers: &[Arc<dyn Layer<T>>],
-        trained: &mut [Trained<T>],
+        states: &mut [LayerState<T>],
         params: &mut [Vec<T>],
-        sums: &mut [Vec<Vec<T>>],
+        sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
-        let Some((first, others)) = sums.split_first_mut() else { return Ok(()) };
-        // Layers move in parallel: each has its own optimizer, parameters and sums.
-        let own = ((&mut trained[span.clone()], &mut params[span.clone()]), &mut first[span.clone()]);
-        for_row(own, |i, ((trained, params), first)| {
+        // Layers move in parallel: each has its own optimizer, parameters and sum.
+        let own = ((&mut states[span.clone()], &mut params[span.clone()]), &mut sums[span.clone()]);
+        for_row(own, |i, ((state, params), sum)| {
             let t = span.start + i;
-            let other = |lane: usize| others.get(lane).map(|sums| &sums[t][..]);
-            match self.step.solver_of(t) {
-                _ if trained.frozen || params.is_empty() => Ok(()),
-                Solver::Optimizer => trained.descend(t, params, (first, other), examples),
-                Solver::Ridge(ridge) => {
-                    // The output's term has no penalty, so its factor is 1.
-                    let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
-                    let others = (0..).map_while(other);
-                    self.work
-                        .lend(|work| trained.regress(t, ridge, (&*layers[t], penalty), params, (first, others), work))
-                }
+            if state.frozen || params.is_empty() {
+                return Ok(());
             }
+            // The output's term has no penalty, so its factor is 1.
+            let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
+            let step = self.steps.of(t);
+            self.work.lend(|work| {
+                let layer = &*layers[t];
+                let mut update = LayerUpdate { t, layer, penalty, examples, sum, params, state, work, writes: false };
+                guarded("the parameter step", t, || step.step(&mut update))??;
+                // The optimizer checks what it writes, piece by piece while a piece is in the cache.
+                if update.writes { finite(update.params, t, "a parameter") } else { Ok(()) }
+            })
         })
     }
 }
@@ -291,113 +346,4 @@ fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Resu
         true => Ok(()),
         false => Err(Error::Diverged { layer, epoch: 0, quantity }),
     }
-}
-
-impl<T: Scalar> Trained<T> {
-    /// Makes the initial record of layer t, with `params` parameters; allocates no state yet.
-    ///
-    /// # Errors
-    /// [`Error::Panicked`] when the optimizer panics.
-    pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
-        let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
-        let piece = if elementwise { PIECE } else { params.max(1) };
-        let (state, weights, moments) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { optimizer, slots, piece, rate: T::one(), state, weights, steps: 0, frozen: false, moments })
-    }
-
-    /// Sets where the weights lie among the parameters.
-    pub(crate) fn weights(self, weights: Vec<Range<usize>>) -> Self {
-        Self { weights, ..self }
-    }
-
-    /// Returns whether the optimizer has state: then a parameter may move without a gradient, if it had one before.
-    pub(crate) fn remembers(&self) -> bool {
-        self.slots > 0
-    }
-
-    /// Allocates the optimizer's state for `params` parameters, before the first fit that needs it.
-    ///
-    /// # Errors
-    /// [`Error::OutOfMemory`].
-    pub(crate) fn make_room(&mut self, params: usize) -> Result<()> {
-        // Not at the build: a network that only predicts needs no such memory.
-        if self.state.is_empty() {
-            let len = self.slots.saturating_mul(params);
-            self.state = filled("what the optimizer of a layer remembers", len, T::zero())?;
-        }
-        Ok(())
-    }
-
-    /// Sums the lanes' gradients, divides by `examples` and takes one step of the optimizer. The lanes are `gradient`, which is
-    /// overwritten, and `other(0)`, `other(1)` and so on.
-    fn descend<'a>(
-        &mut self,
-        t: usize,
-        params: &mut [T],
-        (gradient, other): (&mut [T], impl Fn(usize) -> Option<&'a [T]> + Sync),
-        examples: usize,
-    ) -> Result<()> {
-        self.steps += 1;
-        let Self { optimizer, slots, piece, rate, state, weights, steps, .. } = self;
-        let share = T::one() / T::of(examples as f64);
-        let chunks = |slice, slots| Chunks { slice, width: *piece * slots };
-        for_row(((chunks(params, 1), chunks(gradient, 1)), chunks(state, *slots)), |i, ((params, gradient), state)| {
-            let here = i * *piece..i * *piece + params.len();
-            // Piece by piece, all lanes in order: the sum has the same bits, however the threads share the pieces.
-            for block in (0..).map_while(&other) {
-                linalg::axpy(T::one(), &block[here.clone()], gradient);
-            }
-            // Once, after the sum: the lanes' gradients are sums, not means, so lanes of unequal width weigh right.
-            gradient.iter_mut().for_each(|g| *g *= share);
-            // Before the optimizer: its state would keep a NaN for all later steps.
-            finite(gradient, t, "the parameter gradient")?;
-            let weights = Weights::of_layer(weights, here.start);
-            let step = Step { weights, ..Step::new(*steps, *rate) };
-            guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
-            finite(params, t, "a parameter")
-        })
-    }
-
-    /// Sums the lanes' moments and takes one least-squares step. The lanes are `moments`, which is overwritten, and `others`.
-    fn regress<'a>(
-        &mut self,
-        t: usize,
-        ridge: Ridge,
-        term: (&dyn Layer<T>, T),
-        params: &mut [T],
-        (moments, others): (&mut [T], impl Iterator<Item = &'a [T]>),
-        work: &mut Vec<f64>,
-    ) -> Result<()> {
-        if ridge.memory == 0.0 {
-            // Without memory, a visit leaves no moments to the next.
-            self.moments.clear();
-            others.for_each(|own| linalg::axpy(T::one(), own, moments));
-            return regress(t, ridge, term, params, (moments, work));
-        }
-        resize("the moments of a regression", &mut self.moments, moments.len(), T::zero())?;
-        let memory = T::of(ridge.memory);
-        // Decay before adding: this batch counts in full.
-        self.moments.iter_mut().for_each(|m| *m *= memory);
-        linalg::axpy(T::one(), moments, &mut self.moments);
-        others.for_each(|own| linalg::axpy(T::one(), own, &mut self.moments));
-        regress(t, ridge, term, params, (&self.moments, work))
-    }
-}
-
-/// Moves θ_t to the minimum that the moments determine, for a layer whose term has the factor `penalty`. `work` is scratch.
-fn regress<T: Scalar>(
-    t: usize,
-    ridge: Ridge,
-    (layer, penalty): (&dyn Layer<T>, T),
-    params: &mut [T],
-    (moments, work): (&[T], &mut Vec<f64>),
-) -> Result<()> {
-    finite(moments, t, "the moments of the stored input")?;
-    // If every example has weight 0, there is nothing to fit: the penalties alone would pull all parameters to zero.
-    let empty = moments.iter().all(|moment| *moment == T::zero());
-    if let Some(regression) = layer.regression().filter(|_| !params.is_empty() && !empty) {
-        let step = || ridge.step(regression, moments, penalty, params, work);
-        guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
-    }
-    finite(params, t, "a parameter")
 }

@@ -59,13 +59,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Panics
     /// When the [name](crate::Layer::name) of a layer does, or the activation optimizer.
     pub fn summary(&self) -> Summary {
-        let layers = self.layers.iter().zip(&self.params).zip(&self.trained);
-        let layers = layers.map(|((layer, params), trained)| LayerSummary {
+        let layers = self.layers.iter().zip(&self.params).zip(&self.training.layers);
+        let layers = layers.map(|((layer, params), state)| LayerSummary {
             name: layer.name(),
             input_dim: layer.input_dim(),
             output_dim: layer.output_dim(),
             params: params.len(),
-            frozen: trained.frozen,
+            frozen: state.frozen,
             shares_weights: layer.shares_weights(),
         });
         Summary {

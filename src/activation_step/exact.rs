@@ -13,7 +13,7 @@ use crate::{Layer, MatMut, Result, Scalar};
 ///
 /// for squared errors and layers that offer [`Proximal`](crate::layer::Proximal): affine maps and activation functions as separate
 /// units. With [`Timing::EveryStep`](crate::Timing::EveryStep) each θ_t moves right before z_t; otherwise all follow after the sweeps.
-/// Either way the energy of a batch never rises if bare affine maps move by [`Solver::Ridge`](crate::Solver::Ridge) without memory,
+/// Either way the energy of a batch never rises if bare affine maps move by [`Ridge`](crate::Ridge) without memory,
 /// except by rounding in the bank's storage. A batch may be all examples at once: only the bank holds all layers of all examples.
 ///
 /// Zeng, Lau, Lin, Yao (2019), *Global convergence of block coordinate descent in deep learning*, arXiv 1803.00225.

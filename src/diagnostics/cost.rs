@@ -1,6 +1,5 @@
 use crate::activation_step;
 use crate::bank::Layout;
-use crate::parameter_step::Solver;
 use crate::schedule::{Assumptions, Products, Schedule, Walk};
 use crate::start::Start;
 use crate::{DecoupledNetwork, Method, Scalar};
@@ -14,7 +13,7 @@ pub struct Cost {
     pub sequential_products: usize,
     /// The products of every layer t = 0 .. T in one visit; none where their number depends on the data
     /// ([`GaussNewton`](crate::GaussNewton)) or where the work is not in products ([`Exact`](crate::Exact) activation steps, and
-    /// parameter steps by least squares, [`Solver::Ridge`]).
+    /// parameter steps by least squares, [`Ridge`](crate::Ridge)).
     pub products: Option<Vec<Products>>,
     /// Floating-point operations of these products for one example: 2 for every parameter of the layer and every product, a
     /// multiplication and an addition. This is exact for a dense map, its biases counted as weights. A layer that uses a parameter more
@@ -86,14 +85,14 @@ fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layou
 
 /// Returns whether layer t has parameters and is not frozen.
 fn moves<T: Scalar>(network: &DecoupledNetwork<T>, t: usize) -> bool {
-    !network.params[t].is_empty() && !network.trained[t].frozen
+    !network.params[t].is_empty() && !network.training.layers[t].frozen
 }
 
 /// Counts the products of a visit like the one before it; none if their number depends on the data or the work is not in products.
 fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>) -> Option<Vec<Products>> {
     let depth = network.depth();
     if let Some(method) = method {
-        let by_gradient = |t: usize| !moves(network, t) || method.parameter.solver_of(t) == Solver::Optimizer;
+        let by_gradient = |t: usize| !moves(network, t) || method.parameter.by_gradient(t);
         if !method.activation.is_counted() || !(0..depth).all(by_gradient) {
             return None;
         }
@@ -103,8 +102,8 @@ fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
         Assumptions {
             skips_zeros: true,
             trains: (0..depth).map(|t| moves(network, t)).collect(),
-            lowest: network.trained.iter().position(|trained| !trained.frozen).unwrap_or(depth),
-            remembers: network.trained.iter().map(|trained| trained.remembers()).collect(),
+            lowest: network.training.layers.iter().position(|state| !state.frozen).unwrap_or(depth),
+            remembers: network.training.layers.iter().map(|state| state.has_slots()).collect(),
             multipliers: method.and_then(|method| method.coupling.multipliers),
         },
     );

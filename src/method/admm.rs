@@ -1,4 +1,4 @@
-use super::{Exact, Method, Multipliers, ParameterStep, Reads, Solver, Start, Timing};
+use super::{Exact, Method, Multipliers, Reads, Start, Timing};
 use crate::Scalar;
 use crate::parameter_step::Ridge;
 
@@ -23,8 +23,9 @@ impl<T: Scalar> Method<T> {
     /// arXiv 1605.02026. Departs from it in the squared output loss instead of a hinge, in the order, output to input as for
     /// `bcd`, in the small `ridge` instead of a pseudo-inverse, and in a start at the forward pass instead of at random.
     pub fn admm(ridge: f64) -> Self {
-        let solver = Solver::Ridge(Ridge { ridge, ..Ridge::default() });
-        Self::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, ParameterStep::new(Reads::Stored).solver(solver))
+        let squares = Ridge { ridge, ..Ridge::default() };
+        Self::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, Reads::Stored)
+            .parameter(squares)
             .timing(Timing::EveryStep)
             .multipliers(Multipliers { highest_only: true, ..Multipliers::kept() })
     }

@@ -1,4 +1,4 @@
-use super::{Method, Multipliers, Order, ParameterStep, Reads, Start, Sweeps};
+use super::{Method, Multipliers, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
@@ -19,6 +19,6 @@ impl<T: Scalar> Method<T> {
     /// departs from this in taking many activation steps a visit and keeping no multiplier after it.
     pub fn alm(activation_rate: f64) -> Self {
         let sweep = Sweeps::new(Order::ReverseGaussSeidel, 1, activation_rate).per_penalty();
-        Self::new(Start::Anchored, sweep, ParameterStep::new(Reads::Forward)).multipliers(Multipliers::kept())
+        Self::new(Start::Anchored, sweep, Reads::Forward).multipliers(Multipliers::kept())
     }
 }

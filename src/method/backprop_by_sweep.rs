@@ -1,4 +1,4 @@
-use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
+use super::{Method, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
@@ -10,6 +10,6 @@ impl<T: Scalar> Method<T> {
     /// networks*, NeurIPS 33.
     pub fn backprop_by_sweep() -> Self {
         let sweep = Sweeps::new(Order::ReverseGaussSeidel, 1, 1.0).per_penalty();
-        Self::new(Start::Anchored, sweep, ParameterStep::new(Reads::Forward))
+        Self::new(Start::Anchored, sweep, Reads::Forward)
     }
 }

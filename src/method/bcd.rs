@@ -1,4 +1,4 @@
-use super::{Exact, Method, ParameterStep, Reads, Solver, Start, Timing};
+use super::{Exact, Method, Reads, Start, Timing};
 use crate::Scalar;
 use crate::parameter_step::Ridge;
 
@@ -18,8 +18,9 @@ impl<T: Scalar> Method<T> {
     /// three-splitting variant. Departs from it in solving for weights and biases together, and in the proximal term on the
     /// output's pre-activation, which the authors leave out.
     pub fn bcd(proximal: f64) -> Self {
-        let ridge = Solver::Ridge(Ridge { proximal, ..Ridge::default() });
-        Self::new(Start::Persisted, Exact { steps: 1, proximal }, ParameterStep::new(Reads::Stored).solver(ridge))
+        let squares = Ridge { proximal, ..Ridge::default() };
+        Self::new(Start::Persisted, Exact { steps: 1, proximal }, Reads::Stored)
+            .parameter(squares)
             .timing(Timing::EveryStep)
     }
 }

@@ -1,4 +1,4 @@
-use super::{ErrorSteps, Method, ParameterStep, Reads, Start};
+use super::{ErrorSteps, Method, Reads, Start};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
@@ -10,6 +10,6 @@ impl<T: Scalar> Method<T> {
     ///
     /// Goemaere, Oguz, Demeester (2025), *Error-based predictive coding*, arXiv 2505.20137.
     pub fn error_based(steps: usize, activation_rate: f64) -> Self {
-        Self::new(Start::Anchored, ErrorSteps::new(steps, activation_rate), ParameterStep::new(Reads::Stored))
+        Self::new(Start::Anchored, ErrorSteps::new(steps, activation_rate), Reads::Stored)
     }
 }

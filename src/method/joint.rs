@@ -1,4 +1,4 @@
-use super::{Method, Order, ParameterStep, Reads, Start, Sweeps, Timing};
+use super::{Method, Order, Reads, Start, Sweeps, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
@@ -11,6 +11,6 @@ impl<T: Scalar> Method<T> {
     /// batches of 32 and weight decay 0.1, where backpropagation has 96.76.
     pub fn joint(activation_rate: f64) -> Self {
         let sweep = Sweeps::new(Order::Jacobi, 1, activation_rate);
-        Self::new(Start::Persisted, sweep, ParameterStep::new(Reads::Stored)).timing(Timing::EveryStep)
+        Self::new(Start::Persisted, sweep, Reads::Stored).timing(Timing::EveryStep)
     }
 }

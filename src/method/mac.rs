@@ -1,4 +1,4 @@
-use super::{GaussNewton, Method, ParameterStep, Penalty, Reads, Start, Timing};
+use super::{GaussNewton, Method, Penalty, Reads, Start, Timing};
 use crate::Scalar;
 use crate::coupling::{Raise, Watch};
 
@@ -10,7 +10,7 @@ impl<T: Scalar> Method<T> {
     /// Carreira-Perpiñán and Wang (2014), *Distributed optimization of deeply nested systems*, arXiv 1212.5921. Departs from it
     /// in that batches are visited in turn, with the layers' optimizers instead of a full solve of each layer.
     pub fn mac(local_steps: usize) -> Self {
-        Self::new(Start::Persisted, GaussNewton::new(1), ParameterStep::new(Reads::Stored))
+        Self::new(Start::Persisted, GaussNewton::new(1), Reads::Stored)
             .timing(Timing::AfterRelaxation { local_steps })
             .penalty(Penalty::Raised(Raise::when(Watch::Residual)))
             .finish(true)

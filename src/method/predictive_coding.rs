@@ -1,4 +1,4 @@
-use super::{Method, Order, ParameterStep, Reads, Start, Sweeps};
+use super::{Method, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
@@ -17,6 +17,6 @@ impl<T: Scalar> Method<T> {
     /// about the label, accuracy rises and then falls. `.reads(Reads::Stored)` gives the original.
     pub fn predictive_coding(steps: usize, activation_rate: f64) -> Self {
         let sweeps = Sweeps::new(Order::Jacobi, steps, activation_rate);
-        Self::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Forward))
+        Self::new(Start::Anchored, sweeps, Reads::Forward)
     }
 }

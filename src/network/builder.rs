@@ -3,7 +3,6 @@ use std::sync::Arc;
 
 use crate::bank::{Bank, Storage};
 use crate::circuit::Circuit;
-use crate::coupling::PenaltyFactor;
 use crate::energy::Hidden;
 use crate::layer::{Activation, CACHE, Chain, Dense, Elementwise, Init, tensors_of};
 use crate::loss::{Outputs, SquaredError};
@@ -12,7 +11,7 @@ use crate::method::Method;
 use crate::metrics::Decision;
 use crate::optimizer::{Adam, ranges_of_weights};
 use crate::parallel::{Pool, available, guarded};
-use crate::parameter_step::Trained;
+use crate::parameter_step::LayerState;
 use crate::random::{Purpose, stream};
 use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Scalar, error, linalg};
 
@@ -308,19 +307,19 @@ impl<T: Scalar> NetworkBuilder<T> {
             *own = optimizer;
         }
 
-        let (mut params, mut trained) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
+        let (mut params, mut states) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
         for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
             let len = guarded("param_len", t, || layer.param_len())?;
             let tensors = tensors_of(&**layer, t, len).map_err(|error| error.in_layer(t))?;
-            trained.push(Trained::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
+            states.push(LayerState::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
             params.push(theta(t, layer, len)?);
         }
         for found in self.frozen {
             let missing = Error::LayerIndex { what: "freeze", first: 0, count: depth, found };
-            trained.get_mut(found).ok_or(missing)?.frozen = true;
+            states.get_mut(found).ok_or(missing)?.frozen = true;
         }
         let network = DecoupledNetwork {
-            trained,
+            training: super::Training::new(states),
             hidden: hidden.collect(),
             layers: self.layers,
             params,
@@ -331,11 +330,6 @@ impl<T: Scalar> NetworkBuilder<T> {
             bank_limit: self.bank_limit,
             storage: self.storage,
             bank_file: self.bank_file,
-            updates: 0,
-            epochs: 0,
-            best_epoch: None,
-            resumed: false,
-            penalty_factor: PenaltyFactor::new(),
             pool: Pool::shared(self.threads.unwrap_or_else(available))?,
         };
         // Last, because the check needs layers and losses that have passed their own.

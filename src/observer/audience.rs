@@ -66,12 +66,13 @@ impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
         let plan = self.plan;
         if let Some(last) = epochs.last() {
             let loss = Monitor::Loss.value(last).filter(|loss| !loss.is_nan());
-            if let Some(loss) = loss.filter(|&loss| network.best_epoch.is_none_or(|(_, best)| loss < best)) {
-                network.best_epoch = Some((last.epoch, loss));
+            if let Some(loss) = loss.filter(|&loss| network.training.best_epoch.is_none_or(|(_, best)| loss < best)) {
+                network.training.best_epoch = Some((last.epoch, loss));
             }
             let network = &*network;
             // None of these if it is an epoch before the fit.
-            let best = network.best_epoch.and_then(|(best, _)| epochs.iter().find(|epoch| epoch.epoch == best));
+            let best =
+                network.training.best_epoch.and_then(|(best, _)| epochs.iter().find(|epoch| epoch.epoch == best));
             let epoch = Epoch { plan: &plan, report: last, best, network };
             self.all("epoch", |observer| observer.epoch(&epoch))?;
             if best.is_some_and(|best| best.epoch == last.epoch) {

@@ -1,6 +1,14 @@
+use std::sync::Arc;
+
+use super::{LayerUpdate, ParameterStep, Sum, finite};
+#[cfg(feature = "serde")]
+use crate::description::Description;
+use crate::energy::Objective;
 use crate::error::{require_non_negative, require_positive, require_share};
 use crate::layer::{Change, Regression};
-use crate::{Result, Scalar};
+use crate::matrix::resize;
+use crate::parallel::guarded;
+use crate::{Layer, Result, Scalar, linalg};
 
 /// Least squares from the input of a layer to its pre-activation target:
 ///
@@ -26,21 +34,70 @@ pub struct Ridge {
     pub trust: Option<f64>,
 }
 
-impl Ridge {
-    pub(crate) fn validate<T: Scalar>(&self) -> Result<()> {
+impl<T: Scalar> ParameterStep<T> for Ridge {
+    fn sum(&self) -> Sum {
+        Sum::Moments
+    }
+
+    fn step(&self, update: &mut LayerUpdate<'_, T>) -> Result<()> {
+        let LayerUpdate { layer, penalty, t, .. } = *update;
+        let (moments, params, memory, work) = update.scratch();
+        if self.memory == 0.0 {
+            // Without memory, a visit leaves no moments to the next.
+            memory.clear();
+            return self.minimise(t, (layer, penalty), params, moments, work);
+        }
+        resize("the moments of a regression", memory, moments.len(), T::zero())?;
+        let share = T::of(self.memory);
+        // Decay before adding: this batch counts in full.
+        memory.iter_mut().for_each(|m| *m *= share);
+        linalg::axpy(T::one(), moments, memory);
+        self.minimise(t, (layer, penalty), params, memory, work)
+    }
+
+    fn validate(&self) -> Result<()> {
         require_non_negative::<T>("ridge", self.ridge)?;
         require_non_negative::<T>("proximal weight of the parameters", self.proximal)?;
         require_share::<T>("memory of a ridge regression", self.memory)?;
         self.trust.map_or(Ok(()), |trust| require_positive::<T>("trust region", trust))
     }
 
-    /// Takes one parameter step of a layer whose term in the objective has the weight `penalty`.
-    ///
-    /// `work` is scratch. A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
-    ///
-    /// # Errors
-    /// As [`Regression::solve`].
-    pub(crate) fn step<T: Scalar>(
+    fn check(&self, objective: &Objective<'_, T>, t: usize) -> Result<()> {
+        objective.check_squared("a parameter step by least squares (Ridge)", t)
+    }
+
+    fn in_units(&self, convert: &dyn Fn(f64) -> f64) -> Option<Arc<dyn ParameterStep<T>>> {
+        Some(Arc::new(Self { ridge: convert(self.ridge), proximal: convert(self.proximal), ..*self }))
+    }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<Description> {
+        Description::new("Ridge", self)
+    }
+}
+
+impl Ridge {
+    /// Moves θ_t to the minimum that the moments determine, for a layer whose term has the factor `penalty`. `work` is scratch.
+    fn minimise<T: Scalar>(
+        &self,
+        t: usize,
+        (layer, penalty): (&dyn Layer<T>, T),
+        params: &mut [T],
+        moments: &[T],
+        work: &mut Vec<f64>,
+    ) -> Result<()> {
+        finite(moments, t, "the moments of the stored input")?;
+        // If every example has weight 0, there is nothing to fit: the penalties alone would pull all parameters to zero.
+        let empty = moments.iter().all(|moment| *moment == T::zero());
+        if let Some(regression) = layer.regression().filter(|_| !empty) {
+            let step = || self.solve(regression, moments, penalty, params, work);
+            guarded("the regression", t, step)?.map_err(|error| error.at_layer(t))?;
+        }
+        Ok(())
+    }
+
+    /// Solves for the parameters. A step that leaves the trust region is shortened; as the objective is convex in θ, it still goes down.
+    fn solve<T: Scalar>(
         &self,
         layer: &dyn Regression<T>,
         moments: &[T],

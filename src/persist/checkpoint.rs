@@ -12,7 +12,7 @@ use crate::file::format;
 use crate::matrix::{check_shape, filled};
 use crate::metrics::Decision;
 use crate::parallel::{caught, guarded};
-use crate::parameter_step::Trained;
+use crate::parameter_step::LayerState;
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
 /// What a file says of a training, beside what lies in it as bytes: what optimizers and regressions remember, the bank's records, and
@@ -131,8 +131,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// As [`save`](Self::save), and [`Error::Unsupported`] for a bank in a [file](Self::bank_file), which goes on by itself.
     pub fn save_checkpoint(&self, path: impl AsRef<Path>, observers: &[&dyn Observer<T>]) -> Result<()> {
         self.check_checkpoint()?;
-        let layers = self.trained.iter().enumerate();
-        let memories = layers.map(|(t, trained)| guarded("Debug of the optimizer", t, || trained.memory()));
+        let layers = self.training.layers.iter().enumerate();
+        let memories = layers.map(|(t, state)| guarded("Debug of the optimizer", t, || state.parts()));
         let (optimizers, memories): (Vec<_>, Vec<_>) = memories.collect::<Result<Vec<_>>>()?.into_iter().unzip();
         let states = observers.iter().enumerate().map(|(i, observer)| state(i, *observer));
         let states = states.collect::<Result<Vec<_>>>()?;
@@ -140,13 +140,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let described =
             bank.map(|((layout, examples, data_key), _)| BankShape { layout: layout.clone(), examples, data_key });
         let training = Training {
-            epochs: self.epochs,
-            updates: self.updates,
-            best_epoch: self.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
+            epochs: self.training.epochs,
+            updates: self.training.updates,
+            best_epoch: self.training.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
             optimizers_since: None,
-            steps: self.trained.iter().map(Trained::steps).collect(),
-            frozen: self.trained.iter().enumerate().filter(|(_, own)| own.frozen).map(|(t, _)| t).collect(),
-            penalty_factor: self.penalty_factor,
+            steps: self.training.layers.iter().map(LayerState::steps).collect(),
+            frozen: self.training.layers.iter().enumerate().filter(|(_, own)| own.frozen).map(|(t, _)| t).collect(),
+            penalty_factor: self.training.penalty_factor,
             optimizers,
             bank: described,
             observers: observers.len(),
@@ -217,16 +217,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let [optimizers, moments] = memories;
         self.params = params;
         let memories = optimizers.into_iter().zip(moments).zip(steps);
-        for (t, (trained, ((state, moments), steps))) in self.trained.iter_mut().zip(memories).enumerate() {
-            trained.remember(state, moments, steps);
-            trained.frozen = training.frozen.contains(&t);
+        for (t, (own, ((state, moments), steps))) in self.training.layers.iter_mut().zip(memories).enumerate() {
+            own.restore(state, moments, steps);
+            own.frozen = training.frozen.contains(&t);
         }
         self.bank = bank.map_or(Bank::Nowhere, Bank::Memory);
         self.decision = decision;
-        (self.epochs, self.updates) = (training.epochs, training.updates);
-        self.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
-        self.resumed = true;
-        self.penalty_factor = training.penalty_factor;
+        (self.training.epochs, self.training.updates) = (training.epochs, training.updates);
+        self.training.best_epoch = training.best_epoch.map(|(epoch, loss)| (epoch, f64::from_bits(loss)));
+        self.training.resumed = true;
+        self.training.penalty_factor = training.penalty_factor;
         Ok(())
     }
 
@@ -263,8 +263,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let expected = observers.to_string();
             return Err(format(path, "the number of its observers", &expected, training.observers.to_string()));
         }
-        for (t, trained) in self.trained.iter().enumerate() {
-            let (own, _) = guarded("Debug of the optimizer", t, || trained.memory())?;
+        for (t, trained) in self.training.layers.iter().enumerate() {
+            let (own, _) = guarded("Debug of the optimizer", t, || trained.parts())?;
             let found = training.optimizers.get(t).map_or("none", String::as_str);
             if own != found {
                 return Err(format(path, format!("the optimizer of layer {t}"), &own, found));
@@ -282,7 +282,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// How many numbers the optimizer of layer t remembers, or its regression.
     fn room(&self, t: usize, moments: bool) -> Result<usize> {
-        let (Some(layer), Some(trained), Some(params)) = (self.layers.get(t), self.trained.get(t), self.params.get(t))
+        let (Some(layer), Some(trained), Some(params)) =
+            (self.layers.get(t), self.training.layers.get(t), self.params.get(t))
         else {
             return Ok(0);
         };

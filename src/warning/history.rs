@@ -8,7 +8,7 @@ use crate::method::Method;
 use crate::parallel::guarded;
 use crate::schedule::Reach;
 use crate::start::Start;
-use crate::{DecoupledNetwork, EpochReport, Layer, Result, Scalar, Solver, Timing};
+use crate::{DecoupledNetwork, EpochReport, Layer, Result, Scalar, Timing};
 
 /// Parameter updates before a network is said to have learned nothing, and the share of the constant's loss by which it must be
 /// better: noise that is fitted a little is nothing, too.
@@ -32,7 +32,7 @@ impl Warning {
         let exact = method.is_some_and(|method| method.activation.streams());
         let (mut found, mut below) = (Vec::new(), false);
         for (t, (layer, &own)) in layers.iter().zip(moves).enumerate() {
-            let by_gradient = method.is_none_or(|method| method.parameter.solver_of(t) == Solver::Optimizer);
+            let by_gradient = method.is_none_or(|method| method.parameter.by_gradient(t));
             let asked = own && by_gradient || below && !exact;
             if asked && !guarded("has_derivative", t, || layer.has_derivative())? {
                 found.push(t);

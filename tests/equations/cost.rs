@@ -12,7 +12,7 @@ use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, ParameterStep, Reads, Scalar, Start, Storage, Sweeps, Timing,
+    NetworkBuilder, Order, Reads, Scalar, Start, Storage, Sweeps, Timing,
 };
 
 const EXAMPLES: usize = 24;
@@ -228,7 +228,7 @@ fn what_depends_on_the_data_or_is_no_product_is_not_counted() {
     let dense = builder().dense(5, Activation::Tanh).dense(3, Activation::Identity).build().unwrap();
     let apart =
         builder().store_pre_activations().dense(5, Activation::Relu).dense(3, Activation::Identity).build().unwrap();
-    let ridge = ParameterStep::new(Reads::Forward).solver(decoupled::Solver::Ridge(Default::default()));
+    let ridge = decoupled::Ridge::default();
     for (net, method, sequential) in [
         // A step down and up over the one hidden layer, then a prediction and a gradient, twice.
         (&dense, Method::mac(2), 2 + 2 * 2),

@@ -7,9 +7,8 @@ use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method,
-    Multipliers, NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing,
-    Watch,
+    ActivationStep, Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, GradientStep, Layer, MatMut,
+    MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
 };
 
 type Matrix = DMatrix<f64>;
@@ -212,8 +211,7 @@ fn an_exact_step_is_the_minimum_over_each_block_and_never_raises_the_energy() {
         }
         let before = objective.energy(&mut block).unwrap();
         let start = block.clone();
-        let method =
-            Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, ParameterStep::new(Reads::Stored));
+        let method = Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, Reads::Stored);
         method.activation_step().relax(&objective, &mut block).unwrap();
         let after = objective.energy(&mut block).unwrap();
         assert!(after <= before * (1.0 + 1e-12), "{activation:?}: {before} to {after}");
@@ -284,11 +282,11 @@ fn block_coordinate_descent_never_raises_the_energy_of_the_whole_bank() {
 fn a_single_layer_is_fitted_by_ordinary_least_squares_in_one_visit() {
     let mut rng = rng(7);
     let data = regression_data(&mut rng, 40, 3, 2);
-    let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default()));
     for method in [
-        Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, step.clone()),
-        Method::new(Start::Anchored, GaussNewton::new(1), step.clone()),
+        Method::new(Start::Persisted, Exact { steps: 1, proximal: 0.0 }, Reads::Stored),
+        Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored),
     ] {
+        let method = method.parameter(Ridge::default());
         let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
         net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
         let column = |m: MatRef<'_, f64>| Matrix::from_column_slice(m.rows(), m.cols(), m.as_slice());
@@ -305,8 +303,7 @@ fn a_regression_with_memory_weighs_earlier_batches_by_its_powers() {
     let mut rng = rng(8);
     let data = regression_data(&mut rng, 30, 3, 2);
     let ridge = Ridge { ridge: 0.1, memory: 0.5, ..Ridge::default() };
-    let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(ridge));
-    let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+    let method = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
     let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
     net.fit(&data, &FitConfig::new().epochs(3).full_batch()).unwrap();
     // The same examples thrice: weights 1 + 1/2 + 1/4.
@@ -323,8 +320,8 @@ fn a_trust_region_shortens_the_step_to_its_radius() {
     let mut rng = rng(9);
     let data = regression_data(&mut rng, 50, 3, 2);
     let fit = |trust| {
-        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge { trust, ..Ridge::default() }));
-        let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+        let ridge = Ridge { trust, ..Ridge::default() };
+        let method = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
         let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
         let before = net.predict(data.inputs()).unwrap();
         net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
@@ -348,9 +345,9 @@ fn every_layer_may_have_a_solver_of_its_own() {
     let rows =
         labels.iter().flat_map(|&l| (0..4).map(move |k| if k == l { 1.0 } else { 0.1 * k as f64 })).collect::<Vec<_>>();
     let data = Dataset::classification(Examples::from_row_slice(&rows, 60, 4).unwrap(), &labels, 3).unwrap();
-    let ridge = Solver::Ridge(Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) });
-    let step = ParameterStep::new(Reads::Stored).solver(ridge).layer_solver(1, Solver::Optimizer);
-    let method = Method::new(Start::Anchored, GaussNewton::new(1), step.clone());
+    let ridge = Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) };
+    let all_ridge = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
+    let method = all_ridge.clone().layer_parameter(1, GradientStep);
     let builder = || {
         DecoupledNetwork::<f64>::builder(4)
             .dense(6, Activation::Tanh)
@@ -358,16 +355,15 @@ fn every_layer_may_have_a_solver_of_its_own() {
             .output_loss(SoftmaxCrossEntropy::new())
             .optimizer(Sgd::new(0.5))
     };
-    let mut net = builder().method(method).build().unwrap();
+    let mut net = builder().method(method.clone()).build().unwrap();
     let (before, top) = (net.params(0).to_vec(), net.params(1).to_vec());
     let start = net.evaluate(&data).unwrap().loss;
     net.fit(&data, &FitConfig::new().epochs(20).batch_size(20)).unwrap();
     assert!(net.params(0) != before && net.params(1) != top);
     assert!(net.evaluate(&data).unwrap().loss < 0.5 * start);
 
-    let all_ridge = Method::new(Start::Anchored, GaussNewton::new(1), ParameterStep::new(Reads::Stored).solver(ridge));
     assert!(matches!(builder().method(all_ridge).build(), Err(Error::LossMismatch { layer: 1, .. })));
-    let missing = Method::new(Start::Anchored, GaussNewton::new(1), step.layer_solver(2, Solver::Optimizer));
+    let missing = method.layer_parameter(2, GradientStep);
     assert!(matches!(builder().method(missing).build(), Err(Error::LayerIndex { found: 2, .. })));
 }
 
@@ -415,8 +411,7 @@ fn a_method_that_a_network_cannot_do_is_refused_when_it_is_built_and_when_it_is_
 fn a_visit_takes_as_many_parameter_steps_as_its_method_says_whatever_the_depth() {
     let data = regression_data(&mut rng(11), 30, 3, 2);
     for timing in [Timing::EveryStep, Timing::AfterRelaxation { local_steps: 3 }] {
-        let step = ParameterStep::new(Reads::Stored);
-        let method = Method::new(Start::Persisted, Exact { steps: 2, proximal: 0.1 }, step).timing(timing);
+        let method = Method::new(Start::Persisted, Exact { steps: 2, proximal: 0.1 }, Reads::Stored).timing(timing);
         let mut net =
             split(&[3, 5, 4, 2], Activation::Relu, 2).optimizer(Sgd::new(0.1)).method(method.clone()).build().unwrap();
         let before = net.evaluate(&data).unwrap().loss;
@@ -539,12 +534,11 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
         for proximal in [0.0, 1.5] {
             let activation = [Activation::Tanh, Activation::LeakyRelu(0.1)][case % 2];
             let what = format!("{start:?}, {timing:?}, {rule:?}, {multipliers:?}, proximal {proximal}");
-            let solver = match rule {
-                Rule::Gradient(_) => Solver::Optimizer,
-                Rule::Squares(ridge, proximal) => Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() }),
+            let method = Method::new(start, Exact { steps: 2, proximal }, Reads::Stored).timing(timing);
+            let method = match rule {
+                Rule::Gradient(_) => method,
+                Rule::Squares(ridge, proximal) => method.parameter(Ridge { ridge, proximal, ..Ridge::default() }),
             };
-            let step = ParameterStep::new(Reads::Stored).solver(solver);
-            let method = Method::new(start, Exact { steps: 2, proximal }, step).timing(timing);
             let method = method.multipliers(multipliers).penalty(penalty);
             let builder = split(&[3, 4, 5, 2], activation, 1).optimizer(Sgd::new(0.02)).method(method.clone());
             let builder = (1..).zip(penalties).fold(builder, |builder, (t, penalty)| builder.layer_penalty(t, penalty));
@@ -588,7 +582,7 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
                 (0..2).for_each(|_| twin.sweep((timing == every_step).then_some(rule), proximal));
                 if let Timing::AfterRelaxation { local_steps } = timing {
                     // Least squares is done at once, however many steps.
-                    let steps = if solver == Solver::Optimizer { local_steps } else { 1 };
+                    let steps = if matches!(rule, Rule::Gradient(_)) { local_steps } else { 1 };
                     (0..steps).for_each(|_| (0..depth).step_by(2).for_each(|t| twin.move_map(t, rule)));
                 }
                 if let Some(multipliers) = multipliers {
@@ -637,9 +631,9 @@ fn least_squares_after_a_relaxation_aims_at_the_targets_with_their_multipliers()
     let data = regression_data(&mut rng, 40, 3, 2);
     let (penalties, ridge, proximal) = ([0.5, 3.0, 1.0], 0.7, 0.4);
     for reads in [Reads::Stored, Reads::Forward] {
-        let step = ParameterStep::new(reads).solver(Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() }));
         let sweep = Sweeps::new(Order::ReverseGaussSeidel, 1, 0.2);
-        let method = Method::new(Start::Anchored, sweep, step).multipliers(Multipliers::kept());
+        let method = Method::new(Start::Anchored, sweep, reads).multipliers(Multipliers::kept());
+        let method = method.parameter(Ridge { ridge, proximal, ..Ridge::default() });
         let builder = split(&[3, 5, 4, 2], Activation::Identity, 3).method(method.clone());
         let mut net = builder.layer_penalty(1, penalties[0]).layer_penalty(2, penalties[1]).build().unwrap();
         let config = FitConfig::new().epochs(1).full_batch();
@@ -682,8 +676,8 @@ fn least_squares_after_a_relaxation_aims_at_the_targets_with_their_multipliers()
 fn a_trust_region_does_not_hold_a_layer_without_a_spread() {
     let data = regression_data(&mut rng(14), 50, 3, 2);
     let fitted = |trust| {
-        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge { trust, ..Ridge::default() }));
-        let method = Method::new(Start::Anchored, GaussNewton::new(1), step);
+        let ridge = Ridge { trust, ..Ridge::default() };
+        let method = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
         let mut net = DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(method).build().unwrap();
         net.set_params(0, &[0.0; 8]).unwrap();
         net.fit(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
@@ -760,9 +754,8 @@ fn line(w: f64, examples: usize) -> (Dataset<f64>, NetworkBuilder<f64>) {
 }
 
 fn least_squares(memory: f64) -> FitConfig<'static, f64> {
-    let ridge = Solver::Ridge(Ridge { memory, ..Ridge::default() });
-    let step = ParameterStep::new(Reads::Stored).solver(ridge);
-    let method = Method::new(Start::Persisted, Exact { steps: 1, proximal: 1.0 }, step);
+    let ridge = Ridge { memory, ..Ridge::default() };
+    let method = Method::new(Start::Persisted, Exact { steps: 1, proximal: 1.0 }, Reads::Stored).parameter(ridge);
     FitConfig::new().epochs(1).full_batch().method(method)
 }
 

@@ -72,9 +72,12 @@ fn ways() -> Vec<Way> {
     let mut remembering = Method::bcd(1.0);
     let squared = || builder().output_loss(SquaredError);
     let ridge = decoupled::Ridge { ridge: 0.1, proximal: 0.1, memory: 0.5, trust: None };
-    let parameter = decoupled::ParameterStep::new(Reads::Forward).solver(decoupled::Solver::Ridge(ridge));
-    remembering =
-        remembering.parameter(parameter).activation(Sweeps::new(Order::ReverseGaussSeidel, 1, 1.0).per_penalty());
+    let once = decoupled::Timing::AfterRelaxation { local_steps: 1 };
+    remembering = remembering
+        .parameter(ridge)
+        .reads(Reads::Forward)
+        .timing(once)
+        .activation(Sweeps::new(Order::ReverseGaussSeidel, 1, 1.0).per_penalty());
     let jacobi = || Sweeps::new(Order::Jacobi, 1, 0.1);
     vec![
         ("backpropagation", builder(), None),

@@ -10,8 +10,8 @@ use decoupled::loss::{
 };
 use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Model, NetworkBuilder,
-    ParameterStep, Reads, Ridge, Scalar, Solver, Start, Storage, Timing,
+    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, GradientStep, Layer, Loss, MatMut, MatRef, Method, Model,
+    NetworkBuilder, Ridge, Scalar, Start, Storage, Timing,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -552,7 +552,11 @@ fn settings_come_back_from_json() {
     same(Scheduled::new(Adam::new(0.1 + 0.2), Schedule::WarmUp { steps: 3, then: Box::new(cosine) }));
     same(ClipNorm::new(Sgd::new(0.1).momentum(0.9).nesterov(), 1.0 / 3.0));
     same(Coupling { finish: true, ..Coupling::default() });
-    let ridge = Solver::Ridge(Ridge { trust: Some(0.1), ..Ridge::default() });
-    same(ParameterStep::new(Reads::Stored).layer_solver(2, ridge));
+    let ridge = Ridge { trust: Some(0.1), ..Ridge::default() };
+    same(ridge);
+    let method = Method::<f64>::joint(0.1).layer_parameter(2, ridge).layer_parameter(0, GradientStep);
+    let text = serde_json::to_string(&method).unwrap();
+    assert!(text.contains(r#""layer_solvers":[[2,{"Ridge":{"#) && text.contains(r#"[0,"Optimizer"]"#), "{text}");
+    assert_eq!(format!("{:?}", serde_json::from_str::<Method<f64>>(&text).unwrap()), format!("{method:?}"));
     same((Start::Blend(0.3), Storage::Bf16, Timing::EveryStep));
 }

@@ -7,7 +7,7 @@ use decoupled::energy::Objective;
 use decoupled::layer::Activation;
 use decoupled::{
     ActivationStep, Block, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Group, Method, Order,
-    ParameterStep, Reads, Result, Scalar, Start, Sweeps, check, data,
+    Reads, Result, Scalar, Start, Sweeps, check, data,
 };
 
 /// Plain descent, broken in one way.
@@ -129,7 +129,7 @@ fn a_fit_survives_a_step_that_fails() {
         .unwrap();
     let before: Vec<Vec<f64>> = (0..3).map(|t| net.params(t).to_vec()).collect();
     let mut outcome = |step| {
-        let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Forward));
+        let method = Method::new(Start::Anchored, step, Reads::Forward);
         let outcome = net.fit(&moons, &FitConfig::new().epochs(1).method(method)).map(drop);
         (0..3).for_each(|t| assert_eq!(net.params(t), before[t], "{outcome:?}"));
         outcome.unwrap_err()

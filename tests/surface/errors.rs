@@ -12,8 +12,8 @@ use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, 
 use decoupled::search::{Search, Space};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
-    Multipliers, NetworkBuilder, Optimizer, Order, ParameterStep, Penalty, Raise, Reads, Result, Ridge, Scalar, Solver,
-    Start, Sweeps, Timing, Watch, check, metrics,
+    Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Reads, Result, Ridge, Scalar, Start, Sweeps, Timing,
+    Watch, check, metrics,
 };
 
 const NAN: f64 = f64::NAN;
@@ -275,10 +275,7 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
     for share in [0.0, 1.0, -1.0, NAN] {
         bad.push(config().method(Method::default().start(Start::Blend(share))));
     }
-    let ridge = |ridge| {
-        let step = ParameterStep::new(Reads::Stored).solver(Solver::Ridge(ridge));
-        Method::new(Start::Anchored, GaussNewton::new(1), step)
-    };
+    let ridge = |ridge: Ridge| Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
     let raise = Raise::when(Watch::Residual);
     for raise in [
         Raise { factor: 1.0, ..raise },
@@ -516,11 +513,9 @@ fn samples() -> Vec<Error> {
         error(metrics::log_loss(&[0], MatRef::new(&[0.5, 0.25], 2, 1))),
         error(builder::<f64>().dense(2, Activation::Tanh).method(Method::bcd(1.0)).build()),
         // Sines of one frequency span two dimensions, too few for three weights and a bias.
-        error(fit(DecoupledNetwork::builder(3).dense(2, Activation::Identity).method(Method::new(
-            Start::Anchored,
-            GaussNewton::new(1),
-            ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default())),
-        )))),
+        error(fit(DecoupledNetwork::builder(3)
+            .dense(2, Activation::Identity)
+            .method(Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(Ridge::default())))),
         error(fit(builder().bank_limit(10))),
         error(fit(builder().bank_file(&bank, 5))),
         error(DecoupledNetwork::<f64>::builder(1).dense(1 << 55, Activation::Identity).build()),
@@ -649,14 +644,10 @@ fn messages_say_what_was_expected_what_was_found_and_where() {
         "exact activation steps (Method::bcd, Method::admm): the hidden loss above layer 0 is MeanAbsoluteError, expected \
          SquaredError",
     );
-    let ridge = ParameterStep::new(Reads::Stored).layer_solver(1, Solver::Ridge(Ridge::default()));
+    let ridge = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).layer_parameter(1, Ridge::default());
     says(
-        refused(net().dense(2, Activation::Tanh).output_loss(BinaryCrossEntropy).method(Method::new(
-            Start::Anchored,
-            GaussNewton::new(1),
-            ridge,
-        ))),
-        "a parameter step by least squares (Solver::Ridge): the output loss above layer 1 is BinaryCrossEntropy, expected \
+        refused(net().dense(2, Activation::Tanh).output_loss(BinaryCrossEntropy).method(ridge)),
+        "a parameter step by least squares (Ridge): the output loss above layer 1 is BinaryCrossEntropy, expected \
          SquaredError",
     );
 }
@@ -672,12 +663,12 @@ fn a_layer_that_lacks_two_capabilities_is_told_of_that_for_activations_first() {
     };
     let normalised = || builder().layer(LayerNorm::new(2));
     assert_eq!(lacks(normalised(), Method::bcd(1.0)), (true, false));
-    let ridge = ParameterStep::new(Reads::Forward).solver(Solver::Ridge(Ridge::default()));
-    assert_eq!(lacks(normalised(), Method::default().parameter(ridge.clone())), (false, true));
+    let ridge = Method::default().parameter(Ridge::default());
+    assert_eq!(lacks(normalised(), ridge.clone()), (false, true));
     // A fused unit can be fitted.
     let fused = || builder().dense(2, Activation::Tanh);
     assert_eq!(lacks(fused(), Method::bcd(1.0)), (true, false));
-    assert!(fused().method(Method::default().parameter(ridge)).build().is_ok());
+    assert!(fused().method(ridge).build().is_ok());
 }
 
 /// Finite as they are written, and neither finite nor positive as a network of `f32` computes with them.
@@ -699,7 +690,7 @@ fn settings_that_the_working_precision_cannot_hold_are_refused() {
         }
     }
     let exact = Exact { steps: 1, proximal: 1e300 };
-    let method = Method::new(Start::Persisted, exact, ParameterStep::new(Reads::Stored));
+    let method = Method::new(Start::Persisted, exact, Reads::Stored);
     let refused = [
         builder().layer(Dense::new(2, 1).bias(1e300)).build(),
         builder().dense(1, Activation::LeakyRelu(-1e300)).build(),

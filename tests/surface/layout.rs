@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the bottom up. A file imports what stands in rows below its own.
 const ROWS: [&[&str]; 32] = [
     &["scalar", "error", "matrix", "linalg", "parallel"],
-    &["random", "table", "crc"],
+    &["random", "table", "crc", "reduce"],
     &["file", "order"],
     &["layer", "loss", "optimizer", "description"],
     &["bank"],

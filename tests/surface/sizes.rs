@@ -5,8 +5,8 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
 use decoupled::loss::SquaredError;
 use decoupled::optimizer::Step;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, Order,
-    ParameterStep, Reads, Ridge, Solver, Start, Sweeps, Timing, check, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, Order, Reads,
+    Ridge, Start, Sweeps, Timing, check, diagnostics,
 };
 
 const HUGE: usize = 1 << 40;
@@ -147,11 +147,7 @@ fn a_layer_with_more_moments_than_addresses_is_refused_where_it_would_be_solved(
     let ones = |rows: usize| Examples::from_row_slice(&vec![1.0; 2 * rows], 2, rows).unwrap();
     let data = Dataset::regression(ones(1 << 22), ones(1)).unwrap();
     let config = FitConfig::new().epochs(1);
-    let joint = Method::new(
-        Start::Anchored,
-        GaussNewton::new(1),
-        ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge::default())),
-    );
+    let joint = Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(Ridge::default());
     for method in [Method::bcd(0.1), joint] {
         let mut network = DecoupledNetwork::<f64>::builder(1 << 22)
             .dense(1, Activation::Identity)

@@ -9,8 +9,8 @@ use decoupled::observer::LearningRateScheduler;
 use decoupled::optimizer::Adam;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Order, ParameterStep,
-    Reads, Result, Scalar, Start, Sweeps, Warning,
+    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Order, Reads, Result,
+    Scalar, Start, Sweeps, Warning,
 };
 
 fn config<'a, T: Scalar>(epochs: usize) -> FitConfig<'a, T> {
@@ -465,7 +465,7 @@ fn the_scale_cheat_is_told_and_visits_from_a_forward_pass_help() {
             (net.fit(&moons, &config(60).method(method)).unwrap(), loss(&net, &moons))
         };
         let sweeps = Sweeps::new(Order::Jacobi, 3, 0.1).stable(1.0);
-        let method = Method::new(Start::Persisted, sweeps, ParameterStep::new(Reads::Stored));
+        let method = Method::new(Start::Persisted, sweeps, Reads::Stored);
         let (told, before) = run(method.clone());
         assert!(matches!(told.warnings[..], [Warning::EnergyAndLossPart { .. }]), "{:?}", told.warnings);
         advises_first(

@@ -8,7 +8,7 @@ use decoupled::loss::{BinaryCrossEntropy, SquaredError};
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, Sgd, WeightDecay};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, ParameterStep, Reads, Result, StopReason, Warning,
+    Dataset, DecoupledNetwork, Error, FitConfig, GradientStep, Method, Observer, Result, StopReason, Timing, Warning,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -92,7 +92,7 @@ fn the_term_of_the_multipliers_is_weighed() {
 fn exact_steps_follow_weights_beside_any_rule() {
     let (weights, of) = ([1.0, 3.0, 0.0, 2.0, 1.0, 4.0], [0, 1, 1, 1, 3, 3, 4, 5, 5, 5, 5]);
     let data = two_moons::<f64>(6, 0.1, 0).unwrap();
-    let method = Method::bcd(0.1).parameter(ParameterStep::new(Reads::Stored));
+    let method = Method::bcd(0.1).parameter(GradientStep).timing(Timing::AfterRelaxation { local_steps: 1 });
     let config = FitConfig::new().epochs(5).full_batch().method(method);
     let builder = Net::builder(2).store_pre_activations().dense(4, Activation::Relu).dense(2, Activation::Identity);
     let builder = builder.output_loss(SquaredError).optimizer(Sgd::new(0.1));

@@ -11,7 +11,7 @@ use decoupled::loss::{
 use decoupled::optimizer::Adam;
 use decoupled::{
     Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Layer, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Solver, Start, Sweeps, Timing, Watch,
+    NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -281,9 +281,9 @@ fn every_preset_trains_or_refuses_every_hidden_loss() {
 /// Every setting of a preset, as its documentation tells it.
 #[test]
 fn every_preset_is_the_method_that_its_documentation_spells_out() {
-    let squares = |ridge, proximal| Solver::Ridge(Ridge { ridge, proximal, ..Ridge::default() });
+    let squares = |ridge, proximal| Ridge { ridge, proximal, ..Ridge::default() };
     let sweep = |order, steps, rate| Sweeps::<f64>::new(order, steps, rate);
-    let (stored, forward) = (ParameterStep::new(Reads::Stored), ParameterStep::new(Reads::Forward));
+    let (stored, forward) = (Reads::Stored, Reads::Forward);
     let (anchored, persisted) = (Start::Anchored, Start::Persisted);
     let backward = Order::ReverseGaussSeidel;
     let after = |local_steps| Timing::AfterRelaxation { local_steps };
@@ -291,36 +291,34 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
     let top = Multipliers { highest_only: true, ..Multipliers::kept() };
     let exact = |proximal| Exact { steps: 1, proximal };
     let presets: [(Method<f64>, Method<f64>); 10] = [
-        (
-            Method::joint(0.3),
-            Method::new(persisted, sweep(Order::Jacobi, 1, 0.3), stored.clone()).timing(Timing::EveryStep),
-        ),
-        (Method::predictive_coding(4, 0.1), Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), forward.clone())),
+        (Method::joint(0.3), Method::new(persisted, sweep(Order::Jacobi, 1, 0.3), stored).timing(Timing::EveryStep)),
+        (Method::predictive_coding(4, 0.1), Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), forward)),
         (
             Method::incremental(4, 0.1),
-            Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), stored.clone()).timing(Timing::EveryStep),
+            Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), stored).timing(Timing::EveryStep),
         ),
-        (Method::backprop_by_sweep(), Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward.clone())),
+        (Method::backprop_by_sweep(), Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward)),
         (
             Method::local_targets(3),
-            Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward.clone()).timing(after(3)),
+            Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward).timing(after(3)),
         ),
         (
             Method::alm(0.7),
             Method::new(anchored, sweep(backward, 1, 0.7).per_penalty(), forward).multipliers(Multipliers::kept()),
         ),
-        (Method::error_based(4, 0.1), Method::new(anchored, ErrorSteps::new(4, 0.1), stored.clone())),
+        (Method::error_based(4, 0.1), Method::new(anchored, ErrorSteps::new(4, 0.1), stored)),
         (
             Method::mac(2),
-            Method::new(persisted, GaussNewton::new(1), stored.clone()).timing(after(2)).penalty(raise).finish(true),
+            Method::new(persisted, GaussNewton::new(1), stored).timing(after(2)).penalty(raise).finish(true),
         ),
         (
             Method::bcd(0.3),
-            Method::new(persisted, exact(0.3), stored.clone().solver(squares(0.0, 0.3))).timing(Timing::EveryStep),
+            Method::new(persisted, exact(0.3), stored).parameter(squares(0.0, 0.3)).timing(Timing::EveryStep),
         ),
         (
             Method::admm(0.2),
-            Method::new(persisted, exact(0.0), stored.solver(squares(0.2, 0.0)))
+            Method::new(persisted, exact(0.0), stored)
+                .parameter(squares(0.2, 0.0))
                 .timing(Timing::EveryStep)
                 .multipliers(top),
         ),

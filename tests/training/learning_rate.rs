@@ -7,8 +7,8 @@ use decoupled::layer::{Activation, Dense};
 use decoupled::observer::{Epoch, Every, LearningRateScheduler, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau};
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Method, NetworkBuilder, Observer, Optimizer,
-    Order, ParameterStep, Reads, Result, Scores, StopReason, Sweeps,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, GradientStep, Method, NetworkBuilder,
+    Observer, Optimizer, Order, Result, Scores, StopReason, Sweeps, Timing,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -135,7 +135,7 @@ fn a_factor_by_epoch_is_a_schedule_of_the_layers_optimizers_bit_for_bit() {
         Box::new(|| Box::new(Sgd::new(0.05).momentum(0.9))),
         Box::new(|| Box::new(Adam::new(0.01))),
     ];
-    let by_gradient = Method::bcd(1.0).parameter(ParameterStep::new(Reads::Stored));
+    let by_gradient = Method::bcd(1.0).parameter(GradientStep).timing(Timing::AfterRelaxation { local_steps: 1 });
     let methods = [
         None,
         Some(Method::default()),

@@ -8,7 +8,7 @@ use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
     BankStart, Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder, Observer,
-    Optimizer, ParameterStep, Reads, Result, Ridge, Scalar, Solver, Start, StopReason, check, diagnostics,
+    Optimizer, Reads, Result, Ridge, Scalar, Start, StopReason, check, diagnostics,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -43,8 +43,9 @@ fn near(what: &str, found: &[Vec<f64>], expected: &[Vec<f64>]) {
     }
 }
 
-fn ridge() -> ParameterStep {
-    ParameterStep::new(Reads::Stored).solver(Solver::Ridge(Ridge { proximal: 1.0, ..Ridge::default() }))
+fn by_ridge(steps: usize) -> Method<f64> {
+    let ridge = Ridge { proximal: 1.0, ..Ridge::default() };
+    Method::predictive_coding(steps, 0.1).parameter(ridge).reads(Reads::Stored)
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn a_frozen_layer_stands_and_those_around_it_move_by_any_method() {
         ("local targets", Some(Method::local_targets(2))),
         ("alm", Some(Method::alm(0.5))),
         ("mac", Some(Method::mac(1))),
-        ("ridge", Some(Method::predictive_coding(4, 0.1).parameter(ridge()))),
+        ("ridge", Some(by_ridge(4))),
         ("bcd", Some(Method::bcd(1.0))),
         ("admm", Some(Method::admm(0.1))),
     ];
@@ -118,7 +119,7 @@ fn an_optimizer_counts_its_own_steps_through_freezing_and_a_change_of_rule() {
     first_step(&mut net, 1);
     // Least squares leave Adam nothing.
     let mut net = builder(Adam::new(RATE)).build().unwrap();
-    train(&mut net, Some(&Method::predictive_coding(2, 0.1).parameter(ridge())), FitConfig::new().epochs(3));
+    train(&mut net, Some(&by_ridge(2)), FitConfig::new().epochs(3));
     first_step(&mut net, 2);
 }
 
@@ -383,13 +384,8 @@ fn an_epoch_that_is_broken_off_steps_along_what_it_has() {
 fn methods_that_step_otherwise_than_once_in_a_visit_do_not_accumulate() {
     let config = || FitConfig::new().batch_size(2).accumulate(2);
     let apart = || Net::builder(3).store_pre_activations().dense(4, Activation::Tanh).dense(2, Activation::Identity);
-    let methods = [
-        Method::local_targets(2),
-        Method::incremental(3, 0.1),
-        Method::mac(2),
-        Method::bcd(1.0),
-        Method::predictive_coding(2, 0.1).parameter(ridge()),
-    ];
+    let methods =
+        [Method::local_targets(2), Method::incremental(3, 0.1), Method::mac(2), Method::bcd(1.0), by_ridge(2)];
     for method in methods {
         let mut net =
             if method.clone().parameter_steps(3) == 1 { apart() } else { builder(Sgd::new(0.1)) }.build().unwrap();
@@ -404,14 +400,14 @@ fn methods_that_step_otherwise_than_once_in_a_visit_do_not_accumulate() {
 /// A frozen layer takes no step, so its solver refuses neither weights nor accumulated gradients.
 #[test]
 fn the_solver_of_a_frozen_layer_refuses_nothing() -> decoupled::Result<()> {
-    use decoupled::{ParameterStep, Reads, Ridge, Solver};
+    use decoupled::Ridge;
 
     let weights: Vec<f64> = (0..40).map(|i| 1.0 + f64::from(i % 3)).collect();
     let data = decoupled::data::two_moons::<f64>(40, 0.1, 0)?.with_weights(&weights)?;
     let builder = decoupled::DecoupledNetwork::<f64>::builder(2).dense(4, decoupled::layer::Activation::Tanh);
     let mut net = builder.dense(2, decoupled::layer::Activation::Identity).build()?;
-    let ridge = Solver::Ridge(Ridge { ridge: 0.1, proximal: 0.0, memory: 0.0, trust: None });
-    let method = decoupled::Method::default().parameter(ParameterStep::new(Reads::Forward).layer_solver(0, ridge));
+    let ridge = Ridge { ridge: 0.1, proximal: 0.0, memory: 0.0, trust: None };
+    let method = decoupled::Method::default().layer_parameter(0, ridge);
     let config = decoupled::FitConfig::new().epochs(1).batch_size(10).accumulate(2).method(method);
     assert!(matches!(net.fit(&data, &config), Err(decoupled::Error::Unsupported { .. })));
     net.freeze(0)?;

@@ -11,8 +11,8 @@ use decoupled::metrics::SampleWeight;
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Optimizer,
-    ParameterStep, Reads, Result, Ridge, Solver, Start,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, GradientStep, MatRef, Method, Multipliers,
+    NetworkBuilder, Optimizer, Reads, Result, Ridge, Start, Timing,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -178,21 +178,19 @@ fn weights_are_copies(
 
 const RIDGE: Ridge = Ridge { ridge: 0.1, proximal: 0.2, memory: 0.5, trust: Some(0.5) };
 
-fn by_least_squares() -> ParameterStep {
-    ParameterStep::new(Reads::Stored).solver(Solver::Ridge(RIDGE))
-}
+const AFTER: Timing = Timing::AfterRelaxation { local_steps: 1 };
 
 fn closed_forms() -> Vec<(&'static str, Method<f64>)> {
-    let mixed = |reads: Reads| ParameterStep::new(reads).layer_solver(2, Solver::Ridge(RIDGE));
+    let mixed = |method: Method<f64>, reads| method.parameter(GradientStep).layer_parameter(2, RIDGE).reads(reads);
     vec![
         ("bcd", Method::bcd(1.0)),
-        ("bcd, one layer by least squares", Method::bcd(1.0).parameter(mixed(Reads::Stored))),
-        ("bcd with a finish", Method::bcd(1.0).parameter(by_least_squares()).finish(true)),
+        ("bcd, one layer by least squares", mixed(Method::bcd(1.0), Reads::Stored).timing(AFTER)),
+        ("bcd with a finish", Method::bcd(1.0).parameter(RIDGE).timing(AFTER).finish(true)),
         ("admm", Method::admm(0.1)),
         ("admm with all multipliers", Method::admm(0.1).multipliers(Multipliers::kept())),
         ("mac", Method::mac(2)),
-        ("gradient steps on activations", Method::joint(0.1).parameter(by_least_squares())),
-        ("one layer by least squares", Method::joint(0.1).parameter(mixed(Reads::Forward))),
+        ("gradient steps on activations", Method::joint(0.1).parameter(RIDGE).timing(AFTER)),
+        ("one layer by least squares", mixed(Method::joint(0.1), Reads::Forward).timing(AFTER)),
         ("alm with a finish", Method::alm(0.5).finish(true)),
     ]
 }
@@ -247,8 +245,8 @@ fn one_layer_finds_weighted_least_squares() {
     };
     let data = noisy().with_weights(&weights).unwrap();
     let net = || Net::builder(3).dense(2, Activation::Identity).seed(1).build().unwrap();
-    let ridge = Solver::Ridge(Ridge { ridge: 0.7, ..Ridge::default() });
-    let gradient = Method::joint(0.1).parameter(ParameterStep::new(Reads::Stored).solver(ridge));
+    let ridge = Ridge { ridge: 0.7, ..Ridge::default() };
+    let gradient = Method::joint(0.1).parameter(ridge).timing(AFTER);
     for method in [Method::admm(0.7), gradient] {
         let mut net = net();
         net.fit(&data, &FitConfig::new().epochs(1).full_batch().method(method)).unwrap();
@@ -277,8 +275,8 @@ fn a_refit_to_classes_follows_the_weights() {
 fn batches_of_weight_0_move_nothing_by_least_squares() {
     let mut weights = [0.0; 6];
     weights[3] = 5.0;
-    let ridge = Solver::Ridge(Ridge { memory: 0.0, trust: None, ..RIDGE });
-    let gradient = Method::joint(0.1).parameter(ParameterStep::new(Reads::Stored).solver(ridge));
+    let ridge = Ridge { memory: 0.0, trust: None, ..RIDGE };
+    let gradient = Method::joint(0.1).parameter(ridge).timing(AFTER);
     for method in [Method::admm(0.1), gradient] {
         let (mut weighted, mut copied) = (apart().build().unwrap(), apart().build().unwrap());
         let config = FitConfig::new().epochs(1).method(method);

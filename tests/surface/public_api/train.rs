@@ -9,8 +9,8 @@ use decoupled::optimizer::Sgd;
 use decoupled::schedule::{Schedule, Stage, Work};
 use decoupled::{
     ActivationStep, BankStart, Block, Coupling, Dataset, Error, ErrorSteps, Exact, FitConfig, FitReport, GaussNewton,
-    Group, MatRef, Method, Metric, Model, Multipliers, Order, ParameterStep, Penalty, Pipeline, Raise, Reads, Refit,
-    Result, Ridge, Solver, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
+    GradientStep, Group, MatRef, Method, Metric, Model, Multipliers, Order, Penalty, Pipeline, Raise, Reads, Refit,
+    Result, Ridge, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
 };
 
 use super::{Net, moons, net, numbers};
@@ -55,18 +55,18 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         (Box::new(Exact { steps: 1, proximal: 1.0 }), 1 + 1, 2 + 2 + 1),
     ];
     for (step, products, gradients) in steps {
-        let method = Method::new(Start::Anchored, step, ParameterStep::new(Reads::Stored));
+        let method = Method::new(Start::Anchored, step, Reads::Stored);
         // The forward pass before it.
         assert_eq!(method.sequential_products(3), 3 + products + gradients, "{method:?}");
     }
     let ridge = Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) };
-    let step = ParameterStep::new(Reads::Forward).solver(Solver::Ridge(ridge)).layer_solver(0, Solver::Optimizer);
     let raise = Raise::when(Watch::Residual);
     let coupling = Coupling { penalty: Penalty::Constant, multipliers: None, finish: false };
     let method = Method::default()
         .start(Start::Blend(0.5))
         .activation(Sweeps::new(Order::RedBlack, 2, 0.05).optimizer(Sgd::new(0.05)).stable(1.0))
-        .parameter(step)
+        .parameter(ridge)
+        .layer_parameter(0, GradientStep)
         .coupling(coupling)
         .timing(Timing::AfterRelaxation { local_steps: 2 })
         .reads(Reads::Stored)
@@ -139,7 +139,7 @@ impl ActivationStep<f64> for Plain {
 
 #[test]
 fn a_step_of_ones_own_trains() -> Result<()> {
-    let method = Method::new(Start::Anchored, Plain(0.1), ParameterStep::new(Reads::Forward));
+    let method = Method::new(Start::Anchored, Plain(0.1), Reads::Forward);
     let config = |method: &Method<f64>| FitConfig::new().epochs(2).batch_size(10).method(method.clone());
     let (mut own, mut twin) = (net(), net());
     let report = own.fit(&moons(), &config(&method))?;

@@ -5,8 +5,8 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{BinaryCrossEntropy, Huber, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, ParameterStep, Penalty, Raise, Reads, Ridge, Scalar, Solver, Start, Sweeps, Timing, Watch,
+    Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, GradientStep, MatRef, Method,
+    Multipliers, NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Scalar, Start, Sweeps, Timing, Watch,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -132,10 +132,9 @@ fn wrong_descriptions<T: Scalar>(depth: usize, width: usize, bad: f64) -> Vec<Pl
 
 /// What is wrong with a method.
 fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
-    let (stored, at) = (ParameterStep::new(Reads::Stored), Start::Anchored);
+    let (stored, at) = (Reads::Stored, Start::Anchored);
     let method = Method::default;
     let sweeps = |rate| Sweeps::reaching(Order::RedBlack, rate);
-    let ridge = |ridge| ParameterStep::new(Reads::Forward).solver(Solver::Ridge(ridge));
     let raised = |raise| Method::default().penalty(Penalty::Raised(raise));
     let raise = Raise::when(Watch::Residual);
     vec![
@@ -161,15 +160,15 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
         raised(Raise { factor: 1.0, ..raise }),
         raised(Raise { progress: 1.0, ..raise }),
         raised(Raise { most: 0.5, ..raise }),
-        Method::new(at, GaussNewton::new(0), stored.clone()),
-        Method::new(at, ErrorSteps::new(1, 0.1).optimizer(Adam::new(bad)), stored.clone()),
-        Method::new(at, Sweeps::new(Order::RedBlack, 1, 1.1).per_penalty(), stored.clone()),
-        Method::new(at, Exact { steps: 0, proximal: 0.0 }, stored.clone()),
+        Method::new(at, GaussNewton::new(0), stored),
+        Method::new(at, ErrorSteps::new(1, 0.1).optimizer(Adam::new(bad)), stored),
+        Method::new(at, Sweeps::new(Order::RedBlack, 1, 1.1).per_penalty(), stored),
+        Method::new(at, Exact { steps: 0, proximal: 0.0 }, stored),
         Method::new(at, Exact { steps: 1, proximal: bad }, stored),
-        method().parameter(ridge(Ridge { ridge: bad, ..Ridge::default() })),
-        method().parameter(ridge(Ridge { proximal: bad, ..Ridge::default() })),
-        method().parameter(ridge(Ridge { memory: 1.0, ..Ridge::default() })),
-        method().parameter(ridge(Ridge { trust: Some(bad), ..Ridge::default() })),
+        method().parameter(Ridge { ridge: bad, ..Ridge::default() }),
+        method().parameter(Ridge { proximal: bad, ..Ridge::default() }),
+        method().parameter(Ridge { memory: 1.0, ..Ridge::default() }),
+        method().parameter(Ridge { trust: Some(bad), ..Ridge::default() }),
     ]
 }
 
@@ -185,8 +184,8 @@ pub(crate) fn all_are_found<T: Scalar>((drawing, bad, place): &(Drawing<T>, f64,
     }
     expect!(DecoupledNetwork::<T>::builder(inputs).build(), "Empty", "no layer");
     expect!(DecoupledNetwork::<T>::builder(0).dense(2, Activation::Tanh).build(), "Empty", "no input");
-    let elsewhere = ParameterStep::new(Reads::Stored).layer_solver(depth, Solver::Optimizer);
-    expect!(drawing.builder().method(Method::default().parameter(elsewhere)).build(), "LayerIndex", "no such layer");
+    let elsewhere = Method::default().layer_parameter(depth, GradientStep);
+    expect!(drawing.builder().method(elsewhere).build(), "LayerIndex", "no such layer");
 
     let data = drawing.data(outputs);
     let (before, hash) = (state(&network), data.fingerprint());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use decoupled::layer::{Activation, Init};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    ActivationStep, ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, ParameterStep, Penalty,
-    Raise, Reads, Ridge, Scalar, Solver, Start, Sweeps, Timing, Watch,
+    ActivationStep, ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, Penalty, Raise, Reads,
+    Ridge, Scalar, Start, Sweeps, Timing, Watch,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -208,7 +208,7 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
     let (rate, steps) = (rates(wild), 1usize..4);
     let capped = rate.clone().prop_map(|rate: f64| rate.min(1.0));
     let reads = select(vec![Reads::Stored, Reads::Forward]);
-    let own = (starts(), reads.clone()).prop_map(|(start, reads)| (start, ParameterStep::new(reads))).boxed();
+    let own = (starts(), reads.clone());
     let preset = prop_oneof![
         2 => Just(Method::default()),
         1 => rate.clone().prop_map(Method::joint),
@@ -219,7 +219,7 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
         1 => Just(Method::backprop_by_sweep()),
         1 => capped.prop_map(Method::alm),
         1 => steps.clone().prop_map(Method::mac),
-        3 => (own, moves(wild)).prop_map(|((start, step), moves)| Method::new(start, moves, step)),
+        3 => (own, moves(wild)).prop_map(|((start, reads), moves)| Method::new(start, moves, reads)),
     ];
     let few = 0.15;
     let knobs = (
@@ -257,14 +257,12 @@ fn turned<T: Scalar>(method: Method<T>, knobs: Knobs<T>) -> Method<T> {
 
 /// Those that ask for closed forms.
 pub(crate) fn exact_methods<T: Scalar>() -> BoxedStrategy<Method<T>> {
-    let solver = prop_oneof![Just(Solver::Optimizer), ridges().prop_map(Solver::Ridge)];
-    let own = (1usize..3, 0.0..2.0, solver).prop_map(|(steps, proximal, solver)| {
-        let step = ParameterStep::new(Reads::Stored).solver(solver);
-        Method::new(Start::Persisted, Exact { steps, proximal }, step)
+    let own = (1usize..3, 0.0..2.0, option::of(ridges())).prop_map(|(steps, proximal, ridge)| {
+        let method = Method::new(Start::Persisted, Exact { steps, proximal }, Reads::Stored);
+        ridge.into_iter().fold(method, Method::parameter)
     });
     let regressed = (starts(), 1usize..3, rates(false), ridges()).prop_map(|(start, steps, rate, ridge)| {
-        let step = ParameterStep::new(Reads::Forward).layer_solver(0, Solver::Ridge(ridge));
-        Method::new(start, Sweeps::new(Order::Jacobi, steps, rate), step)
+        Method::new(start, Sweeps::new(Order::Jacobi, steps, rate), Reads::Forward).layer_parameter(0, ridge)
     });
     let preset = prop_oneof![(0.1..5.0).prop_map(Method::bcd), (0.1..1.0).prop_map(Method::admm), own, regressed];
     let knobs = (option::of(starts()), option::of(timings()), option::of(multipliers()), option::of(penalties()));

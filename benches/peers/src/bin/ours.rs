@@ -5,7 +5,7 @@ use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::Sgd;
 use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, ParameterStep, Reads, Start, Sweeps,
+    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Reads, Start, Sweeps,
 };
 use peers::{THREADS, mnist, net, serve};
 
@@ -32,7 +32,7 @@ fn train(job: &str) {
         "pc" => {
             let network = dense(&[784, 256, 256, 10], Activation::LeakyRelu(0.01));
             let sweeps = Sweeps::new(Order::Jacobi, 8, 0.01).optimizer(Sgd::new(0.01).momentum(0.5).nesterov());
-            let method = Method::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Stored));
+            let method = Method::new(Start::Anchored, sweeps, Reads::Stored);
             (network.output_loss(SoftmaxCrossEntropy::new()), config.method(method))
         }
         "pc_heun" => {
@@ -63,7 +63,7 @@ const HEUN_STEPS: usize = 3;
 /// Predictive coding as published: the parameter step reads the relaxed activations. The rate is the default's.
 fn relaxation(steps: usize) -> Method<f32> {
     let sweeps = Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5);
-    Method::new(Start::Anchored, sweeps, ParameterStep::new(Reads::Stored))
+    Method::new(Start::Anchored, sweeps, Reads::Stored)
 }
 
 fn dense(widths: &[usize], activation: Activation) -> NetworkBuilder<f32> {
