@@ -12,9 +12,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Elementwise};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Storage};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method};
 
 const WIDTH: usize = 512;
 const HIDDEN: usize = 4;

@@ -11,15 +11,15 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use decoupled::bank::Storage;
 use decoupled::data::{Examples, digits};
 use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::{ErrorSteps, Order, Reads, Start, Sweeps};
 use decoupled::nalgebra::DMatrix;
+use decoupled::network::{BankStart, Evidence, InferConfig};
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, ErrorSteps, Evidence, FitConfig, InferConfig, Method, NetworkBuilder, Order,
-    Reads, Result, Scalar, Start, Storage, Sweeps,
-};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result, Scalar};
 
 /// One case: how the network is built, how its data are made, and how it is trained.
 struct Case<T: Scalar> {
@@ -92,7 +92,7 @@ fn with_gaps<T: Scalar>(data: Dataset<T>) -> Result<Dataset<T>> {
 }
 
 fn cases<T: Scalar>() -> Vec<Case<T>> {
-    let ridge = decoupled::Ridge { ridge: 0.1, proximal: 1.0, memory: 0.9, trust: Some(0.1) };
+    let ridge = decoupled::method::Ridge { ridge: 0.1, proximal: 1.0, memory: 0.9, trust: Some(0.1) };
     let momentum = || Sgd::new(0.05).momentum(0.5);
     let jacobi = |rate| Sweeps::new(Order::Jacobi, 1, rate);
     vec![
@@ -111,10 +111,10 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
         Case { full_batch: true, ..Case::new("bcd, all at once", Method::bcd(5.0)).build(squared) },
         Case::new(
             "bcd, then local steps",
-            Method::bcd(5.0).timing(decoupled::Timing::AfterRelaxation { local_steps: 2 }),
+            Method::bcd(5.0).timing(decoupled::method::Timing::AfterRelaxation { local_steps: 2 }),
         )
         .build(squared),
-        Case::new("bcd by optimizers", Method::bcd(5.0).parameter(decoupled::GradientStep)).build(squared),
+        Case::new("bcd by optimizers", Method::bcd(5.0).parameter(decoupled::method::GradientStep)).build(squared),
         Case::new("backprop, deep", None).build(deep),
         Case::new("default, deep", Method::default()).build(deep),
         Case::new("joint with momentum", Method::joint(0.5).activation(jacobi(0.5).optimizer(momentum()))),
@@ -122,7 +122,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
             "blend with Adam",
             Method::joint(0.5).start(Start::Blend(0.5)).activation(jacobi(0.5).optimizer(Adam::new(0.01))),
         ),
-        Case::new("joint with multipliers", Method::joint(0.2).multipliers(decoupled::Multipliers::kept())),
+        Case::new("joint with multipliers", Method::joint(0.2).multipliers(decoupled::method::Multipliers::kept())),
         Case::new("alm, Jacobi", Method::alm(0.5).activation(jacobi(0.5).per_penalty())),
         Case::new("stored inputs", Method::predictive_coding(3, 0.1).reads(Reads::Stored)),
         Case::new("ridge", Method::local_targets(1).parameter(ridge).reads(Reads::Forward)).build(fused),

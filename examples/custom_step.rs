@@ -6,13 +6,13 @@
 //! cargo run --release --example custom_step
 //! ```
 
-use decoupled::activation_step::{Memory, Prepared};
-use decoupled::energy::Objective;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::activation_step::{Memory, Prepared};
+use decoupled::method::energy::Objective;
+use decoupled::method::{Block, Group, Reads, Start};
 use decoupled::{
-    ActivationStep, Block, DecoupledNetwork, FitConfig, Group, Method, NetworkBuilder, Reads, Result, Scalar, Start,
-    check, data, diagnostics,
+    ActivationStep, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result, Scalar, check, data, diagnostics,
 };
 
 /// Red-black sweeps with a trust ratio,

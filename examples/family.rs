@@ -13,11 +13,9 @@ use std::fmt::Debug;
 
 use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{ErrorSteps, Exact, GaussNewton, Multipliers, Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{AdamW, Schedule, Scheduled, Sgd};
-use decoupled::{
-    Dataset, DecoupledNetwork, ErrorSteps, Exact, FitConfig, GaussNewton, Method, Multipliers, NetworkBuilder, Order,
-    Reads, Result, Start, Sweeps, Timing,
-};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result};
 
 #[path = "common/mnist.rs"]
 mod mnist;

@@ -15,10 +15,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use decoupled::bank::Storage;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::{Adam, Schedule, Scheduled};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Result, Storage};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Result};
 
 #[path = "common/mnist.rs"]
 mod mnist;

@@ -15,12 +15,11 @@ use std::path::PathBuf;
 
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
+use decoupled::method::{Order, Reads, Start, Sweeps};
 use decoupled::nalgebra::DMatrix;
+use decoupled::network::{Evidence, InferConfig};
 use decoupled::optimizer::AdamW;
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, Evidence, FitConfig, InferConfig, Method, Order, Reads, Result, Start, Sweeps,
-    data,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Result, data};
 
 #[expect(dead_code, reason = "no option of this example is a flag")]
 #[path = "common/options.rs"]

@@ -22,9 +22,10 @@
 
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::{Order, Sweeps};
 use decoupled::optimizer::Adam;
 use decoupled::search::{Candidate, Scoring, Search, Space};
-use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Result, Sweeps, data, diagnostics};
+use decoupled::{DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result, data, diagnostics};
 
 #[path = "common/options.rs"]
 mod options;

@@ -6,7 +6,7 @@
 //! ```
 
 use decoupled::Method;
-use decoupled::schedule::Schedule;
+use decoupled::method::schedule::Schedule;
 
 fn main() {
     let depth = std::env::args().nth(1).map_or(Ok(3), |depth| depth.parse());

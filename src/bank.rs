@@ -6,8 +6,8 @@ use std::ops::Range;
 use nalgebra::DMatrix;
 
 #[cfg(feature = "save")]
-use crate::matrix::check_shape;
-use crate::matrix::filled;
+use crate::machine::linalg::matrix::check_shape;
+use crate::machine::linalg::matrix::filled;
 use crate::{Result, Scalar};
 
 #[expect(clippy::indexing_slicing, reason = "a record is as long as the layout says")]

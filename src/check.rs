@@ -48,7 +48,9 @@ use std::{
 
 use rand::Rng;
 
-use crate::{Error, Result, Scalar, linalg::norm_squared, matrix::filled};
+use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::norm_squared;
+use crate::{Error, Result, Scalar};
 
 /// What is being checked and the rule that is, for errors about it.
 struct Subject {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::matrix::check_finite;
+use crate::machine::linalg::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
 #[cfg_attr(not(any(feature = "csv", feature = "serde")), expect(dead_code, reason = "tables and files make them"))]

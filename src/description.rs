@@ -1,3 +1,5 @@
+//! What files say of built-in layers, losses, optimizers and steps.
+
 use std::borrow::Cow;
 use std::fmt;
 

@@ -16,7 +16,7 @@ mod representation;
 mod similarity;
 mod step;
 
-pub use crate::schedule::Products;
+pub use crate::method::schedule::Products;
 pub use cost::{Cost, cost};
 pub(crate) use decoupling::measure;
 pub use decoupling::{DESCENT, Decoupling, decoupling};

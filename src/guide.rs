@@ -45,7 +45,7 @@
 //! **Cost.**
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
-//!   layers of 256 that is 124 MB. [Two bytes](crate::Storage) will do, or [a file](crate::BankFile).
+//!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
 //! * *Time*: an epoch of the default, which is predictive coding from a forward pass, takes about 1.3 times as long as one of BP through
 //!   two hidden layers, and about 2.3 times through ten. Up to that depth it is as accurate after the same number of epochs
 //!   (two hidden layers, MNIST: 98.25 % and BP 98.33 %; [the commands](results)).

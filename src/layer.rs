@@ -154,7 +154,7 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         0
     }
 
-    /// What [summaries](crate::Summary) call it: the head of its debug form unless said otherwise.
+    /// What [summaries](crate::network::Summary) call it: the head of its debug form unless said otherwise.
     fn name(&self) -> String {
         let debug = format!("{self:?}");
         debug.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()

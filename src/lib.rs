@@ -6,7 +6,7 @@
 //! error down again, one layer after the other; every gradient is a product over all layers above.
 //!
 //! Here every training example keeps, for every hidden layer, an **auxiliary activation** z_t of its own, stored in the
-//! [activation bank](ActivationBank) and trained like a parameter. Each layer reads its own *stored* input and is asked to
+//! [activation bank](bank::ActivationBank) and trained like a parameter. Each layer reads its own *stored* input and is asked to
 //! hit its own *stored* target:
 //!
 //! ```text
@@ -22,7 +22,7 @@
 //! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
 //!
 //! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations are
-//! written once, in [`energy`]; the ways to minimise them are values of [`Method`], each made of four independent parts;
+//! written once, in [`energy`](method::energy); the ways to minimise them are values of [`Method`], each made of four independent parts;
 //! [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. The default of [`fit`](DecoupledNetwork::fit) is
@@ -59,17 +59,17 @@
 //!
 //! | you want to | look at |
 //! |---|---|
-//! | see the objective and its gradients | [`energy`] |
+//! | see the objective and its gradients | [`method::energy`] |
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
-//! | put a method together, and read its visit stage by stage | [`Start`], [`ActivationStep`], [`ParameterStep`], [`Coupling`]; [`Method::schedule`] |
+//! | put a method together, and read its visit stage by stage | [`method`]; [`Method::schedule`] |
 //! | write a layer, a loss, an optimizer or an activation step | [`Layer`], [`Loss`], [`Optimizer`], [`ActivationStep`]; [`check`] tests yours |
 //! | train on inputs of which some are missing; it helps where they are few and the targets determine them | [`data::Examples::with_missing`] |
-//! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`] |
+//! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`](network::Evidence) |
 //! | get data in | [`data`], [`Dataset`] |
 //! | judge predictions | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
-//! | keep a bank larger than memory | [`Storage`], [`NetworkBuilder::bank_file`], [`BankFile`] |
+//! | keep a bank larger than memory | [`bank`], [`NetworkBuilder::bank_file`] |
 //! | scale data, and predict in the data's units | [`Pipeline`], [`Model`], [`data::Scaler`] |
 //! | come from Keras, scikit-learn or PyTorch | [`guide::coming`] |
 //! | keep a trained network | [`DecoupledNetwork::save`], [`Model::save`] |
@@ -80,7 +80,7 @@
 //! * The same seed gives the same bits, at any number of threads, for parameters, bank and reports.
 //! * Bad input is a typed [`enum@Error`] before anything changes; a layer of yours that panics or goes to NaN ends the fit
 //!   with an error, and the network stays usable.
-//! * A bank in a [file](BankFile) gives the bits of one in memory, and a process that is killed leaves every block of it whole.
+//! * A bank in a [file](bank::BankFile) gives the bits of one in memory, and a process that is killed leaves every block of it whole.
 //! * Columns are examples, everywhere inside; constructors that take rows say so.
 //!
 //! # What it is not
@@ -92,8 +92,8 @@
 //! * Not a cure for depth by itself: beyond some ten hidden layers the default falls behind, and warns that its signal fades.
 //!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`], at a lower learning rate, is for deep
 //!   networks.
-//! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`] halves the
-//!   bytes, and a bank that is still too large can [be in a file](BankFile).
+//! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the
+//!   bytes, and a bank that is still too large can [be in a file](bank::BankFile).
 //!
 //! # Features
 //!
@@ -123,97 +123,51 @@
     )
 )]
 
-pub mod activation_step;
-pub mod backprop;
-mod bank;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
-mod block;
+pub mod bank;
 pub mod check;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
-mod circuit;
-mod coupling;
-#[expect(clippy::indexing_slicing, reason = "the remainder of a byte in tables of 256")]
-mod crc;
 pub mod data;
 #[cfg(feature = "serde")]
-mod description;
+pub mod description;
 pub mod diagnostics;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
-pub mod energy;
-#[expect(
-    clippy::indexing_slicing,
-    reason = "as many lanes as `cut` makes, one of everything for each layer, parts of a lane's examples"
-)]
-mod engine;
-mod epoch;
 mod error;
-mod file;
-mod finish;
-mod fit;
 pub mod guide;
-mod infer;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the axes of one matrix")]
-mod initialise;
 pub mod layer;
-pub mod linalg;
 pub mod loss;
-mod matrix;
-mod method;
+mod machine;
+pub mod method;
 pub mod metrics;
-mod missing;
 mod model;
-mod network;
+pub mod network;
 pub mod observer;
 pub mod optimizer;
-mod order;
-mod parallel;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
-pub mod parameter_step;
 #[cfg(feature = "save")]
 mod persist;
 mod pipeline;
 #[cfg(feature = "plot")]
 pub mod plot;
-mod random;
-mod reduce;
-mod scalar;
-#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
-pub mod schedule;
 pub mod search;
-mod start;
-mod summary;
 mod table;
-mod tally;
-mod warning;
+pub mod train;
 
-pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
-pub use bank::{ActivationBank, BankFile, Storage};
-pub use block::{Block, Group, Reads};
-pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
 pub use data::Dataset;
-#[cfg(feature = "serde")]
-pub use description::Description;
-pub use epoch::{EpochReport, StopReason};
 pub use error::{Error, Result};
-pub use finish::Refit;
-pub use fit::{FitConfig, FitReport};
-pub use infer::{Evidence, InferConfig, Inference};
-pub use initialise::BankStart;
 pub use layer::Layer;
 pub use loss::Loss;
-pub use matrix::{MatMut, MatRef};
+pub use machine::linalg;
+pub use machine::linalg::matrix::{MatMut, MatRef};
+pub use machine::linalg::scalar::Scalar;
 pub use method::Method;
+pub use method::activation_step::ActivationStep;
+pub use method::parameter_step::ParameterStep;
 pub use metrics::Metric;
 pub use model::Model;
 pub use network::{DecoupledNetwork, NetworkBuilder, Scores};
 pub use observer::Observer;
 pub use optimizer::Optimizer;
-pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
 pub use pipeline::Pipeline;
-pub use scalar::Scalar;
-pub use start::Start;
-pub use summary::{LayerSummary, Summary};
-pub use warning::Warning;
+pub use train::epoch::{EpochReport, StopReason};
+pub use train::fit::{FitConfig, FitReport};
+pub use train::warning::Warning;
 
 pub use nalgebra;
 #[cfg(feature = "ndarray")]

@@ -1,30 +1,42 @@
 //! The ways to train: where a visit starts, how Z moves, when Θ moves and which input it reads.
+//!
+//! In reading order: [`energy`] has the objective, over the layers of a circuit and the activations of a [`Block`]; a visit begins at
+//! a [`Start`], moves activations by an [`ActivationStep`] and parameters by a [`ParameterStep`], under a [`Coupling`]; [`schedule`] has
+//! the list of stages that results, and [`Method`] puts all of them together.
 
 use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
 
-use crate::activation_step::{self, ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps};
-use crate::block::Reads;
-use crate::coupling::{Coupling, Multipliers, Penalty};
-use crate::energy::Objective;
 use crate::error::require;
-use crate::parallel::guarded;
-use crate::parameter_step::{ParameterStep, ParameterSteps, Timing};
-use crate::schedule::{Reach, Schedule, Stage};
-use crate::start::Start;
+use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
-mod admm;
-mod alm;
-mod backprop_by_sweep;
-mod bcd;
-mod error_based;
-mod incremental;
-mod joint;
-mod local_targets;
-mod mac;
-mod predictive_coding;
+pub mod activation_step;
+pub mod backprop;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
+pub(crate) mod block;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
+pub(crate) mod circuit;
+pub(crate) mod coupling;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
+pub mod energy;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
+pub mod parameter_step;
+mod presets;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
+pub mod schedule;
+pub(crate) mod start;
+
+pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
+pub use block::{Block, Group, Reads};
+pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
+pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
+pub use start::Start;
+
+use energy::Objective;
+use parameter_step::ParameterSteps;
+use schedule::{Reach, Schedule, Stage};
 
 /// One way to minimise the objective over Θ and Z: a plain value, made by a preset and changed by setters.
 ///
@@ -79,11 +91,12 @@ impl<T: Scalar> Default for Method<T> {
 
 impl<T: Scalar> Method<T> {
     /// Puts a method together from where a visit starts, how Z moves with Θ fixed, and which input the layers read when Θ moves with Z
-    /// fixed. By default the parameters take one step of their [optimizers](crate::parameter_step::GradientStep) after the activations, and penalties are
+    /// fixed. By default the parameters take one step of their [optimizers](crate::method::parameter_step::GradientStep) after the activations, and penalties are
     /// constant: [`parameter`](Self::parameter), [`timing`](Self::timing) and [`coupling`](Self::coupling) change that.
     ///
     /// ```
-    /// use decoupled::{GaussNewton, Method, Reads, Start};
+    /// use decoupled::Method;
+    /// use decoupled::method::{GaussNewton, Reads, Start};
     ///
     /// let method = Method::<f32>::new(Start::Anchored, GaussNewton::new(1), Reads::Forward);
     /// ```

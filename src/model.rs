@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::data::{Columns, Examples, Scaler, Transform};
-use crate::matrix::{check_finite, check_shape};
+use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::network::{Scores, determination};
 use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
 

@@ -6,20 +6,28 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, Bank, BankFile, Storage};
-use crate::circuit::Circuit;
-use crate::coupling::PenaltyFactor;
-use crate::energy::{Hidden, OUTPUT_LOSS, Objective};
-use crate::matrix::{check_finite, check_shape};
+use crate::machine::linalg::matrix::{check_finite, check_shape};
+use crate::machine::parallel::{Pool, guarded};
 use crate::method::Method;
+use crate::method::circuit::Circuit;
+use crate::method::coupling::PenaltyFactor;
+use crate::method::energy::{Hidden, OUTPUT_LOSS, Objective};
+use crate::method::parameter_step::LayerState;
 use crate::metrics::Decision;
-use crate::parallel::{Pool, guarded};
-use crate::parameter_step::LayerState;
 use crate::{Dataset, Error, Layer, Loss, MatRef, Metric, Optimizer, Result, Scalar};
 
 mod builder;
+pub(crate) mod infer;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the axes of one matrix")]
+pub(crate) mod initialise;
 mod prediction;
+pub(crate) mod summary;
+
 pub use builder::NetworkBuilder;
+pub use infer::{Evidence, InferConfig, Inference};
+pub use initialise::BankStart;
 pub(crate) use prediction::determination;
+pub use summary::{LayerSummary, Summary};
 
 /// A feed-forward circuit that is trained without a sequential backward pass: layers, their parameters, and one stored
 /// activation for every hidden layer of every training example.

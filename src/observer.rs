@@ -202,7 +202,7 @@ pub trait Observer<T: Scalar>: Send {
     /// # Errors
     /// For what is no state of such an observer; nothing has changed then.
     fn set_state(&mut self, state: &[f64]) -> Result<()> {
-        crate::matrix::check_shape("numbers in an observer's state", 0, state.len())
+        crate::machine::linalg::matrix::check_shape("numbers in an observer's state", 0, state.len())
     }
 }
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Columns, Scaler};
 use crate::description::Description;
-use crate::file::{format, replace};
 use crate::layer::{Tensor, tensors_of};
+use crate::machine::file::{format, replace};
+use crate::machine::parallel::guarded;
 use crate::metrics::Decision;
 use crate::model::Steps;
-use crate::parallel::guarded;
 use crate::{DecoupledNetwork, Error, Layer, Loss, Model, NetworkBuilder, Result, Scalar};
 
 mod checkpoint;

@@ -105,7 +105,7 @@ impl Picture {
     /// # Errors
     /// [`Error::Io`], [`Error::NotAFile`]; a file that was there before is then as it was.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        crate::file::replace(path.as_ref(), |file| file.write_all(self.svg.as_bytes()))
+        crate::machine::file::replace(path.as_ref(), |file| file.write_all(self.svg.as_bytes()))
     }
 
     fn new(width: u32, height: u32, body: String) -> Self {

@@ -11,7 +11,8 @@
 //! use decoupled::observer::EarlyStopping;
 //! use decoupled::optimizer::Adam;
 //! use decoupled::search::{Candidate, Search, Space};
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, Order, Pipeline, Sweeps};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, Pipeline};
+//! use decoupled::method::{Order, Sweeps};
 //!
 //! let moons = data::two_moons::<f32>(60, 0.1, 0)?;
 //! let space = Space::new().log_uniform("learning_rate", 1e-3, 1e-1).choices("activation_rate", &[0.1, 0.3]);
@@ -46,7 +47,7 @@
 use std::sync::Arc;
 
 use crate::error::require;
-use crate::parallel::{Pool, available, caught, map_apart};
+use crate::machine::parallel::{Pool, available, caught, map_apart};
 use crate::{Dataset, Error, Pipeline, Result, Scalar};
 
 mod report;

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{Order, Sweeps};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Order, Sweeps};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, Method};
 
 /// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
 struct Counting;

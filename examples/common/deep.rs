@@ -3,7 +3,9 @@
 
 use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::{BankStart, Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Optimizer, Result, backprop};
+use decoupled::method::backprop;
+use decoupled::network::BankStart;
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Optimizer, Result};
 
 /// Hidden layers of one kind below an output of classes.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::ops::ControlFlow;
 
+use decoupled::bank::ActivationBank;
 use decoupled::diagnostics::{Decoupling, decoupling};
-use decoupled::{
-    ActivationBank, Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Refit, Result, Scores,
-};
+use decoupled::train::Refit;
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Method, Result, Scores};
 
 /// What the last line of an example reports, for one network or as the mean over several.
 #[derive(Clone, Copy, Default)]

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::{ActivationBank, Layout};
-use crate::crc::Crc;
-use crate::file::{Place, format, io_at, sync_folder};
-use crate::matrix::filled;
+use crate::machine::crc::Crc;
+use crate::machine::file::{Place, format, io_at, sync_folder};
+use crate::machine::linalg::matrix::filled;
 use crate::{Error, Result, Scalar};
 
 /// An activation bank in a file, for one that is larger than memory; see

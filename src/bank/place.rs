@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{ActivationBank, BankFile, Column, Plan};
-use crate::order::Share;
+use crate::train::order::Share;
 use crate::{Result, Scalar};
 
 /// The stored activations of a network, in memory or in a file.

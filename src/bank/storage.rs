@@ -1,9 +1,9 @@
 use crate::Scalar;
-use crate::scalar::bf16;
+use crate::machine::linalg::scalar::bf16;
 
 /// In which format the bank keeps its numbers: activations, multipliers and the activation optimizer's state. The arithmetic
 /// is in the network's scalar whatever it is: a visit takes its examples out of the bank and puts them back rounded;
-/// [`Exact`](crate::Exact) does so layer by layer.
+/// [`Exact`](crate::method::Exact) does so layer by layer.
 ///
 /// Rounding is to the nearest number, ties to even. A number that is finite and would no longer be so in this format is
 /// [`Error::Diverged`](crate::Error::Diverged).

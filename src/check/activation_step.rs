@@ -2,8 +2,9 @@ mod relaxation;
 
 use super::{Subject, gaussian, guard};
 use crate::layer::Activation;
-use crate::random::{Purpose, stream};
-use crate::{ActivationStep, Block, DecoupledNetwork, Result, Scalar};
+use crate::machine::random::{Purpose, stream};
+use crate::method::block::Block;
+use crate::{ActivationStep, DecoupledNetwork, Result, Scalar};
 
 rules! {
     /// The properties that [`activation_step()`] tests, in this order.
@@ -42,7 +43,8 @@ const EXAMPLES: usize = 6;
 /// that, [`validate`](ActivationStep::validate) and [`check`](ActivationStep::check) accept it.
 ///
 /// ```
-/// use decoupled::{Order, Sweeps, check};
+/// use decoupled::check;
+/// use decoupled::method::{Order, Sweeps};
 ///
 /// check::activation_step::<f64>(&Sweeps::new(Order::RedBlack, 3, 0.1))?;
 /// assert!(check::activation_step::<f64>(&Sweeps::new(Order::Jacobi, 3, 10.0)).is_err());

@@ -111,7 +111,7 @@ fn directions<T: Scalar>(len: usize, rng: &mut dyn Rng) -> Vec<(Option<usize>, V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Purpose, stream};
+    use crate::machine::random::{Purpose, stream};
 
     fn check(point: &[f64], gradient: &[f64], value: impl Fn(&[f64]) -> f64) -> Result<Outcome> {
         let mut rng = stream(5, Purpose::Probe, 0, 0);

@@ -5,10 +5,8 @@ mod trial;
 mod value;
 
 use super::{Subject, batch, guard};
-use crate::{
-    Error, Loss, MatRef, Result, Scalar,
-    random::{Purpose, stream},
-};
+use crate::machine::random::{Purpose, stream};
+use crate::{Error, Loss, MatRef, Result, Scalar};
 use trial::{Point, Trial};
 
 /// Points that are tried before the differences count as hopeless.

@@ -2,10 +2,8 @@ mod steps;
 mod trial;
 
 use super::{Subject, gaussian, guard};
-use crate::{
-    Optimizer, Result, Scalar,
-    random::{Purpose, stream},
-};
+use crate::machine::random::{Purpose, stream};
+use crate::{Optimizer, Result, Scalar};
 use trial::Trial;
 
 rules! {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::data::columns::Dialect;
 use crate::data::{Columns, Dataset, Examples, Missing, Unknown};
-use crate::file::{format, read_bytes};
+use crate::machine::file::{format, read_bytes};
 use crate::{Error, Result, Scalar};
 
 mod cell;

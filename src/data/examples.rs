@@ -106,7 +106,9 @@ impl<T: Scalar> Examples<T> {
     /// ```
     /// use decoupled::data::Examples;
     /// use decoupled::nalgebra::DMatrix;
-    /// use decoupled::{Dataset, DecoupledNetwork, Evidence, FitConfig, InferConfig, layer::Activation};
+    /// use decoupled::{Dataset, DecoupledNetwork, FitConfig};
+    /// use decoupled::layer::Activation;
+    /// use decoupled::network::{Evidence, InferConfig};
     ///
     /// let inputs = Examples::from_rows(&[[0.1, 0.9], [0.8, f64::NAN], [0.4, 0.5]])?.with_missing();
     /// let targets = Examples::from_rows(&[[1.0], [1.1], [0.9]])?;

@@ -1,6 +1,6 @@
 use crate::data::Dataset;
 use crate::error::require;
-use crate::random::{Purpose, shuffle, stream};
+use crate::machine::random::{Purpose, shuffle, stream};
 use crate::{Error, Result, Scalar};
 
 impl<T: Scalar> Dataset<T> {

@@ -2,7 +2,7 @@ use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, Examples};
-use crate::file::{Input, format};
+use crate::machine::file::{Input, format};
 use crate::{Error, Result, Scalar};
 
 /// Reads a file of grey images in the IDX format (magic number 0x00000803), as MNIST comes in: `pixels × images`, each

@@ -2,8 +2,8 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::data::Examples;
-use crate::file::{Input, format, replace};
-use crate::scalar::half;
+use crate::machine::file::{Input, format, replace};
+use crate::machine::linalg::scalar::half;
 use crate::{Error, MatRef, Result, Scalar};
 
 mod header;

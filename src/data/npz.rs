@@ -3,9 +3,9 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::crc::Crc;
 use crate::data::{Examples, npy};
-use crate::file::{Input, format, inflate, io_at};
+use crate::machine::crc::Crc;
+use crate::machine::file::{Input, format, inflate, io_at};
 use crate::{Error, Result, Scalar};
 
 mod directory;

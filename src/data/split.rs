@@ -1,6 +1,6 @@
 use crate::data::{Dataset, Examples, Kind};
 use crate::error::require;
-use crate::random::{Purpose, shuffle, stream};
+use crate::machine::random::{Purpose, shuffle, stream};
 use crate::{Error, MatRef, Result, Scalar};
 
 impl<T: Scalar> Dataset<T> {

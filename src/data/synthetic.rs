@@ -4,8 +4,8 @@ use rand::Rng;
 
 use crate::data::{Dataset, Examples};
 use crate::error::require;
-use crate::matrix::filled;
-use crate::random::{Purpose, stream};
+use crate::machine::linalg::matrix::filled;
+use crate::machine::random::{Purpose, stream};
 use crate::{Result, Scalar};
 
 /// Two interleaved half circles in the plane, one for each class: inputs `2 × n`, classes alternate 0, 1, 0, 1, …

@@ -1,5 +1,5 @@
 use crate::data::Dataset;
-use crate::matrix::check_shape;
+use crate::machine::linalg::matrix::check_shape;
 use crate::{Error, Result, Scalar};
 
 /// Weights of examples, with the divisors that give them mean 1.
@@ -72,7 +72,7 @@ impl<T: Scalar> Dataset<T> {
     /// as that of one. Only ratios of weights count, as they are divided by their mean over the data set; learning rates keep
     /// their meaning, and equal weights are none. The mean over a batch divides by its number of examples, so it is unbiased.
     ///
-    /// Least squares with penalties ([`Ridge`](crate::Ridge)) take the weights as they are, as scikit-learn's `Ridge` does: the
+    /// Least squares with penalties ([`Ridge`](crate::method::Ridge)) take the weights as they are, as scikit-learn's `Ridge` does: the
     /// penalties stand beside a sum over examples, so that more copies make them weaker.
     ///
     /// Training by every method, [`refit_output`](crate::DecoupledNetwork::refit_output),

@@ -60,7 +60,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::random::{Purpose, stream};
+    use crate::machine::random::{Purpose, stream};
 
     fn total(gains: &[f64], order: &[usize]) -> f64 {
         order.iter().enumerate().map(|(i, &j)| gains[i * order.len() + j]).sum()

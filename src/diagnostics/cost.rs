@@ -1,7 +1,7 @@
-use crate::activation_step;
 use crate::bank::Layout;
-use crate::schedule::{Assumptions, Products, Schedule, Walk};
-use crate::start::Start;
+use crate::method::activation_step;
+use crate::method::schedule::{Assumptions, Products, Schedule, Walk};
+use crate::method::start::Start;
 use crate::{DecoupledNetwork, Method, Scalar};
 
 /// The cost of one visit of an example, counted from the definition of the method; see [`cost`]. Seconds are in the reports
@@ -12,15 +12,15 @@ pub struct Cost {
     /// ([`Method::sequential_products`]).
     pub sequential_products: usize,
     /// The products of every layer t = 0 .. T in one visit; none where their number depends on the data
-    /// ([`GaussNewton`](crate::GaussNewton)) or where the work is not in products ([`Exact`](crate::Exact) activation steps, and
-    /// parameter steps by least squares, [`Ridge`](crate::Ridge)).
+    /// ([`GaussNewton`](crate::method::GaussNewton)) or where the work is not in products ([`Exact`](crate::method::Exact) activation steps, and
+    /// parameter steps by least squares, [`Ridge`](crate::method::Ridge)).
     pub products: Option<Vec<Products>>,
     /// Floating-point operations of these products for one example: 2 for every parameter of the layer and every product, a
     /// multiplication and an addition. This is exact for a dense map, its biases counted as weights. A layer that uses a parameter more
     /// than once takes more, and one without parameters counts as 0.
     pub operations: Option<f64>,
     /// Bytes of the activation bank for all examples, with the state of the activation optimizer and the multipliers, in the network's
-    /// [`Storage`](crate::Storage): [`ActivationBank::bytes`](crate::ActivationBank::bytes) of a new bank. 0 for backpropagation.
+    /// [`Storage`](crate::bank::Storage): [`ActivationBank::bytes`](crate::bank::ActivationBank::bytes) of a new bank. 0 for backpropagation.
     pub bank_bytes: u128,
 }
 
@@ -39,7 +39,7 @@ pub struct Cost {
 /// a pull-back from the layer above it.
 ///
 /// Not counted: passes for the report alone (of visits that need no forward pass, the first of an epoch and every eighth after it take
-/// one, as does an example's first visit); the estimate of λmax ([`Sweeps::stable`](crate::Sweeps::stable): every
+/// one, as does an example's first visit); the estimate of λmax ([`Sweeps::stable`](crate::method::Sweeps::stable): every
 /// hundredth visit of an epoch, from at most 32 examples); the refit at the end, validation, and other measurements after an
 /// epoch; all element-wise work, such as activation functions, losses and optimizers; and reading and writing the bank. If a signal
 /// rounds to zero on its way down, or a schedule or rule leaves parameters unchanged, a visit skips more products than this counts.

@@ -1,8 +1,11 @@
-use crate::activation_step::{ActivationStep, Sweeps, curvature};
-use crate::block::{Block, Reads};
-use crate::energy::Objective;
-use crate::matrix::check_finite;
-use crate::{Dataset, DecoupledNetwork, Method, Order, Result, Scalar, backprop, linalg};
+use crate::machine::linalg;
+use crate::machine::linalg::matrix::check_finite;
+use crate::method::activation_step::Order;
+use crate::method::activation_step::{ActivationStep, Sweeps, curvature};
+use crate::method::backprop;
+use crate::method::block::{Block, Reads};
+use crate::method::energy::Objective;
+use crate::{Dataset, DecoupledNetwork, Method, Result, Scalar};
 
 /// How decoupled a method is at a network's present parameters; see [`decoupling`].
 #[derive(Clone, Debug, PartialEq)]

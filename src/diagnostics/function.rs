@@ -1,7 +1,7 @@
 use nalgebra::DMatrix;
 
 use crate::loss::Outputs;
-use crate::matrix::check_shape;
+use crate::machine::linalg::matrix::check_shape;
 use crate::{Dataset, DecoupledNetwork, Metric, Result, Scalar};
 
 /// How alike two networks A and B are as functions, on one data set. Gaps are A − B; means are over the examples.

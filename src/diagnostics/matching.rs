@@ -2,9 +2,10 @@ use nalgebra::DMatrix;
 
 use super::assignment::assignment;
 use crate::layer::{Tied, Wiring};
-use crate::matrix::check_shape;
-use crate::parallel::guarded;
-use crate::{DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar, linalg};
+use crate::machine::linalg;
+use crate::machine::linalg::matrix::check_shape;
+use crate::machine::parallel::guarded;
+use crate::{DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar};
 
 /// Which hidden unit of one network is which of another; see [`matching`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use super::matching::check_twins;
 use crate::error::require;
-use crate::matrix::filled;
+use crate::machine::linalg::matrix::filled;
 use crate::{Dataset, DecoupledNetwork, Metric, Result, Scalar};
 
 /// What lies on the straight line between two networks; see [`path`].

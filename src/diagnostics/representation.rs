@@ -1,8 +1,9 @@
 use nalgebra::DMatrix;
 
-use crate::matrix::filled;
-use crate::matrix::{check_finite, check_shape};
-use crate::{Error, MatMut, MatRef, Result, Scalar, error, linalg};
+use crate::machine::linalg;
+use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::matrix::{check_finite, check_shape};
+use crate::{Error, MatMut, MatRef, Result, Scalar, error};
 
 /// Linear centred kernel alignment of two representations of the same n ≥ 4 examples, **debiased**: x is `d_x × n`, y `d_y × n`,
 /// columns are examples.

@@ -1,11 +1,12 @@
 use super::decoupling::{POWER_STEPS, anchored};
-use crate::activation_step::PowerIteration;
-use crate::{Dataset, DecoupledNetwork, Error, Order, Result, Scalar, curvature};
+use crate::method::activation_step::PowerIteration;
+use crate::method::activation_step::{Order, curvature};
+use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar};
 
 /// How large an activation step may be at a network's present parameters; see [`find_step`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepAdvice {
-    /// λmax of ∂²L/∂Z² at the forward pass, by [`curvature`](crate::curvature()).
+    /// λmax of ∂²L/∂Z² at the forward pass, by [`curvature`](crate::method::curvature()).
     pub curvature: f64,
     /// λmax of ∂²L/∂z_t² for the hidden layers t = 1 .. T, each by itself; none is above that of the whole.
     pub layer_curvatures: Vec<f64>,
@@ -42,10 +43,12 @@ impl StepAdvice {
 /// evenly in `data`.
 ///
 /// λmax grows as the weights do: what is stable before a training is seldom so at its end.
-/// [`Sweeps::stable`](crate::Sweeps::stable) keeps the rate below it all the time.
+/// [`Sweeps::stable`](crate::method::Sweeps::stable) keeps the rate below it all the time.
 ///
 /// ```
-/// use decoupled::{DecoupledNetwork, FitConfig, Method, Order, data, diagnostics, layer::Activation};
+/// use decoupled::{DecoupledNetwork, FitConfig, Method, data, diagnostics};
+/// use decoupled::layer::Activation;
+/// use decoupled::method::Order;
 ///
 /// let moons = data::two_moons::<f32>(100, 0.1, 0)?;
 /// let builder = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(8, Activation::Tanh);

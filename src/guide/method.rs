@@ -11,10 +11,10 @@
 //! c_T = ∂L_y/∂ẑ_T,  c_t = μ_t ∂L_h/∂ẑ_t          the error signal at a layer's output
 //! ```
 //!
-//! They are written once in the code, in [`energy`](crate::energy), and every gradient of every method comes from there. A visit takes a
+//! They are written once in the code, in [`energy`](crate::method::energy), and every gradient of every method comes from there. A visit takes a
 //! batch through four parts, which are chosen apart ([`Method`](crate::Method)): where its activations
-//! [start](crate::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and how the
-//! two are [coupled](crate::Coupling). [`Method::schedule`](crate::Method::schedule) prints the stages of a visit that these give, with the
+//! [start](crate::method::Start), how they [move](crate::ActivationStep), how [parameters](crate::ParameterStep) follow, and how the
+//! two are [coupled](crate::method::Coupling). [`Method::schedule`](crate::Method::schedule) prints the stages of a visit that these give, with the
 //! products that follow one another in each.
 //!
 //! # How the label comes down
@@ -24,7 +24,7 @@
 //!
 //! * **K activation steps, all layers at once, reach K layers**: the first moves the highest stored activation, the next the one below
 //!   it as well, and so on. The signal at the lowest is of the order of the rate to the power of the depth;
-//! * **in [red-black order](crate::Order::RedBlack) they reach 2K**: every other layer steps, then the rest. Neighbours never
+//! * **in [red-black order](crate::method::Order::RedBlack) they reach 2K**: every other layer steps, then the rest. Neighbours never
 //!   move together, so that larger steps are stable. The default takes the sweeps that reach the lowest layer and one more: enough
 //!   for [some ten hidden layers](super::results#where-the-default-ends);
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
@@ -42,7 +42,7 @@
 //!
 //! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it while learning comes to use information that
 //!   is absent when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
-//!   activation](crate::Reads::Forward). (The picture on the first page shows the general scheme.)
+//!   activation](crate::method::Reads::Forward). (The picture on the first page shows the general scheme.)
 //! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest second derivative of the energy in
 //!   the activations. It changes during training. The default measures it and keeps below; the report has the
 //!   [margin](crate::EpochReport::stability_margin).

@@ -17,7 +17,8 @@
 //!
 //! ```
 //! use decoupled::layer::Activation;
-//! use decoupled::{DecoupledNetwork, FitConfig, Method, Reads, data};
+//! use decoupled::{DecoupledNetwork, FitConfig, Method, data};
+//! use decoupled::method::Reads;
 //!
 //! let data = data::two_moons::<f32>(200, 0.1, 0)?;
 //! let mut network = DecoupledNetwork::builder(2).dense(16, Activation::Tanh).dense(2, Activation::Identity).build()?;

@@ -19,7 +19,7 @@
 //! | [`staleness`](crate::EpochReport::staleness) | how many parameter updates have happened since an example was last visited | activations persist and there are many batches (with k batches an epoch it is k − 1). Take larger batches, or start anchored |
 //! | [`penalty_factor`](crate::EpochReport::penalty_factor) | the factor that a schedule has applied to the penalties | |
 //! | [`learning_rate_factor`](crate::EpochReport::learning_rate_factor) | the factor of observers on the learning rates; printed where it is not 1 | it is so small that nothing moves any more |
-//! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step is unrelated to the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::Reads::Forward). It is measured from a forward pass: for persisted activations (`joint`) it is not the step that was taken |
+//! | [`decoupling`](crate::EpochReport::decoupling) | on request: how far activations got on the way to equilibrium (1: all of it), the cosine of each layer's gradient with BP's, λmax for any method | a cosine is near 0: that layer's step is unrelated to the forward loss. Fewer or smaller activation steps, or [read the forward activations](crate::method::Reads::Forward). It is measured from a forward pass: for persisted activations (`joint`) it is not the step that was taken |
 //!
 //! All but the last cost next to nothing and are always reported. The last is switched on by
 //! [`FitConfig::measure_decoupling`](crate::FitConfig::measure_decoupling):

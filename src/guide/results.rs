@@ -56,7 +56,7 @@
 //! * *Input of the parameter step*. A relaxed activation already holds something of the label. A parameter step that reads it trains on
 //!   information that is absent when the network predicts.
 //! * *Step size*. Steps above 2/λmax overshoot, and λmax grows from 8 to 30 in these runs. Red-black order leaves more room: neighbours
-//!   never move together, so that [the λmax of each layer's own block](crate::Sweeps::stable) counts. The default keeps below that, as a
+//!   never move together, so that [the λmax of each layer's own block](crate::method::Sweeps::stable) counts. The default keeps below that, as a
 //!   cap only: the hidden layers' gradients are proportional to the rate, and Adam takes a rate that follows 1/λmax all the time for a
 //!   falling learning rate. That cost 0.1 to 0.2 points.
 //! * *Number of sweeps*. A red-black sweep carries the signal down two layers. More than one sweep beyond the lowest layer gained nothing
@@ -105,7 +105,7 @@
 //! | 15, tanh | 94.74 | 95.87 |
 //!
 //! Deeper networks need an activation step that does not diffuse, and a start that lets the signal through:
-//! [`BankStart`](crate::BankStart) with [`local_targets`](crate::Method::local_targets) at a lower learning rate. `local_targets` by
+//! [`BankStart`](crate::network::BankStart) with [`local_targets`](crate::Method::local_targets) at a lower learning rate. `local_targets` by
 //! itself has 96.71 through those fifteen layers.
 //!
 //! The order of the layers decides how far the signal goes. In Jacobi order all layers move at once, which needs small steps, one for
@@ -124,7 +124,7 @@
 //! Deep networks whose signal dies or explodes from the weights as drawn, on the first 20,000 examples of MNIST, hidden layers of 100:
 //! [`local_targets`](crate::Method::local_targets) against BP with Adam at its best of three rates (and with SGD from the weights as
 //! drawn), at equal epochs and from the same start: the weights as drawn, those of
-//! [unit variance](crate::DecoupledNetwork::start_from_unit_variance), and the [bank first](crate::BankStart).
+//! [unit variance](crate::DecoupledNetwork::start_from_unit_variance), and the [bank first](crate::network::BankStart).
 //!
 //! | network | as drawn: SGD, Adam | the method | unit variance: Adam | the method | bank first: Adam | the method |
 //! |---|---|---|---|---|---|---|

@@ -1,12 +1,9 @@
 use super::{Layer, Proximal, Wiring};
-use crate::linalg::{
-    dispatch,
-    functions::{gelu, sigmoid, silu, softplus, tanh},
-};
-use crate::{
-    Error, MatMut, MatRef, Result, Scalar,
-    error::{require, require_finite},
-};
+use crate::error::require;
+use crate::machine::linalg::dispatch;
+use crate::machine::linalg::functions::{gelu, sigmoid, silu, softplus, tanh};
+use crate::machine::setting::require_finite;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// A scalar function σ, applied to every entry by [`Elementwise`].
 ///

@@ -3,14 +3,12 @@ use std::borrow::Cow;
 use rand::Rng;
 
 use super::{Change, Init, Layer, Proximal, Regression, Tensor, Tied, Wiring};
-use crate::{
-    Error, MatMut, MatRef, Result, Scalar,
-    error::require_finite,
-    linalg::{
-        Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
-        norm_squared, scale_columns, subtract_matmul, sum, sum_zip,
-    },
+use crate::machine::linalg::{
+    Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
+    norm_squared, scale_columns, subtract_matmul, sum, sum_zip,
 };
+use crate::machine::setting::require_finite;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// The affine map
 ///
@@ -389,10 +387,8 @@ fn factor<'a, T: Scalar>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Error,
-        random::{Purpose, stream},
-    };
+    use crate::Error;
+    use crate::machine::random::{Purpose, stream};
 
     #[test]
     fn a_product_worked_by_hand_has_these_values_and_gradients() {

@@ -165,7 +165,7 @@ impl Init {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::{Purpose, stream};
+    use crate::machine::random::{Purpose, stream};
 
     fn draw(init: Init, rows: usize, cols: usize, seed: u64) -> Vec<f64> {
         let mut weights = vec![f64::NAN; rows * cols];

@@ -1,11 +1,9 @@
 use rand::Rng;
 
 use super::{Layer, Tensor, Tied, Wiring};
-use crate::{
-    MatMut, MatRef, Result, Scalar,
-    error::require_positive,
-    linalg::{add_columns, sum_zip},
-};
+use crate::machine::linalg::{add_columns, sum_zip};
+use crate::machine::setting::require_positive;
+use crate::{MatMut, MatRef, Result, Scalar};
 
 /// Layer normalisation: each example is brought to mean 0 and variance 1 over its features, then scaled and shifted by
 /// what is learnt,

@@ -1,8 +1,8 @@
 use super::Activation;
 use super::activation::{cell, half_steps, level};
 use crate::Scalar;
-use crate::linalg::dispatch;
-use crate::linalg::functions::{gaussian, sigmoid, silu, softplus, tanh};
+use crate::machine::linalg::dispatch;
+use crate::machine::linalg::functions::{gaussian, sigmoid, silu, softplus, tanh};
 
 /// Runs `$body` with `$f: (target, near) -> u` bound to the operator, one copy per function, so that the choice and what
 /// depends on the weight alone stay outside of the loops in it.

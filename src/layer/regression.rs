@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use crate::parallel::guarded;
+use crate::machine::parallel::guarded;
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// A layer whose parameters can be found by least squares: an affine map W·z + b, perhaps with fixed functions on top of it.

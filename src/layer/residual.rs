@@ -3,7 +3,8 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::{Layer, Tensor, Wiring};
-use crate::{Error, MatMut, MatRef, Result, Scalar, linalg::axpy};
+use crate::machine::linalg::axpy;
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// A map with its input added to its output,
 ///

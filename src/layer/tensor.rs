@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::Layer;
-use crate::parallel::guarded;
+use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
 /// A matrix or a vector among a layer's parameters, with a name: what a [saved](crate::DecoupledNetwork::save) network is made of.

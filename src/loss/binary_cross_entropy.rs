@@ -1,9 +1,6 @@
 use super::{Loss, Outputs};
-use crate::linalg::{
-    dispatch,
-    functions::{sigmoid, softplus},
-    sum_zip,
-};
+use crate::machine::linalg::functions::{sigmoid, softplus};
+use crate::machine::linalg::{dispatch, sum_zip};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Cross-entropy of independent yes-or-no outputs: probabilities z against logits ẑ. With one output it tells two classes apart

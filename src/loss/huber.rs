@@ -1,6 +1,6 @@
 use super::Loss;
-use crate::error::require_positive;
-use crate::linalg::sum_zip;
+use crate::machine::linalg::sum_zip;
+use crate::machine::setting::require_positive;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// Squared near zero, absolute beyond: an outlier pulls no harder than δ.

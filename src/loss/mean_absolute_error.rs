@@ -1,5 +1,5 @@
 use super::Loss;
-use crate::linalg::sum_zip;
+use crate::machine::linalg::sum_zip;
 use crate::{MatMut, MatRef, Scalar};
 
 /// The absolute error, a mean over the units and a sum over the examples.

@@ -1,8 +1,5 @@
-use crate::linalg::{
-    dispatch,
-    functions::{exp_to_one, sigmoid},
-    sum_zip,
-};
+use crate::machine::linalg::functions::{exp_to_one, sigmoid};
+use crate::machine::linalg::{dispatch, sum_zip};
 use crate::{MatMut, Scalar};
 
 use super::softmax_cross_entropy::maximum;

@@ -1,6 +1,6 @@
 use super::Loss;
-use crate::error::require_positive;
-use crate::linalg::{sum, sum_zip};
+use crate::machine::linalg::{sum, sum_zip};
+use crate::machine::setting::require_positive;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// The squared error in units of the activations' own size: a hidden loss that shrinking cannot buy.

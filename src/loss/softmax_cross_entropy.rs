@@ -1,6 +1,7 @@
 use super::{Loss, Outputs};
-use crate::error::require_share;
-use crate::linalg::{LANES, dispatch, functions::exp_to_one, sum, sum_zip};
+use crate::machine::linalg::functions::exp_to_one;
+use crate::machine::linalg::{LANES, dispatch, sum, sum_zip};
+use crate::machine::setting::require_share;
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Cross-entropy between a column of class probabilities z and the softmax of a column of logits ẑ.

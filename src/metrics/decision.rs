@@ -1,6 +1,6 @@
 use super::argmax;
-use crate::linalg::functions::sigmoid;
 use crate::loss::Outputs;
+use crate::machine::linalg::functions::sigmoid;
 use crate::{Error, Result, Scalar, error};
 
 /// How outputs become classes and labels.

@@ -3,7 +3,7 @@ use std::fmt;
 use nalgebra::DMatrix;
 
 use crate::data::check_labels;
-use crate::matrix::{check_shape, filled};
+use crate::machine::linalg::matrix::{check_shape, filled};
 use crate::{Error, Result, table};
 
 /// The share of examples whose predicted class is the true one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::Decision;
 use super::scores::check_probabilities;
 use crate::loss::Outputs;
-use crate::parallel::guarded;
+use crate::machine::parallel::guarded;
 use crate::{Dataset, Error, MatRef, Result, Scalar};
 
 /// A score of one example from its target and the network's output; reports show the mean over the examples. Scores that are no such

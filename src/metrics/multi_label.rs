@@ -2,7 +2,7 @@ use std::fmt;
 
 use super::labels::{Average, ClassScores, averaged, check_names, shown};
 use super::row;
-use crate::matrix::{check_finite, check_shape};
+use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::{Error, MatRef, Result, Scalar, table};
 
 /// Computes the share of examples all of whose labels are predicted as they are; both matrices are `labels × n`, of 0 and 1. It is what

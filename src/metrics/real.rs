@@ -1,6 +1,6 @@
 use super::row;
 use crate::error::require;
-use crate::matrix::{check_finite, check_shape};
+use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::{Error, MatRef, Result, Scalar};
 
 /// The mean of the squared errors, over examples and outputs; both matrices are `outputs × n`.

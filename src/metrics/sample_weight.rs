@@ -2,7 +2,7 @@ use nalgebra::DMatrix;
 
 use super::{accuracy, confusion_matrix, log_loss, mae, mse, r2, row};
 use crate::data::check_weights;
-use crate::matrix::check_shape;
+use crate::machine::linalg::matrix::check_shape;
 use crate::{MatRef, Result, Scalar};
 
 /// Metrics in which example i counts w_i times: scikit-learn's argument `sample_weight`. Means are Σ w_i·x_i / Σ w_i.

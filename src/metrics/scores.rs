@@ -1,6 +1,6 @@
 use crate::data::check_labels;
 use crate::error::require;
-use crate::matrix::{check_finite, check_shape};
+use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::{Error, MatRef, Result, Scalar};
 
 /// By how much the sum of a column of probabilities may differ from 1.

@@ -2,18 +2,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bank::{Bank, Storage};
-use crate::circuit::Circuit;
-use crate::energy::Hidden;
 use crate::layer::{Activation, CACHE, Chain, Dense, Elementwise, Init, tensors_of};
 use crate::loss::{Outputs, SquaredError};
-use crate::matrix::filled;
+use crate::machine::linalg;
+use crate::machine::linalg::matrix::filled;
+use crate::machine::parallel::{Pool, available, guarded};
+use crate::machine::random::{Purpose, stream};
+use crate::machine::setting::require_positive;
 use crate::method::Method;
+use crate::method::circuit::Circuit;
+use crate::method::energy::Hidden;
+use crate::method::parameter_step::LayerState;
 use crate::metrics::Decision;
 use crate::optimizer::{Adam, ranges_of_weights};
-use crate::parallel::{Pool, available, guarded};
-use crate::parameter_step::LayerState;
-use crate::random::{Purpose, stream};
-use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Scalar, error, linalg};
+use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Scalar, error};
 
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
@@ -210,7 +212,7 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Keeps the bank in this file instead of memory, in blocks of `examples` consecutive examples, three of which are in memory
     /// at a time. Every fit shuffles by these [blocks](crate::FitConfig::shuffle_blocks), with the same result, bit for bit, as with
-    /// a bank in memory. [`BankFile`](crate::BankFile) describes how the file is protected.
+    /// a bank in memory. [`BankFile`](crate::bank::BankFile) describes how the file is protected.
     ///
     /// The first fit makes the file if it does not exist (for a moment with a second one, whose name ends in `.new`), or continues
     /// with the bank in it. That must be of the same network shape, scalar, storage, data and activation optimizer, with
@@ -289,10 +291,10 @@ impl<T: Scalar> NetworkBuilder<T> {
         for &(t, penalty) in &self.layer_penalties {
             let missing = Error::LayerIndex { what: "layer_penalty", first: 1, count: depth - 1, found: t };
             *t.checked_sub(1).and_then(|t| penalties.get_mut(t)).ok_or(missing)? = penalty;
-            error::require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
+            require_positive::<T>("penalty", penalty).map_err(|error| error.in_layer(t))?;
         }
         // Also if every layer has its own penalty: a setting outside its domain is never ignored.
-        error::require_positive::<T>("penalty", self.penalty)?;
+        require_positive::<T>("penalty", self.penalty)?;
         if let Some((_, examples)) = self.bank_file {
             error::require(examples > 0, "examples in a block of the bank's file", "at least 1", examples as f64)?;
         }

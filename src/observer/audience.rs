@@ -2,9 +2,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use super::{Epoch, Monitor, Observer, Plan, Step};
-use crate::error::require_non_negative;
-use crate::parallel::caught;
-use crate::tally::Tally;
+use crate::machine::parallel::caught;
+use crate::machine::setting::require_non_negative;
+use crate::train::tally::Tally;
 use crate::{DecoupledNetwork, EpochReport, Error, Result, Scalar, StopReason};
 
 /// All observers of a fit.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::best::Best;
 use super::monitor::count;
 use super::{Epoch, Mode, Monitor, Observer, Plan, Step};
-use crate::error::{require, require_non_negative};
-use crate::file::{Place, check_replace, format};
+use crate::error::require;
+use crate::machine::file::{Place, check_replace, format};
+use crate::machine::setting::require_non_negative;
 use crate::persist::restore;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 

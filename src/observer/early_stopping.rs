@@ -4,7 +4,7 @@ use super::criterion::{Criterion, criterion};
 use super::monitor::count;
 use super::{Epoch, Mode, Monitor, Observer, Plan};
 use crate::error::require;
-use crate::matrix::check_shape;
+use crate::machine::linalg::matrix::check_shape;
 use crate::{DecoupledNetwork, Error, Result, Scalar, StopReason};
 
 /// Ends the fit when an epoch's loss or score no longer gets better.

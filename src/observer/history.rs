@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::sink::Sink;
 use super::{Epoch, Observer, Plan};
 use crate::error::require;
-use crate::file::{Place, format, io_at};
-use crate::matrix::check_shape;
+use crate::machine::file::{Place, format, io_at};
+use crate::machine::linalg::matrix::check_shape;
 use crate::{DecoupledNetwork, Result, Scalar, StopReason};
 
 mod row;

@@ -3,7 +3,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::file::io_at;
+use crate::machine::file::io_at;
 
 /// Something that takes lines.
 pub(super) struct Sink<'w> {

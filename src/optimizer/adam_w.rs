@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Adam, Optimizer, Step};
-use crate::error::require_non_negative;
+use crate::machine::setting::require_non_negative;
 use crate::{Result, Scalar};
 
 /// [`Adam`] with weight decay apart from the gradient, so that the moments do not rescale it.

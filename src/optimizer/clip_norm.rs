@@ -1,6 +1,6 @@
 use super::{Optimizer, Step};
-use crate::error::require_positive;
-use crate::linalg::sum_zip;
+use crate::machine::linalg::sum_zip;
+use crate::machine::setting::require_positive;
 use crate::{Result, Scalar};
 
 /// Shortens the gradient to a largest Euclidean norm, then hands it to another rule.

@@ -1,5 +1,5 @@
 use super::{Optimizer, Step};
-use crate::error::require_positive;
+use crate::machine::setting::require_positive;
 use crate::{Result, Scalar};
 
 /// Cuts every entry of the gradient to a largest size, then hands it to another rule.

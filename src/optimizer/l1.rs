@@ -1,5 +1,5 @@
 use super::{Optimizer, Step, Weights};
-use crate::error::require_non_negative;
+use crate::machine::setting::require_non_negative;
 use crate::{Result, Scalar};
 
 /// Adds a subgradient of λ‖θ‖₁ to the gradient, then hands it to another rule.

@@ -1,6 +1,6 @@
 use super::{Optimizer, Step};
-use crate::error::{require_positive, require_share};
-use crate::linalg::dispatch;
+use crate::machine::linalg::dispatch;
+use crate::machine::setting::{require_positive, require_share};
 use crate::{Result, Scalar};
 
 /// Steps divided by a running root mean square of the gradient.

@@ -1,6 +1,7 @@
 use super::{Optimizer, Step};
-use crate::error::{require, require_positive, require_share};
-use crate::linalg::dispatch;
+use crate::error::require;
+use crate::machine::linalg::dispatch;
+use crate::machine::setting::{require_positive, require_share};
 use crate::{Result, Scalar};
 
 /// Gradient descent, plain or with momentum.

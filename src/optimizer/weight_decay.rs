@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Optimizer, Step, Weights};
-use crate::error::require_non_negative;
+use crate::machine::setting::require_non_negative;
 use crate::{Result, Scalar};
 
 /// Adds the gradient of ½λ‖θ‖² to the gradient, then hands it to another rule.

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::container::Blob;
 use super::{Contents, Source, blobs, contents, describe, named_tensors_of, parse, write};
 use crate::bank::{ActivationBank, Bank, Layout, Storage};
-use crate::coupling::PenaltyFactor;
 use crate::description::Description;
-use crate::file::format;
-use crate::matrix::{check_shape, filled};
+use crate::machine::file::format;
+use crate::machine::linalg::matrix::{check_shape, filled};
+use crate::machine::parallel::{caught, guarded};
+use crate::method::coupling::PenaltyFactor;
+use crate::method::parameter_step::LayerState;
 use crate::metrics::Decision;
-use crate::parallel::{caught, guarded};
-use crate::parameter_step::LayerState;
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
 /// What a file says of a training, beside what lies in it as bytes: what optimizers and regressions remember, the bank's records, and
@@ -193,7 +193,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
             for t in 0..self.depth() {
                 let (name, bytes) = bytes.next().ok_or_else(none)?;
                 let own = from_bytes::<T>(path, name, &bytes)?;
-                let room = self.room(t, name.starts_with("moments"))?;
+                // The other memory is a parameter step's own, of a length that only the step knows.
+                let room = if name.starts_with("moments") { own.len() } else { self.room(t) };
                 if !own.is_empty() && own.len() != room {
                     return Err(format(path, name, format!("{room} numbers"), own.len().to_string()));
                 }
@@ -280,19 +281,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok(())
     }
 
-    /// How many numbers the optimizer of layer t remembers, or its regression.
-    fn room(&self, t: usize, moments: bool) -> Result<usize> {
-        let (Some(layer), Some(trained), Some(params)) =
-            (self.layers.get(t), self.training.layers.get(t), self.params.get(t))
-        else {
-            return Ok(0);
-        };
-        if moments {
-            return guarded("the regression", t, || {
-                layer.regression().map_or(0, |regression| regression.moments_len())
-            });
-        }
-        Ok(trained.room(params.len()))
+    /// How many numbers the optimizer of layer t remembers.
+    fn room(&self, t: usize) -> usize {
+        let layers = self.training.layers.iter().zip(&self.params).nth(t);
+        layers.map_or(0, |(state, params)| state.room(params.len()))
     }
 }
 

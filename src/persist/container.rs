@@ -12,13 +12,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::bank::Storage;
-use crate::crc::Crc;
-use crate::file::{Input, format};
 use crate::layer::Tensor;
-use crate::linalg::all_finite;
-use crate::matrix::filled;
-use crate::parallel::join;
-use crate::scalar::{bf16, half};
+use crate::machine::crc::Crc;
+use crate::machine::file::{Input, format};
+use crate::machine::linalg::all_finite;
+use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::scalar::{bf16, half};
+use crate::machine::parallel::join;
 use crate::{Result, Scalar};
 
 /// How a header of ours begins, up to the digits of the checksum: the CRC-32 of the whole file with zeros for these digits.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{four_digits, require};
-use crate::random::{Purpose, stream};
+use crate::machine::random::{Purpose, stream};
 use crate::{Error, Result, Scalar};
 
 /// What a search may choose: named numbers, each with its range or its values.

@@ -13,9 +13,10 @@ use decoupled::metrics::{
     Average, ClassScores, accuracy, confusion_matrix, log_loss, mae, mse, r2, roc_auc, top_k_accuracy,
 };
 use decoupled::nalgebra::{DMatrix, dmatrix};
+use decoupled::train::Refit;
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Layer, Loss, MatMut, MatRef, Method, Refit,
-    Result, Scalar, Scores, StopReason, Warning,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Layer, Loss, MatMut, MatRef, Method, Result,
+    Scalar, Scores, StopReason, Warning,
 };
 
 use crate::case::Case;

@@ -4,15 +4,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::diagnostics::{Products, cost};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{Multipliers, Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatMut, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, Reads, Scalar, Start, Storage, Sweeps, Timing,
+    Dataset, DecoupledNetwork, EpochReport, FitConfig, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder, Scalar,
 };
 
 const EXAMPLES: usize = 24;
@@ -228,7 +229,7 @@ fn what_depends_on_the_data_or_is_no_product_is_not_counted() {
     let dense = builder().dense(5, Activation::Tanh).dense(3, Activation::Identity).build().unwrap();
     let apart =
         builder().store_pre_activations().dense(5, Activation::Relu).dense(3, Activation::Identity).build().unwrap();
-    let ridge = decoupled::Ridge::default();
+    let ridge = decoupled::method::Ridge::default();
     for (net, method, sequential) in [
         // A step down and up over the one hidden layer, then a prediction and a gradient, twice.
         (&dense, Method::mac(2), 2 + 2 * 2),

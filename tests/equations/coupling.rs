@@ -3,12 +3,11 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
+use decoupled::method::{Coupling, Multipliers, Order, Penalty, Raise, Reads, Start, Sweeps, Timing, Watch};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
-use decoupled::{
-    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty,
-    Raise, Reads, Refit, Result, Start, Sweeps, Timing, Watch,
-};
+use decoupled::train::Refit;
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Result};
 
 type Net = DecoupledNetwork<f64>;
 

@@ -4,7 +4,8 @@ use decoupled::data::{self, Examples};
 use decoupled::diagnostics::decoupling;
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::{Dataset, DecoupledNetwork, Method, Order, Reads, Result, Start, Sweeps, Timing};
+use decoupled::method::{Order, Reads, Start, Sweeps, Timing};
+use decoupled::{Dataset, DecoupledNetwork, Method, Result};
 
 fn moons(penalty: f64) -> Result<(DecoupledNetwork<f64>, Dataset<f64>)> {
     let builder = DecoupledNetwork::builder(2).penalty(penalty).output_loss(SoftmaxCrossEntropy::new());

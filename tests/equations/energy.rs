@@ -4,8 +4,9 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
+use decoupled::method::{Block, Reads};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Block, DecoupledNetwork, NetworkBuilder, Reads, Scalar};
+use decoupled::{DecoupledNetwork, NetworkBuilder, Scalar};
 
 type Net = DecoupledNetwork<f64>;
 

@@ -3,12 +3,14 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Proximal, Regression};
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::{
+    Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+};
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, Error, Exact, FitConfig, GaussNewton, GradientStep, Layer, MatMut,
-    MatRef, Method, Multipliers, NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+    ActivationStep, Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder,
 };
 
 type Matrix = DMatrix<f64>;

@@ -5,8 +5,9 @@ use std::ops::Range;
 use decoupled::layer::{Activation, Dense, Init, LayerNorm};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::nalgebra::{DMatrix, DVector};
+use decoupled::network::{Evidence, InferConfig, Inference};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{DecoupledNetwork, Error, Evidence, InferConfig, Inference, Scalar};
+use decoupled::{DecoupledNetwork, Error, Scalar};
 
 type Net = DecoupledNetwork<f64>;
 

@@ -3,8 +3,9 @@
 use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::SquaredError;
 use decoupled::nalgebra::DMatrix;
+use decoupled::network::BankStart;
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{BankStart, DecoupledNetwork, Error, Layer, MatMut, MatRef, Method, Scalar};
+use decoupled::{DecoupledNetwork, Error, Layer, MatMut, MatRef, Method, Scalar};
 
 const EXAMPLES: usize = 400;
 const INPUTS: usize = 12;

@@ -1,13 +1,13 @@
 //! Inputs of the training data that are missing.
 
+use decoupled::bank::Storage;
 use decoupled::data::{Examples, Scaler};
 use decoupled::layer::{Activation, Dense, Init};
+use decoupled::method::{Order, Start, Sweeps};
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Order, Scalar, Start, Storage, Sweeps,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar};
 
 type Net = DecoupledNetwork<f64>;
 

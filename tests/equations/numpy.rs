@@ -8,11 +8,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use decoupled::data::Examples;
 use decoupled::layer::Activation::{self, Gelu, Identity, Relu, Tanh};
 use decoupled::loss::{BinaryCrossEntropy, Huber, RelativeSquaredError, SoftmaxCrossEntropy};
+use decoupled::method::{Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, AdamW, RmsProp, Sgd};
-use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Metric, NetworkBuilder, Order, Reads, Start, Sweeps,
-    Timing,
-};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, Method, Metric, NetworkBuilder};
 
 const ORDER: &str = include_str!("../numpy/order.txt");
 const SEED: u64 = 7;

@@ -3,13 +3,11 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
 use decoupled::loss::{Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{Block, ErrorSteps, GaussNewton, Order, Reads, Sweeps, backprop};
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, GaussNewton, Loss, MatRef, Method,
-    NetworkBuilder, Order, Reads, Sweeps, backprop,
-};
+use decoupled::{ActivationStep, Dataset, DecoupledNetwork, FitConfig, Loss, MatRef, Method, NetworkBuilder};
 
 type Net = DecoupledNetwork<f64>;
 type Matrix = DMatrix<f64>;

@@ -2,10 +2,11 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense, Init};
+use decoupled::method::{Block, Order, Sweeps, Timing, curvature};
 use decoupled::optimizer::Sgd;
 use decoupled::{
-    ActivationStep, Block, Dataset, DecoupledNetwork, Error, FitConfig, Method, Order, Result, Scalar, Sweeps, Timing,
-    Warning, curvature, data, diagnostics, nalgebra,
+    ActivationStep, Dataset, DecoupledNetwork, Error, FitConfig, Method, Result, Scalar, Warning, data, diagnostics,
+    nalgebra,
 };
 use nalgebra::DMatrix;
 
@@ -25,7 +26,7 @@ fn the_warning_counts_exactly_the_layers_that_did_not_move() -> Result<()> {
         for steps in 1..=7 {
             let (mut net, data) = deep::<f64>()?;
             let before: Vec<Vec<f64>> = (0..net.depth()).map(|t| net.params(t).to_vec()).collect();
-            let method = Method::predictive_coding(steps, 0.1).timing(timing).reads(decoupled::Reads::Stored);
+            let method = Method::predictive_coding(steps, 0.1).timing(timing).reads(decoupled::method::Reads::Stored);
             let report = net.fit(&data, &FitConfig::new().method(method).epochs(1).full_batch())?;
             let unmoved = (0..net.depth()).filter(|&t| net.params(t) == &before[t][..]).count();
             let expected = if unmoved > 0 { vec![Warning::OutOfReach { layers: unmoved }] } else { vec![] };

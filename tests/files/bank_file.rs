@@ -5,13 +5,15 @@ use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use decoupled::bank::{ActivationBank, Storage};
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
+use decoupled::method::{Order, Start, Sweeps};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationBank, Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer,
-    Optimizer, Order, Result, Scalar, Start, StopReason, Storage, Sweeps, observer,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Optimizer, Result,
+    Scalar, StopReason, observer,
 };
 
 #[cfg(feature = "save")]

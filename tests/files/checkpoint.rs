@@ -4,17 +4,19 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SquaredError;
+use decoupled::method::{Order, Penalty, Raise, Reads, Start, Sweeps, Watch};
 use decoupled::nalgebra::DMatrix;
 use decoupled::observer::{
     Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau, Step,
 };
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Order, Penalty, Raise,
-    Reads, Result, Scores, Start, StopReason, Storage, Sweeps, Watch, data,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Method, NetworkBuilder, Observer, Result, Scores,
+    StopReason, data,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -71,8 +73,8 @@ fn ways() -> Vec<Way> {
     let persisted = Method::predictive_coding(2, 0.1).start(Start::Persisted).reads(Reads::Stored);
     let mut remembering = Method::bcd(1.0);
     let squared = || builder().output_loss(SquaredError);
-    let ridge = decoupled::Ridge { ridge: 0.1, proximal: 0.1, memory: 0.5, trust: None };
-    let once = decoupled::Timing::AfterRelaxation { local_steps: 1 };
+    let ridge = decoupled::method::Ridge { ridge: 0.1, proximal: 0.1, memory: 0.5, trust: None };
+    let once = decoupled::method::Timing::AfterRelaxation { local_steps: 1 };
     remembering = remembering
         .parameter(ridge)
         .reads(Reads::Forward)
@@ -838,7 +840,7 @@ fn a_bank_in_another_format_is_described() {
     let path = scratch.file("checkpoint");
     let rule = Sgd::new(0.05).momentum(0.5);
     let step = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(rule);
-    let method = Method::joint(0.1).multipliers(decoupled::Multipliers::kept()).activation(step);
+    let method = Method::joint(0.1).multipliers(decoupled::method::Multipliers::kept()).activation(step);
     let of = |second: f64, may_miss: bool| {
         let inputs = Examples::from_rows(&[[0.5, second], [1.0, -1.0]]).unwrap();
         let inputs = if may_miss { inputs.with_missing() } else { inputs };

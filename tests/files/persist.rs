@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use decoupled::bank::Storage;
 use decoupled::data::{Examples, Scaler};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual, Tensor};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
+use decoupled::method::{Coupling, GradientStep, Ridge, Start, Timing};
 use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Coupling, Dataset, DecoupledNetwork, Error, FitConfig, GradientStep, Layer, Loss, MatMut, MatRef, Method, Model,
-    NetworkBuilder, Ridge, Scalar, Start, Storage, Timing,
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Model, NetworkBuilder, Scalar,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 

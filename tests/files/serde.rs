@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use decoupled::activation_step::{Memory, Prepared};
-use decoupled::energy::Objective;
+use decoupled::bank::Storage;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::activation_step::{Memory, Prepared};
+use decoupled::method::energy::Objective;
+use decoupled::method::{Block, ErrorSteps, Group, Multipliers, Order, Penalty, Raise, Start, Sweeps, Watch};
 use decoupled::metrics::Average;
+use decoupled::network::InferConfig;
 use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest, ReduceLrOnPlateau};
 use decoupled::optimizer::{
     Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay,
 };
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
-    ActivationStep, Block, Dataset, DecoupledNetwork, ErrorSteps, FitConfig, Group, InferConfig, Layer, Loss, Method,
-    Metric, Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Result, Scalar, Start, Storage, Sweeps,
-    Watch, data,
+    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Layer, Loss, Method, Metric, NetworkBuilder, Optimizer,
+    Result, Scalar, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,13 +1,15 @@
-//! Activation steps of one's own: the contract tells the built-in ones from broken ones, and a fit survives those that fail.
+//! Steps of one's own: the contract tells the built-in ones from broken ones, and a fit survives those that fail.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use decoupled::activation_step::{Memory, Prepared};
-use decoupled::energy::Objective;
 use decoupled::layer::Activation;
+use decoupled::method::activation_step::{Memory, Prepared};
+use decoupled::method::energy::Objective;
+use decoupled::method::parameter_step::{LayerUpdate, Sum};
+use decoupled::method::{Block, ErrorSteps, Exact, GaussNewton, Group, Order, Reads, Ridge, Start, Sweeps};
+use decoupled::optimizer::Sgd;
 use decoupled::{
-    ActivationStep, Block, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Group, Method, Order,
-    Reads, Result, Scalar, Start, Sweeps, check, data,
+    ActivationStep, DecoupledNetwork, Error, FitConfig, Method, ParameterStep, Result, Scalar, check, data,
 };
 
 /// Plain descent, broken in one way.
@@ -143,4 +145,110 @@ fn a_fit_survives_a_step_that_fails() {
     let found = outcome(Broken::WritesNan);
     assert!(matches!(found, Error::Diverged { epoch: 1, .. }), "{found:?}");
     net.fit(&moons, &FitConfig::new().epochs(1)).unwrap();
+}
+
+/// A parameter step that fails in one way.
+#[derive(Clone, Copy, Debug)]
+enum Failing {
+    WritesNan,
+    Panics,
+    Refuses,
+}
+
+impl ParameterStep<f64> for Failing {
+    fn sum(&self) -> Sum {
+        Sum::Gradient
+    }
+    fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        let (t, (_, params, _)) = (update.t, update.parts());
+        match self {
+            // Every parameter but this one is in order.
+            Self::WritesNan => params[t] = f64::NAN,
+            Self::Panics => panic!("on purpose"),
+            Self::Refuses => return Err(Error::other("not today")),
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_fit_survives_parameter_steps_that_fail() {
+    for step in [Failing::WritesNan, Failing::Panics, Failing::Refuses] {
+        for (method, t) in [(Method::default(), 1), (Method::joint(0.1), 0)] {
+            let data = data::two_moons::<f64>(40, 0.1, 0).unwrap();
+            let builder = DecoupledNetwork::builder(2).dense(5, Activation::Tanh).dense(2, Activation::Identity);
+            let mut net = builder.build().unwrap();
+            let before = [net.params(0).to_vec(), net.params(1).to_vec()];
+            let config = |method: Method<f64>| FitConfig::new().epochs(2).batch_size(10).method(method);
+            let error = net.fit(&data, &config(method.clone().layer_parameter(t, step))).unwrap_err();
+            let told = match (&error, step) {
+                (Error::Diverged { layer, epoch: 1, quantity: "a parameter" }, Failing::WritesNan) => *layer == t,
+                (Error::Panicked { layer, what: "the parameter step", .. }, Failing::Panics) => *layer == Some(t),
+                (error, Failing::Refuses) => error.to_string().contains("not today"),
+                _ => false,
+            };
+            assert!(told, "{step:?}: {error:?}");
+            assert_eq!([net.params(0), net.params(1)], before, "{step:?}");
+            net.fit(&data, &config(method)).unwrap();
+        }
+    }
+}
+
+/// Descent with momentum, whose velocity is the step's own memory.
+#[derive(Debug)]
+struct HeavyBall;
+
+impl ParameterStep<f64> for HeavyBall {
+    fn sum(&self) -> Sum {
+        Sum::Gradient
+    }
+    fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        let share = 1.0 / update.examples as f64;
+        let (sum, params, velocity) = update.parts();
+        velocity.resize(params.len(), 0.0);
+        for ((theta, g), v) in params.iter_mut().zip(sum).zip(velocity) {
+            *v = 0.9 * *v + *g * share;
+            *theta -= 0.05 * *v;
+        }
+        Ok(())
+    }
+}
+
+/// The memory of a step goes through a checkpoint; an error discards it, as it discards an optimizer's state.
+#[test]
+fn a_parameter_steps_memory_is_kept_from_visit_to_visit_and_in_checkpoints() {
+    let data = data::two_moons::<f64>(40, 0.1, 0).unwrap();
+    let build = || {
+        let builder = DecoupledNetwork::builder(2).dense(5, Activation::Tanh).dense(2, Activation::Identity);
+        builder.optimizer(Sgd::new(0.05).momentum(0.9)).build().unwrap()
+    };
+    let config = |epochs, method: Method<f64>| FitConfig::new().epochs(epochs).batch_size(10).method(method);
+    let own = || Method::default().parameter(HeavyBall);
+    let (mut whole, mut twin, mut first, mut resumed) = (build(), build(), build(), build());
+    whole.fit(&data, &config(4, own())).unwrap();
+    twin.fit(&data, &config(4, Method::default())).unwrap();
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+    assert!((0..2).all(|t| near(whole.params(t), twin.params(t))), "the optimizer with the same rule");
+
+    first.fit(&data, &config(2, own())).unwrap();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("heavy_ball");
+    first.save_checkpoint(&path, &[]).unwrap();
+    resumed.resume(&path, &mut []).unwrap();
+    resumed.fit(&data, &config(2, own())).unwrap();
+    assert!((0..2).all(|t| resumed.params(t) == whole.params(t)));
+
+    // Least squares after it do not take the velocity for moments.
+    let ridge = || Method::default().layer_parameter(1, Ridge { ridge: 1.0, memory: 0.5, ..Ridge::default() });
+    let squared = || {
+        let builder = DecoupledNetwork::builder(2).dense(5, Activation::Tanh).dense(2, Activation::Identity);
+        builder.build().unwrap()
+    };
+    let (mut after, mut alone) = (squared(), squared());
+    after.fit(&data, &config(1, Method::default().layer_parameter(1, HeavyBall))).unwrap();
+    (0..2).for_each(|t| alone.set_params(t, after.params(t)).unwrap());
+    after.set_optimizer(Sgd::new(0.1)).unwrap();
+    alone.set_optimizer(Sgd::new(0.1)).unwrap();
+    let one = config(1, ridge()).full_batch();
+    (after.fit(&data, &one).unwrap(), alone.fit(&data, &one).unwrap());
+    assert!(near(after.params(1), alone.params(1)));
 }

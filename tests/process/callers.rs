@@ -9,12 +9,10 @@ use std::{env, fs, iter, process::Command};
 use decoupled::data::{Examples, two_moons};
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::network::{BankStart, Evidence, InferConfig};
 use decoupled::observer::{Epoch, Step};
 use decoupled::search::{Search, Space};
-use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, Evidence, FitConfig, InferConfig, Method, Observer, Result, StopReason,
-    diagnostics,
-};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Observer, Result, StopReason, diagnostics};
 use rayon::prelude::*;
 
 /// Of the networks, and of the pools that call them.

@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
+use decoupled::bank::ActivationBank;
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SquaredError;
+use decoupled::method::{Order, Reads, Start, Sweeps};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    ActivationBank, Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Metric,
-    NetworkBuilder, Optimizer, Order, Reads, Result, Scalar, Start, Sweeps,
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Metric, NetworkBuilder,
+    Optimizer, Result, Scalar,
 };
 
 /// What a [`Fuse`] does when it blows.

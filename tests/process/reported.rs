@@ -9,16 +9,18 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use decoupled::bank::Storage;
 use decoupled::data::csv::{Options, Table};
 use decoupled::data::{self, Examples, Scaler};
 use decoupled::layer::{Activation, Dense, Init};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
+use decoupled::network::BankStart;
 use decoupled::observer::{Checkpoint, OnNewBest};
 use decoupled::optimizer::{self, Adam, Sgd};
 use decoupled::search::{Search, Space};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Loss, MatMut, MatRef, Method, NetworkBuilder,
-    Optimizer, Result, Storage, Warning,
+    Dataset, DecoupledNetwork, FitConfig, FitReport, Loss, MatMut, MatRef, Method, NetworkBuilder, Optimizer, Result,
+    Warning,
 };
 use rayon::prelude::*;
 

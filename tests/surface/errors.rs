@@ -7,13 +7,15 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, R
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
+use decoupled::method::{
+    Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+};
 use decoupled::observer::{EarlyStopping, Monitor};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::search::{Search, Space};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, Exact, FitConfig, GaussNewton, Layer, Loss, MatMut, MatRef, Method,
-    Multipliers, NetworkBuilder, Optimizer, Order, Penalty, Raise, Reads, Result, Ridge, Scalar, Start, Sweeps, Timing,
-    Watch, check, metrics,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder,
+    Optimizer, Result, Scalar, check, metrics,
 };
 
 const NAN: f64 = f64::NAN;

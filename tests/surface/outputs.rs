@@ -6,9 +6,9 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
 use decoupled::nalgebra::{DMatrix, dmatrix};
+use decoupled::network::{Evidence, InferConfig};
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, Evidence, FitConfig, InferConfig, Loss, MatMut, MatRef, NetworkBuilder, Result,
-    Scalar, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, Loss, MatMut, MatRef, NetworkBuilder, Result, Scalar, diagnostics,
 };
 
 #[track_caller]

@@ -3,10 +3,10 @@
 use decoupled::data::{self, Examples, one_hot};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
 use decoupled::loss::SquaredError;
+use decoupled::method::{GaussNewton, Order, Reads, Ridge, Start, Sweeps, Timing};
 use decoupled::optimizer::Step;
 use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, GaussNewton, Layer, MatMut, MatRef, Method, Optimizer, Order, Reads,
-    Ridge, Start, Sweeps, Timing, check, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, Optimizer, check, diagnostics,
 };
 
 const HUGE: usize = 1 << 40;

@@ -1,7 +1,7 @@
 //! The guide's visits are those that the methods print.
 
 use decoupled::Method;
-use decoupled::schedule::Schedule;
+use decoupled::method::schedule::Schedule;
 
 #[test]
 fn the_guide_shows_every_visit_as_it_is_printed() {

@@ -5,12 +5,13 @@ use std::f64::consts::TAU;
 use decoupled::data::{self, Examples, Scaler};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
+use decoupled::method::{Order, Reads, Start, Sweeps};
+use decoupled::network::BankStart;
 use decoupled::observer::LearningRateScheduler;
 use decoupled::optimizer::Adam;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Order, Reads, Result,
-    Scalar, Start, Sweeps, Warning,
+    Dataset, DecoupledNetwork, FitConfig, FitReport, Method, NetworkBuilder, Observer, Result, Scalar, Warning,
 };
 
 fn config<'a, T: Scalar>(epochs: usize) -> FitConfig<'a, T> {

@@ -1,13 +1,12 @@
 //! In what format the bank keeps its numbers, and in which order it is visited.
 
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
+use decoupled::method::{Multipliers, Order, Start, Sweeps};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, Multipliers, NetworkBuilder, Optimizer, Order, Scalar, Start,
-    Storage, Sweeps,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Optimizer, Scalar};
 
 use crate::common::Still;
 

@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use decoupled::data::{Examples, two_moons};
 use decoupled::layer::Activation;
 use decoupled::loss::{BinaryCrossEntropy, SquaredError};
+use decoupled::method::{GradientStep, Timing};
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, Sgd, WeightDecay};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, GradientStep, Method, Observer, Result, StopReason, Timing, Warning,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Observer, Result, StopReason, Warning};
 
 type Net = DecoupledNetwork<f64>;
 
@@ -78,7 +77,7 @@ fn optimizers_start_anew_after_an_error_in_training() {
 fn the_term_of_the_multipliers_is_weighed() {
     let (weights, of) = ([1.0, 3.0, 0.0, 2.0, 1.0, 4.0], [0, 1, 1, 1, 3, 3, 4, 5, 5, 5, 5]);
     let data = two_moons::<f64>(6, 0.1, 0).unwrap();
-    let method = Method::joint(0.1).multipliers(decoupled::Multipliers::kept());
+    let method = Method::joint(0.1).multipliers(decoupled::method::Multipliers::kept());
     let config = FitConfig::new().epochs(5).full_batch().method(method);
     let (mut weighted, mut copied) = (net(Sgd::new(0.1)), net(Sgd::new(0.1)));
     let a = weighted.fit(&data.clone().with_weights(&weights).unwrap(), &config).unwrap();

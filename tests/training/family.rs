@@ -8,11 +8,11 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residua
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
-use decoupled::optimizer::Adam;
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Layer, MatRef, Method, Multipliers,
-    NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+use decoupled::method::{
+    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
 };
+use decoupled::optimizer::Adam;
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatRef, Method, NetworkBuilder};
 
 type Net = DecoupledNetwork<f64>;
 

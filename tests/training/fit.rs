@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Residual};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{Order, Penalty, Raise, Reads, Start, Sweeps, Timing, Watch};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, FitConfig, FitReport, Layer, Loss, MatRef, Method, Metric, NetworkBuilder,
-    Optimizer, Order, Penalty, Raise, Reads, Start, StopReason, Sweeps, Timing, Warning, Watch,
+    Optimizer, StopReason, Warning,
 };
 
 use crate::common::Still;

@@ -3,10 +3,8 @@
 use decoupled::diagnostics::decoupling;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Penalty, Raise, Result, Start, Timing,
-    Warning, Watch, data,
-};
+use decoupled::method::{Penalty, Raise, Start, Timing, Watch};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Result, Warning, data};
 
 use crate::common::Still;
 
@@ -250,7 +248,7 @@ fn a_gradient_that_points_away_is_told() -> Result<()> {
     net.set_params(0, &[0.0, 0.0, 1.0])?;
     net.set_params(1, &[1.0])?;
     // z = 1, ẑ = 1, y = 5: one step of 1.5 takes z past the target, to 7, and θ_1, which reads it, down instead of up.
-    let method = Method::predictive_coding(1, 1.5).reads(decoupled::Reads::Stored);
+    let method = Method::predictive_coding(1, 1.5).reads(decoupled::method::Reads::Stored);
     // What is measured starts at a forward pass: where training does not, it says nothing of training.
     for (start, is_told) in [(Start::Anchored, true), (Start::Persisted, false), (Start::Blend(0.5), false)] {
         let mut net = net.clone();

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 
 use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Dense};
+use decoupled::method::{GradientStep, Order, Sweeps, Timing};
 use decoupled::observer::{Epoch, Every, LearningRateScheduler, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau};
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, GradientStep, Method, NetworkBuilder,
-    Observer, Optimizer, Order, Result, Scores, StopReason, Sweeps, Timing,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Method, NetworkBuilder, Observer, Optimizer,
+    Result, Scores, StopReason,
 };
 
 type Net = DecoupledNetwork<f64>;

@@ -2,10 +2,9 @@
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
+use decoupled::method::{Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, RmsProp, Sgd};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Order, Reads, Scalar, Start, Sweeps, Timing,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Scalar};
 
 fn data<T: Scalar>(examples: usize, inputs: usize, outputs: usize) -> Dataset<T> {
     let wave = |rows: usize, shift: f64| {

@@ -3,11 +3,10 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, LayerNorm, Residual};
 use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::{Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, FitConfig, MatRef, Method, Order, Reads, Scalar, Start, Sweeps, Timing,
-};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, MatRef, Method, Scalar};
 
 const EXAMPLES: usize = 150;
 

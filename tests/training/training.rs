@@ -4,11 +4,13 @@ use std::ops::ControlFlow;
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
+use decoupled::method::{Reads, Ridge, Start};
+use decoupled::network::BankStart;
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
-    BankStart, Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder, Observer,
-    Optimizer, Reads, Result, Ridge, Scalar, Start, StopReason, check, diagnostics,
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder, Observer, Optimizer,
+    Result, Scalar, StopReason, check, diagnostics,
 };
 
 type Net = DecoupledNetwork<f64>;
@@ -159,7 +161,7 @@ layer                   unit    shape  parameters
 2410 parameters (2080 frozen), 288000 bytes of activation bank for 1000 examples
 an update: 6 products that wait for one another, 7460 operations an example
 by backpropagation: 4 products that wait for one another, 5480 operations an example";
-    let summary = builder.clone().freeze(0).bank_storage(decoupled::Storage::Full).build().unwrap().summary();
+    let summary = builder.clone().freeze(0).bank_storage(decoupled::bank::Storage::Full).build().unwrap().summary();
     // 2 for each parameter and product: one of the frozen layer, five and two of the other.
     assert_eq!(summary.cost.operations, Some(2.0 * (2080 + 5 * 330) as f64));
     assert_eq!(summary.backprop.operations, Some(2.0 * (2080 + 2 * 330) as f64));
@@ -400,7 +402,7 @@ fn methods_that_step_otherwise_than_once_in_a_visit_do_not_accumulate() {
 /// A frozen layer takes no step, so its solver refuses neither weights nor accumulated gradients.
 #[test]
 fn the_solver_of_a_frozen_layer_refuses_nothing() -> decoupled::Result<()> {
-    use decoupled::Ridge;
+    use decoupled::method::Ridge;
 
     let weights: Vec<f64> = (0..40).map(|i| 1.0 + f64::from(i % 3)).collect();
     let data = decoupled::data::two_moons::<f64>(40, 0.1, 0)?.with_weights(&weights)?;

@@ -7,12 +7,12 @@ use std::sync::LazyLock;
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
+use decoupled::method::{GradientStep, Multipliers, Reads, Ridge, Start, Timing};
 use decoupled::metrics::SampleWeight;
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{
-    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, GradientStep, MatRef, Method, Multipliers,
-    NetworkBuilder, Optimizer, Reads, Result, Ridge, Start, Timing,
+    Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, MatRef, Method, NetworkBuilder, Optimizer, Result,
 };
 
 type Net = DecoupledNetwork<f64>;

@@ -1,6 +1,7 @@
 use super::{EXAMPLES, Trial};
 use crate::check::guard;
-use crate::{Block, Result, Scalar};
+use crate::method::block::Block;
+use crate::{Result, Scalar};
 
 impl<T: Scalar> Trial<'_, T> {
     /// Relaxes a copy of the block.
@@ -30,7 +31,7 @@ pub(super) fn groups_are_of_hidden_activations<T: Scalar>(trial: &mut Trial<'_, 
     if steps == 0 {
         return Err(trial.subject.breach("steps of a visit are at least 1", 1.0, 0.0));
     }
-    let mut members = groups.iter().flat_map(crate::Group::members);
+    let mut members = groups.iter().flat_map(crate::method::block::Group::members);
     match members.find(|t| !(1..depth).contains(t)) {
         Some(0) => Err(trial.subject.breach("the lowest activation that may move", 1.0, 0.0)),
         Some(t) => Err(trial.subject.breach("the highest activation that may move", (depth - 1) as f64, t as f64)),

@@ -5,11 +5,9 @@ use super::{
     },
     trial::{Pass, Point, Trial},
 };
-use crate::{
-    Result, Scalar,
-    linalg::norm_squared,
-    random::{Purpose, stream},
-};
+use crate::machine::linalg::norm_squared;
+use crate::machine::random::{Purpose, stream};
+use crate::{Result, Scalar};
 
 type Gradient<'a, T> = fn(&Trial<'a, T>, &mut Pass<'_, T>, &[T]) -> Result<Vec<T>>;
 

@@ -2,12 +2,10 @@ use super::{
     super::{gaussian, guard, loose, nans, rounding},
     trial::Trial,
 };
-use crate::{
-    MatMut, Result, Scalar,
-    layer::Proximal,
-    linalg::sum_zip,
-    random::{Purpose, stream},
-};
+use crate::layer::Proximal;
+use crate::machine::linalg::sum_zip;
+use crate::machine::random::{Purpose, stream};
+use crate::{MatMut, Result, Scalar};
 
 const WEIGHT: f64 = 0.3;
 /// Distances at which lower points are looked for.

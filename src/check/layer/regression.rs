@@ -2,13 +2,11 @@ use super::{
     super::{gaussian, guard, loose, nans, rounding},
     trial::Trial,
 };
-use crate::{
-    Error, MatMut, MatRef, Result, Scalar,
-    layer::{Regression, pre_activation_rows},
-    linalg::{norm_squared, sum_zip},
-    matrix::filled,
-    random::{Purpose, stream},
-};
+use crate::layer::{Regression, pre_activation_rows};
+use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::{norm_squared, sum_zip};
+use crate::machine::random::{Purpose, stream};
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// The weight by which solutions keep to the parameters before: with it there always is one.
 const KEEP: f64 = 1.0;

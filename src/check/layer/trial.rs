@@ -1,11 +1,9 @@
 use std::iter::once;
 
 use super::super::{Subject, batch, guard, nans};
-use crate::{
-    Layer, MatMut, MatRef, Result, Scalar,
-    matrix::filled,
-    random::{Purpose, stream},
-};
+use crate::machine::linalg::matrix::filled;
+use crate::machine::random::{Purpose, stream};
+use crate::{Layer, MatMut, MatRef, Result, Scalar};
 
 /// Points that are tried before the differences count as hopeless.
 const POINTS: usize = 6;

@@ -2,11 +2,9 @@ use super::{
     super::{gaussian, guard, rounding},
     trial::Trial,
 };
-use crate::{
-    Result, Scalar,
-    layer::Wiring,
-    random::{Purpose, shuffle, stream},
-};
+use crate::layer::Wiring;
+use crate::machine::random::{Purpose, shuffle, stream};
+use crate::{Result, Scalar};
 
 fn wiring<T: Scalar>(trial: &Trial<'_, T>) -> Result<Option<Wiring>> {
     guard("wiring", || trial.layer.wiring())

@@ -4,11 +4,9 @@ use super::{
     super::{gaussian, loose},
     Point, Trial,
 };
-use crate::{
-    MatMut, MatRef, Result, Scalar,
-    linalg::norm_squared,
-    random::{Purpose, stream},
-};
+use crate::machine::linalg::norm_squared;
+use crate::machine::random::{Purpose, stream};
+use crate::{MatMut, MatRef, Result, Scalar};
 
 /// Two directions, as large as the predictions.
 fn directions<T: Scalar>(trial: &Trial<'_, T>) -> [Vec<T>; 2] {

@@ -5,11 +5,9 @@ use super::super::{
     difference::{Outcome, compare},
     guard,
 };
-use crate::{
-    Loss, MatMut, MatRef, Result, Scalar,
-    linalg::norm_squared,
-    random::{Purpose, stream},
-};
+use crate::machine::linalg::norm_squared;
+use crate::machine::random::{Purpose, stream};
+use crate::{Loss, MatMut, MatRef, Result, Scalar};
 
 /// A loss, and points to try it at.
 pub(super) struct Trial<'a, T> {

@@ -1,9 +1,7 @@
 use super::{super::gaussian, Point, Trial};
-use crate::{
-    Result, Scalar,
-    linalg::{norm_squared, sum_zip},
-    random::{Purpose, stream},
-};
+use crate::machine::linalg::{norm_squared, sum_zip};
+use crate::machine::random::{Purpose, stream};
+use crate::{Result, Scalar};
 
 /// How far along a ray of targets a hidden loss is followed, and how far below its start it may then be.
 const RAY: f64 = 1e6;

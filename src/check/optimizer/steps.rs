@@ -1,5 +1,6 @@
 use super::{super::guard, trial::Trial};
-use crate::{Result, Scalar, linalg::sum_zip};
+use crate::machine::linalg::sum_zip;
+use crate::{Result, Scalar};
 
 /// Steps within which a parabola must be descended.
 const STEPS: u64 = 2000;

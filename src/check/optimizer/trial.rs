@@ -1,5 +1,7 @@
 use super::super::{Subject, guard};
-use crate::{Optimizer, Result, Scalar, matrix::filled, optimizer::Step};
+use crate::machine::linalg::matrix::filled;
+use crate::optimizer::Step;
+use crate::{Optimizer, Result, Scalar};
 
 /// An optimizer, where to start, and gradients to step along.
 pub(super) struct Trial<'a, T> {

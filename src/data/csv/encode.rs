@@ -6,7 +6,7 @@ use super::fit::check;
 use super::scan::{Cell, Source, excerpt};
 use crate::data::columns::{Encoding, Input, Place, Target, beginning, unit};
 use crate::data::{Columns, Dataset, Examples, Missing, Unknown};
-use crate::file::format;
+use crate::machine::file::format;
 use crate::{Error, Result, Scalar};
 
 /// The numbers of a table, line after line.

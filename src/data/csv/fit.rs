@@ -8,7 +8,7 @@ use super::scan::{Cell, Source, excerpt};
 use super::{Column, Options, Target};
 use crate::data::columns::{self, Dialect, Encoding, Input, Place, beginning, common_unit};
 use crate::data::{Columns, LeftOut, Missing};
-use crate::file::format;
+use crate::machine::file::format;
 use crate::{Error, Result};
 
 /// More categories than this are free text if they are more than half of the lines, and more than `MOST_CATEGORIES` always.

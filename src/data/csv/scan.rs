@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::data::columns::{Dialect, beginning};
-use crate::file::format;
+use crate::machine::file::format;
 use crate::{Error, Result};
 
 /// A table's text, whose header has been read: it can be scanned any number of times.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::file::{Input, format};
+use crate::machine::file::{Input, format};
 use crate::{Error, Result};
 
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::Result;
-use crate::file::{Input, format, io_at};
+use crate::machine::file::{Input, format, io_at};
 
 /// The lengths of the records, without names and comments.
 const END: usize = 22;

@@ -1,8 +1,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use decoupled::description::Description;
 use decoupled::layer::{Change, Dense, Proximal, Regression, Tensor, Tied, Wiring};
 use decoupled::rand::Rng;
-use decoupled::{Description, Layer, MatMut, MatRef, Result};
+use decoupled::{Layer, MatMut, MatRef, Result};
 
 const INPUTS: usize = 4;
 const OUTPUTS: usize = 3;

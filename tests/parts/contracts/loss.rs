@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use decoupled::{Description, Error, Loss, MatMut, MatRef, Result, loss::Huber};
+use decoupled::description::Description;
+use decoupled::loss::Huber;
+use decoupled::{Error, Loss, MatMut, MatRef, Result};
 
 /// Half the squared distance, with one fault.
 #[derive(Debug)]

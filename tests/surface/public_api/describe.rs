@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use decoupled::bank::Storage;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
+use decoupled::network::{LayerSummary, Summary};
 use decoupled::optimizer::{
     Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay, Weights,
 };
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Layer, LayerSummary, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, Storage, Summary, check,
-};
+use decoupled::{Layer, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, check};
 
 use super::{Net, one, path};
 

@@ -1,6 +1,7 @@
 //! What is missing is inferred from what is known.
 
-use decoupled::{Evidence, InferConfig, Inference, MatRef, Result};
+use decoupled::network::{Evidence, InferConfig, Inference};
+use decoupled::{MatRef, Result};
 
 use super::{moons, trained};
 

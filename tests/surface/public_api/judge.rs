@@ -7,6 +7,7 @@ use decoupled::diagnostics::{
 use decoupled::diagnostics::{Similarity, StepAdvice};
 use decoupled::layer::Activation;
 use decoupled::loss::{BinaryCrossEntropy, Outputs};
+use decoupled::method::Order;
 use decoupled::metrics::{
     self, Average, ClassScores, ConfusionMatrix, LabelCounts, MultiLabelConfusion, PrecisionRecallCurve, RocCurve,
     SampleWeight,
@@ -15,7 +16,7 @@ use decoupled::observer::Mode;
 use decoupled::optimizer::Adam;
 use decoupled::plot::{self, Picture};
 use decoupled::search::{Candidate, Scoring, Search, SearchReport, Space, Trial};
-use decoupled::{Dataset, FitConfig, MatRef, Method, Metric, Model, Order, Result, Scores};
+use decoupled::{Dataset, FitConfig, MatRef, Method, Metric, Model, Result, Scores};
 
 use super::{Net, moons, net, one, path, trained};
 

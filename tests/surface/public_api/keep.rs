@@ -1,11 +1,12 @@
 //! A network is kept: files of networks, of checkpoints and of banks, and settings in JSON.
 
+use decoupled::bank::{ActivationBank, BankFile};
 use decoupled::data::{Scaler, csv::Options};
+use decoupled::description::Description;
 use decoupled::layer::{Activation, Dense};
-use decoupled::{
-    ActivationBank, BankFile, DecoupledNetwork, Description, FitConfig, Layer, Method, Model, Observer, Result, Start,
-    observer::EarlyStopping,
-};
+use decoupled::method::Start;
+use decoupled::observer::EarlyStopping;
+use decoupled::{DecoupledNetwork, FitConfig, Layer, Method, Model, Observer, Result};
 
 use super::{Net, moons, net, path, trained};
 

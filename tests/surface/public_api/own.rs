@@ -1,16 +1,18 @@
 //! Parts of one's own: built-in ones under another name, all of whose methods hand on, and the checks of their contracts.
 
-use decoupled::activation_step::{Memory, Prepared};
+use decoupled::description::Description;
 use decoupled::diagnostics::cost;
-use decoupled::energy::Objective;
 use decoupled::layer::{Activation, Change, Dense, Elementwise, Proximal, Regression, Tensor, Tied, Wiring};
 use decoupled::loss::{Outputs, SoftmaxCrossEntropy};
+use decoupled::method::activation_step::{Memory, Prepared};
+use decoupled::method::energy::Objective;
+use decoupled::method::schedule::Work;
+use decoupled::method::{Block, ErrorSteps, Exact, GaussNewton, Group, Order, Sweeps};
 use decoupled::optimizer::{Adam, Step};
 use decoupled::rand::Rng;
-use decoupled::schedule::Work;
 use decoupled::{
-    ActivationStep, Block, DecoupledNetwork, Description, Error, ErrorSteps, Exact, FitConfig, GaussNewton, Group,
-    Layer, Loss, MatMut, MatRef, Method, Optimizer, Order, Result, Scalar, Sweeps, check, linalg,
+    ActivationStep, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Optimizer, Result, Scalar,
+    check, linalg,
 };
 
 use super::{numbers, one};

@@ -1,16 +1,24 @@
 //! A network is trained: methods and their parts, fits, starts from data, and the objective by itself.
 
-use decoupled::activation_step::{Memory, Prepared, Rates};
+use std::sync::Arc;
+
 use decoupled::data::{Examples, Scaling, Transform};
-use decoupled::energy::Objective;
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, LayerNorm};
+use decoupled::method::activation_step::{Memory, Prepared, Rates};
+use decoupled::method::energy::Objective;
+use decoupled::method::parameter_step::{LayerUpdate, Sum};
+use decoupled::method::schedule::{Schedule, Stage, Work};
+use decoupled::method::{
+    Block, Coupling, ErrorSteps, Exact, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty, Raise, Reads,
+    Ridge, Start, Sweeps, Timing, Watch, backprop, curvature,
+};
+use decoupled::network::BankStart;
 use decoupled::observer::EarlyStopping;
 use decoupled::optimizer::Sgd;
-use decoupled::schedule::{Schedule, Stage, Work};
+use decoupled::train::Refit;
 use decoupled::{
-    ActivationStep, BankStart, Block, Coupling, Dataset, Error, ErrorSteps, Exact, FitConfig, FitReport, GaussNewton,
-    GradientStep, Group, MatRef, Method, Metric, Model, Multipliers, Order, Penalty, Pipeline, Raise, Reads, Refit,
-    Result, Ridge, Start, StopReason, Sweeps, Timing, Watch, backprop, curvature,
+    ActivationStep, Dataset, Error, FitConfig, FitReport, MatRef, Method, Metric, Model, ParameterStep, Pipeline,
+    Result, StopReason,
 };
 
 use super::{Net, moons, net, numbers};
@@ -93,7 +101,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let bank = net.bank().unwrap();
     assert_eq!((bank.examples(), bank.layers(), bank.rows(), bank.example(0).len()), (30, 1, 3, 3));
     assert_eq!((bank.layer(1).shape(), bank.multipliers(1).unwrap().shape()), ((3, 30), (3, 30)));
-    assert!(bank.bytes() > 30 * 6 * 8 && bank.storage() == decoupled::Storage::Full);
+    assert!(bank.bytes() > 30 * 6 * 8 && bank.storage() == decoupled::bank::Storage::Full);
     // Two updates for each of four batches, and every example in one of them.
     assert!(net.updates() == 8 && bank.steps().iter().all(|&steps| steps == 2));
     assert!(bank.visited_at().into_iter().all(|at| (1..=8).contains(&at)));
@@ -151,6 +159,106 @@ fn a_step_of_ones_own_trains() -> Result<()> {
     let deep = Net::builder(2).dense(4, Activation::Tanh).dense(4, Activation::Tanh).dense(4, Activation::Tanh);
     let refused = deep.dense(2, Activation::Identity).method(method).build();
     assert!(matches!(refused, Err(Error::Unsupported { what: "plain steps", .. })));
+    Ok(())
+}
+
+/// θ ← θ − rate · the mean gradient, counting its steps.
+#[derive(Debug)]
+struct PlainDescent {
+    rate: f64,
+}
+
+impl ParameterStep<f64> for PlainDescent {
+    fn sum(&self) -> Sum {
+        Sum::Gradient
+    }
+    fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        let share = 1.0 / update.examples as f64;
+        let (sum, params, memory) = update.parts();
+        memory.resize(1, 0.0);
+        memory[0] += 1.0;
+        params.iter_mut().zip(sum).for_each(|(theta, g)| *theta -= self.rate * (*g * share));
+        Ok(())
+    }
+    fn validate(&self) -> Result<()> {
+        if self.rate > 0.0 { Ok(()) } else { Err(Error::other("a rate above zero")) }
+    }
+    fn check(&self, objective: &Objective<'_, f64>, t: usize) -> Result<()> {
+        let error = Error::Unsupported { what: "plain descent", why: "it is for shallow networks" };
+        if objective.block(1).layers() > 3 && t > 0 { Err(error) } else { Ok(()) }
+    }
+    fn in_units(&self, convert: &dyn Fn(f64) -> f64) -> Option<Arc<dyn ParameterStep<f64>>> {
+        assert_eq!(convert(3.0), 3.0, "data without weights");
+        None
+    }
+}
+
+#[test]
+fn a_parameter_step_of_ones_own_trains() -> Result<()> {
+    let own = Method::local_targets(2).parameter(PlainDescent { rate: 0.1 }).layer_parameter(0, GradientStep);
+    let config = |method: &Method<f64>| FitConfig::new().epochs(2).batch_size(10).method(method.clone());
+    let (mut net, mut twin) = (net(), net());
+    net.set_optimizer(Sgd::new(0.1))?;
+    twin.set_optimizer(Sgd::new(0.1))?;
+    net.fit(&moons(), &config(&own))?;
+    twin.fit(&moons(), &config(&Method::local_targets(2)))?;
+    assert!((0..3).all(|t| net.params(t) == twin.params(t)));
+
+    let refused = net.clone().fit(&moons(), &config(&Method::default().parameter(PlainDescent { rate: -1.0 })));
+    assert!(matches!(refused, Err(Error::Other { .. })), "{refused:?}");
+    let deep = Net::builder(2).dense(4, Activation::Tanh).dense(4, Activation::Tanh).dense(4, Activation::Tanh);
+    let refused = deep.dense(2, Activation::Identity).method(own).build();
+    assert!(matches!(refused, Err(Error::Unsupported { what: "plain descent", .. })));
+    Ok(())
+}
+
+/// Half of the way to the least squares, and steps of equal size along the gradient.
+#[derive(Debug)]
+struct HalfWay;
+#[derive(Debug)]
+struct Signs;
+
+impl ParameterStep<f64> for HalfWay {
+    fn sum(&self) -> Sum {
+        Sum::Moments
+    }
+    fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        let regression = update.layer.regression().unwrap();
+        let (moments, params, _) = update.parts();
+        let mut least = params.to_vec();
+        regression.solve(moments, 0.0, 0.0, &mut least, &mut Vec::new())?;
+        params.iter_mut().zip(least).for_each(|(theta, least)| *theta = 0.5 * (*theta + least));
+        Ok(())
+    }
+}
+
+impl ParameterStep<f64> for Signs {
+    fn sum(&self) -> Sum {
+        Sum::Gradient
+    }
+    fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        let examples = update.examples as f64;
+        update.sum.iter_mut().for_each(|g| *g = g.signum() * examples);
+        update.optimizer_step()
+    }
+}
+
+#[test]
+fn steps_of_ones_own_read_moments_and_lead_the_optimizer() -> Result<()> {
+    let build = || Net::builder(2).dense(2, Activation::Identity).optimizer(Sgd::new(0.25)).build();
+    let config = |method: Method<f64>| FitConfig::new().epochs(1).full_batch().method(method);
+    let (start, mut half, mut least, mut signs) = (build()?, build()?, build()?, build()?);
+    half.fit(&numbers(), &config(Method::joint(0.1).parameter(HalfWay)))?;
+    least.fit(&numbers(), &config(Method::joint(0.1).parameter(Ridge::default())))?;
+    for ((before, half), least) in start.params(0).iter().zip(half.params(0)).zip(least.params(0)) {
+        assert!((half - 0.5 * (before + least)).abs() < 1e-12);
+    }
+    signs.fit(&numbers(), &config(Method::joint(0.1).parameter(Signs)))?;
+    let moved = start.params(0).iter().zip(signs.params(0)).map(|(before, after)| (after - before).abs());
+    assert!(moved.into_iter().all(|moved| (moved - 0.25).abs() < 1e-12));
+    // No regression, no moments.
+    let normalised = Net::builder(2).layer(LayerNorm::new(2)).method(Method::joint(0.1).parameter(HalfWay));
+    assert!(matches!(normalised.build(), Err(Error::Incapable { layer: 0, .. })));
     Ok(())
 }
 

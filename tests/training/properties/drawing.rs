@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar, Storage};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

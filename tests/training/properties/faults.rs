@@ -3,11 +3,12 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Huber, RelativeSquaredError, SoftmaxCrossEntropy};
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, ErrorSteps, Exact, FitConfig, GaussNewton, GradientStep, MatRef, Method,
-    Multipliers, NetworkBuilder, Order, Penalty, Raise, Reads, Ridge, Scalar, Start, Sweeps, Timing, Watch,
+use decoupled::method::{
+    ErrorSteps, Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps,
+    Timing, Watch,
 };
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;

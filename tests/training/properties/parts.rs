@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use decoupled::layer::{Activation, Init};
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
-use decoupled::{
-    ActivationStep, ErrorSteps, Exact, GaussNewton, Method, Multipliers, Optimizer, Order, Penalty, Raise, Reads,
-    Ridge, Scalar, Start, Sweeps, Timing, Watch,
+use decoupled::method::{
+    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
 };
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::{ActivationStep, Method, Optimizer, Scalar};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -4,9 +4,8 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense, Elementwise, Init};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::Sgd;
-use decoupled::{
-    Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Order, Reads, Start, Sweeps,
-};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder};
+use decoupled::method::{Order, Reads, Start, Sweeps};
 use peers::{THREADS, mnist, net, serve};
 
 fn main() {

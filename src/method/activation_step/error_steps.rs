@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use super::{ActivationStep, Memory, Prepared};
+use crate::error::require;
+use crate::machine::parallel::guarded;
+use crate::machine::setting::require_positive;
+use crate::method::block::{Block, Group};
+use crate::method::energy::Objective;
+use crate::method::schedule::Work;
+use crate::optimizer::Sgd;
+use crate::{Optimizer, Result, Scalar};
+
+/// Gradient steps in error coordinates ε_t = z_t − ẑ_t: an activation that moves carries all activations above it along,
+///
+/// ```text
+/// ε_t ← ε_t + u(∂L/∂ε_t),    z_t = f(z_{t−1}; θ_{t−1}) + ε_t,    t = 1 .. T
+/// ```
+///
+/// The same energy and the same equilibria as with [`Sweeps`](super::Sweeps), reached in few steps at any depth, because no
+/// signal has to diffuse; each step is as sequential as backpropagation.
+///
+/// Goemaere, Oguz, Demeester (2025), *Error-based predictive coding* (ePC), arXiv 2505.20137.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
+pub struct ErrorSteps<T> {
+    pub(crate) steps: usize,
+    pub(crate) optimizer: Arc<dyn Optimizer<T>>,
+    pub(crate) rate: f64,
+}
+
+impl<T: Scalar> ErrorSteps<T> {
+    /// Returns `steps` steps of plain gradient descent, ε ← ε − rate · ∂L/∂ε.
+    pub fn new(steps: usize, rate: f64) -> Self {
+        Self { steps, optimizer: Arc::new(Sgd::new(1.0)), rate }
+    }
+
+    /// Sets the rule that moves the errors, at its own learning rate.
+    pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
+        self.optimizer = Arc::new(optimizer);
+        self.rate = 1.0;
+        self
+    }
+}
+
+impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
+    fn steps(&self, _depth: usize) -> usize {
+        self.steps
+    }
+
+    fn groups(&self, depth: usize) -> Vec<Group> {
+        vec![Group::all(1..depth)]
+    }
+
+    fn step(
+        &self,
+        objective: &Objective<'_, T>,
+        block: &mut Block<T>,
+        all: &Group,
+        _prepared: &Prepared<T>,
+        memory: &mut Memory<T>,
+    ) -> Result<()> {
+        objective.error_gradients(block)?;
+        // In place: the block holds ε instead of z until the roll-out.
+        block.subtract_predictions();
+        memory.descend(&*self.optimizer, block, all, |_| T::of(self.rate))?;
+        objective.roll_out(block)
+    }
+
+    fn optimizer(&self) -> Option<&dyn Optimizer<T>> {
+        Some(&*self.optimizer)
+    }
+
+    fn work(&self) -> Work {
+        Work::Through
+    }
+
+    fn validate(&self) -> Result<()> {
+        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
+        require_positive::<T>("activation rate", self.rate)?;
+        guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
+            .map(drop)
+    }
+
+    #[cfg(feature = "serde")]
+    fn describe(&self) -> Option<crate::description::Description> {
+        crate::description::Description::new("Errors", self)
+    }
+}

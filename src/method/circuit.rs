@@ -1,0 +1,132 @@
+//! The layers with their parameters. All calls to a [`Layer`] of a network go through here, so panics and
+//! lack of memory become errors in one place.
+
+use std::sync::Arc;
+
+use crate::layer::CACHE;
+use crate::machine::linalg::matrix::{filled, resize};
+use crate::machine::parallel::guarded;
+use crate::method::block::{Activations, Evaluation, Reads, Site};
+use crate::{Error, Layer, MatMut, MatRef, Result, Scalar};
+
+/// ẑ_{t+1} = f(z_t; θ_t) for consecutive layers, and the two pull-backs of each.
+///
+/// # Errors
+/// All its methods return [`Error::Panicked`](crate::Error::Panicked) when a layer panics, and
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory) if there is no memory for a layer's cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circuit<'a, T> {
+    pub(crate) layers: &'a [Arc<dyn Layer<T>>],
+    pub(crate) params: &'a [Vec<T>],
+    /// The number of the lowest layer in the whole network: errors count from it.
+    pub(crate) first: usize,
+}
+
+impl<'a, T: Scalar> Circuit<'a, T> {
+    /// Returns all layers of a network.
+    pub(crate) fn new(layers: &'a [Arc<dyn Layer<T>>], params: &'a [Vec<T>]) -> Self {
+        Self { layers, params, first: 0 }
+    }
+
+    /// Returns the layers from `t` on, `count` of them.
+    pub(crate) fn part(self, t: usize, count: usize) -> Self {
+        let (layers, params) = (&self.layers[t..t + count], &self.params[t..t + count]);
+        Self { layers, params, first: self.first + t }
+    }
+
+    /// Returns the number of layers T.
+    pub(crate) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Returns layer t, and its parameters.
+    pub(crate) fn layer(&self, t: usize) -> (&'a dyn Layer<T>, &'a [T]) {
+        (&*self.layers[t], &self.params[t])
+    }
+
+    /// Returns the error of a layer that lacks an operator.
+    pub(crate) fn incapable(&self, t: usize, lacks: &'static str) -> Error {
+        let methods = "the default, joint, predictive_coding, incremental, error_based, local_targets, backprop_by_sweep, alm, mac";
+        Error::Incapable { layer: self.first + t, name: format!("{:?}", self.layers[t]), lacks, methods }
+    }
+
+    /// Calls another operator of layer t; errors name it `what`.
+    pub(crate) fn guarded<R>(&self, what: &'static str, t: usize, call: impl FnOnce() -> R) -> Result<R> {
+        guarded(what, self.first + t, call)
+    }
+
+    /// output ← f(input; θ_t), `d_{t+1} × n`, and cache ← the layer's intermediate results for its gradients.
+    pub(crate) fn forward(&self, t: usize, input: MatRef<'_, T>, output: &mut [T], cache: &mut Vec<T>) -> Result<()> {
+        let (layer, params) = self.layer(t);
+        let output = MatMut::new(output, layer.output_dim(), input.cols());
+        self.guarded("forward", t, || {
+            // The cache's size is the layer's own, so asking for it is guarded as well.
+            resize(CACHE, cache, layer.cache_len(input.cols()), T::zero())?;
+            layer.forward(params, input, output, cache);
+            Ok(())
+        })?
+    }
+
+    /// Returns f(input; θ_t), `d_{t+1} × n`.
+    pub(crate) fn output(&self, t: usize, input: MatRef<'_, T>) -> Result<Vec<T>> {
+        let len = self.layers[t].output_dim().saturating_mul(input.cols());
+        let mut output = filled("the activations of a layer", len, T::zero())?;
+        self.forward(t, input, &mut output, &mut Vec::new())?;
+        Ok(output)
+    }
+
+    /// gradient ← (∂f/∂z)ᵀ · cotangent, `d_t × n`; the cache is that of the forward evaluation at the same input.
+    pub(crate) fn input_gradient(
+        &self,
+        t: usize,
+        input: MatRef<'_, T>,
+        cotangent: &[T],
+        gradient: &mut [T],
+        cache: &mut [T],
+    ) -> Result<()> {
+        if is_zero(cotangent) {
+            // Zero cotangent, as in the lower layers after a forward pass: skip the product.
+            gradient.fill(T::zero());
+            return Ok(());
+        }
+        let (layer, params) = self.layer(t);
+        let cotangent = MatRef::new(cotangent, layer.output_dim(), input.cols());
+        let gradient = MatMut::new(gradient, input.rows(), input.cols());
+        self.guarded("input_gradient", t, || layer.input_gradient(params, input, cotangent, gradient, cache))
+    }
+
+    /// grad ← Σ (∂f/∂θ)ᵀ · cotangent over the examples; the cache is that of the forward evaluation at the same input.
+    pub(crate) fn param_gradient(
+        &self,
+        t: usize,
+        input: MatRef<'_, T>,
+        cotangent: &[T],
+        grad: &mut [T],
+        cache: &mut [T],
+    ) -> Result<()> {
+        if grad.is_empty() || is_zero(cotangent) {
+            grad.fill(T::zero());
+            return Ok(());
+        }
+        let (layer, params) = self.layer(t);
+        let cotangent = MatRef::new(cotangent, layer.output_dim(), input.cols());
+        self.guarded("param_gradient", t, || layer.param_gradient(params, input, cotangent, grad, cache))
+    }
+
+    /// Brings the prediction of layer t from z_t or a_t up to date.
+    pub(crate) fn evaluate(&self, t: usize, of: &Activations<T>, site: &mut Site<T>, reads: Reads) -> Result<()> {
+        let Evaluation { output, cache, fresh } = site.at_mut(reads);
+        // Lazy: the same prediction serves several stages until something it reads moves.
+        if !*fresh {
+            let input = of.input(t, reads);
+            output.resize(self.layers[t].output_dim() * input.cols(), T::zero());
+            self.forward(t, input, output, cache)?;
+            *fresh = true;
+        }
+        Ok(())
+    }
+}
+
+fn is_zero<T: Scalar>(entries: &[T]) -> bool {
+    entries.iter().all(|x| *x == T::zero())
+}
