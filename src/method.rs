@@ -30,7 +30,7 @@ pub(crate) mod start;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
 pub use block::{Block, Group, Reads};
-pub use coupling::{Coupling, Multipliers, Penalty, Raise, Watch};
+pub use coupling::{Coupling, Multipliers, Penalty, PenaltyIncrease, Stall};
 pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
 pub use start::Start;
 

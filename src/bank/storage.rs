@@ -9,6 +9,7 @@ use crate::machine::linalg::scalar::bf16;
 /// [`Error::Diverged`](crate::Error::Diverged).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Storage {
     /// As the network computes: nothing is rounded.
     #[default]

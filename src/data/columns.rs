@@ -127,6 +127,7 @@ pub enum LeftOut {
 /// How a missing feature is filled: a cell that is empty, or `NA`, `null` and the like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Missing {
     /// By the mean of the column's training cells, in which a boolean is 0 or 1; a missing category is 0 in all its features.
     #[default]
@@ -145,6 +146,7 @@ pub enum Missing {
 /// How a category that the training table did not have is encoded, and text that is no boolean in a column of booleans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Unknown {
     /// As [`Error::UnknownCategory`](crate::Error::UnknownCategory).
     #[default]

@@ -27,6 +27,7 @@ impl<T: Scalar, F: Fn(MatRef<'_, T>) -> Result<Examples<T>> + Send + Sync> Trans
 /// Which [`Scaler`] is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Scaling {
     /// [`Scaler::standard`]: to mean 0 and variance 1.
     Standard,

@@ -7,7 +7,7 @@ mod penalty;
 
 pub use multipliers::Multipliers;
 pub(crate) use penalty::PenaltyFactor;
-pub use penalty::{Penalty, Raise, Watch};
+pub use penalty::{Penalty, PenaltyIncrease, Stall};
 
 /// How the constraint z_t = ẑ_t is enforced; by default by constant penalties alone.
 ///

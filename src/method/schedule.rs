@@ -14,6 +14,7 @@ pub(crate) use walk::{Assumptions, Walk};
 
 /// The products of an activation step, and how far it carries a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Work {
     /// For each z_t that moves: its prediction, that of z_{t+1} from it, and a pull-back of the latter's error. A signal crosses one
     /// layer.

@@ -6,6 +6,7 @@ use crate::{Result, Scalar};
 /// Where the activations of a visited example start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Start {
     /// At the forward pass, whatever the bank holds.
     Anchored,

@@ -73,6 +73,7 @@ pub struct ClassScores {
 /// How scores of classes, or of labels of which an example may have several, become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Average {
     /// The plain mean over the classes. One that neither occurs nor is predicted counts as 0, as in scikit-learn where all classes
     /// are given as `labels`.

@@ -50,7 +50,7 @@ impl<'s, 'o, T: Scalar> Audience<'s, 'o, T> {
     pub(crate) fn step(&mut self, network: &DecoupledNetwork<T>, tally: &Tally) -> Result<ControlFlow<()>> {
         self.steps += 1;
         let plan = self.plan;
-        let train_loss = tally.forward_loss / tally.looked_at as f64;
+        let train_loss = tally.forward_loss / tally.forward_examples as f64;
         let step = Step { plan: &plan, epoch: network.epochs() + 1, number: self.steps, train_loss, network };
         self.all("step", |observer| observer.step(&step))?;
         Ok(if self.stop.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

@@ -44,7 +44,7 @@ impl Best {
     }
 
     /// Whether the epoch is better than all before; it is the best then.
-    pub(super) fn look(&mut self, report: &EpochReport) -> bool {
+    pub(super) fn consider(&mut self, report: &EpochReport) -> bool {
         let criterion = self.criterion();
         let Some(cost) = criterion.cost_of(report) else { return false };
         let threshold = self.threshold.map(|value| criterion.cost(value));

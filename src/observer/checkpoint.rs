@@ -216,7 +216,7 @@ impl<T: Scalar> Observer<T> for Checkpoint<'_, T> {
             let of_best = self.all(|observer| observer.new_best(epoch))?;
             flow = if flow.is_break() { flow } else { of_best };
         }
-        if epoch.report.epoch.is_multiple_of(self.every) && (!self.best_only || self.best.look(epoch.report)) {
+        if epoch.report.epoch.is_multiple_of(self.every) && (!self.best_only || self.best.consider(epoch.report)) {
             self.write(epoch.network)?;
         }
         Ok(flow)

@@ -11,6 +11,7 @@ use crate::{Result, Scalar};
 /// Only rates are scheduled: momenta and decay factors stay as they are.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub enum Schedule {
     /// 1.
     Constant,

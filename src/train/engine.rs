@@ -691,7 +691,7 @@ impl<T: Scalar> Lane<T> {
     fn forward(&mut self, pass: &Pass<'_, T>) -> Result<()> {
         pass.objective.forward(&mut self.block)?;
         let (top, block) = (self.block.layers(), &self.block);
-        self.tally.looked_at = block.examples();
+        self.tally.forward_examples = block.examples();
         self.tally.forward_loss = pass.objective.forward_loss(block)?;
         if let Some(judge) = pass.judge {
             let outputs = block.prediction(top - 1, Reads::Forward);
@@ -703,13 +703,13 @@ impl<T: Scalar> Lane<T> {
 
     /// Sets activations, multipliers and the state of the activations' optimizer to the method's start.
     fn start(&mut self, pass: &Pass<'_, T>, start: Start, columns: &[Column<'_, T>]) -> Result<()> {
-        let forward = self.tally.looked_at > 0;
+        let forward = self.tally.forward_examples > 0;
         // A column never visited has no stored activations: it starts at the forward pass, whatever the method.
         if !forward && (pass.report || !columns.iter().all(Column::is_visited)) {
             self.forward(pass)?;
         }
         // A forward pass is there, needed or for the report: start from it, then overwrite visited columns below.
-        if self.tally.looked_at > 0 {
+        if self.tally.forward_examples > 0 {
             self.block.store_forward();
         }
         self.memory.reset(&self.block, pass.method.map_or(0, |method| activation_step::slots(&*method.activation)))?;
@@ -772,7 +772,7 @@ impl<T: Scalar> Lane<T> {
         of(pass.data.targets(), target);
         let (target, outputs) = (MatRef::new(target, target.len() / n, n), MatRef::new(input, input.len() / n, n));
         let weights = pass.data.weights_of(examples.iter().copied());
-        self.tally.looked_at = n;
+        self.tally.forward_examples = n;
         self.tally.forward_loss = pass.objective.loss_of(target, outputs, &weights)?;
         if let Some(judge) = pass.judge {
             self.tally.score = judge.sum(target, outputs, |i| pass.data.weight(examples[i]))?;

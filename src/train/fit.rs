@@ -405,11 +405,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
             epoch.validation = config.validation.map(|v| self.evaluate_with(v, metric.as_ref())).transpose()?;
             report.epochs.push(epoch);
             if let (Some(method), Some(epoch)) = (method, report.last()) {
-                self.training.penalty_factor.look(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
+                self.training.penalty_factor.update(method.coupling.penalty, &epoch.residuals, epoch.train_loss);
             }
             if learns {
                 let constant_loss = || baseline.constant_loss();
-                Warning::look(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
+                Warning::of_history(method, (&moves, &widths), &report.epochs, &constant_loss, &mut report.warnings);
             }
             if let Some(stop) = audience.epoch(self, &report.epochs)? {
                 report.stop = stop;
@@ -468,15 +468,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let tally = tally.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
 
         self.training.epochs = epoch;
-        let (n, looked_at) = (tally.examples as f64, tally.looked_at as f64);
+        let (n, forward_examples) = (tally.examples as f64, tally.forward_examples as f64);
         let norm =
             |(now, before): (&Vec<T>, &Vec<T>)| linalg::sum_zip(now, before, |a, b| (a - b) * (a - b)).to_f64().sqrt();
         Ok(EpochReport {
             epoch,
             energy: tally.energy / n,
             // Not every visit runs a forward pass, so this mean is over fewer examples than the energy's.
-            train_loss: tally.forward_loss / looked_at,
-            train_score: engine.scores().then_some(tally.score / looked_at),
+            train_loss: tally.forward_loss / forward_examples,
+            train_score: engine.scores().then_some(tally.score / forward_examples),
             validation: None,
             energies: tally.energies.iter().map(|energy| energy / n).collect(),
             // All z_t may be zero, as after dead units: no division by it.

@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     /// Its terms for t = 1 ..= T; none for backpropagation.
     pub(crate) energies: Vec<f64>,
     /// Examples that had a forward pass: forward loss and score are sums over these.
-    pub(crate) looked_at: usize,
+    pub(crate) forward_examples: usize,
     pub(crate) forward_loss: f64,
     pub(crate) score: f64,
     /// Σ‖z_t − ẑ_t‖² and Σ‖z_t‖² for t = 1 .. T.
@@ -39,7 +39,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.examples += other.examples;
         self.energy += other.energy;
-        self.looked_at += other.looked_at;
+        self.forward_examples += other.forward_examples;
         self.forward_loss += other.forward_loss;
         self.score += other.score;
         // A new tally has no terms yet: the first lane sets their number.

@@ -3,7 +3,7 @@
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
-use decoupled::method::{Coupling, Multipliers, Order, Penalty, Raise, Reads, Start, Sweeps, Timing, Watch};
+use decoupled::method::{Coupling, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Stall, Start, Sweeps, Timing};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::train::Refit;
@@ -86,15 +86,15 @@ fn the_bank_knows_when_each_column_was_visited() {
 #[test]
 fn penalties_rise_by_the_factor_when_progress_stalls_and_not_beyond_the_most() {
     let data = data();
-    for watch in [Watch::Residual, Watch::ForwardLoss] {
+    for stall in [Stall::Residual, Stall::ForwardLoss] {
         // Nothing moves, so no epoch after the first brings progress; every second one is the first under a new penalty.
-        let raise = Raise { factor: 4.0, most: 10.0, ..Raise::when(watch) };
+        let raise = PenaltyIncrease { factor: 4.0, most: 10.0, ..PenaltyIncrease::when(stall) };
         let method = Method::predictive_coding(1, 1e-9).penalty(Penalty::Raised(raise));
         let mut net = still(builder());
         let report = net.fit(&data, &FitConfig::new().method(method).epochs(6).full_batch()).unwrap();
         let factors: Vec<f64> = report.epochs.iter().map(|epoch| epoch.penalty_factor).collect();
         let expected = [1.0, 1.0, 4.0, 4.0, 10.0, 10.0];
-        if watch == Watch::ForwardLoss {
+        if stall == Stall::ForwardLoss {
             assert_eq!(factors, expected);
         } else {
             // The residual is 0 at the forward pass: never a fall.
@@ -111,7 +111,7 @@ fn penalties_rise_by_the_factor_when_progress_stalls_and_not_beyond_the_most() {
 fn a_raised_penalty_weighs_as_one_that_was_built_in() -> Result<()> {
     let data = data();
     let step = || Method::predictive_coding(3, 0.05).start(Start::Anchored).reads(Reads::Stored);
-    let raise = Raise { factor: 3.0, most: 3.0, ..Raise::when(Watch::ForwardLoss) };
+    let raise = PenaltyIncrease { factor: 3.0, most: 3.0, ..PenaltyIncrease::when(Stall::ForwardLoss) };
     let mut raised = still(builder());
     let method = step().penalty(Penalty::Raised(raise));
     let report = raised.fit(&data, &FitConfig::new().method(method).epochs(3).full_batch())?;

@@ -4,7 +4,8 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Proximal, Regression};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::{
-    Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+    Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps,
+    Timing,
 };
 use decoupled::nalgebra::{DMatrix, DVector};
 use decoupled::optimizer::Sgd;
@@ -525,7 +526,7 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
     let top = Multipliers { rate: 0.6, highest_only: true };
     let all = Multipliers { rate: 0.4, ..Multipliers::kept() };
     let penalties = [0.5, 2.0, 0.8, 3.0];
-    let raise = Raise { factor: 3.0, progress: 0.99, ..Raise::when(Watch::ForwardLoss) };
+    let raise = PenaltyIncrease { factor: 3.0, progress: 0.99, ..PenaltyIncrease::when(Stall::ForwardLoss) };
     let cases = [
         (Start::Persisted, every_step, squares, None, Penalty::Constant),
         (Start::Persisted, every_step, gradient, Some(all), Penalty::Constant),
@@ -574,6 +575,7 @@ fn visits_of_block_coordinate_descent_are_its_closed_forms_one_after_the_other()
                         Start::Anchored => 0.0,
                         Start::Persisted => 1.0,
                         Start::Blend(share) => share,
+                        other => panic!("{other:?} is not in the twin"),
                     };
                     twin.z[t] = &twin.z[t] * share + &forward * (1.0 - share);
                 }

@@ -8,7 +8,7 @@ use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::Activation;
 use decoupled::loss::SquaredError;
-use decoupled::method::{Order, Penalty, Raise, Reads, Start, Sweeps, Watch};
+use decoupled::method::{Order, Penalty, PenaltyIncrease, Reads, Stall, Start, Sweeps};
 use decoupled::nalgebra::DMatrix;
 use decoupled::observer::{
     Checkpoint, EarlyStopping, Epoch, Every, Mode, Monitor, OnNewBest, Plan, ReduceLrOnPlateau, Step,
@@ -69,7 +69,7 @@ type Way = (&'static str, NetworkBuilder<f64>, Option<Method<f64>>);
 /// Ways to train, each with what it keeps between visits: nothing, activations, the memory of their optimizer, multipliers, rising
 /// penalties, moments.
 fn ways() -> Vec<Way> {
-    let raised = Penalty::Raised(Raise { watch: Watch::ForwardLoss, factor: 2.0, progress: 0.2, most: 50.0 });
+    let raised = Penalty::Raised(PenaltyIncrease { stall: Stall::ForwardLoss, factor: 2.0, progress: 0.2, most: 50.0 });
     let persisted = Method::predictive_coding(2, 0.1).start(Start::Persisted).reads(Reads::Stored);
     let mut remembering = Method::bcd(1.0);
     let squared = || builder().output_loss(SquaredError);

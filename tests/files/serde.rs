@@ -7,7 +7,7 @@ use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::activation_step::{Memory, Prepared};
 use decoupled::method::energy::Objective;
-use decoupled::method::{Block, ErrorSteps, Group, Multipliers, Order, Penalty, Raise, Start, Sweeps, Watch};
+use decoupled::method::{Block, ErrorSteps, Group, Multipliers, Order, Penalty, PenaltyIncrease, Stall, Start, Sweeps};
 use decoupled::metrics::Average;
 use decoupled::network::InferConfig;
 use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest, ReduceLrOnPlateau};
@@ -77,7 +77,7 @@ fn methods<T: Scalar>() -> Vec<Method<T>> {
         Method::predictive_coding(2, 0.1)
             .start(Start::Blend(1.0 / 3.0))
             .activation(reverse.optimizer(Scheduled::new(Adam::new(1e-2), cosine)))
-            .penalty(Penalty::Raised(Raise::when(Watch::Residual)))
+            .penalty(Penalty::Raised(PenaltyIncrease::when(Stall::Residual)))
             .multipliers(Multipliers::kept()),
         Method::error_based(2, 0.1).activation(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.05).momentum(0.5))),
     ]

@@ -8,7 +8,7 @@ use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
 use decoupled::method::{
-    Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+    Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps, Timing,
 };
 use decoupled::observer::{EarlyStopping, Monitor};
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
@@ -278,14 +278,14 @@ fn settings_of_a_fit_outside_their_domain_are_refused_before_anything_changes() 
         bad.push(config().method(Method::default().start(Start::Blend(share))));
     }
     let ridge = |ridge: Ridge| Method::new(Start::Anchored, GaussNewton::new(1), Reads::Stored).parameter(ridge);
-    let raise = Raise::when(Watch::Residual);
+    let raise = PenaltyIncrease::when(Stall::Residual);
     for raise in [
-        Raise { factor: 1.0, ..raise },
-        Raise { factor: NAN, ..raise },
-        Raise { progress: 1.0, ..raise },
-        Raise { progress: -0.1, ..raise },
-        Raise { most: 0.5, ..raise },
-        Raise { most: INF, ..raise },
+        PenaltyIncrease { factor: 1.0, ..raise },
+        PenaltyIncrease { factor: NAN, ..raise },
+        PenaltyIncrease { progress: 1.0, ..raise },
+        PenaltyIncrease { progress: -0.1, ..raise },
+        PenaltyIncrease { most: 0.5, ..raise },
+        PenaltyIncrease { most: INF, ..raise },
     ] {
         bad.push(config().method(Method::default().penalty(Penalty::Raised(raise))));
     }

@@ -9,7 +9,8 @@ use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
 use decoupled::method::{
-    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps,
+    Timing,
 };
 use decoupled::optimizer::Adam;
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatRef, Method, NetworkBuilder};
@@ -287,7 +288,7 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
     let (anchored, persisted) = (Start::Anchored, Start::Persisted);
     let backward = Order::ReverseGaussSeidel;
     let after = |local_steps| Timing::AfterRelaxation { local_steps };
-    let raise = Penalty::Raised(Raise::when(Watch::Residual));
+    let raise = Penalty::Raised(PenaltyIncrease::when(Stall::Residual));
     let top = Multipliers { highest_only: true, ..Multipliers::kept() };
     let exact = |proximal| Exact { steps: 1, proximal };
     let presets: [(Method<f64>, Method<f64>); 10] = [

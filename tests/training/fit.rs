@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Residual};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
-use decoupled::method::{Order, Penalty, Raise, Reads, Start, Sweeps, Timing, Watch};
+use decoupled::method::{Order, Penalty, PenaltyIncrease, Reads, Stall, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, Sgd, Step};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
@@ -68,7 +68,7 @@ fn without_time(epochs: &[EpochReport]) -> Vec<EpochReport> {
 #[test]
 fn two_fits_of_two_epochs_are_one_fit_of_four() {
     let data = teacher(1);
-    let raise = Raise { watch: Watch::ForwardLoss, factor: 3.0, progress: 0.9, most: 100.0 };
+    let raise = PenaltyIncrease { stall: Stall::ForwardLoss, factor: 3.0, progress: 0.9, most: 100.0 };
     let raised = Method::joint(0.1).penalty(Penalty::Raised(raise));
     for method in methods().into_iter().chain([raised]) {
         let mut once = builder().build().unwrap();

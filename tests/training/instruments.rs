@@ -3,7 +3,7 @@
 use decoupled::diagnostics::decoupling;
 use decoupled::layer::{Activation, Dense};
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::method::{Penalty, Raise, Start, Timing, Watch};
+use decoupled::method::{Penalty, PenaltyIncrease, Stall, Start, Timing};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Result, Warning, data};
 
 use crate::common::Still;
@@ -223,7 +223,7 @@ fn the_decoupling_is_measured_when_asked_and_leaves_the_training_alone() -> Resu
 #[test]
 fn the_decoupling_is_measured_with_the_penalties_of_its_epoch() -> Result<()> {
     let data = moons()?;
-    let raise = Raise { factor: 2.0, ..Raise::when(Watch::ForwardLoss) };
+    let raise = PenaltyIncrease { factor: 2.0, ..PenaltyIncrease::when(Stall::ForwardLoss) };
     let plain = Method::predictive_coding(3, 0.05);
     let config = FitConfig::new().epochs(4).method(plain.clone().penalty(Penalty::Raised(raise)));
     let report = builder().optimizer(Still).build()?.fit(&data, &config.measure_decoupling(1, 60))?;

@@ -109,7 +109,7 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
     let cells = Cells::new(&options.dialect);
     let (plans, order, targets) = plans(options, &source)?;
     let known_classes = matches!(&options.target, Target::Classes { known: Some(_), .. });
-    let kinds = look(&source, &cells, &plans, known_classes)?;
+    let kinds = survey(&source, &cells, &plans, known_classes)?;
     let lines = kinds.first().map_or(0, |kinds| kinds.known + kinds.blanks);
     if lines == 0 {
         return Err(format(path, "below its header", "lines, an example each", "none"));
@@ -127,7 +127,7 @@ pub(super) fn fit(options: &Options, path: &Path, text: &[u8]) -> Result<Columns
             _ => Look::Nothing,
         })
         .collect();
-    look_again(&source, &cells, &mut looks)?;
+    survey_again(&source, &cells, &mut looks)?;
 
     let (mut inputs, mut left_out, mut classes) = (HashMap::new(), Vec::new(), Vec::new());
     for (field, ((decision, look), kinds)) in decided.into_iter().zip(looks).zip(&kinds).enumerate() {
@@ -261,7 +261,7 @@ fn index(source: &Source<'_>, header: bool, column: &Column) -> Result<usize> {
 }
 
 /// Looks at all cells once.
-fn look(source: &Source<'_>, cells: &Cells<'_>, plans: &[Plan], known_classes: bool) -> Result<Vec<Kinds>> {
+fn survey(source: &Source<'_>, cells: &Cells<'_>, plans: &[Plan], known_classes: bool) -> Result<Vec<Kinds>> {
     let is_index = |name: &String| INDEX.iter().any(|index| name.eq_ignore_ascii_case(index));
     let ends_in_id =
         |name: &String| name.get(name.len().saturating_sub(2)..).is_some_and(|end| end.eq_ignore_ascii_case("id"));
@@ -408,7 +408,7 @@ fn is_free_text(different: usize, known: usize) -> bool {
     different == known || different > MOST_CATEGORIES || (different > FEW_CATEGORIES && 2 * different > known)
 }
 
-fn look_again<'t>(source: &Source<'t>, cells: &Cells<'_>, looks: &mut [Look<'t>]) -> Result<()> {
+fn survey_again<'t>(source: &Source<'t>, cells: &Cells<'_>, looks: &mut [Look<'t>]) -> Result<()> {
     if looks.iter().all(|look| matches!(look, Look::Nothing)) {
         return Ok(());
     }

@@ -61,7 +61,7 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
         let model = &mut memory.model;
         // Leaves the predictions up to date, which the model reads.
         objective.energies(block, &mut model.before)?;
-        model.look(objective, block)?;
+        model.linearise(objective, block)?;
         model.minimise(objective, block);
 
         // Per example, the largest step of 1, 1/2, 1/4, … that does not raise the energy.
@@ -145,7 +145,7 @@ pub(super) struct Model<T> {
 
 impl<T: Scalar> Model<T> {
     /// Computes the model at the block's activations, whose predictions are up to date: P_t, H, g and ε_t.
-    fn look(&mut self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+    fn linearise(&mut self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
         let Self { pulls, hessian, gradient, now, product, .. } = self;
         let (top, examples) = (block.layers(), block.examples());
         let outputs = block.stored(top).rows();

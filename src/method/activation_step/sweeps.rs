@@ -12,6 +12,7 @@ use crate::{Optimizer, Result, Scalar};
 /// The order in which the hidden layers of a block take an activation step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Order {
     /// All layers at once, each from the old activations of its neighbours: no layer waits for another.
     Jacobi,

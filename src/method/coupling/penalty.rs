@@ -4,18 +4,20 @@ use crate::error::require;
 /// How the penalties μ_t change during a fit; the next fit continues from there.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub enum Penalty {
     /// They keep the values that the network was built with.
     #[default]
     Constant,
     /// They rise, all by the same factor, after an epoch without progress.
-    Raised(Raise),
+    Raised(PenaltyIncrease),
 }
 
 /// Which quantity must make progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Watch {
+#[non_exhaustive]
+pub enum Stall {
     /// The largest relative residual ‖z_t − ẑ_t‖/‖z_t‖ of the hidden layers.
     Residual,
     /// The forward loss on the training data.
@@ -27,35 +29,35 @@ pub enum Watch {
 /// forward pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
-pub struct Raise {
-    /// The watched quantity.
-    pub watch: Watch,
+pub struct PenaltyIncrease {
+    /// The quantity that must not stall.
+    pub stall: Stall,
     /// Multiplies the penalties, above 1.
     pub factor: f64,
     /// An epoch is progress if it brings the quantity below (1 − progress) times its best, 0 ≤ progress < 1.
     pub progress: f64,
-    /// The largest product of all raises, at least 1.
+    /// The largest product of all increases, at least 1.
     pub most: f64,
 }
 
-impl Raise {
-    /// Returns tenfold raises, up to a thousandfold, when the quantity falls by less than a hundredth of its best.
-    pub const fn when(watch: Watch) -> Self {
-        Self { watch, factor: 10.0, progress: 0.01, most: 1e3 }
+impl PenaltyIncrease {
+    /// Returns tenfold increases, up to a thousandfold, when the quantity falls by less than a hundredth of its best.
+    pub const fn when(stall: Stall) -> Self {
+        Self { stall, factor: 10.0, progress: 0.01, most: 1e3 }
     }
 }
 
 impl Penalty {
     pub(super) fn validate(self) -> Result<()> {
-        let Self::Raised(raise) = self else { return Ok(()) };
-        let Raise { factor, progress, most, .. } = raise;
+        let Self::Raised(increase) = self else { return Ok(()) };
+        let PenaltyIncrease { factor, progress, most, .. } = increase;
         require(factor > 1.0 && factor.is_finite(), "factor of a raised penalty", "above 1 and finite", factor)?;
         require((0.0..1.0).contains(&progress), "progress of a raised penalty", "in [0, 1)", progress)?;
         require(most >= 1.0 && most.is_finite(), "most of a raised penalty", "at least 1 and finite", most)
     }
 }
 
-/// The present factor on the penalties, and the best value of the watched quantity since the last raise, if any.
+/// The present factor on the penalties, and the best value of the quantity since the last increase, if any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "save", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct PenaltyFactor {
@@ -76,17 +78,17 @@ impl PenaltyFactor {
     }
 
     /// Updates the factor after an epoch.
-    pub(crate) fn look(&mut self, penalty: Penalty, residuals: &[f64], forward_loss: f64) {
-        let Penalty::Raised(raise) = penalty else { return };
-        let now = match raise.watch {
-            // `f64::max` ignores NaN: a residual that is not a number does not stop the watch.
-            Watch::Residual => residuals.iter().copied().fold(0.0, f64::max),
-            Watch::ForwardLoss => forward_loss,
+    pub(crate) fn update(&mut self, penalty: Penalty, residuals: &[f64], forward_loss: f64) {
+        let Penalty::Raised(increase) = penalty else { return };
+        let now = match increase.stall {
+            // `f64::max` ignores NaN: a residual that is not a number does not stop it.
+            Stall::Residual => residuals.iter().copied().fold(0.0, f64::max),
+            Stall::ForwardLoss => forward_loss,
         };
-        if now < (1.0 - raise.progress) * self.best.unwrap_or(f64::INFINITY) {
+        if now < (1.0 - increase.progress) * self.best.unwrap_or(f64::INFINITY) {
             self.best = Some(now);
         } else {
-            self.value = (self.value * raise.factor).min(raise.most);
+            self.value = (self.value * increase.factor).min(increase.most);
             // The quantity starts a new descent under the new penalty.
             self.best = None;
         }
@@ -98,11 +100,11 @@ mod tests {
     use super::*;
 
     /// The factor after each of these epochs: residuals from the lowest layer up, and the forward loss.
-    fn factors(watch: Watch, epochs: &[([f64; 2], f64)]) -> Vec<f64> {
-        let penalty = Penalty::Raised(Raise { watch, factor: 10.0, progress: 0.1, most: 50.0 });
+    fn factors(stall: Stall, epochs: &[([f64; 2], f64)]) -> Vec<f64> {
+        let penalty = Penalty::Raised(PenaltyIncrease { stall, factor: 10.0, progress: 0.1, most: 50.0 });
         let mut factor = PenaltyFactor::new();
         let after = |(residuals, loss): &([f64; 2], f64)| {
-            factor.look(penalty, residuals, *loss);
+            factor.update(penalty, residuals, *loss);
             factor.value
         };
         epochs.iter().map(after).collect()
@@ -116,8 +118,8 @@ mod tests {
         let falling = (0..8).map(|i| 0.5_f64.powi(i));
         let residuals: Vec<_> =
             watched.iter().zip(falling.clone()).map(|(&watched, loss)| ([0.1, watched], loss)).collect();
-        assert_eq!(factors(Watch::Residual, &residuals), expected);
+        assert_eq!(factors(Stall::Residual, &residuals), expected);
         let losses: Vec<_> = watched.iter().zip(falling).map(|(&watched, least)| ([least, least], watched)).collect();
-        assert_eq!(factors(Watch::ForwardLoss, &losses), expected);
+        assert_eq!(factors(Stall::ForwardLoss, &losses), expected);
     }
 }

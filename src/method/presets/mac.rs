@@ -1,6 +1,6 @@
 use super::{GaussNewton, Method, Penalty, Reads, Start, Timing};
 use crate::Scalar;
-use crate::method::coupling::{Raise, Watch};
+use crate::method::coupling::{PenaltyIncrease, Stall};
 
 impl<T: Scalar> Method<T> {
     /// Returns the method of auxiliary coordinates: from the activations of the last visit, one Gauss–Newton step on them;
@@ -12,7 +12,7 @@ impl<T: Scalar> Method<T> {
     pub fn mac(local_steps: usize) -> Self {
         Self::new(Start::Persisted, GaussNewton::new(1), Reads::Stored)
             .timing(Timing::AfterRelaxation { local_steps })
-            .penalty(Penalty::Raised(Raise::when(Watch::Residual)))
+            .penalty(Penalty::Raised(PenaltyIncrease::when(Stall::Residual)))
             .finish(true)
     }
 }

@@ -74,7 +74,7 @@ impl Warning {
 
     /// Adds what the history gives reason to after its last epoch, each kind once. `moves` says of each layer whether it has
     /// parameters that are not frozen.
-    pub(crate) fn look<T: Scalar>(
+    pub(crate) fn of_history<T: Scalar>(
         method: Option<&Method<T>>,
         (moves, widths): (&[bool], &[usize]),
         history: &[EpochReport],
@@ -232,7 +232,7 @@ mod tests {
     fn a_negative_lagrangian_is_no_overshoot() {
         let mut found = Vec::new();
         let moves = [true; 2];
-        Warning::look(
+        Warning::of_history(
             Some(&Method::<f64>::admm(0.1)),
             (&moves, &[]),
             &history(&[(0.5, 0.4), (-1e-4, 0.3)]),
@@ -268,7 +268,7 @@ mod tests {
         let moves = [true; 4];
         for epochs in 1..=5 {
             let mut found = Vec::new();
-            Warning::look(
+            Warning::of_history(
                 Some(&Method::<f64>::joint(0.1)),
                 (&moves, &[]),
                 &vec![dark.clone(); epochs],
@@ -285,7 +285,7 @@ mod tests {
         let moves = [true; 3];
         for (constant, fades) in [(None, true), (Some(99.0), true), (Some(101.0), false)] {
             let (mut found, history) = (Vec::new(), vec![dark.clone(); 3]);
-            Warning::look(Some(&Method::<f64>::joint(0.1)), (&moves, &[]), &history, &|| constant, &mut found);
+            Warning::of_history(Some(&Method::<f64>::joint(0.1)), (&moves, &[]), &history, &|| constant, &mut found);
             assert_eq!(found == [Warning::SignalFades { layers: 1 }], fades, "{found:?} with {constant:?}");
         }
     }
@@ -333,7 +333,7 @@ mod tests {
         let moves = [true; 4];
         let past = history(&[(2.0, 1.0), (3.0, 1.0)]);
         for epochs in 1..=2 {
-            Warning::look(
+            Warning::of_history(
                 Some(&Method::<f64>::predictive_coding(1, 0.1)),
                 (&moves, &[]),
                 &past[..epochs],

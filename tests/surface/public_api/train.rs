@@ -9,8 +9,8 @@ use decoupled::method::energy::Objective;
 use decoupled::method::parameter_step::{LayerUpdate, Sum};
 use decoupled::method::schedule::{Schedule, Stage, Work};
 use decoupled::method::{
-    Block, Coupling, ErrorSteps, Exact, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty, Raise, Reads,
-    Ridge, Start, Sweeps, Timing, Watch, backprop, curvature,
+    Block, Coupling, ErrorSteps, Exact, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty, PenaltyIncrease,
+    Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
 };
 use decoupled::network::BankStart;
 use decoupled::observer::EarlyStopping;
@@ -68,7 +68,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         assert_eq!(method.sequential_products(3), 3 + products + gradients, "{method:?}");
     }
     let ridge = Ridge { ridge: 0.1, proximal: 1.0, memory: 0.5, trust: Some(0.5) };
-    let raise = Raise::when(Watch::Residual);
+    let raise = PenaltyIncrease::when(Stall::Residual);
     let coupling = Coupling { penalty: Penalty::Constant, multipliers: None, finish: false };
     let method = Method::default()
         .start(Start::Blend(0.5))
@@ -78,7 +78,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         .coupling(coupling)
         .timing(Timing::AfterRelaxation { local_steps: 2 })
         .reads(Reads::Stored)
-        .penalty(Penalty::Raised(Raise { watch: Watch::ForwardLoss, ..raise }))
+        .penalty(Penalty::Raised(PenaltyIncrease { stall: Stall::ForwardLoss, ..raise }))
         .multipliers(Multipliers::kept())
         .finish(true);
     assert_eq!(method.parameter_steps(3), 2);

@@ -4,8 +4,8 @@ use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Huber, RelativeSquaredError, SoftmaxCrossEntropy};
 use decoupled::method::{
-    ErrorSteps, Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps,
-    Timing, Watch,
+    ErrorSteps, Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall,
+    Start, Sweeps, Timing,
 };
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar};
@@ -137,7 +137,7 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
     let method = Method::default;
     let sweeps = |rate| Sweeps::reaching(Order::RedBlack, rate);
     let raised = |raise| Method::default().penalty(Penalty::Raised(raise));
-    let raise = Raise::when(Watch::Residual);
+    let raise = PenaltyIncrease::when(Stall::Residual);
     vec![
         Method::joint(bad),
         Method::predictive_coding(0, 0.1),
@@ -158,9 +158,9 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
         method().timing(Timing::AfterRelaxation { local_steps: 0 }),
         method().multipliers(Multipliers { rate: bad, ..Multipliers::kept() }),
         method().activation(sweeps(0.3).optimizer(Sgd::new(bad))),
-        raised(Raise { factor: 1.0, ..raise }),
-        raised(Raise { progress: 1.0, ..raise }),
-        raised(Raise { most: 0.5, ..raise }),
+        raised(PenaltyIncrease { factor: 1.0, ..raise }),
+        raised(PenaltyIncrease { progress: 1.0, ..raise }),
+        raised(PenaltyIncrease { most: 0.5, ..raise }),
         Method::new(at, GaussNewton::new(0), stored),
         Method::new(at, ErrorSteps::new(1, 0.1).optimizer(Adam::new(bad)), stored),
         Method::new(at, Sweeps::new(Order::RedBlack, 1, 1.1).per_penalty(), stored),

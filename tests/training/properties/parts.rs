@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use decoupled::layer::{Activation, Init};
 use decoupled::method::{
-    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, Raise, Reads, Ridge, Start, Sweeps, Timing, Watch,
+    ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps,
+    Timing,
 };
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{ActivationStep, Method, Optimizer, Scalar};
@@ -166,8 +167,9 @@ fn timings() -> impl Strategy<Value = Timing> {
 }
 
 fn penalties() -> impl Strategy<Value = Penalty> {
-    let raises = (select(vec![Watch::Residual, Watch::ForwardLoss]), 1.1..10.0, 0.0..0.99, 1.0..100.0);
-    raises.prop_map(|(watch, factor, progress, most)| Penalty::Raised(Raise { watch, factor, progress, most }))
+    let raises = (select(vec![Stall::Residual, Stall::ForwardLoss]), 1.1..10.0, 0.0..0.99, 1.0..100.0);
+    raises
+        .prop_map(|(stall, factor, progress, most)| Penalty::Raised(PenaltyIncrease { stall, factor, progress, most }))
 }
 
 fn multipliers() -> impl Strategy<Value = Option<Multipliers>> {
