@@ -14,6 +14,9 @@ use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, Method};
 
+#[path = "builtin/mod.rs"]
+mod builtin;
+
 /// Counts requests for memory, but for the packing buffers of the products, which are aligned for vector registers.
 struct Counting;
 
@@ -89,28 +92,17 @@ fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<us
 #[test]
 fn a_warm_visit_asks_for_no_memory() {
     let momentum = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5));
-    let methods = [
-        ("backpropagation", None),
-        ("default", Some(Method::default())),
-        ("joint", Some(Method::joint(0.1))),
-        ("momentum", Some(Method::joint(0.1).activation(momentum))),
-        ("incremental", Some(Method::incremental(3, 0.1))),
-        ("error_based", Some(Method::error_based(3, 0.05))),
-        ("local_targets", Some(Method::local_targets(3))),
-        ("mac", Some(Method::mac(3))),
-        ("alm", Some(Method::alm(0.7))),
-        ("bcd", Some(Method::bcd(5.0))),
-        ("admm", Some(Method::admm(1.0))),
-    ];
-    let methods = methods.map(|(name, method)| (name, method, Extra::None));
-    let extras = [
+    let presets = builtin::methods().into_iter().map(|(name, method)| (name, Some(method), Extra::None));
+    let others = [
+        ("backpropagation", None, Extra::None),
+        ("momentum", Some(Method::joint(0.1).activation(momentum)), Extra::None),
         ("weights, backpropagation", None, Extra::Weights),
         ("weights, default", Some(Method::default()), Extra::Weights),
         ("weights, alm", Some(Method::alm(0.7)), Extra::Weights),
         ("accumulation, backpropagation", None, Extra::Accumulation),
         ("accumulation, default", Some(Method::default()), Extra::Accumulation),
     ];
-    for (name, method, extra) in methods.into_iter().chain(extras) {
+    for (name, method, extra) in presets.chain(others) {
         let (few, many) = (requests(method.as_ref(), extra, 5), requests(method.as_ref(), extra, 50));
         // Threads of the pool and the harness may ask for something at any time: the least of the epochs.
         let least = |counts: &[usize]| counts.iter().min().copied().unwrap();

@@ -7,7 +7,6 @@ use super::softmax_cross_entropy::maximum;
 /// The meaning that a loss gives to the outputs of a network, ẑ: probabilities, classes, labels and scores follow from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
 pub enum Outputs {
     /// Real numbers, as for the squared error. They are no probabilities; as scores of classes they are compared as they are.
     #[default]

@@ -1,33 +1,24 @@
 //! The gradients of the energy against central differences of the energy, over random networks.
 
-use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
-use decoupled::loss::{
-    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
-};
+use std::sync::Arc;
+
+use decoupled::layer::{Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::loss::{BinaryCrossEntropy, Outputs};
 use decoupled::method::{Block, Reads};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{DecoupledNetwork, NetworkBuilder, Scalar};
+use decoupled::{DecoupledNetwork, Loss, NetworkBuilder, Scalar};
+
+use crate::builtin;
 
 type Net = DecoupledNetwork<f64>;
-
-const ACTIVATIONS: [Activation; 9] = [
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Softplus,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu(0.1),
-    Activation::HardTanh,
-];
 
 fn normal(rng: &mut ChaCha12Rng, n: usize) -> Vec<f64> {
     (0..n).map(|_| f64::standard_normal(rng)).collect()
 }
 
 fn random_layer(builder: NetworkBuilder<f64>, below: &mut usize, rng: &mut ChaCha12Rng) -> NetworkBuilder<f64> {
-    let activation = ACTIVATIONS[rng.random_range(0..ACTIVATIONS.len())];
+    let activations: Vec<_> = builtin::differentiable().collect();
+    let activation = activations[rng.random_range(0..activations.len())];
     let width = 1 + rng.random_range(0..40);
     match rng.random_range(0..6) {
         0 if width > 3 => {
@@ -60,24 +51,15 @@ fn random_case(case: usize, rng: &mut ChaCha12Rng) -> (Net, Block<f64>) {
             builder = builder.layer_penalty(t, 10f64.powf(2.0 * rng.random::<f64>() - 1.0));
         }
     }
-    builder = match case % 7 {
-        0 => builder.output_loss(SquaredError),
+    let losses = builtin::losses();
+    let output_loss: Arc<dyn Loss<f64>> = match &losses[case % losses.len()] {
         // Of classes there are two or more.
-        1 | 2 if below == 1 => builder.output_loss(BinaryCrossEntropy),
-        1 => builder.output_loss(SoftmaxCrossEntropy::new()),
-        2 => builder.output_loss(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
-        3 => builder.output_loss(BinaryCrossEntropy),
-        4 => builder.output_loss(Huber::new(0.5)),
-        5 => builder.output_loss(MeanAbsoluteError),
-        _ => builder.output_loss(RelativeSquaredError::new()),
+        loss if loss.outputs() == Outputs::Classes && below == 1 => Arc::new(BinaryCrossEntropy),
+        loss => Arc::clone(loss),
     };
-    builder = match rng.random_range(0..8) {
-        0..=2 => builder.hidden_loss(SquaredError),
-        3..=4 => builder.hidden_loss(RelativeSquaredError::new()),
-        5..=6 => builder.hidden_loss(Huber::new(0.7)),
-        _ => builder.hidden_loss(MeanAbsoluteError),
-    };
-    let mut net = builder.build().unwrap();
+    let serving: Vec<_> = losses.into_iter().filter(|loss| loss.serves_hidden()).collect();
+    let hidden_loss = Arc::clone(&serving[rng.random_range(0..serving.len())]);
+    let mut net = builder.output_loss(Arc::clone(&output_loss)).hidden_loss(hidden_loss).build().unwrap();
     for t in 0..depth {
         let noise = normal(rng, net.params(t).len());
         let params: Vec<f64> = net.params(t).iter().zip(noise).map(|(p, n)| p + 0.1 * n).collect();
@@ -92,13 +74,13 @@ fn random_case(case: usize, rng: &mut ChaCha12Rng) -> (Net, Block<f64>) {
     }
     let width = net.output_dim();
     for column in block.stored_mut(depth).chunks_exact_mut(width) {
-        match case % 7 {
-            1 | 2 => {
+        match output_loss.outputs() {
+            Outputs::Classes => {
                 let sum: f64 = column.iter().map(|z| z.abs()).sum();
                 column.iter_mut().for_each(|z| *z = z.abs() / sum);
             }
-            3 => column.iter_mut().for_each(|z| *z = 1.0 / (1.0 + z.exp())),
-            _ => {}
+            Outputs::Labels => column.iter_mut().for_each(|z| *z = 1.0 / (1.0 + z.exp())),
+            Outputs::Numbers => {}
         }
     }
     // A forward pass of its own, so that a ≠ z.

@@ -1,5 +1,7 @@
 //! The numbers of the method against oracles that are not this crate's code: closed forms, brute force, differences, NumPy.
 
+#[path = "../builtin/mod.rs"]
+mod builtin;
 mod cost;
 mod coupling;
 mod diagnostics;

@@ -9,6 +9,8 @@ use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar};
 
+use crate::builtin;
+
 type Net = DecoupledNetwork<f64>;
 
 const NAN: f64 = f64::NAN;
@@ -40,18 +42,13 @@ fn builder() -> NetworkBuilder<f64> {
     builder.dense(3, Activation::Identity).threads(2)
 }
 
-/// Gradient sweeps, error coordinates and Gauss–Newton, from the forward pass and from the bank, with multipliers and memory.
+/// Gradient sweeps, error coordinates and Gauss–Newton, from the forward pass and from the bank, with multipliers and memory. None
+/// refits the last layer: that wants inputs that are given.
 fn methods() -> Vec<Method<f64>> {
-    vec![
-        Method::default(),
-        Method::joint(0.1),
-        Method::joint(0.1).activation(Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01))),
-        Method::incremental(3, 0.1),
-        Method::error_based(3, 0.1),
-        Method::local_targets(1),
-        Method::alm(0.7),
-        Method::predictive_coding(2, 0.1).start(Start::Blend(0.5)),
-    ]
+    let adam = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Adam::new(0.01));
+    let own = [Method::joint(0.1).activation(adam), Method::predictive_coding(2, 0.1).start(Start::Blend(0.5))];
+    let presets = builtin::gradient_methods().into_iter().map(|(_, method)| method.finish(false));
+    presets.chain(own).collect()
 }
 
 fn config(epochs: usize) -> FitConfig<'static, f64> {

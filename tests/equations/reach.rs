@@ -10,6 +10,8 @@ use decoupled::{
 };
 use nalgebra::DMatrix;
 
+use crate::builtin;
+
 /// Hidden widths 6, five hidden layers.
 fn deep<T: Scalar>() -> Result<(DecoupledNetwork<T>, Dataset<T>)> {
     let data = data::two_moons(32, 0.1, 0)?;
@@ -254,7 +256,7 @@ fn a_stable_fraction_is_a_rate_in_units_of_the_curvature() -> Result<()> {
 fn relaxation_never_raises_the_energy_below_the_stable_fraction_and_blows_up_beyond() -> Result<()> {
     let (net, data) = deep::<f64>()?;
     let objective = net.objective();
-    for order in [Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel] {
+    for order in builtin::ORDERS {
         for (fraction, stable) in [(0.5, true), (1.5, true), (4.0, false)] {
             let mut block = anchored(&net, &data)?;
             let start = objective.energy(&mut block)?;

@@ -16,6 +16,7 @@ use decoupled::{
     Scalar, StopReason, observer,
 };
 
+use crate::builtin;
 #[cfg(feature = "save")]
 use crate::common::crc32;
 
@@ -101,27 +102,13 @@ fn same_as_in_memory<T: Scalar>(name: &str) {
     let adam = jacobi(2).optimizer(Adam::new(0.01));
     let adam = Method::predictive_coding(2, 0.1).start(Start::Persisted).activation(adam);
     let blended = Method::predictive_coding(2, 0.1).start(Start::Blend(0.5));
-    let fused = [
-        Method::default(),
-        Method::joint(0.1),
-        momentum,
-        adam,
-        blended,
-        Method::alm(0.7),
-        Method::mac(2),
-        Method::incremental(2, 0.1),
-    ];
-    let apart = [Method::bcd(1.0), Method::admm(1.0)];
-    let plain = |method: &Method<T>| builder::<T>().method(method.clone());
-    let split = |method: &Method<T>| {
-        DecoupledNetwork::builder(4)
-            .store_pre_activations()
-            .dense(9, Activation::Relu)
-            .dense(2, Activation::Identity)
-            .method(method.clone())
-    };
-    let all = fused.iter().map(|method| (method, plain(method)));
-    for (method, builder) in all.chain(apart.iter().map(|method| (method, split(method)))) {
+    let split = DecoupledNetwork::builder(4).store_pre_activations().dense(9, Activation::Relu);
+    let split = split.dense(2, Activation::Identity);
+    let presets = builtin::gradient_methods().into_iter().map(|(_, method)| method);
+    let fused = presets.chain([momentum, adam, blended]).map(|method| (method, builder()));
+    let apart = builtin::exact_methods().into_iter().map(|(_, method)| (method, split.clone()));
+    for (method, builder) in fused.chain(apart) {
+        let builder = builder.method(method.clone());
         // Three blocks, and more than are in memory at a time.
         for (block, batch, threads, storage) in [
             (40, 32, 1, Storage::Full),

@@ -1,6 +1,8 @@
 //! Networks, models, checkpoints, settings and banks that are written, come back, and are refused when damaged.
 
 mod bank_file;
+#[path = "../builtin/mod.rs"]
+mod builtin;
 #[cfg(feature = "save")]
 mod checkpoint;
 #[cfg(feature = "save")]

@@ -6,39 +6,23 @@ use std::path::{Path, PathBuf};
 use decoupled::bank::Storage;
 use decoupled::data::{Examples, Scaler};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual, Tensor};
-use decoupled::loss::{
-    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
-};
 use decoupled::method::{Coupling, GradientStep, Ridge, Start, Timing};
 use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd};
+use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, Model, NetworkBuilder, Scalar,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use crate::builtin;
 use crate::common::{draw, moved, path, place, small};
 
 fn bits<T: Scalar>(values: &[T]) -> Vec<u64> {
     values.iter().map(|v| v.to_f64().to_bits()).collect()
 }
 
-const ACTIVATIONS: [Activation; 12] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu(0.1 + 0.2),
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Softplus,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::HardTanh,
-    Activation::Sign,
-    Activation::Step,
-    Activation::Quantize(3),
-];
-
-/// Every kind of layer, in one of several orders.
-fn every_layer<T: Scalar>(activation: Activation) -> NetworkBuilder<T> {
+/// Layers with settings of every kind, and the layers in them.
+fn deep<T: Scalar>(activation: Activation) -> NetworkBuilder<T> {
     let inner = Chain::new()
         .then(Elementwise::new(5, activation))
         .then(Residual::new(Dense::new(5, 5).without_bias().init(Init::orthogonal().gain(0.1 + 0.2))))
@@ -78,24 +62,24 @@ fn comes_back<T: Scalar>(name: &str, builder: NetworkBuilder<T>) {
 
 #[test]
 fn every_built_in_layer_comes_back_with_the_same_predictions_bit_for_bit() {
-    for activation in ACTIVATIONS {
-        comes_back::<f32>("layers-f32", every_layer(activation));
-        comes_back::<f64>("layers-f64", every_layer(activation));
+    fn all<T: Scalar>(name: &str) {
+        for activation in builtin::ACTIVATIONS {
+            comes_back::<T>(name, deep(activation));
+        }
+        for layer in builtin::layers::<T>(&mut ChaCha12Rng::seed_from_u64(1)) {
+            // Beside another, for there is no file of a network without parameters.
+            let below = Dense::new(2, layer.input_dim());
+            comes_back(name, DecoupledNetwork::builder(2).layer(below).layer(layer));
+        }
     }
+    all::<f32>("layers-f32");
+    all::<f64>("layers-f64");
 }
 
 #[test]
 fn every_built_in_loss_comes_back() {
-    let losses: Vec<fn(NetworkBuilder<f64>) -> NetworkBuilder<f64>> = vec![
-        |b| b.output_loss(SquaredError),
-        |b| b.output_loss(RelativeSquaredError::new().epsilon(1e-7 / 3.0)),
-        |b| b.output_loss(MeanAbsoluteError),
-        |b| b.output_loss(Huber::new(0.1 + 0.2)),
-        |b| b.output_loss(SoftmaxCrossEntropy::new().label_smoothing(0.1)),
-        |b| b.output_loss(BinaryCrossEntropy),
-    ];
-    for loss in losses {
-        comes_back("losses", loss(DecoupledNetwork::builder(2).dense(3, Activation::Relu)));
+    for loss in builtin::losses::<f64>() {
+        comes_back("losses", DecoupledNetwork::builder(2).dense(3, Activation::Relu).output_loss(loss));
     }
 }
 
@@ -155,7 +139,7 @@ fn scalers_and_names_that_do_not_fit_are_refused_before_a_file_is_touched() {
 #[test]
 fn the_reference_implementation_reads_our_files_row_by_row() {
     let path = path("reference");
-    let network = moved(every_layer::<f64>(Activation::Relu));
+    let network = moved(deep::<f64>(Activation::Relu));
     network.save(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -555,9 +539,13 @@ fn settings_come_back_from_json() {
     same(Coupling { finish: true, ..Coupling::default() });
     let ridge = Ridge { trust: Some(0.1), ..Ridge::default() };
     same(ridge);
-    let method = Method::<f64>::joint(0.1).layer_parameter(2, ridge).layer_parameter(0, GradientStep);
+    let mut method = Method::<f64>::joint(0.1).layer_parameter(2, ridge).layer_parameter(0, GradientStep);
     let text = serde_json::to_string(&method).unwrap();
     assert!(text.contains(r#""layer_solvers":[[2,{"Ridge":{"#) && text.contains(r#"[0,"Optimizer"]"#), "{text}");
+    for (t, step) in builtin::parameter_steps().into_iter().enumerate() {
+        method = method.layer_parameter(t, step);
+    }
+    let text = serde_json::to_string(&method).unwrap();
     assert_eq!(format!("{:?}", serde_json::from_str::<Method<f64>>(&text).unwrap()), format!("{method:?}"));
     same((Start::Blend(0.3), Storage::Bf16, Timing::EveryStep));
 }

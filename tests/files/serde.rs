@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use decoupled::bank::Storage;
-use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, Residual};
+use decoupled::layer::{Activation, Dense, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::activation_step::{Memory, Prepared};
 use decoupled::method::energy::Objective;
@@ -11,17 +11,18 @@ use decoupled::method::{Block, ErrorSteps, Group, Multipliers, Order, Penalty, P
 use decoupled::metrics::Average;
 use decoupled::network::InferConfig;
 use decoupled::observer::{EarlyStopping, Every, Mode, Monitor, OnNewBest, ReduceLrOnPlateau};
-use decoupled::optimizer::{
-    Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay,
-};
+use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd, Step};
+use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Layer, Loss, Method, Metric, NetworkBuilder, Optimizer,
-    Result, Scalar, data,
+    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Loss, Method, Metric, NetworkBuilder, Optimizer, Result,
+    Scalar, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::builtin;
 
 /// By way of JSON; what prints itself as another is no copy.
 fn copy<S: Serialize + DeserializeOwned + std::fmt::Debug>(setting: &S) -> S {
@@ -62,25 +63,15 @@ fn trained<T: Scalar>(optimizer: impl Optimizer<T> + 'static, config: &FitConfig
 fn methods<T: Scalar>() -> Vec<Method<T>> {
     let cosine = Schedule::Cosine { total: 9, floor: 0.1 };
     let reverse = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1);
-    vec![
-        Method::default(),
-        Method::joint(0.1 + 0.2),
-        Method::predictive_coding(3, 0.1),
-        Method::incremental(2, 0.1),
-        Method::error_based(2, 0.05),
-        Method::local_targets(2),
-        Method::backprop_by_sweep(),
-        Method::alm(0.5),
-        Method::mac(2),
-        Method::bcd(1.0),
-        Method::admm(1.0),
+    let own = [
         Method::predictive_coding(2, 0.1)
             .start(Start::Blend(1.0 / 3.0))
             .activation(reverse.optimizer(Scheduled::new(Adam::new(1e-2), cosine)))
             .penalty(Penalty::Raised(PenaltyIncrease::when(Stall::Residual)))
             .multipliers(Multipliers::kept()),
         Method::error_based(2, 0.1).activation(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.05).momentum(0.5))),
-    ]
+    ];
+    builtin::methods().into_iter().map(|(_, method)| method).chain(own).collect()
 }
 
 fn every_method_trains_alike<T: Scalar>() {
@@ -100,30 +91,8 @@ fn a_method_from_json_trains_to_the_same_bits() {
 
 #[test]
 fn an_optimizer_from_json_trains_to_the_same_bits() {
-    let schedules = [
-        Schedule::Constant,
-        Schedule::Step { every: 2, factor: 0.1 + 0.2 },
-        Schedule::Exponential { factor: 0.9 },
-        Schedule::Cosine { total: 5, floor: 0.1 },
-        Schedule::WarmUp { steps: 2, then: Box::new(Schedule::Constant) },
-        Schedule::OneCycle { total: 6, rise: 0.3, start: 0.04, floor: 4e-6 },
-    ];
-    let mut all: Vec<Box<dyn Optimizer<f32>>> = vec![
-        Box::new(Sgd::new(1.0 / 30.0).momentum(0.9).nesterov()),
-        Box::new(Adam::new(1e-3).beta1(0.8).beta2(0.9).epsilon(1e-6)),
-        Box::new(AdamW::new(1e-3).weight_decay(0.1 + 0.2)),
-        Box::new(RmsProp::new(1e-3)),
-        Box::new(ClipNorm::new(WeightDecay::new(Sgd::new(0.1), 0.01), 1.0 / 3.0)),
-        Box::new(ClipValue::new(Adam::new(1e-3), 1e-3)),
-        Box::new(WeightDecay::new(Adam::new(1e-3), 0.1).weights_only()),
-        Box::new(AdamW::new(1e-3).weight_decay(0.1).weights_only()),
-        Box::new(L1::new(L1::new(Sgd::new(0.1), 1.0 / 3.0).weights_only(), 0.01)),
-    ];
-    all.extend(
-        schedules.map(|s| Box::new(Scheduled::new(ClipNorm::new(Sgd::new(0.1), 0.5), s)) as Box<dyn Optimizer<f32>>),
-    );
     let config = FitConfig::new().epochs(2).batch_size(16);
-    for optimizer in all {
+    for optimizer in builtin::optimizers::<f32>() {
         let own = copy(&optimizer);
         let name = format!("{optimizer:?}");
         assert_eq!(trained(own, &config), trained(optimizer, &config), "{name}");
@@ -275,15 +244,20 @@ fn a_loss_from_json_trains_to_the_same_bits() {
         network.fit(&data, &FitConfig::new().epochs(2).batch_size(16)).unwrap();
         network.params(0).iter().map(|p| p.to_bits()).collect::<Vec<_>>()
     };
-    let own: Arc<dyn Loss<f32>> = Arc::new(SoftmaxCrossEntropy::new().label_smoothing(0.1 + 0.2));
-    assert_eq!(trained(copy(&own)), trained(own));
+    for own in builtin::losses() {
+        assert_eq!(trained(copy(&own)), trained(own));
+    }
 }
 
 #[test]
-fn layers_and_losses_come_back_from_json() {
-    let chain = Chain::new().then(Dense::new(3, 3)).then(Elementwise::new(3, Activation::LeakyRelu(0.1 + 0.2)));
-    copy(&(Box::new(Residual::new(chain)) as Box<dyn Layer<f32>>));
-    copy(&(Box::new(Huber::new(0.5)) as Box<dyn Loss<f64>>));
+fn layers_losses_and_activation_steps_come_back_from_json() {
+    fn all<T: Scalar>() {
+        builtin::layers::<T>(&mut ChaCha12Rng::seed_from_u64(1)).iter().for_each(|layer| drop(copy(layer)));
+        builtin::losses::<T>().iter().for_each(|loss| drop(copy(loss)));
+        builtin::activation_steps::<T>().iter().for_each(|step| drop(copy(step)));
+    }
+    all::<f32>();
+    all::<f64>();
 }
 
 #[test]

@@ -2,67 +2,25 @@
 
 use decoupled::{
     Error, Layer, MatMut, MatRef, check,
-    layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual, Tensor},
+    layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual, Tensor},
     rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng},
 };
 
+use crate::builtin;
+
 const SHAPES: u64 = 100;
 
-const ACTIVATIONS: [Activation; 15] = [
-    Activation::Identity,
-    Activation::Relu,
+/// Settings beside those of the list, at the ends of their domains among them.
+const SETTINGS: [Activation; 5] = [
     Activation::LeakyRelu(0.01),
     Activation::LeakyRelu(-0.5),
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Softplus,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::HardTanh,
-    Activation::Sign,
-    Activation::Step,
     Activation::Quantize(1),
     Activation::Quantize(2),
     Activation::Quantize(16),
 ];
 
-/// One layer of every kind, of random widths.
-fn all_layers(rng: &mut ChaCha12Rng) -> Vec<Box<dyn Layer<f64>>> {
-    let mut width = || rng.random_range(1..=40);
-    let (a, b, c) = (width(), width(), width());
-    let mut layers: Vec<Box<dyn Layer<f64>>> = vec![
-        Box::new(Dense::new(a, b)),
-        Box::new(Dense::new(a, b).without_bias().init(Init::orthogonal())),
-        Box::new(LayerNorm::new(a)),
-        Box::new(
-            Chain::new().then(Dense::new(a, b).init(Init::he_normal())).then(Elementwise::new(b, Activation::Relu)),
-        ),
-        Box::new(Chain::new().then(Elementwise::new(a, Activation::Silu))),
-        Box::new(
-            Chain::new()
-                .then(Elementwise::new(a, Activation::Tanh))
-                .then(Dense::new(a, b))
-                .then(LayerNorm::new(b))
-                .then(Elementwise::new(b, Activation::Gelu))
-                .then(Dense::new(b, c).without_bias()),
-        ),
-        Box::new(Residual::new(Dense::new(a, a))),
-        Box::new(Residual::new(
-            Chain::new()
-                .then(Chain::new().then(Dense::new(a, b)).then(Elementwise::new(b, Activation::Softplus)))
-                .then(Residual::new(Elementwise::new(b, Activation::Sigmoid)))
-                .then(Dense::new(b, a)),
-        )),
-    ];
-    for activation in ACTIVATIONS {
-        layers.push(Box::new(Elementwise::new(a, activation)));
-        if !activation.has_derivative() {
-            let straight = Elementwise::new(a, activation).straight_through();
-            layers.push(Box::new(straight));
-            layers.push(Box::new(Residual::new(Chain::new().then(Dense::new(a, a)).then(straight))));
-        }
-    }
-    layers
+fn activations() -> impl Iterator<Item = Activation> {
+    builtin::ACTIVATIONS.into_iter().chain(SETTINGS)
 }
 
 /// Bounds that the values come near, and none leaves.
@@ -80,15 +38,7 @@ fn the_range_of_an_activation_is_that_of_its_values() {
         let slope = if let Activation::LeakyRelu(slope) = activation { slope } else { 1.0 };
         assert!(tight(least, low, -40.0 * slope) && tight(most, high, 40.0), "{activation:?}: {low} and {high}");
     };
-    [Activation::Identity, Activation::Relu, Activation::LeakyRelu(0.25), Activation::Tanh]
-        .into_iter()
-        .for_each(bounded);
-    [Activation::Sigmoid, Activation::Softplus, Activation::Gelu, Activation::Silu, Activation::HardTanh]
-        .into_iter()
-        .for_each(bounded);
-    [Activation::Sign, Activation::Step, Activation::Quantize(1), Activation::Quantize(5)]
-        .into_iter()
-        .for_each(bounded);
+    activations().for_each(bounded);
     // It folds what is below zero up.
     assert_eq!(Activation::LeakyRelu(-0.5).range(), (0.0, f64::INFINITY));
 }
@@ -98,8 +48,9 @@ fn every_layer_keeps_the_contract_at_a_hundred_random_shapes() {
     for seed in 0..SHAPES {
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let examples = rng.random_range(1..=9);
-        for layer in all_layers(&mut rng) {
-            if let Err(error) = check::layer_at(&*layer, examples, seed) {
+        let more: Vec<_> = SETTINGS.into_iter().flat_map(|own| builtin::units(rng.random_range(1..=40), own)).collect();
+        for layer in builtin::layers(&mut rng).into_iter().chain(more) {
+            if let Err(error) = check::layer_at::<f64>(&*layer, examples, seed) {
                 panic!("shape {seed}, {examples} examples: {error}");
             }
         }
@@ -108,7 +59,7 @@ fn every_layer_keeps_the_contract_at_a_hundred_random_shapes() {
 
 #[test]
 fn every_layer_keeps_the_contract_in_single_precision() {
-    for activation in ACTIVATIONS {
+    for activation in activations() {
         let block = Residual::new(Chain::new().then(Elementwise::new(6, activation)).then(Dense::new(6, 6)));
         check::layer::<f32>(&Chain::new().then(Dense::new(7, 6)).then(block).then(LayerNorm::new(6))).unwrap();
     }

@@ -1,5 +1,7 @@
 //! Layers, losses, optimizers and proximal operators by themselves: contracts, formulas, numbers from elsewhere.
 
+#[path = "../builtin/mod.rs"]
+mod builtin;
 mod checks;
 // One rule is of descriptions.
 #[cfg(feature = "save")]

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay};
+use decoupled::optimizer::{
+    Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay,
+};
 use decoupled::{Error, Optimizer};
+
+use crate::builtin;
 
 /// The rows of a table of `name,number,number,…`, by name.
 fn table(csv: &str) -> BTreeMap<&str, Vec<Vec<f64>>> {
@@ -232,17 +236,11 @@ impl Optimizer<f64> for Bare {
 #[test]
 fn a_rule_is_elementwise_exactly_if_two_halves_updated_apart_are_the_whole() {
     let clip = ClipNorm::new(Sgd::new(0.1), 1.0);
-    let rules = [
-        boxed(Sgd::new(0.1).momentum(0.9)),
-        boxed(Adam::new(0.1)),
-        boxed(AdamW::new(0.1)),
-        boxed(RmsProp::new(0.1)),
-        boxed(ClipValue::new(Adam::new(0.1), 0.9)),
-        boxed(WeightDecay::new(Adam::new(0.1), 0.1)),
-        boxed(Scheduled::new(Adam::new(0.1), Schedule::Constant)),
+    let clipped = [
         boxed(clip),
         boxed(ClipValue::new(clip, 0.9)),
         boxed(WeightDecay::new(clip, 0.1)),
+        boxed(L1::new(clip, 0.1)),
         boxed(Scheduled::new(clip, Schedule::Constant)),
     ];
     let update = |rule: &dyn Optimizer<f64>, params: &mut [f64], grad: &[f64]| {
@@ -250,7 +248,7 @@ fn a_rule_is_elementwise_exactly_if_two_halves_updated_apart_are_the_whole() {
         rule.update(Step::new(1, 1.0), params, &mut grad.to_vec(), &mut state);
     };
     let (start, grad) = ([0.5, -1.0, 2.0, 0.1], [3.0, -2.0, 1.0, 4.0]);
-    for rule in rules {
+    for rule in builtin::optimizers().into_iter().chain(clipped.map(Arc::from)) {
         let (mut whole, mut halves) = (start, start);
         update(&rule, &mut whole, &grad);
         halves.chunks_mut(2).zip(grad.chunks(2)).for_each(|(params, grad)| update(&rule, params, grad));

@@ -3,34 +3,38 @@
 use decoupled::layer::Activation;
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 
+use crate::builtin;
+
 const CASES: usize = 300;
 
-const SMOOTH: [Activation; 5] =
-    [Activation::Tanh, Activation::Sigmoid, Activation::Softplus, Activation::Gelu, Activation::Silu];
+/// Those that bend without a kink.
+fn smooth() -> impl Iterator<Item = Activation> {
+    builtin::differentiable().filter(|activation| {
+        !matches!(activation, Activation::Identity | Activation::Relu | Activation::LeakyRelu(_) | Activation::HardTanh)
+    })
+}
 
-const KINKED: [Activation; 8] = [
-    Activation::Identity,
-    Activation::Relu,
+/// Settings beside those of the list, at the ends of their domains among them.
+const SLOPES: [Activation; 5] = [
     Activation::LeakyRelu(0.01),
     Activation::LeakyRelu(-0.5),
     Activation::LeakyRelu(0.0),
     Activation::LeakyRelu(1.0),
     Activation::LeakyRelu(3.0),
-    Activation::HardTanh,
 ];
+const LEVELS: [Activation; 4] =
+    [Activation::Quantize(1), Activation::Quantize(2), Activation::Quantize(8), Activation::Quantize(16)];
 
-const STEPS: [Activation; 7] = [
-    Activation::Sign,
-    Activation::Step,
-    Activation::Quantize(1),
-    Activation::Quantize(2),
-    Activation::Quantize(3),
-    Activation::Quantize(8),
-    Activation::Quantize(16),
-];
+fn continuous() -> impl Iterator<Item = Activation> {
+    builtin::differentiable().chain(SLOPES)
+}
+
+fn jumping() -> impl Iterator<Item = Activation> {
+    builtin::jumping().chain(LEVELS)
+}
 
 fn all() -> impl Iterator<Item = Activation> {
-    SMOOTH.into_iter().chain(KINKED).chain(STEPS)
+    continuous().chain(jumping())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +104,7 @@ fn close(a: f64, b: f64, tolerance: f64) -> bool {
 fn continuous_functions_find_the_global_minimum_that_a_grid_finds() {
     let mut rng = ChaCha12Rng::seed_from_u64(1);
     let mut crossings = 0;
-    for activation in SMOOTH.into_iter().chain(KINKED) {
+    for activation in continuous() {
         for _ in 0..CASES {
             let case = Case::draw(activation, &mut rng);
             let found = activation.prox(case.target, case.near, case.weight);
@@ -124,7 +128,7 @@ fn continuous_functions_find_the_global_minimum_that_a_grid_finds() {
 fn step_functions_find_the_best_of_all_their_cells() {
     let mut rng = ChaCha12Rng::seed_from_u64(2);
     let mut moves = 0;
-    for activation in STEPS {
+    for activation in jumping() {
         let levels: Vec<f64> = match activation {
             Activation::Sign => vec![-1.0, 1.0],
             Activation::Step => vec![0.0, 1.0],
@@ -254,7 +258,7 @@ fn nothing_finite_gives_a_nan() {
 fn weights_that_make_two_valleys_find_the_deeper_one() {
     let mut rng = ChaCha12Rng::seed_from_u64(5);
     let mut crossings = 0;
-    for activation in SMOOTH {
+    for activation in smooth() {
         for _ in 0..CASES {
             let near = 12.0 * (rng.random::<f64>() - 0.7);
             let size = [1.0, 4.0, 40.0][rng.random_range(0..3)];

@@ -11,12 +11,14 @@ use decoupled::method::{
     Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps, Timing,
 };
 use decoupled::observer::{EarlyStopping, Monitor};
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::search::{Search, Space};
 use decoupled::{
     Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder,
     Optimizer, Result, Scalar, check, metrics,
 };
+
+use crate::builtin;
 
 const NAN: f64 = f64::NAN;
 const INF: f64 = f64::INFINITY;
@@ -193,6 +195,7 @@ fn bad_optimizers() -> Vec<Box<dyn Optimizer<f64>>> {
         bad.push(Box::new(ClipNorm::new(Sgd::new(rate), 1.0)));
         bad.push(Box::new(ClipValue::new(Sgd::new(rate), 1.0)));
         bad.push(Box::new(WeightDecay::new(Sgd::new(rate), 0.1)));
+        bad.push(Box::new(L1::new(Sgd::new(rate), 0.1)));
         bad.push(Box::new(Scheduled::new(Sgd::new(rate), Schedule::Constant)));
         bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Exponential { factor: rate })));
         bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Step { every: 5, factor: rate })));
@@ -207,6 +210,7 @@ fn bad_optimizers() -> Vec<Box<dyn Optimizer<f64>>> {
     for decay in [-0.1, NAN, INF] {
         bad.push(Box::new(WeightDecay::new(Sgd::new(0.1), decay)));
         bad.push(Box::new(AdamW::new(0.1).weight_decay(decay)));
+        bad.push(Box::new(L1::new(Sgd::new(0.1), decay)));
         bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Cosine { total: 5, floor: decay })));
     }
     bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::Step { every: 0, factor: 0.5 })));
@@ -214,6 +218,7 @@ fn bad_optimizers() -> Vec<Box<dyn Optimizer<f64>>> {
     for (rise, start, floor) in [(0.0, 0.1, 0.1), (1.0, 0.1, 0.1), (NAN, 0.1, 0.1), (0.3, NAN, 0.1), (0.3, 0.1, 1.1)] {
         bad.push(Box::new(Scheduled::new(Sgd::new(0.1), Schedule::OneCycle { total: 9, rise, start, floor })));
     }
+    assert_eq!(builtin::names(&bad), builtin::names(builtin::optimizers::<f64>()));
     bad
 }
 

@@ -60,7 +60,7 @@ const ROWS: [&[&str]; 44] = [
 const MUTUAL: [&[&str]; 1] = [&["layer", "loss", "optimizer"]];
 
 /// All sources but the root, with their text: without comments and tests.
-fn sources() -> Vec<(PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

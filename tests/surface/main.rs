@@ -1,5 +1,8 @@
 //! The crate as its users see it: public names, layout, errors, observers, warnings, pictures.
 
+#[path = "../builtin/mod.rs"]
+mod builtin;
+mod complete;
 mod errors;
 mod layout;
 mod observers;

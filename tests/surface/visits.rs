@@ -1,7 +1,11 @@
 //! The guide's visits are those that the methods print.
 
+use std::collections::BTreeSet;
+
 use decoupled::Method;
 use decoupled::method::schedule::Schedule;
+
+use crate::builtin;
 
 #[test]
 fn the_guide_shows_every_visit_as_it_is_printed() {
@@ -21,6 +25,9 @@ fn the_guide_shows_every_visit_as_it_is_printed() {
         ("`bcd(5.0)`", Method::bcd(5.0)),
         ("`admm(1.0)`", Method::admm(1.0)),
     ];
+    // With settings of its own, which the page names.
+    let names = methods.each_ref().map(|(name, _)| name.trim_matches('`').split('(').next().unwrap());
+    assert_eq!(BTreeSet::from(names), builtin::methods::<f64>().into_iter().map(|(name, _)| name).collect());
     let visits = methods.into_iter().map(|(name, method)| (name, method.schedule(3)));
     let visits: Vec<_> = std::iter::once(("Backpropagation", Schedule::backprop(3))).chain(visits).collect();
     assert_eq!(text.matches("\n# ").count(), visits.len(), "every section is one of these");

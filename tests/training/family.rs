@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm, Residual};
-use decoupled::loss::{
-    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
-};
+use decoupled::loss::Outputs;
 use decoupled::method::{
     ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps,
     Timing,
@@ -15,36 +13,29 @@ use decoupled::method::{
 use decoupled::optimizer::Adam;
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatRef, Method, NetworkBuilder};
 
+use crate::builtin;
+
 type Net = DecoupledNetwork<f64>;
 
 const INPUTS: usize = 5;
 const WIDTH: usize = 8;
 const OUTPUTS: usize = 3;
 
+/// The presets, and three of them in another order or from another start.
 fn presets() -> Vec<(&'static str, Method<f64>)> {
-    vec![
-        ("default", Method::default()),
-        ("joint", Method::joint(0.3)),
-        ("mac", Method::mac(2)),
-        ("alm", Method::alm(0.7)),
+    let own = [
         ("alm, all layers at once", Method::alm(1.0).activation(Sweeps::new(Order::Jacobi, 1, 1.0).per_penalty())),
-        ("predictive_coding", Method::predictive_coding(4, 0.1)),
         (
             "predictive_coding, red-black",
             Method::predictive_coding(3, 0.1).activation(Sweeps::new(Order::RedBlack, 3, 0.1)),
         ),
         ("predictive_coding, blended", Method::predictive_coding(4, 0.1).start(Start::Blend(0.3))),
-        ("incremental", Method::incremental(4, 0.1)),
-        ("error_based", Method::error_based(4, 0.1)),
-        ("local_targets", Method::local_targets(3)),
-        ("backprop_by_sweep", Method::backprop_by_sweep()),
-        ("bcd", Method::bcd(0.1)),
-        ("admm", Method::admm(0.1)),
-    ]
+    ];
+    builtin::methods().into_iter().chain(own).collect()
 }
 
 fn is_exact(preset: &str) -> bool {
-    ["bcd", "admm"].contains(&preset)
+    builtin::exact_methods::<f64>().iter().any(|(name, _)| *name == preset)
 }
 
 /// Outputs of a random network, as they are or as what the loss takes.
@@ -149,22 +140,11 @@ fn refuses(builder: &NetworkBuilder<f64>, method: &Method<f64>, data: &Dataset<f
     assert!((0..net.depth()).all(|t| net.params(t) == before[t]) && net.bank().is_none(), "{what}");
 }
 
-const ACTIVATIONS: [Activation; 8] = [
-    Activation::Relu,
-    Activation::LeakyRelu(0.1),
-    Activation::Tanh,
-    Activation::Sigmoid,
-    Activation::Softplus,
-    Activation::Gelu,
-    Activation::Silu,
-    Activation::HardTanh,
-];
-
 #[test]
 fn every_preset_trains_every_activation() {
     let data = teacher(Targets::Real);
     for (name, method) in presets() {
-        for activation in ACTIVATIONS {
+        for activation in builtin::differentiable() {
             let what = format!("{name}, {activation:?}");
             learns(&network(&split(activation)), &method, &data, &what);
             match is_exact(name) {
@@ -179,7 +159,7 @@ fn every_preset_trains_every_activation() {
 #[test]
 fn every_preset_trains_units_that_jump() {
     let data = teacher(Targets::Real);
-    for activation in [Activation::Sign, Activation::Step, Activation::Quantize(2)] {
+    for activation in builtin::jumping() {
         let straight = |below: usize| -> Vec<Arc<dyn Layer<f64>>> {
             let jump = Elementwise::new(WIDTH, activation).straight_through();
             vec![Arc::new(Chain::new().then(Dense::new(below, WIDTH)).then(jump))]
@@ -243,18 +223,18 @@ fn every_preset_trains_or_refuses_every_output_loss() {
     let (real, classes, bits) = (teacher(Targets::Real), teacher(Targets::Classes), teacher(Targets::Bits));
     let base = || network(&split(Activation::Tanh));
     for (name, method) in presets() {
-        learns(&base().output_loss(SquaredError), &method, &real, name);
-        for (loss, builder, data) in [
-            ("softmax cross-entropy", base().output_loss(SoftmaxCrossEntropy::new()), &classes),
-            ("binary cross-entropy", base().output_loss(BinaryCrossEntropy), &bits),
-            ("Huber", base().output_loss(Huber::new(0.5)), &real),
-            ("mean absolute error", base().output_loss(MeanAbsoluteError), &real),
-            ("relative squared error", base().output_loss(RelativeSquaredError::new()), &real),
-        ] {
-            let what = format!("{name}, {loss}");
-            match is_exact(name) {
-                true => refuses(&builder, &method, data, &what),
-                false => learns(&builder, &method, data, &what),
+        for loss in builtin::losses() {
+            let what = format!("{name}, {loss:?}");
+            let data = match loss.outputs() {
+                Outputs::Numbers => &real,
+                Outputs::Classes => &classes,
+                Outputs::Labels => &bits,
+            };
+            let serves = !is_exact(name) || format!("{loss:?}") == "SquaredError";
+            let builder = base().output_loss(loss);
+            match serves {
+                true => learns(&builder, &method, data, &what),
+                false => refuses(&builder, &method, data, &what),
             }
         }
     }
@@ -265,12 +245,9 @@ fn every_preset_trains_or_refuses_every_hidden_loss() {
     let data = teacher(Targets::Real);
     let base = || network(&fused(Activation::Tanh));
     for (name, method) in presets() {
-        for (loss, builder) in [
-            ("Huber", base().hidden_loss(Huber::new(0.5))),
-            ("mean absolute error", base().hidden_loss(MeanAbsoluteError)),
-            ("relative squared error", base().hidden_loss(RelativeSquaredError::new())),
-        ] {
-            let what = format!("{name}, {loss}");
+        for loss in builtin::losses().into_iter().filter(|loss| loss.serves_hidden()) {
+            let what = format!("{name}, {loss:?}");
+            let builder = base().hidden_loss(loss);
             match is_exact(name) {
                 true => refuses(&builder, &method, &data, &what),
                 false => learns(&builder, &method, &data, &what),
@@ -324,6 +301,7 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
                 .multipliers(top),
         ),
     ];
+    assert_eq!(presets.len() + 1, builtin::methods::<f64>().len(), "all but the default");
     for (preset, spelt_out) in presets {
         assert_eq!(format!("{preset:?}"), format!("{spelt_out:?}"));
     }

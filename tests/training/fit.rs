@@ -14,6 +14,7 @@ use decoupled::{
     Optimizer, StopReason, Warning,
 };
 
+use crate::builtin;
 use crate::common::Still;
 
 type Net = DecoupledNetwork<f64>;
@@ -518,12 +519,10 @@ fn every_method_learns_the_digits() {
     }
 }
 
-const JUMPING: [Activation; 4] = [Activation::Sign, Activation::Step, Activation::Quantize(1), Activation::Quantize(4)];
-
 #[test]
 fn a_jump_is_warned_of_because_nothing_below_it_moves_and_straight_through_mends_it() {
     let data = teacher(1);
-    for activation in JUMPING {
+    for activation in builtin::jumping().chain([Activation::Quantize(1)]) {
         let net = |straight: bool| {
             let jump = Elementwise::new(6, activation);
             let jump = if straight { jump.straight_through() } else { jump };

@@ -6,6 +6,7 @@ use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::{Penalty, PenaltyIncrease, Stall, Start, Timing};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Result, Warning, data};
 
+use crate::builtin;
 use crate::common::Still;
 
 type Net = DecoupledNetwork<f64>;
@@ -27,9 +28,7 @@ fn split() -> NetworkBuilder<f64> {
 #[test]
 fn the_terms_of_the_energy_add_up_to_it() -> Result<()> {
     let data = moons()?;
-    let anchored = [Method::default(), Method::local_targets(3), Method::incremental(3, 0.1), Method::alm(0.7)];
-    let kept = [Method::joint(0.1), Method::mac(2), Method::error_based(3, 0.05)];
-    for method in anchored.into_iter().chain(kept) {
+    for (_, method) in builtin::gradient_methods() {
         let mut net = builder().output_loss(SoftmaxCrossEntropy::new()).build()?;
         for epoch in net.fit(&data, &FitConfig::new().epochs(2).batch_size(25).method(method.clone()))?.epochs {
             assert_eq!(epoch.energies.len(), 4);
@@ -37,7 +36,7 @@ fn the_terms_of_the_energy_add_up_to_it() -> Result<()> {
             assert!((sum - epoch.energy).abs() < 1e-12 * epoch.energy.abs(), "{sum} and {}, {method:?}", epoch.energy);
         }
     }
-    for method in [Method::bcd(5.0), Method::admm(1.0)] {
+    for (_, method) in builtin::exact_methods() {
         // In the first of them the bank is at the forward pass.
         let report = split().build()?.fit(&data, &FitConfig::new().epochs(3).full_batch().method(method))?;
         for epoch in report.epochs {

@@ -1,6 +1,8 @@
 //! Training promises the same of every method: results, repeatability, settings that reach what they are meant for.
 
 mod bank;
+#[path = "../builtin/mod.rs"]
+mod builtin;
 mod common;
 mod crossings;
 mod family;

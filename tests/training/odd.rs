@@ -6,6 +6,8 @@ use decoupled::method::{Order, Reads, Start, Sweeps, Timing};
 use decoupled::optimizer::{Adam, RmsProp, Sgd};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Scalar};
 
+use crate::builtin;
+
 fn data<T: Scalar>(examples: usize, inputs: usize, outputs: usize) -> Dataset<T> {
     let wave = |rows: usize, shift: f64| {
         let values: Vec<T> = (0..rows * examples).map(|i| T::of((shift + 0.7 * i as f64).sin())).collect();
@@ -17,7 +19,9 @@ fn data<T: Scalar>(examples: usize, inputs: usize, outputs: usize) -> Dataset<T>
 fn methods<T: Scalar>() -> Vec<Method<T>> {
     let timings =
         [Timing::AfterRelaxation { local_steps: 1 }, Timing::AfterRelaxation { local_steps: 3 }, Timing::EveryStep];
-    let mut methods = vec![Method::default(), Method::backprop_by_sweep()];
+    // Not every last layer can be refitted.
+    let presets = builtin::gradient_methods().into_iter().map(|(_, method)| method.finish(false));
+    let mut methods: Vec<_> = presets.collect();
     for start in [Start::Anchored, Start::Persisted] {
         for order in [Order::Jacobi, Order::ReverseGaussSeidel] {
             for reads in [Reads::Stored, Reads::Forward] {

@@ -5,9 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use decoupled::{DecoupledNetwork, Error, FitReport, Result, Scalar};
+use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
+use decoupled::{DecoupledNetwork, Error, FitReport, Method, Result, Scalar};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
+
+use crate::builtin::{self, names};
 
 mod drawing;
 mod faults;
@@ -227,6 +231,28 @@ fn comes_back<T: Scalar>(
     let [own, its] = [network, &loaded].map(said);
     prop_assert_eq!(own, its);
     Ok(())
+}
+
+/// The values of a strategy, the same ones in every run.
+fn drawn<S: Strategy>(strategy: S) -> Vec<S::Value> {
+    let mut runner = TestRunner::deterministic();
+    (0..500).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn every_built_in_part_is_drawn() {
+    let circuits: String =
+        drawn(drawings::<f64>()).iter().map(|drawing| format!("{:?}", drawing.circuit().build())).collect();
+    for layer in names(builtin::layers::<f64>(&mut ChaCha12Rng::seed_from_u64(0))) {
+        assert!(circuits.contains(&format!("{layer} {{")), "no {layer}");
+    }
+    assert_eq!(names(drawn(parts::output_losses::<f64>())), names(builtin::losses::<f64>()));
+    let serving = builtin::losses::<f64>().into_iter().filter(|loss| loss.serves_hidden());
+    assert_eq!(names(drawn(parts::hidden_losses::<f64>())), names(serving));
+    assert_eq!(names(drawn(parts::rules::<f64>(false))), names(builtin::optimizers::<f64>()));
+    assert_eq!(names(drawn(parts::schedules())), names(builtin::schedules()));
+    let methods = [drawn(parts::gradient_methods::<f64>(false)), drawn(parts::exact_methods())].concat();
+    assert_eq!(names(methods.iter().map(Method::activation_step)), names(builtin::activation_steps::<f64>()));
 }
 
 #[test]

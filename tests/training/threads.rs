@@ -8,6 +8,8 @@ use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, EpochReport, FitConfig, MatRef, Method, Scalar};
 
+use crate::builtin;
+
 const EXAMPLES: usize = 150;
 
 fn data<T: Scalar>(seed: u64) -> Dataset<T> {
@@ -31,20 +33,16 @@ fn network<T: Scalar>(threads: usize, seed: u64) -> DecoupledNetwork<T> {
         .unwrap()
 }
 
-/// Every preset, and variations that use what the presets leave out.
+/// Every preset for all networks, and variations that use what the presets leave out.
 fn methods<T: Scalar>() -> Vec<Method<T>> {
-    vec![
-        Method::default(),
-        Method::joint(0.1),
-        Method::predictive_coding(3, 0.1),
-        Method::incremental(3, 0.1),
-        Method::backprop_by_sweep(),
+    let own = [
         Method::predictive_coding(2, 0.1).reads(Reads::Stored).timing(Timing::AfterRelaxation { local_steps: 2 }),
         Method::joint(0.1).activation(Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Adam::new(0.01))),
         Method::predictive_coding(2, 0.05)
             .start(Start::Persisted)
             .activation(Sweeps::new(Order::Jacobi, 2, 0.05).optimizer(Sgd::new(0.05).momentum(0.6))),
-    ]
+    ];
+    builtin::gradient_methods().into_iter().map(|(_, method)| method).chain(own).collect()
 }
 
 /// All numbers that a training leaves behind, as bits.

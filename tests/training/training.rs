@@ -13,6 +13,8 @@ use decoupled::{
     Result, Scalar, StopReason, check, diagnostics,
 };
 
+use crate::builtin;
+
 type Net = DecoupledNetwork<f64>;
 
 fn data() -> Dataset<f64> {
@@ -52,21 +54,9 @@ fn by_ridge(steps: usize) -> Method<f64> {
 
 #[test]
 fn a_frozen_layer_stands_and_those_around_it_move_by_any_method() {
-    let ways = [
-        ("backpropagation", None),
-        ("default", Some(Method::default())),
-        ("joint", Some(Method::joint(0.1))),
-        ("incremental", Some(Method::incremental(4, 0.1))),
-        ("error based", Some(Method::error_based(2, 0.1))),
-        ("local targets", Some(Method::local_targets(2))),
-        ("alm", Some(Method::alm(0.5))),
-        ("mac", Some(Method::mac(1))),
-        ("ridge", Some(by_ridge(4))),
-        ("bcd", Some(Method::bcd(1.0))),
-        ("admm", Some(Method::admm(0.1))),
-    ];
-    for (name, method) in ways {
-        let apart = ["bcd", "admm"].contains(&name);
+    let own = [("backpropagation", None), ("ridge", Some(by_ridge(4)))];
+    for (name, method) in builtin::methods().into_iter().map(|(name, method)| (name, Some(method))).chain(own) {
+        let apart = builtin::exact_methods::<f64>().iter().any(|(exact, _)| *exact == name);
         let builder = if apart { Net::builder(3).store_pre_activations() } else { Net::builder(3) };
         let builder = builder.dense(5, Activation::Tanh).dense(4, Activation::Tanh).dense(2, Activation::Identity);
         let (first, frozen, last) = if apart { (0, 2, 4) } else { (0, 1, 2) };

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
-use decoupled::loss::{
-    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
-};
+use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
 use proptest::collection::vec;
@@ -18,7 +16,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::parts::{
-    Loss, Rule, Unit, affine_units, exact_methods, gradient_methods, hidden_losses, output_losses, rates, rules, units,
+    Rule, Target, Unit, affine_units, exact_methods, gradient_methods, hidden_losses, output_losses, rates, rules,
+    target, units,
 };
 
 /// How the parts of a drawing go together, and so what may come of it.
@@ -42,8 +41,8 @@ pub(crate) struct Drawing<T> {
     units: Vec<(Unit, usize)>,
     /// Whether maps and activation functions are units of their own.
     apart: bool,
-    output_loss: Loss,
-    hidden_loss: Loss,
+    output_loss: Target<T>,
+    hidden_loss: Target<T>,
     /// Those of all layers and of one, by its place among them.
     optimizer: Rule<T>,
     own_optimizer: Option<(f64, Rule<T>)>,
@@ -73,10 +72,10 @@ pub(crate) fn drawings<T: Scalar>() -> impl Strategy<Value = Drawing<T>> {
 pub(crate) fn drawings_of<T: Scalar>(kind: Kind) -> impl Strategy<Value = Drawing<T>> {
     let wild = kind == Kind::Wild;
     let closed = kind == Kind::Closed;
-    let squared = Just(Loss::Squared).boxed();
+    let squared = Just(SquaredError).prop_map(target).boxed();
     let units = if closed { affine_units().boxed() } else { units().boxed() };
     let circuit = (1usize..=5, vec((units, 1usize..=5), 1..=5), any::<bool>());
-    let losses = if closed { (squared.clone(), squared) } else { (output_losses().boxed(), hidden_losses().boxed()) };
+    let losses = if closed { (squared.clone(), squared) } else { (output_losses(), hidden_losses()) };
     let optimizers = (rules(wild), option::of((0.0..1.0, rules(wild))));
     let penalties: Range<f64> = if wild { 1e-6..1e6 } else { 0.3..3.0 };
     let penalties = (penalties.clone(), option::of((0.0..1.0, penalties)));
@@ -154,27 +153,6 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
     builder
 }
 
-fn output_loss<T: Scalar>(builder: NetworkBuilder<T>, loss: Loss) -> NetworkBuilder<T> {
-    match loss {
-        Loss::Squared => builder.output_loss(SquaredError),
-        Loss::Relative(epsilon) => builder.output_loss(RelativeSquaredError::new().epsilon(epsilon)),
-        Loss::Absolute => builder.output_loss(MeanAbsoluteError),
-        Loss::Huber(delta) => builder.output_loss(Huber::new(delta)),
-        Loss::Softmax(share) => builder.output_loss(SoftmaxCrossEntropy::new().label_smoothing(share)),
-        Loss::Binary => builder.output_loss(BinaryCrossEntropy),
-    }
-}
-
-fn hidden_loss<T: Scalar>(builder: NetworkBuilder<T>, loss: Loss) -> NetworkBuilder<T> {
-    match loss {
-        Loss::Squared => builder.hidden_loss(SquaredError),
-        Loss::Relative(epsilon) => builder.hidden_loss(RelativeSquaredError::new().epsilon(epsilon)),
-        Loss::Absolute => builder.hidden_loss(MeanAbsoluteError),
-        Loss::Huber(delta) => builder.hidden_loss(Huber::new(delta)),
-        Loss::Softmax(_) | Loss::Binary => unreachable!("not drawn"),
-    }
-}
-
 /// One of so many, by a number in 0 .. 1.
 fn one_of(count: usize, place: f64) -> usize {
     (place * count as f64) as usize
@@ -189,10 +167,10 @@ impl<T: Scalar> Drawing<T> {
     }
 
     /// As drawn, but that a single output is none of several classes.
-    fn loss(&self, outputs: usize) -> Loss {
-        match self.output_loss {
-            Loss::Softmax(_) if outputs == 1 => Loss::Binary,
-            drawn => drawn,
+    fn loss(&self, outputs: usize) -> Target<T> {
+        match self.output_loss.outputs() {
+            Outputs::Classes if outputs == 1 => Arc::new(BinaryCrossEntropy),
+            _ => Arc::clone(&self.output_loss),
         }
     }
 
@@ -200,8 +178,10 @@ impl<T: Scalar> Drawing<T> {
     pub(crate) fn builder(&self) -> NetworkBuilder<T> {
         let depth = self.circuit().build().unwrap().depth();
         let outputs = self.circuit().build().unwrap().output_dim();
-        let builder = output_loss(self.circuit(), self.loss(outputs));
-        let mut builder = hidden_loss(builder, self.hidden_loss)
+        let mut builder = self
+            .circuit()
+            .output_loss(self.loss(outputs))
+            .hidden_loss(Arc::clone(&self.hidden_loss))
             .optimizer(Arc::clone(&self.optimizer))
             .penalty(self.penalty)
             .method(self.method.clone())
@@ -237,11 +217,9 @@ impl<T: Scalar> Drawing<T> {
             Examples::from_features(&columns).unwrap()
         };
         let inputs = draw(-self.size..self.size, self.inputs, 0.2);
-        match self.loss(outputs) {
-            Loss::Binary => Dataset::regression(inputs, draw(0.0..1.0, outputs, 0.2)),
-            Loss::Squared | Loss::Relative(_) | Loss::Absolute | Loss::Huber(_) if !self.classes => {
-                Dataset::regression(inputs, draw(-self.size..self.size, outputs, 0.0))
-            }
+        match self.loss(outputs).outputs() {
+            Outputs::Labels => Dataset::regression(inputs, draw(0.0..1.0, outputs, 0.2)),
+            Outputs::Numbers if !self.classes => Dataset::regression(inputs, draw(-self.size..self.size, outputs, 0.0)),
             _ => {
                 let labels: Vec<usize> = (0..self.examples).map(|_| rng.random_range(0..outputs)).collect();
                 Dataset::classification(inputs, &labels, outputs)

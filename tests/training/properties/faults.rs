@@ -7,7 +7,7 @@ use decoupled::method::{
     ErrorSteps, Exact, GaussNewton, GradientStep, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall,
     Start, Sweeps, Timing,
 };
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, MatRef, Method, NetworkBuilder, Scalar};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -100,6 +100,7 @@ fn wrong_descriptions<T: Scalar>(depth: usize, width: usize, bad: f64) -> Vec<Pl
         plant("AdamW's decay", hyper, move |b| b.optimizer(AdamW::new(0.1).weight_decay(bad))),
         plant("RmsProp's decay", hyper, move |b| b.optimizer(RmsProp::new(0.1).decay(bad))),
         plant("weight decay", hyper, move |b| b.optimizer(WeightDecay::new(Sgd::new(0.1), bad))),
+        plant("an L1 penalty", hyper, move |b| b.optimizer(L1::new(Sgd::new(0.1), bad))),
         plant("a clipped norm", hyper, move |b| b.optimizer(ClipNorm::new(Sgd::new(0.1), bad))),
         plant("a clipped value", hyper, move |b| b.optimizer(ClipValue::new(Sgd::new(0.1), bad))),
         plant("a rate that is wrapped", hyper, move |b| b.optimizer(ClipValue::new(Sgd::new(bad), 1.0))),

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use decoupled::layer::{Activation, Init};
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
 use decoupled::method::{
     ErrorSteps, Exact, GaussNewton, Multipliers, Order, Penalty, PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps,
     Timing,
 };
-use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{ActivationStep, Method, Optimizer, Scalar};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+
+use crate::builtin;
 
 /// What a layer is, apart from its widths.
 #[derive(Clone, Debug)]
@@ -29,29 +34,24 @@ pub(crate) enum Unit {
     Twice(Activation),
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Loss {
-    Squared,
-    Relative(f64),
-    Absolute,
-    Huber(f64),
-    Softmax(f64),
-    Binary,
-}
-
+pub(crate) type Target<T> = Arc<dyn decoupled::Loss<T>>;
 pub(crate) type Rule<T> = Arc<dyn Optimizer<T>>;
 
+/// One of these, with a setting of its own if it has one.
+fn any_of(kinds: impl Iterator<Item = Activation>) -> impl Strategy<Value = Activation> {
+    select(kinds.collect::<Vec<_>>()).prop_flat_map(|kind| match kind {
+        Activation::LeakyRelu(_) => (-1.0..1.0).prop_map(Activation::LeakyRelu).boxed(),
+        Activation::Quantize(_) => (1u32..=16).prop_map(Activation::Quantize).boxed(),
+        _ => Just(kind).boxed(),
+    })
+}
+
 fn jumps() -> impl Strategy<Value = Activation> {
-    prop_oneof![select(vec![Activation::Sign, Activation::Step]), (1u32..=16).prop_map(Activation::Quantize)]
+    any_of(builtin::jumping())
 }
 
 fn activations() -> impl Strategy<Value = Activation> {
-    use Activation::{Gelu, HardTanh, Identity, Relu, Sigmoid, Silu, Softplus, Tanh};
-    prop_oneof![
-        8 => select(vec![Identity, Relu, Tanh, Sigmoid, Softplus, Gelu, Silu, HardTanh]),
-        1 => (-1.0..1.0).prop_map(Activation::LeakyRelu),
-        2 => jumps(),
-    ]
+    any_of(builtin::ACTIVATIONS.into_iter())
 }
 
 fn inits() -> impl Strategy<Value = Init> {
@@ -92,17 +92,23 @@ pub(crate) fn affine_units() -> impl Strategy<Value = Unit> {
     ]
 }
 
-pub(crate) fn output_losses() -> impl Strategy<Value = Loss> {
-    prop_oneof![hidden_losses(), (0.0..0.9).prop_map(Loss::Softmax), Just(Loss::Binary)]
+pub(crate) fn output_losses<T: Scalar>() -> BoxedStrategy<Target<T>> {
+    let softmax = (0.0..0.9).prop_map(|share| target(SoftmaxCrossEntropy::new().label_smoothing(share)));
+    prop_oneof![hidden_losses(), softmax, Just(BinaryCrossEntropy).prop_map(target)].boxed()
 }
 
-pub(crate) fn hidden_losses() -> impl Strategy<Value = Loss> {
+pub(crate) fn hidden_losses<T: Scalar>() -> BoxedStrategy<Target<T>> {
     prop_oneof![
-        3 => Just(Loss::Squared),
-        1 => (1e-3..1.0).prop_map(Loss::Relative),
-        1 => Just(Loss::Absolute),
-        1 => (0.1..2.0).prop_map(Loss::Huber),
+        3 => Just(SquaredError).prop_map(target),
+        1 => (1e-3..1.0).prop_map(|epsilon| target(RelativeSquaredError::new().epsilon(epsilon))),
+        1 => Just(MeanAbsoluteError).prop_map(target),
+        1 => (0.1..2.0).prop_map(|delta| target(Huber::new(delta))),
     ]
+    .boxed()
+}
+
+pub(crate) fn target<T: Scalar>(loss: impl decoupled::Loss<T> + 'static) -> Target<T> {
+    Arc::new(loss)
 }
 
 /// Small rates, or such that nothing can be promised of them.
@@ -111,7 +117,7 @@ pub(crate) fn rates(wild: bool) -> impl Strategy<Value = f64> + Clone {
     exponents.prop_map(|exponent: f64| 10f64.powf(exponent))
 }
 
-fn schedules() -> impl Strategy<Value = Schedule> {
+pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
     let plain = prop_oneof![
         Just(Schedule::Constant),
         (1u64..4, 0.1..1.0).prop_map(|(every, factor)| Schedule::Step { every, factor }),
@@ -149,13 +155,14 @@ pub(crate) fn rules<T: Scalar>(wild: bool) -> BoxedStrategy<Rule<T>> {
         1 => (plain.clone(), schedules()).prop_map(|(rule, s)| Arc::new(Scheduled::new(rule, s)) as Rule<T>),
         1 => (plain.clone(), 0.0..0.5).prop_map(|(rule, decay)| Arc::new(WeightDecay::new(rule, decay)) as Rule<T>),
         1 => (plain.clone(), 1e-3..10.0).prop_map(|(rule, most)| Arc::new(ClipNorm::new(rule, most)) as Rule<T>),
-        1 => (plain, 1e-3..10.0).prop_map(|(rule, most)| Arc::new(ClipValue::new(rule, most)) as Rule<T>),
+        1 => (plain.clone(), 1e-3..10.0).prop_map(|(rule, most)| Arc::new(ClipValue::new(rule, most)) as Rule<T>),
+        1 => (plain, 0.0..0.5).prop_map(|(rule, factor)| Arc::new(L1::new(rule, factor)) as Rule<T>),
     ]
     .boxed()
 }
 
 fn orders() -> impl Strategy<Value = Order> {
-    select(vec![Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel])
+    select(builtin::ORDERS.to_vec())
 }
 
 fn starts() -> impl Strategy<Value = Start> {
@@ -211,7 +218,9 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
     let capped = rate.clone().prop_map(|rate: f64| rate.min(1.0));
     let reads = select(vec![Reads::Stored, Reads::Forward]);
     let own = (starts(), reads.clone());
+    let presets: Vec<_> = builtin::gradient_methods().into_iter().map(|(_, method)| method).collect();
     let preset = prop_oneof![
+        1 => select(presets),
         2 => Just(Method::default()),
         1 => rate.clone().prop_map(Method::joint),
         1 => (steps.clone(), rate.clone()).prop_map(|(steps, rate)| Method::predictive_coding(steps, rate)),
@@ -266,7 +275,14 @@ pub(crate) fn exact_methods<T: Scalar>() -> BoxedStrategy<Method<T>> {
     let regressed = (starts(), 1usize..3, rates(false), ridges()).prop_map(|(start, steps, rate, ridge)| {
         Method::new(start, Sweeps::new(Order::Jacobi, steps, rate), Reads::Forward).layer_parameter(0, ridge)
     });
-    let preset = prop_oneof![(0.1..5.0).prop_map(Method::bcd), (0.1..1.0).prop_map(Method::admm), own, regressed];
+    let presets: Vec<_> = builtin::exact_methods().into_iter().map(|(_, method)| method).collect();
+    let preset = prop_oneof![
+        select(presets),
+        (0.1..5.0).prop_map(Method::bcd),
+        (0.1..1.0).prop_map(Method::admm),
+        own,
+        regressed
+    ];
     let knobs = (option::of(starts()), option::of(timings()), option::of(multipliers()), option::of(penalties()));
     (preset, knobs)
         .prop_map(|(method, (start, timing, multipliers, penalty))| {

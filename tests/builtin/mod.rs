@@ -1,0 +1,200 @@
+//! The built-in activation functions, layers, losses, optimizers, activation steps and presets, each kind in one list that the
+//! suites take: a part that is added here is in all of them, and `surface::complete` finds one that is not. A suite that wants
+//! further settings appends its own.
+//!
+//! Settings have no short decimals where that does no harm: a file that rounds them gives another part.
+
+#![allow(dead_code, reason = "most suites are of a few kinds only")]
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::loss::{
+    BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
+};
+use decoupled::method::{ErrorSteps, Exact, GaussNewton, GradientStep, Order, Ridge, Sweeps};
+use decoupled::optimizer::{Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
+use decoupled::rand::{RngExt, rngs::ChaCha12Rng};
+use decoupled::{ActivationStep, Layer, Loss, Method, Optimizer, ParameterStep, Scalar};
+
+/// What parts call themselves: their types, or their variants.
+pub(crate) fn names(parts: impl IntoIterator<Item = impl Debug>) -> BTreeSet<String> {
+    let name = |part| format!("{part:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+    parts.into_iter().map(name).collect()
+}
+
+pub(crate) const ACTIVATIONS: [Activation; 12] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu(0.1 + 0.2),
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Softplus,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::HardTanh,
+    Activation::Sign,
+    Activation::Step,
+    Activation::Quantize(3),
+];
+
+/// Those that have a derivative.
+pub(crate) fn differentiable() -> impl Iterator<Item = Activation> {
+    ACTIVATIONS.into_iter().filter(|activation| activation.has_derivative())
+}
+
+/// Those that have none.
+pub(crate) fn jumping() -> impl Iterator<Item = Activation> {
+    ACTIVATIONS.into_iter().filter(|activation| !activation.has_derivative())
+}
+
+/// Alone and within one another, of random widths.
+pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>> {
+    let mut width = || rng.random_range(1..=40);
+    let (a, b, c) = (width(), width(), width());
+    let mut layers: Vec<Arc<dyn Layer<T>>> = vec![
+        Arc::new(Dense::new(a, b)),
+        Arc::new(Dense::new(a, b).without_bias().init(Init::orthogonal())),
+        Arc::new(LayerNorm::new(a)),
+        Arc::new(
+            Chain::new().then(Dense::new(a, b).init(Init::he_normal())).then(Elementwise::new(b, Activation::Relu)),
+        ),
+        Arc::new(Chain::new().then(Elementwise::new(a, Activation::Silu))),
+        Arc::new(
+            Chain::new()
+                .then(Elementwise::new(a, Activation::Tanh))
+                .then(Dense::new(a, b))
+                .then(LayerNorm::new(b))
+                .then(Elementwise::new(b, Activation::Gelu))
+                .then(Dense::new(b, c).without_bias()),
+        ),
+        Arc::new(Residual::new(Dense::new(a, a))),
+        Arc::new(Residual::new(
+            Chain::new()
+                .then(Chain::new().then(Dense::new(a, b)).then(Elementwise::new(b, Activation::Softplus)))
+                .then(Residual::new(Elementwise::new(b, Activation::Sigmoid)))
+                .then(Dense::new(b, a)),
+        )),
+    ];
+    layers.extend(ACTIVATIONS.into_iter().flat_map(|activation| units(a, activation)));
+    layers
+}
+
+/// An activation function as a layer: as it is, and straight through where it jumps.
+pub(crate) fn units<T: Scalar>(width: usize, activation: Activation) -> Vec<Arc<dyn Layer<T>>> {
+    let unit = Elementwise::new(width, activation);
+    let mut units: Vec<Arc<dyn Layer<T>>> = vec![Arc::new(unit)];
+    if !activation.has_derivative() {
+        let straight = unit.straight_through();
+        units.push(Arc::new(straight));
+        units.push(Arc::new(Residual::new(Chain::new().then(Dense::new(width, width)).then(straight))));
+    }
+    units
+}
+
+pub(crate) fn losses<T: Scalar>() -> Vec<Arc<dyn Loss<T>>> {
+    vec![
+        Arc::new(SquaredError),
+        Arc::new(RelativeSquaredError::new()),
+        Arc::new(RelativeSquaredError::new().epsilon(1.0 / 3.0)),
+        Arc::new(MeanAbsoluteError),
+        Arc::new(Huber::new(1.0)),
+        Arc::new(Huber::new(0.01 / 3.0)),
+        Arc::new(SoftmaxCrossEntropy::new()),
+        Arc::new(SoftmaxCrossEntropy::new().label_smoothing(0.1 + 0.2)),
+        Arc::new(BinaryCrossEntropy),
+    ]
+}
+
+pub(crate) fn schedules() -> [Schedule; 6] {
+    [
+        Schedule::Constant,
+        Schedule::Step { every: 2, factor: 0.1 + 0.2 },
+        Schedule::Exponential { factor: 0.9 },
+        Schedule::Cosine { total: 5, floor: 0.1 },
+        Schedule::WarmUp { steps: 2, then: Box::new(Schedule::Constant) },
+        Schedule::OneCycle { total: 6, rise: 0.3, start: 0.04, floor: 4e-6 },
+    ]
+}
+
+pub(crate) fn optimizers<T: Scalar>() -> Vec<Arc<dyn Optimizer<T>>> {
+    let mut rules: Vec<Arc<dyn Optimizer<T>>> = vec![
+        Arc::new(Sgd::new(0.1)),
+        Arc::new(Sgd::new(0.1).momentum(0.9)),
+        Arc::new(Sgd::new(1.0 / 30.0).momentum(0.9).nesterov()),
+        Arc::new(RmsProp::new(1e-3)),
+        Arc::new(RmsProp::new(0.01).decay(0.9).epsilon(1e-6)),
+        Arc::new(Adam::new(1e-3)),
+        Arc::new(Adam::new(1e-3).beta1(0.8).beta2(0.9).epsilon(1e-6)),
+        Arc::new(AdamW::new(1e-3).weight_decay(0.1 + 0.2)),
+        Arc::new(AdamW::new(1e-3).weight_decay(0.1).weights_only()),
+        Arc::new(ClipNorm::new(Adam::new(1e-3), 1.0)),
+        Arc::new(ClipNorm::new(WeightDecay::new(Sgd::new(0.1), 0.01), 1.0 / 3.0)),
+        Arc::new(ClipValue::new(Sgd::new(0.1), 0.5)),
+        Arc::new(ClipValue::new(Adam::new(1e-3), 1e-3)),
+        Arc::new(WeightDecay::new(Sgd::new(0.1), 0.01)),
+        Arc::new(WeightDecay::new(Adam::new(1e-3), 0.1).weights_only()),
+        Arc::new(L1::new(Sgd::new(0.1), 0.01)),
+        Arc::new(L1::new(L1::new(Sgd::new(0.1), 1.0 / 3.0).weights_only(), 0.01)),
+        Arc::new(Scheduled::new(Adam::new(0.01), Schedule::Step { every: 10, factor: 0.9 })),
+    ];
+    rules.extend(schedules().map(|schedule| {
+        Arc::new(Scheduled::new(ClipNorm::new(Sgd::new(0.1), 0.5), schedule)) as Arc<dyn Optimizer<T>>
+    }));
+    rules
+}
+
+pub(crate) const ORDERS: [Order; 3] = [Order::Jacobi, Order::RedBlack, Order::ReverseGaussSeidel];
+
+pub(crate) fn parameter_steps<T: Scalar>() -> Vec<Arc<dyn ParameterStep<T>>> {
+    let ridge = Ridge { ridge: 0.1 + 0.2, proximal: 1.0 / 3.0, memory: 0.7, trust: Some(0.5) };
+    vec![Arc::new(GradientStep), Arc::new(ridge)]
+}
+
+pub(crate) fn activation_steps<T: Scalar>() -> Vec<Arc<dyn ActivationStep<T>>> {
+    let momentum = || Sgd::new(0.05).momentum(0.5);
+    let mut steps: Vec<Arc<dyn ActivationStep<T>>> = Vec::new();
+    for order in ORDERS {
+        steps.push(Arc::new(Sweeps::new(order, 3, 0.1)));
+        steps.push(Arc::new(Sweeps::reaching(order, 0.1 + 0.2).stable(1.5)));
+        steps.push(Arc::new(Sweeps::new(order, 1, 0.5).per_penalty()));
+        steps.push(Arc::new(Sweeps::new(order, 2, 0.1).optimizer(momentum())));
+    }
+    steps.push(Arc::new(ErrorSteps::new(3, 0.05)));
+    steps.push(Arc::new(ErrorSteps::new(2, 0.1).optimizer(momentum())));
+    steps.push(Arc::new(GaussNewton::new(2)));
+    steps.push(Arc::new(Exact { steps: 2, proximal: 0.0 }));
+    steps.push(Arc::new(Exact { steps: 1, proximal: 1.0 / 3.0 }));
+    steps
+}
+
+macro_rules! presets {
+    ($($name:ident($($setting:expr),*)),+ $(,)?) => { vec![$((stringify!($name), Method::$name($($setting),*))),+] };
+}
+
+/// The presets, by name.
+pub(crate) fn methods<T: Scalar>() -> Vec<(&'static str, Method<T>)> {
+    [gradient_methods(), exact_methods()].concat()
+}
+
+/// Those for all networks.
+pub(crate) fn gradient_methods<T: Scalar>() -> Vec<(&'static str, Method<T>)> {
+    presets![
+        default(),
+        joint(0.1 + 0.2),
+        predictive_coding(4, 0.1),
+        incremental(4, 0.1),
+        error_based(4, 0.1),
+        local_targets(3),
+        backprop_by_sweep(),
+        alm(0.7),
+        mac(2),
+    ]
+}
+
+/// Those for squared errors, where maps and activation functions are units of their own.
+pub(crate) fn exact_methods<T: Scalar>() -> Vec<(&'static str, Method<T>)> {
+    presets![bcd(0.1), admm(0.1)]
+}
