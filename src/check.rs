@@ -1,5 +1,7 @@
-//! Checks of the contracts of [`Layer`](crate::Layer), [`Loss`](crate::Loss), [`Optimizer`](crate::Optimizer) and
-//! [`ActivationStep`](crate::ActivationStep): call them in a test of your own type.
+//! Checks of the contracts that layers, losses, optimizers and activation steps must keep: call one in a test of your own type.
+//!
+//! The contracts are those of [`Layer`](crate::Layer), [`Loss`](crate::Loss), [`Optimizer`](crate::Optimizer) and
+//! [`ActivationStep`](crate::ActivationStep).
 //!
 //! Gradients are compared with central differences along coordinate axes and random directions. The differences are taken at
 //! several distances; where they disagree with each other, as they do across a kink, the check moves closer, then to

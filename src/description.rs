@@ -1,4 +1,4 @@
-//! What files say of built-in layers, losses, optimizers and steps.
+//! Descriptions of built-in layers, losses, optimizers and steps in files and JSON: a kind and its settings.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Instruments: what a method really does, and how near two trained networks are to each other.
+//! Instruments: how decoupled a method is, what it costs, and how near two trained networks are to each other.
 
 #[expect(clippy::indexing_slicing, reason = "the matrix is asserted to be square")]
 mod assignment;

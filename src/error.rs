@@ -1,3 +1,5 @@
+//! The one error type, and how numbers stand in its texts. Needs nothing else of the crate.
+
 use std::path::PathBuf;
 
 /// `std::result::Result` with this crate's [`enum@Error`].

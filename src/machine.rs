@@ -1,4 +1,4 @@
-//! The machine under the method: threads, products and scalars, random numbers, files.
+//! The machine under the method: threads, products and scalars, random numbers, files. Nothing in it knows the method.
 
 #[expect(clippy::indexing_slicing, reason = "the remainder of a byte in tables of 256")]
 pub(crate) mod crc;

@@ -1,4 +1,4 @@
-//! A network with the steps before and after it.
+//! A trained network with the steps before and after it: data come and predictions go in their own units.
 
 use std::borrow::Cow;
 use std::fmt;

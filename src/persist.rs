@@ -1,4 +1,4 @@
-//! Networks in files.
+//! Networks and models in files: parameters as tensors, with a description from which built-in layers are made anew.
 
 use std::mem;
 use std::path::Path;

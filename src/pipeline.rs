@@ -1,4 +1,4 @@
-//! A network with the steps that are fitted before it is.
+//! A network to be trained, with the scalers and other steps that are fitted before it on the same data.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,7 +1,6 @@
-//! Pictures of what [`fit`](crate::DecoupledNetwork::fit) and [`diagnostics`](crate::diagnostics) report, as SVG (feature
-//! `plot`).
+//! Pictures of the reports of [`fit`](crate::DecoupledNetwork::fit) and of [`diagnostics`](crate::diagnostics), as SVG.
 //!
-//! Lines have the colours of Okabe and Ito and a marker each; heat maps are viridis, whose lightness grows with the value. Both
+//! They need the feature `plot`. Lines have the colours of Okabe and Ito and a marker each; heat maps are viridis, whose lightness grows with the value. Both
 //! can be told apart in grey and by colour-blind readers. The same input gives the same bytes.
 //!
 //! M. Okabe, K. Ito (2008), [*Color Universal Design*](https://jfly.uni-koeln.de/color/); N. Smith, S. van der Walt (2015),

@@ -1,3 +1,5 @@
+//! Aligned columns of text, for everything that prints a table.
+
 /// Rows of cells as text: each column as wide as its widest cell, two spaces between columns, all to the right.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let mut widths = Vec::new();

@@ -1,3 +1,5 @@
+//! One example's record, lent to a visit: the only way in which training reads and writes the bank's numbers.
+
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -1,3 +1,5 @@
+//! A bank in a file: blocks of examples in two slots each, read ahead and written back beside the visits.
+
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;

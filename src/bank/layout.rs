@@ -1,3 +1,5 @@
+//! Where the numbers of an example lie in its record, and how many bytes a bank takes.
+
 use std::fmt;
 use std::ops::Range;
 

@@ -1,3 +1,5 @@
+//! A network's bank, in memory, in a file or nowhere yet, and the way through it in an epoch's order.
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Number formats of the bank: encoding and decoding, with the rounding to bf16.
+
 use crate::Scalar;
 use crate::machine::linalg::scalar::bf16;
 

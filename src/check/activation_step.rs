@@ -1,3 +1,5 @@
+//! The check of an activation step: its rules, and the networks and points that it is tried on.
+
 mod relaxation;
 
 use super::{Subject, gaussian, guard};

@@ -1,3 +1,5 @@
+//! Derivatives by central differences, for the checks of gradients: kinks are found without the gradient under test.
+
 use rand::{Rng, RngExt};
 
 use super::{Subject, gaussian, loose};

@@ -1,3 +1,5 @@
+//! The check of a layer: its rules, in groups of one file each.
+
 mod account;
 mod forward;
 mod gradients;

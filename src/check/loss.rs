@@ -1,3 +1,5 @@
+//! The check of a loss: its rules, and the targets and predictions that it is tried on.
+
 mod curvature;
 mod gradients;
 mod targets;

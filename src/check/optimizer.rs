@@ -1,3 +1,5 @@
+//! The check of an optimizer: its rules, and the gradients that it is tried on.
+
 mod steps;
 mod trial;
 

@@ -1,3 +1,5 @@
+//! The fitted schema of a table: how each column is encoded, and how it prints. Reading files is in `csv`.
+
 use std::fmt;
 
 use crate::error::number;

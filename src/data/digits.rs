@@ -1,3 +1,5 @@
+//! The handwritten digits that come with the crate.
+
 use std::path::PathBuf;
 
 use crate::data::{Dataset, Examples};

@@ -1,3 +1,5 @@
+//! Examples from rows, features or matrices: whatever a constructor takes, columns are examples from then on.
+
 use nalgebra::DMatrix;
 
 use crate::{Error, MatRef, Result, Scalar};

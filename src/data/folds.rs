@@ -1,3 +1,5 @@
+//! Folds of a data set for cross-validation.
+
 use crate::data::Dataset;
 use crate::error::require;
 use crate::machine::random::{Purpose, shuffle, stream};

@@ -1,3 +1,5 @@
+//! MNIST and other sets in the IDX format.
+
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 

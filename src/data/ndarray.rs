@@ -1,3 +1,5 @@
+//! Conversions to and from ndarray, where rows are examples.
+
 use ::ndarray::{Array2, ArrayView2, aview2};
 
 use crate::data::Examples;

@@ -1,3 +1,5 @@
+//! Arrays of NumPy in `.npy` files, in and out.
+
 use std::io::Write;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Archives of NumPy arrays (`.npz`): each member is read as a `.npy` file, and its checksum is compared.
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};

@@ -1,3 +1,5 @@
+//! Scaling of features, to mean 0 and variance 1 or to the range from 0 to 1, and back.
+
 use crate::data::{Dataset, Examples, Kind};
 use crate::{Error, MatRef, Result, Scalar};
 

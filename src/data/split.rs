@@ -1,3 +1,5 @@
+//! Parts of a data set: random and stratified splits, shuffles and selections.
+
 use crate::data::{Dataset, Examples, Kind};
 use crate::error::require;
 use crate::machine::random::{Purpose, shuffle, stream};

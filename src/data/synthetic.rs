@@ -1,3 +1,5 @@
+//! Synthetic data sets, drawn from a seed.
+
 use std::f64::consts::PI;
 
 use rand::Rng;

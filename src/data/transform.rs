@@ -1,3 +1,5 @@
+//! The trait of fitted steps before a network, and the choice of a scaler.
+
 use crate::data::{Examples, Scaler};
 use crate::{MatRef, Result, Scalar};
 

@@ -1,3 +1,5 @@
+//! Weights of examples, and the unit of the mean weight in which training adds them up.
+
 use crate::data::Dataset;
 use crate::machine::linalg::matrix::check_shape;
 use crate::{Error, Result, Scalar};

@@ -1,3 +1,5 @@
+//! The list of built-in layers, losses and optimizers that can be made from their descriptions.
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;

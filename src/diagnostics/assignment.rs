@@ -1,3 +1,5 @@
+//! The linear assignment problem, for the matching of hidden units.
+
 /// The permutation π with the largest Σ_i gain(i, π(i)), for an n × n matrix of gains, row after row.
 ///
 /// Shortest augmenting paths with potentials, n³ steps: H. W. Kuhn (1955), *The Hungarian method for the assignment problem*,

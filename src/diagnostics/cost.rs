@@ -1,3 +1,5 @@
+//! The cost of a visit, counted from its schedule without running it.
+
 use crate::bank::Layout;
 use crate::method::activation_step;
 use crate::method::schedule::{Assumptions, Products, Schedule, Walk};

@@ -1,3 +1,5 @@
+//! The decoupling of a method: its gradients against backpropagation's, at the same parameters and examples.
+
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::check_finite;
 use crate::method::activation_step::Order;

@@ -1,3 +1,5 @@
+//! Two networks compared as functions, by their outputs alone.
+
 use nalgebra::DMatrix;
 
 use crate::loss::Outputs;

@@ -1,3 +1,5 @@
+//! The matching of two networks' hidden units by their weights, and the renumbering that it gives.
+
 use nalgebra::DMatrix;
 
 use super::assignment::assignment;

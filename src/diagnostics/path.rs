@@ -1,3 +1,5 @@
+//! Loss and score on the straight line between two networks.
+
 use super::matching::check_twins;
 use crate::error::require;
 use crate::machine::linalg::matrix::filled;

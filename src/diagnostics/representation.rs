@@ -1,3 +1,5 @@
+//! Two layers compared by their activations for the same examples: CKA and Procrustes distance.
+
 use nalgebra::DMatrix;
 
 use crate::machine::linalg;

@@ -1,3 +1,5 @@
+//! All comparisons of two networks in one report: parameters, layers and functions.
+
 use nalgebra::DMatrix;
 
 use super::function::{self, FunctionSimilarity};

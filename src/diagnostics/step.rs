@@ -1,3 +1,5 @@
+//! Activation rates that are stable at a network's present parameters.
+
 use super::decoupling::{POWER_STEPS, anchored};
 use crate::method::activation_step::PowerIteration;
 use crate::method::activation_step::{Order, curvature};

@@ -1,3 +1,5 @@
+//! Activation functions, and the layer that applies one to every unit.
+
 use super::{Layer, Proximal, Wiring};
 use crate::error::require;
 use crate::machine::linalg::dispatch;

@@ -1,3 +1,5 @@
+//! Several layers fused into one: nothing is stored in the bank between them.
+
 use std::sync::Arc;
 
 use rand::Rng;

@@ -1,3 +1,5 @@
+//! The dense layer, with its regression and its proximal operator, which exact methods need.
+
 use std::borrow::Cow;
 
 use rand::Rng;

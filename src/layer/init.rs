@@ -1,3 +1,5 @@
+//! Distributions of initial weights.
+
 use nalgebra::DMatrix;
 use rand::Rng;
 

@@ -1,3 +1,5 @@
+//! Layer normalisation: over the features of each example, never over the batch.
+
 use rand::Rng;
 
 use super::{Layer, Tensor, Tied, Wiring};

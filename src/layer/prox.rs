@@ -1,3 +1,5 @@
+//! Proximal operators of the activation functions: in closed form with kinks and jumps, by a search where smooth.
+
 use super::Activation;
 use super::activation::{cell, half_steps, level};
 use crate::Scalar;

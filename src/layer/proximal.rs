@@ -1,3 +1,5 @@
+//! The trait that exact activation steps ask of a layer.
+
 use std::fmt::Debug;
 
 use crate::{MatMut, Result, Scalar};

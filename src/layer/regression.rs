@@ -1,3 +1,5 @@
+//! The trait that least squares in a layer's parameters ask of it.
+
 use std::fmt::Debug;
 
 use crate::machine::parallel::guarded;

@@ -1,3 +1,5 @@
+//! Skip connection: a layer with its input added to its output.
+
 use std::sync::Arc;
 
 use rand::Rng;

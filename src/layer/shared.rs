@@ -1,3 +1,5 @@
+//! `Layer` for an `Arc` of one.
+
 use std::sync::Arc;
 
 use rand::Rng;

@@ -1,3 +1,5 @@
+//! Named matrices and vectors among a layer's parameters: the form that files keep, and the mark of a weight.
+
 use std::collections::BTreeSet;
 
 use super::Layer;

@@ -1,3 +1,5 @@
+//! Which parameters belong to which unit, so that units can be renumbered and rescaled.
+
 use std::ops::Range;
 
 use crate::Scalar;

@@ -1,3 +1,5 @@
+//! Binary cross-entropy on logits, for labels that are independent. At the output only.
+
 use super::{Loss, Outputs};
 use crate::machine::linalg::functions::{sigmoid, softplus};
 use crate::machine::linalg::{dispatch, sum_zip};

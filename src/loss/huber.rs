@@ -1,3 +1,5 @@
+//! The Huber loss: squared error with a bounded pull.
+
 use super::Loss;
 use crate::machine::linalg::sum_zip;
 use crate::machine::setting::require_positive;

@@ -1,3 +1,5 @@
+//! Mean absolute error: the built-in loss that divides by the number of units.
+
 use super::Loss;
 use crate::machine::linalg::sum_zip;
 use crate::{MatMut, MatRef, Scalar};

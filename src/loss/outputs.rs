@@ -1,3 +1,5 @@
+//! The meaning of outputs under a loss (numbers, classes or labels), and their way to probabilities.
+
 use crate::machine::linalg::functions::{exp_to_one, sigmoid};
 use crate::machine::linalg::{dispatch, sum_zip};
 use crate::{MatMut, Scalar};

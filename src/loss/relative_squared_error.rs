@@ -1,3 +1,5 @@
+//! Relative squared error: a hidden loss that no scale of the activations can lower.
+
 use super::Loss;
 use crate::machine::linalg::{sum, sum_zip};
 use crate::machine::setting::require_positive;

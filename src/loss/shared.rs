@@ -1,3 +1,5 @@
+//! `Loss` for an `Arc` of one.
+
 use std::sync::Arc;
 
 use super::{Loss, Outputs};

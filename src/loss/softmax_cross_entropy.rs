@@ -1,3 +1,5 @@
+//! Softmax cross-entropy on logits, with label smoothing. At the output only.
+
 use super::{Loss, Outputs};
 use crate::machine::linalg::functions::exp_to_one;
 use crate::machine::linalg::{LANES, dispatch, sum, sum_zip};

@@ -1,3 +1,5 @@
+//! Squared error: the default at the output and between layers, and the only loss that exact steps accept.
+
 use super::Loss;
 use crate::machine::linalg::sum_zip;
 use crate::{MatMut, MatRef, Scalar};

@@ -1,4 +1,4 @@
-//! What all files of this crate share.
+//! Files of every kind: where one is, how it is replaced all or nothing, and its errors.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};

@@ -1,4 +1,4 @@
-//! All use of threads is in this file.
+//! Threads: everything that computes in parallel does so through this file. A bank's file alone has threads of its own.
 //!
 //! Networks with the same number of threads share one pool, and one piece of work has it at a time. Work stays on its caller's
 //! thread if the pool is taken or if the caller is a worker of some rayon pool: a worker that waits for another pool runs other jobs of

@@ -1,3 +1,5 @@
+//! Random numbers: every stream of the crate begins here, from a seed and a purpose.
+
 use rand::{SeedableRng, rngs::ChaCha12Rng};
 
 /// What a stream of random numbers is for. Each purpose has a stream of its own, so that drawing more for

@@ -1,3 +1,5 @@
+//! The numbers of a block of examples: activations, predictions, gradients, and which of them are stale. No equations.
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;

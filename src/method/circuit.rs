@@ -1,5 +1,6 @@
-//! The layers with their parameters. All calls to a [`Layer`] of a network go through here, so panics and
-//! lack of memory become errors in one place.
+//! The layers with their parameters. No other file calls a network's layers.
+//!
+//! So a panic of a layer, or a lack of memory for its cache, becomes an error in one place.
 
 use std::sync::Arc;
 

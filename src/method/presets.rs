@@ -1,4 +1,4 @@
-//! Methods by name, one file each, with the source of each.
+//! Methods by name, one file each. The documentation cites the paper and says where we depart from it.
 
 use crate::method::Method;
 use crate::method::activation_step::{ErrorSteps, Exact, GaussNewton, Order, Sweeps};

@@ -1,5 +1,4 @@
-//! A visit as data: the list of stages that a method makes for a depth, which the engine runs, and from which its cost and its reach are
-//! computed.
+//! A visit as data: the stages that a method makes for a depth. The engine runs them; cost and reach are read off them.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! Where the activations of a visited example start.
+//! The start of a visit: the forward pass, the bank, or a blend of both.
 
 use crate::error::require;
 use crate::{Result, Scalar};

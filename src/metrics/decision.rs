@@ -1,3 +1,5 @@
+//! From outputs to classes and labels: the threshold, and when the largest output decides.
+
 use super::argmax;
 use crate::loss::Outputs;
 use crate::machine::linalg::functions::sigmoid;

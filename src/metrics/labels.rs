@@ -1,3 +1,5 @@
+//! Metrics of predicted classes: accuracy, confusion matrix, and scores per class.
+
 use std::fmt;
 
 use nalgebra::DMatrix;

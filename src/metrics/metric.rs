@@ -1,3 +1,5 @@
+//! The score of a fit's reports and of evaluations: a mean over examples.
+
 use std::fmt;
 use std::sync::Arc;
 

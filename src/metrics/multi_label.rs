@@ -1,3 +1,5 @@
+//! Metrics of labels of which an example may have several.
+
 use std::fmt;
 
 use super::labels::{Average, ClassScores, averaged, check_names, shown};

@@ -1,3 +1,5 @@
+//! Metrics of scores by their order alone: ROC and precision-recall curves, and their areas.
+
 use super::scores::{check, check_probabilities};
 use super::{Average, row};
 use crate::{Error, MatRef, Result, Scalar};

@@ -1,3 +1,5 @@
+//! Metrics of real-valued predictions.
+
 use super::row;
 use crate::error::require;
 use crate::machine::linalg::matrix::{check_finite, check_shape};

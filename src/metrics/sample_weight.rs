@@ -1,3 +1,5 @@
+//! The same metrics with weighted examples.
+
 use nalgebra::DMatrix;
 
 use super::{accuracy, confusion_matrix, log_loss, mae, mse, r2, row};

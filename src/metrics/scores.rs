@@ -1,3 +1,5 @@
+//! Metrics of class scores and probabilities.
+
 use crate::data::check_labels;
 use crate::error::require;
 use crate::machine::linalg::matrix::{check_finite, check_shape};

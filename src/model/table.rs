@@ -1,3 +1,5 @@
+//! A model's way from a table to predictions.
+
 use std::path::Path;
 
 use nalgebra::DMatrix;

@@ -1,3 +1,5 @@
+//! From a description to a network: settings, all checks of them, initial parameters.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

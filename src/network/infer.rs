@@ -1,4 +1,4 @@
-//! Inference from partial knowledge: the free activations move, Θ stands.
+//! Inference from partial knowledge: the free activations move, Θ is fixed.
 
 use nalgebra::DMatrix;
 

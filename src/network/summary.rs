@@ -1,3 +1,5 @@
+//! A network in print: layers, parameters, and the cost of an update.
+
 use std::fmt;
 
 use crate::diagnostics::{Cost, cost};

@@ -1,3 +1,5 @@
+//! A fit's side of observation: calls all observers in order, and catches their panics.
+
 use std::fmt;
 use std::ops::ControlFlow;
 

@@ -1,3 +1,5 @@
+//! The best epoch so far, for checkpoints of the best network alone.
+
 use super::criterion::Criterion;
 use super::monitor::count;
 use super::{Mode, Monitor, Observer, Plan};

@@ -1,3 +1,5 @@
+//! Checkpoints during a fit, every n epochs or of the best one.
+
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! The comparison of epochs that early stopping, falls of the rate and checkpoints share, with its setters.
+
 use super::{Mode, Monitor, Plan};
 use crate::error::require;
 use crate::{EpochReport, Result};

@@ -1,3 +1,5 @@
+//! Early stopping, with the best parameters brought back.
+
 use std::ops::ControlFlow;
 
 use super::criterion::{Criterion, criterion};

@@ -1,3 +1,5 @@
+//! A wrapper: another observer sees every n-th epoch.
+
 use std::ops::ControlFlow;
 
 use super::{Epoch, Observer, Plan, Step};

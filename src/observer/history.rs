@@ -1,3 +1,5 @@
+//! A history on disk: a row for every epoch, continued below an earlier fit's.
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::ops::ControlFlow;

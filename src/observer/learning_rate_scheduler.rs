@@ -1,3 +1,5 @@
+//! A learning rate by the epoch's number.
+
 use std::fmt;
 
 use super::Observer;

@@ -1,3 +1,5 @@
+//! Which number of an epoch an observer judges by, and in which direction.
+
 use super::Plan;
 use crate::error::require;
 use crate::{EpochReport, Error, Result};

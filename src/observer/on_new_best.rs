@@ -1,3 +1,5 @@
+//! A wrapper: another observer sees the best epochs only.
+
 use std::ops::ControlFlow;
 
 use super::{Epoch, Observer, Plan, Step};

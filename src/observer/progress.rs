@@ -1,3 +1,5 @@
+//! Bars in the terminal.
+
 use std::ops::ControlFlow;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,3 +1,5 @@
+//! A learning rate that falls when progress stalls.
+
 use std::ops::ControlFlow;
 
 use super::criterion::{Criterion, criterion};

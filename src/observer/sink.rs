@@ -1,3 +1,5 @@
+//! Lines to a writer, each flushed, with errors that name the file.
+
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;

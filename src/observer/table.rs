@@ -1,3 +1,5 @@
+//! A printed line for every epoch.
+
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 

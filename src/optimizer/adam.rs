@@ -1,3 +1,5 @@
+//! Adam: moments of the gradient with bias correction.
+
 use super::{Optimizer, Step};
 use crate::machine::linalg::dispatch;
 use crate::machine::setting::{require_positive, require_share};

@@ -1,3 +1,5 @@
+//! AdamW: Adam with decoupled weight decay.
+
 use std::fmt;
 
 use super::{Adam, Optimizer, Step};

@@ -1,3 +1,5 @@
+//! A wrapper: clips the gradient's norm, per layer and not over the network, so that layers stay independent.
+
 use super::{Optimizer, Step};
 use crate::machine::linalg::sum_zip;
 use crate::machine::setting::require_positive;

@@ -1,3 +1,5 @@
+//! A wrapper: clips each entry of the gradient.
+
 use super::{Optimizer, Step};
 use crate::machine::setting::require_positive;
 use crate::{Result, Scalar};

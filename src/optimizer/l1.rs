@@ -1,3 +1,5 @@
+//! A wrapper: L1 regularisation through the gradient.
+
 use super::{Optimizer, Step, Weights};
 use crate::machine::setting::require_non_negative;
 use crate::{Result, Scalar};

@@ -1,3 +1,5 @@
+//! RMSProp: steps over a running root mean square.
+
 use super::{Optimizer, Step};
 use crate::machine::linalg::dispatch;
 use crate::machine::setting::{require_positive, require_share};

@@ -1,3 +1,5 @@
+//! Learning rates by the number of the update.
+
 use std::f64::consts::PI;
 
 use super::{Optimizer, Step};

@@ -1,3 +1,5 @@
+//! Stochastic gradient descent, with momentum or Nesterov's on request.
+
 use super::{Optimizer, Step};
 use crate::error::require;
 use crate::machine::linalg::dispatch;

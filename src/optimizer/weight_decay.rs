@@ -1,3 +1,5 @@
+//! A wrapper: L2 regularisation through the gradient.
+
 use std::fmt;
 
 use super::{Optimizer, Step, Weights};

@@ -1,3 +1,5 @@
+//! Which parameters are weights, and which biases or gains, for rules that treat them differently.
+
 use std::ops::Range;
 
 use crate::layer::Tensor;

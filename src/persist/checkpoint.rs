@@ -1,3 +1,5 @@
+//! Checkpoints: a network with the state of its training, so that a resumed fit gives the same bits.
+
 use std::borrow::Cow;
 use std::path::Path;
 

@@ -1,5 +1,6 @@
-//! The [safetensors](https://huggingface.co/docs/safetensors) format: the length of a header in eight bytes, the header in JSON, the
-//! numbers, low byte first and matrices row by row.
+//! The [safetensors](https://huggingface.co/docs/safetensors) format, with a checksum: it knows named tensors, and no networks.
+//!
+//! A file is the length of a header in eight bytes, the header in JSON, and the numbers, low byte first and matrices row by row.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

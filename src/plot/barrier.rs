@@ -1,3 +1,5 @@
+//! A picture of the loss between two networks.
+
 use crate::plot::Picture;
 use crate::plot::chart::{Line, chart, solid};
 use crate::plot::scale::Kind;

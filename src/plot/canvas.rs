@@ -1,4 +1,4 @@
-//! What pictures are made of: lines, cells, markers and text, in pixels.
+//! The elements of a picture, in pixels: lines, cells, markers and text. No other file draws with plotters.
 
 use std::io;
 use std::path::PathBuf;

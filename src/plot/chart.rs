@@ -1,4 +1,4 @@
-//! Lines over two axes.
+//! Charts: lines with markers over two axes, as most pictures here are.
 
 use crate::plot::canvas::{Look, Stroke};
 use crate::plot::colour;

@@ -1,3 +1,5 @@
+//! A picture of layers against layers.
+
 use crate::plot::Picture;
 use crate::plot::heat::Heat;
 use crate::plot::scale::Scale;

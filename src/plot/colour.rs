@@ -1,4 +1,4 @@
-//! Colours that print in grey.
+//! Colours of lines, classes and cells, which can still be told apart in grey.
 
 use plotters::style::RGBColor;
 

@@ -1,3 +1,5 @@
+//! A picture of a classifier's regions in the plane.
+
 use nalgebra::DMatrix;
 
 use crate::plot::canvas::{Look, Point, Stroke};

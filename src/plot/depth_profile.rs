@@ -1,3 +1,5 @@
+//! A picture of one number for every hidden layer.
+
 use crate::Result;
 use crate::plot::Picture;
 use crate::plot::chart::{Line, chart, solid};

@@ -1,3 +1,5 @@
+//! A picture of a fit's residuals over layers and epochs.
+
 use crate::plot::heat::Heat;
 use crate::plot::scale::{Kind, Scale};
 use crate::plot::{Picture, drawable};

@@ -1,3 +1,5 @@
+//! A picture of loss and energy over epochs.
+
 use crate::plot::Picture;
 use crate::plot::canvas::{Look, Stroke};
 use crate::plot::chart::{Line, chart};

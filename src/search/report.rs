@@ -1,3 +1,5 @@
+//! A search's trials, the best of them, and its refit on all data.
+
 use std::fmt;
 
 use super::{Candidate, Scoring};

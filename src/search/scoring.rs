@@ -1,3 +1,5 @@
+//! Which metric a search judges by.
+
 use std::fmt;
 
 use crate::error::require;

@@ -1,3 +1,5 @@
+//! The space of a search, and the candidates drawn from it or enumerated.
+
 use std::fmt;
 use std::sync::Arc;
 

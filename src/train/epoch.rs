@@ -1,4 +1,4 @@
-//! The report of an epoch.
+//! The numbers of an epoch for the user, and why a fit stopped.
 
 use std::fmt;
 use std::time::Duration;

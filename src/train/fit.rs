@@ -1,4 +1,4 @@
-//! The outer loop over epochs, and its report.
+//! A fit: its settings, the checks before it, the loop over epochs, and the recovery after an error.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

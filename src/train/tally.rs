@@ -1,4 +1,4 @@
-//! Sums over visits, for the report of an epoch.
+//! Sums over the visits of an epoch, from which its report is computed.
 
 use crate::bank::Column;
 use crate::machine::linalg;

@@ -1,3 +1,5 @@
+//! Warnings of a fit: their kinds and texts. The files below decide when each is given.
+
 use std::fmt;
 
 mod baseline;

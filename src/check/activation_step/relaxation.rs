@@ -1,3 +1,5 @@
+//! Rules of an activation step: where it may write, that it repeats, and that the energy does not rise.
+
 use super::{EXAMPLES, Trial};
 use crate::check::guard;
 use crate::method::block::Block;

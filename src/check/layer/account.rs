@@ -1,3 +1,5 @@
+//! Rules of a layer's own account: sizes, cache, name, tensors and description.
+
 use super::{super::guard, trial::Trial};
 use crate::{Result, Scalar, layer::tensors_of};
 

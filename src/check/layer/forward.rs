@@ -1,3 +1,5 @@
+//! Rules of a layer's initial parameters and forward pass.
+
 use super::{
     super::{guard, rounding},
     trial::Trial,

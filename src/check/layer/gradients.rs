@@ -1,3 +1,5 @@
+//! Rules of a layer's two gradients: overwriting, linearity, sums over examples, agreement with differences.
+
 use super::{
     super::{
         difference::{Outcome, compare},

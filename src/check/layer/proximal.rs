@@ -1,3 +1,5 @@
+//! Rules of a layer's proximal operator: no point that is tried may be better than its solution.
+
 use super::{
     super::{gaussian, guard, loose, nans, rounding},
     trial::Trial,

@@ -1,3 +1,5 @@
+//! Rules of a layer's regression: its moments, its pre-activation, and that it finds the least squares.
+
 use super::{
     super::{gaussian, guard, loose, nans, rounding},
     trial::Trial,

@@ -1,3 +1,5 @@
+//! A layer under check with its points, and passes over buffers that the rules may spoil.
+
 use std::iter::once;
 
 use super::super::{Subject, batch, guard, nans};

@@ -1,3 +1,5 @@
+//! Rules of a layer's wiring: units that are renumbered or rescaled leave the function as it is.
+
 use super::{
     super::{gaussian, guard, rounding},
     trial::Trial,

@@ -1,3 +1,5 @@
+//! Rules of a loss's Hessian products.
+
 use std::iter::once;
 
 use super::{

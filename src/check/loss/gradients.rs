@@ -1,3 +1,5 @@
+//! Rules of a loss's gradients by the prediction and, for hidden losses, by the target.
+
 use super::{super::rounding, Point, Trial, trial::Write};
 use crate::{MatMut, MatRef, Result, Scalar};
 

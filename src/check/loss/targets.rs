@@ -1,3 +1,5 @@
+//! Rules of the targets that a loss refuses.
+
 use super::{super::guard, Trial};
 use crate::{Error, Result, Scalar};
 

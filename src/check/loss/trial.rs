@@ -1,3 +1,5 @@
+//! A loss under check with its points, and comparisons with differences of its value.
+
 use std::iter::once;
 
 use super::super::{

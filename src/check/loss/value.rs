@@ -1,3 +1,5 @@
+//! Rules of a loss's value, and of what it says about itself.
+
 use super::{super::gaussian, Point, Trial};
 use crate::machine::linalg::{norm_squared, sum_zip};
 use crate::machine::random::{Purpose, stream};

@@ -1,3 +1,5 @@
+//! Rules of an optimizer's steps and state.
+
 use super::{super::guard, trial::Trial};
 use crate::machine::linalg::sum_zip;
 use crate::{Result, Scalar};

@@ -1,3 +1,5 @@
+//! An optimizer under check with its gradients, and runs over them.
+
 use super::super::{Subject, guard};
 use crate::machine::linalg::matrix::filled;
 use crate::optimizer::Step;

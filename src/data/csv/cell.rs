@@ -1,3 +1,5 @@
+//! One cell of a table: whether it is missing, a number, a boolean or a date, whatever marks the table uses.
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+//! From a table's text to numbers, by a schema that has been fitted.
+
 use std::path::Path;
 
 use super::Table;

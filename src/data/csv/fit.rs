@@ -1,3 +1,5 @@
+//! From a table's text to its schema: two passes that decide what each column becomes.
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

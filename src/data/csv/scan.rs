@@ -1,3 +1,5 @@
+//! A table's text cut into records and fields (RFC 4180), and errors that name line and field.
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,5 +1,7 @@
-//! The parts of a `.npy` file: a magic string, a version, a length, the literal of a Python dictionary with the three keys of the
-//! format and no others, and the entries.
+//! The parts of a `.npy` file, read up to the end of its entries, which stay bytes here.
+//!
+//! They are a magic string, a version, a length, the literal of a Python dictionary with the three keys of the format and no others,
+//! and the entries.
 
 use std::path::Path;
 

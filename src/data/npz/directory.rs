@@ -1,5 +1,7 @@
-//! The directory at the end of a [zip archive](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT). Members have a header
-//! of their own as well, but that is written before their lengths and sums are known.
+//! The directory at the end of a zip archive: which arrays it holds, where each begins, and its checksum.
+//!
+//! [The format](https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT) gives members a header of their own as well, but that is
+//! written before their lengths and sums are known.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Bytes in: from files and pipes, unpacked if they are gzipped or deflated, within a limit.
+
 #[cfg(feature = "csv")]
 use std::fs;
 use std::fs::File;

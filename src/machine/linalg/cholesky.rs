@@ -1,3 +1,5 @@
+//! Cholesky factorisation in blocks, and solutions by it in parallel, in `f64`.
+
 use super::{Onto, Strided, StridedMut, axpy, gemm};
 use crate::Result;
 use crate::machine::parallel::{Chunks, for_row};

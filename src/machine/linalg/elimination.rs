@@ -1,3 +1,5 @@
+//! Elimination with pivoting, for systems too small for blocks and threads.
+
 use super::axpy;
 use crate::Scalar;
 

@@ -1,3 +1,5 @@
+//! Borrowed matrices, and buffers whose lack of memory is an error.
+
 use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
 
 use crate::machine::linalg::all_finite;

@@ -1,3 +1,5 @@
+//! The two precisions, `f32` and `f64`, and the values of half-precision numbers.
+
 use std::iter::Sum;
 
 use nalgebra::RealField;

@@ -1,3 +1,5 @@
+//! λmax of the energy in Z by power iteration, for rates that stay stable.
+
 use crate::machine::random::{Purpose, stream};
 use crate::method::block::{Block, Group};
 use crate::method::energy::Objective;

@@ -1,3 +1,5 @@
+//! Activation steps in JSON, by kind.
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 

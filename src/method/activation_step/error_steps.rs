@@ -1,3 +1,5 @@
+//! Gradient steps on the errors ε_t = z_t − ẑ_t: a signal crosses all layers in one step.
+
 use std::sync::Arc;
 
 use super::{ActivationStep, Memory, Prepared};

@@ -1,3 +1,5 @@
+//! Exact steps: each z_t goes to the minimum of its own two terms. The only built-in step that streams.
+
 use super::{ActivationStep, Memory, Prepared};
 use crate::error::require;
 use crate::machine::setting::require_non_negative;

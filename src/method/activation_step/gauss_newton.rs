@@ -1,3 +1,5 @@
+//! Gauss–Newton: all z_t of an example at the minimum of a quadratic model, shortened until its energy does not rise.
+
 use super::{ActivationStep, Memory, Prepared};
 use crate::error::require;
 use crate::machine::linalg;

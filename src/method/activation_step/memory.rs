@@ -1,3 +1,5 @@
+//! The memory of activation steps: an optimizer's state per example, and values per group that all examples share.
+
 use super::gauss_newton::Model;
 use super::{PowerIteration, Rates};
 use crate::machine::linalg::matrix::resize;

@@ -1,3 +1,5 @@
+//! Sweeps: local gradient steps on the z_t, in one of three orders.
+
 use std::sync::Arc;
 
 use super::{ActivationStep, Memory, Prepared};

@@ -1,3 +1,5 @@
+//! Multipliers: the augmented Lagrangian's part of the coupling, and the step of λ.
+
 use crate::machine::setting::require_positive;
 use crate::{Result, Scalar};
 

@@ -1,3 +1,5 @@
+//! Penalties: constant, or raised when progress stalls.
+
 use crate::Result;
 use crate::error::require;
 

@@ -1,3 +1,5 @@
+//! Gradient step: the layer's optimizer. The default.
+
 use super::{LayerUpdate, ParameterStep, Sum};
 #[cfg(feature = "serde")]
 use crate::description::Description;

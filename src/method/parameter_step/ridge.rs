@@ -1,3 +1,5 @@
+//! Ridge regression: θ_t in closed form, for layers with a regression under a squared error.
+
 use std::sync::Arc;
 
 use super::{LayerUpdate, ParameterStep, Sum, finite};

@@ -1,3 +1,5 @@
+//! ADMM: exact steps, and multipliers at the output.
+
 use super::{Exact, Method, Multipliers, Reads, Start, Timing};
 use crate::Scalar;
 use crate::method::parameter_step::Ridge;

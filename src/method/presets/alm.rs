@@ -1,3 +1,5 @@
+//! Augmented Lagrangian: one reverse sweep, with multipliers that the bank keeps.
+
 use super::{Method, Multipliers, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 

@@ -1,3 +1,5 @@
+//! Backpropagation's gradients from one reverse sweep.
+
 use super::{Method, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 

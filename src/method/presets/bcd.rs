@@ -1,3 +1,5 @@
+//! Block coordinate descent: exact steps and least squares, layer by layer.
+
 use super::{Exact, Method, Reads, Start, Timing};
 use crate::Scalar;
 use crate::method::parameter_step::Ridge;

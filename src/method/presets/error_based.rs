@@ -1,3 +1,5 @@
+//! Predictive coding in error coordinates.
+
 use super::{ErrorSteps, Method, Reads, Start};
 use crate::Scalar;
 

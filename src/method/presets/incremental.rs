@@ -1,3 +1,5 @@
+//! Incremental predictive coding: Θ moves with every activation step.
+
 use super::{Method, Reads, Timing};
 use crate::Scalar;
 

@@ -1,3 +1,5 @@
+//! The objective taken literally: one joint gradient step on Θ and Z from the bank.
+
 use super::{Method, Order, Reads, Start, Sweeps, Timing};
 use crate::Scalar;
 

@@ -1,3 +1,5 @@
+//! Local targets (LocoProp): one reverse sweep, then several parameter steps.
+
 use super::{Method, Timing};
 use crate::Scalar;
 

@@ -1,3 +1,5 @@
+//! Method of auxiliary coordinates: Gauss–Newton in Z, rising penalties, a finish.
+
 use super::{GaussNewton, Method, Penalty, Reads, Start, Timing};
 use crate::Scalar;
 use crate::method::coupling::{PenaltyIncrease, Stall};

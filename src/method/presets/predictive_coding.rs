@@ -1,3 +1,5 @@
+//! Predictive coding from the forward pass: Jacobi sweeps, then one parameter step.
+
 use super::{Method, Order, Reads, Start, Sweeps};
 use crate::Scalar;
 

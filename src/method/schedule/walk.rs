@@ -1,3 +1,5 @@
+//! A visit walked without numbers, to count its products: all of them, and those in sequence.
+
 use super::{Stage, Work};
 use crate::method::block::{Group, Reads};
 use crate::method::coupling::Multipliers;

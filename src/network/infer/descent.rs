@@ -1,3 +1,5 @@
+//! Conjugate gradients on the free entries of Z, each example by itself; training completes missing inputs by it, too.
+
 use crate::machine::linalg;
 use crate::method::block::{Block, Group};
 use crate::method::energy::Objective;

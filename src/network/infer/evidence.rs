@@ -1,3 +1,5 @@
+//! Which entries of Z are known, checked against a network and written to a block.
+
 use std::ops::Range;
 
 use crate::machine::linalg::matrix::check_shape;

@@ -1,3 +1,5 @@
+//! The output loss over the known rows of each target.
+
 use crate::machine::linalg::sum;
 use crate::{Error, Loss, MatMut, MatRef, Result, Scalar};
 

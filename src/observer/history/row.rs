@@ -1,4 +1,4 @@
-//! An epoch in a line.
+//! One epoch as a row of a history, in CSV or JSON, and the epoch that a given row is of.
 
 use std::ops::Range;
 

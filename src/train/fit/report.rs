@@ -1,3 +1,5 @@
+//! The report of a fit as a table of its epochs.
+
 use std::fmt;
 use std::time::Duration;
 

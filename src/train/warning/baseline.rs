@@ -1,3 +1,5 @@
+//! The loss of the best constant output, against which a fit is measured.
+
 use std::sync::{Arc, OnceLock};
 
 use crate::machine::linalg;

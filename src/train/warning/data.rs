@@ -1,3 +1,5 @@
+//! Warnings about the data, before a fit.
+
 use super::Warning;
 use crate::{Dataset, MatRef, Scalar};
 

@@ -1,3 +1,5 @@
+//! Warnings about settings before a fit, and about its epochs afterwards.
+
 use std::mem::discriminant;
 use std::sync::Arc;
 
