@@ -87,6 +87,7 @@ impl<T: Scalar> ActivationBank<T> {
     pub(crate) fn keep_multipliers(&mut self, limit: usize) -> Result<()> {
         if !self.layout.multipliers {
             let mut wide = Self::new(self.layout.with_multipliers(), self.examples, self.data_key, limit)?;
+            // Multipliers come last in a record: the narrow record is the beginning of the wide one.
             let records = self.data.chunks_exact(self.layout.record());
             for (to, from) in wide.data.chunks_exact_mut(wide.layout.record()).zip(records) {
                 to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);

@@ -168,6 +168,7 @@ impl<T: Scalar> Method<T> {
 
     /// Fails unless the activation step takes at least one step, and of hidden activations only.
     fn check_groups(&self, depth: usize) -> Result<()> {
+        // Without hidden layers nothing moves, and `groups` may expect a depth of at least 2.
         if depth < 2 {
             return Ok(());
         }
@@ -229,6 +230,7 @@ impl<T: Scalar> Method<T> {
                 stages.push(measure);
                 stages.extend(Stage::repeat(early, &step));
                 stages.push(gather.clone());
+                // The multipliers step by the residuals that the gradients have just read.
                 stages.extend(ascend);
                 // The update of the last local step follows the store below.
                 if local_steps > 1 {
@@ -240,12 +242,14 @@ impl<T: Scalar> Method<T> {
             Timing::EveryStep => {
                 // Gather before the step: both gradients are at the same point (Θ, Z).
                 let joint: Vec<_> = [slice::from_ref(&gather), &step, slice::from_ref(&update)].concat();
+                // The last step is apart from the others: it is measured, and its update follows the store.
                 stages.extend(Stage::repeat(steps.saturating_sub(1), &joint));
                 stages.extend([measure, gather]);
                 stages.extend(ascend);
                 stages.extend(step);
             }
         }
+        // Before the barrier: a store behind it would be another pass over all lanes.
         stages.extend([Stage::Store, update]);
         Schedule::new(stages, depth)
     }
@@ -327,6 +331,7 @@ impl<T: Scalar> Method<T> {
             });
         }
         for (t, layer) in circuit.layers.iter().enumerate() {
+            // Its step is never taken, so it need not fit.
             if layer.param_len() == 0 {
                 continue;
             }

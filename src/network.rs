@@ -204,6 +204,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let replace = |(t, (state, params)): (usize, (&LayerState<T>, &Vec<T>))| {
             state.with_optimizer(Arc::clone(&optimizer), t, params.len())
         };
+        // All are made before the first is replaced: an error changes nothing.
         self.training.layers = layers.map(replace).collect::<Result<_>>()?;
         Ok(())
     }

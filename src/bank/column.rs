@@ -62,11 +62,13 @@ impl<'a, T: Scalar> Column<'a, T> {
     pub(crate) fn complete(&self, starts: &[T], input: &mut [T]) {
         match self.is_visited() {
             true => self.beside(self.layout.input(), input, fill_gaps),
+            // The record holds zeros until then, which are no inputs.
             false => fill_gaps(starts, input),
         }
     }
 
     fn beside(&self, bytes: Range<usize>, own: &mut [T], f: impl Fn(&[T], &mut [T])) {
+        // In pieces through the stack: no allocation for every layer of every column.
         let mut buffer = [T::zero(); PIECE];
         let pieces = self.record[bytes].chunks(PIECE * self.layout.width);
         for (piece, own) in pieces.zip(own.chunks_mut(PIECE)) {
@@ -94,6 +96,7 @@ impl<'a, T: Scalar> Column<'a, T> {
     /// # Errors
     /// As [`set_activation`](Self::set_activation).
     pub(crate) fn set_input(&mut self, z: &[T]) -> Result<()> {
+        // An empty range, unless inputs are kept.
         self.set(self.layout.input(), &z[..self.layout.inputs], 0, "the stored input, in the bank's format,")
     }
 

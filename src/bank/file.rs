@@ -158,6 +158,7 @@ impl Plan {
     /// This plan, or the same with multipliers, whichever the header `found` is of.
     fn agree(&self, path: &Path, found: &[u8]) -> Result<Self> {
         let wide = Self { layout: self.layout.with_multipliers(), ..self.clone() };
+        // Of the two errors the first, which is about the plan that was asked for.
         self.agree_wholly(path, found).map(|()| self.clone()).or_else(|error| match wide.agree_wholly(path, found) {
             Ok(()) => Ok(wide),
             Err(_) => Err(error),
@@ -200,6 +201,7 @@ impl<T: Scalar> BankFile<T> {
 
     fn open_there(path: &Path, plan: &Plan, limit: usize) -> Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| io_at(path, error))?;
+        // Before anything is read: from here on no other network changes it.
         lock(path, &file)?;
         let length = file.metadata().map_err(|error| io_at(path, error))?.len();
         let mut header = vec![0; plan.state_at().min(length) as usize];
@@ -277,6 +279,7 @@ impl<T: Scalar> BankFile<T> {
         let write = || {
             file.set_len(0)?;
             write_at(&file, 0, &[&plan.header()[..], COMPLETE].concat())?;
+            // Sparse where the file system allows it: a block takes space when it is first written.
             file.set_len(plan.sizes().2 as u64)?;
             for k in 0..plan.blocks() {
                 for slot in 0..2 {
@@ -288,7 +291,7 @@ impl<T: Scalar> BankFile<T> {
             sync_folder(&place.path)
         };
         if let Err(error) = write() {
-            // Nothing is in it; that it stays would do no harm.
+            // It holds nothing: if it stays, it does no harm.
             let _ = fs::remove_file(&draft);
             return Err(failed(error));
         }
@@ -403,8 +406,10 @@ impl<T: Scalar> BankFile<T> {
                     break;
                 }
             }
+            // The other thread waits for blocks until this end of the channel is gone.
             drop(done);
             let served = served.join().unwrap_or_else(|panic| resume_unwind(panic));
+            // The visits' error first: the thread's may only follow from it.
             outcome.and_then(|flow| served.map(|()| flow))
         })?;
         match flow {
@@ -423,6 +428,7 @@ impl<T: Scalar> BankFile<T> {
         ready: &Sender<ActivationBank<T>>,
         visited: &Receiver<ActivationBank<T>>,
     ) -> Result<()> {
+        // Without a queue: a request finds the flushing thread idle, or is not made.
         let (flush, flushes) = sync_channel(0);
         let file = Arc::clone(&self.file);
         let flushing = thread::Builder::new().name("decoupled-flush".to_owned());
@@ -453,7 +459,7 @@ impl<T: Scalar> BankFile<T> {
             let Ok(mut block) = visited.recv() else { break };
             self.write(k, &block)?;
             unflushed += block.data.len();
-            // Not while it is at it: then it is asked again after the next block.
+            // If a flush is under way, ask again after the next block.
             if unflushed >= FLUSH && flush.try_send(()).is_ok() {
                 unflushed = 0;
             }
@@ -475,6 +481,7 @@ impl<T: Scalar> BankFile<T> {
         let mut whole = false;
         if let Some(seal) = Seal::read(&bytes, k, block.data.len() as u128) {
             let mut crc = seal.begin();
+            // Never visited: nothing has been written behind the seal.
             if seal.records == 0 {
                 block.data.fill(0);
             } else {
@@ -493,6 +500,7 @@ impl<T: Scalar> BankFile<T> {
         let mut crc = seal.begin();
         crc.add(&block.data);
         seal.crc = crc.sum();
+        // The seal last: until it is written this slot is broken, or older than the block's other one.
         self.write_bytes(self.plan.slot(k, slot) + SEAL as u64, &block.data)?;
         self.seal(k, slot, &seal)
     }
@@ -505,6 +513,7 @@ impl<T: Scalar> BankFile<T> {
     /// Where the next version of block k goes, and its number.
     fn next(&self, k: usize) -> (usize, u64) {
         let (slot, number) = self.newest(k);
+        // Never over the newest, which stays if this write is cut short.
         (1 - slot, number.saturating_add(1))
     }
 
@@ -534,12 +543,14 @@ impl<T: Scalar> BankFile<T> {
 
     /// From here on one slot of a block may be half written.
     fn begin(&mut self) -> Result<()> {
+        // With the last epoch's slots: all of it is on disk before the first slot is written over.
         self.write_bytes(self.plan.state_at(), TRAINING)?;
         self.sync()
     }
 
     /// All slots are whole: each block has been written once since [`begin`](Self::begin), over the slot that may not have been.
     fn end(&mut self) -> Result<()> {
+        // The slots first: the word says that they are on disk.
         self.sync()?;
         self.write_bytes(self.plan.state_at(), COMPLETE)
     }

@@ -59,6 +59,7 @@ impl Layout {
     ) -> Self {
         let mut offsets = vec![0];
         offsets.extend(widths.scan(0usize, |row, width| {
+            // Widths that no memory holds are refused by the limit, not by an overflow.
             *row = row.saturating_add(width);
             Some(*row)
         }));
@@ -89,6 +90,7 @@ impl Layout {
 
     /// Numbers kept of an example.
     pub(super) fn numbers(&self) -> u128 {
+        // In u128: a product that wrapped around would pass the limit.
         let each = 1 + self.slots as u128 + u128::from(self.multipliers);
         (self.rows() as u128).saturating_mul(each).saturating_add(self.inputs as u128)
     }

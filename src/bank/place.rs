@@ -54,6 +54,7 @@ impl<T: Scalar> Bank<T> {
             if !self.memory().is_some_and(|bank| bank.fits(&layout, examples, data_key)) {
                 *self = Self::Memory(ActivationBank::new(layout, examples, data_key, limit)?);
             }
+            // A bank that lacks multipliers is widened, and keeps its activations.
             return match self {
                 Self::Memory(bank) if keeps => bank.keep_multipliers(limit),
                 _ => Ok(()),

@@ -82,6 +82,7 @@ impl Storage {
 fn write<T: Scalar, const N: usize>(from: &[T], to: &mut [u8], mut code: impl FnMut(f64) -> [u8; N]) {
     let (to, _) = to.as_chunks_mut::<N>();
     assert_eq!(to.len(), from.len());
+    // By way of f64, which has every number of both precisions: one rounding, whatever T is.
     to.iter_mut().zip(from).for_each(|(to, from)| *to = code(from.to_f64()));
 }
 
@@ -93,7 +94,7 @@ fn read<T: Scalar, const N: usize>(from: &[u8], to: &mut [T], value: impl Fn([u8
 
 /// The nearest bf16, ties to even; NaN stays NaN, and what is beyond its range is infinite.
 fn to_bf16(x: f64) -> u16 {
-    // First to a single that is odd unless it is exact: rounding that is never caught in a tie that was none.
+    // Round to odd in f32 first, so that the second rounding never sees a false tie.
     let nearest = x as f32;
     let exact = f64::from(nearest) == x;
     let below = nearest.to_bits() - u32::from(f64::from(nearest).abs() > x.abs());

@@ -167,6 +167,7 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
         for _ in 0..self.steps(depth) {
             memory.count();
             for group in &groups {
+                // For every group anew: `prepared` has room for the factor of one.
                 self.prepare(objective, group, &mut prepared)?;
                 self.step(objective, block, group, &prepared, &mut memory)?;
             }
@@ -183,6 +184,7 @@ pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
 
 /// Returns the stages of one step, in a circuit of `depth` layers.
 pub(crate) fn stages<T: Scalar>(step: &dyn ActivationStep<T>, depth: usize) -> Vec<Stage> {
+    // `groups` may expect at least one hidden layer.
     let groups = if depth < 2 { Vec::new() } else { step.groups(depth) };
     let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work: step.work() };
     groups.into_iter().enumerate().map(relax).collect()

@@ -238,6 +238,7 @@ impl<T: Scalar> Block<T> {
             }
             gradient[t].resize(below, T::zero());
             cotangent[t + 1].resize(above, T::zero());
+            // Empty is none: whoever has multipliers writes them after the resize.
             multiplier[t].clear();
         }
         self.activations.examples = examples;
@@ -270,6 +271,7 @@ impl<T: Scalar> Block<T> {
             }
         }
         let mut take = |buffer: &mut Vec<T>| {
+            // A layer that was in the last window still has its own.
             if buffer.capacity() == 0 {
                 *buffer = spare.pop().unwrap_or_default();
             }
@@ -416,6 +418,7 @@ impl<T: Scalar> Block<T> {
 
     /// a_{t+1} ← the prediction from a_t, which is up to date.
     pub(crate) fn keep_forward(&mut self, t: usize) {
+        // None for the outputs: a ends at T − 1.
         if let Some(a) = self.activations.a.get_mut(t + 1) {
             a.copy_from_slice(&self.sites[t].forward.output);
         }

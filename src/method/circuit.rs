@@ -120,6 +120,7 @@ impl<'a, T: Scalar> Circuit<'a, T> {
         // Lazy: the same prediction serves several stages until something it reads moves.
         if !*fresh {
             let input = of.input(t, reads);
+            // After a change of window the buffer is another layer's, or none.
             output.resize(self.layers[t].output_dim() * input.cols(), T::zero());
             self.forward(t, input, output, cache)?;
             *fresh = true;

@@ -141,6 +141,7 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// Computes L of every single example, at the block's activations.
     pub(crate) fn energies(&self, block: &mut Block<T>, energies: &mut Vec<T>) -> Result<()> {
+        // Unweighted: they tell whether an example has more energy than before, whatever its weight.
         energies.clear();
         energies.resize(block.examples(), T::zero());
         for t in 1..=self.circuit.depth() {
@@ -180,6 +181,7 @@ impl<T: Scalar> Objective<'_, T> {
     /// Computes ∂L/∂z_t for the hidden layers of a group, in parallel; left in the block, `d_t × n`.
     pub fn activation_gradients(&self, block: &mut Block<T>, group: &Group) -> Result<()> {
         let Range { start, end } = group.range();
+        // The slices below need a layer that moves.
         if start >= end {
             return Ok(());
         }
@@ -198,6 +200,7 @@ impl<T: Scalar> Objective<'_, T> {
             true => self.pull_back_one(of, start + i, site, Reads::Stored, cotangent, gradient),
             false => Ok(()),
         })?;
+        // After all pull-backs, whose cotangents it overwrites.
         self.add_own_gradients(block, group)
     }
 
@@ -236,6 +239,7 @@ impl<T: Scalar> Objective<'_, T> {
 
     /// Computes ∂L/∂z_0; left in the block, `d_0 × n`.
     pub fn input_gradient(&self, block: &mut Block<T>) -> Result<()> {
+        // The pull-back is all of it: z_0 has no prediction, and so no term of its own.
         self.cotangent(block, 1, Reads::Stored)?;
         self.pull_back(block, 0, Reads::Stored)
     }
@@ -246,8 +250,10 @@ impl<T: Scalar> Objective<'_, T> {
         let top = self.circuit.depth();
         // From the output down: ∂L/∂ε_t needs ∂L/∂ε_{t+1}.
         for t in (1..top).rev() {
+            // For the own term of z_t, which compares it with ẑ_t.
             self.evaluate(block, t - 1, Reads::Stored)?;
             self.cotangent(block, t + 1, Reads::Stored)?;
+            // The target does not move: ∂L/∂ε_T = 0.
             if t + 1 < top {
                 block.add_chain(t + 1);
             }
@@ -272,6 +278,7 @@ impl<T: Scalar> Objective<'_, T> {
     pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
         self.circuit.evaluate(t, of, &mut sites[t], reads)?;
+        // In a lane that streams the buffer may come from another layer, at that layer's length.
         cotangent[t + 1].resize(of.stored(t + 1).as_slice().len(), T::zero());
         self.write_cotangent(of, t + 1, &sites[t], reads, &mut cotangent[t + 1])?;
         self.pull_back_to_parameters(of, t, &mut sites[t], reads, &mut cotangent[t + 1], grad)
@@ -454,6 +461,7 @@ impl<T: Scalar> Objective<'_, T> {
     pub(crate) fn loss(&self, t: usize) -> (&dyn Loss<T>, T) {
         match self.hidden.get(t - 1) {
             Some(hidden) => (&*hidden.loss, hidden.penalty * self.factor),
+            // No penalty on the output: those of the hidden layers are relative to its term.
             None => (self.output_loss, T::one()),
         }
     }
@@ -480,6 +488,7 @@ fn example<T: Scalar>(m: MatRef<'_, T>, i: usize) -> MatRef<'_, T> {
 
 /// Computes Σ λᵀ(z − ẑ).
 fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
+    // As two sums over two slices each, which need no buffer for z − ẑ.
     let product = |a, b| {
         linalg::sum_zip(multiplier.as_slice(), a, |m, x| m * x)
             - linalg::sum_zip(multiplier.as_slice(), b, |m, x| m * x)
@@ -501,5 +510,6 @@ pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<
 /// Computes ‖z − ẑ‖² and ‖z‖² over all entries.
 pub(crate) fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> (f64, f64) {
     let difference = linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
+    // Squares instead of their quotient: these add up over lanes and visits.
     (difference.to_f64(), linalg::norm_squared(z.as_slice()).to_f64())
 }

@@ -168,6 +168,7 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     /// Returns the sum, the parameters, and the layer's memory, for the step to use as it likes: empty before the first visit, and kept
     /// from visit to visit, in checkpoints too. A step that follows another in the same layer finds the other's.
     pub fn parts(&mut self) -> (&mut [T], &mut [T], &mut Vec<T>) {
+        // Whoever is lent the parameters may write them, so `Update::run` checks them afterwards.
         self.writes = true;
         (self.sum, self.params, self.state.memory_mut())
     }
@@ -230,6 +231,7 @@ impl<T: Scalar> ParameterSteps<T> {
         if let Timing::AfterRelaxation { local_steps } = self.timing {
             require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
         }
+        // The common step as well, even if every layer has its own: a setting outside its domain is never ignored.
         let mut steps = self.layer_steps.iter().map(|(_, step)| step).chain([&self.step]);
         steps.try_for_each(|step| guarded("validate of the parameter step", None, || step.validate())?)
     }
@@ -244,6 +246,7 @@ impl<T: Scalar> ParameterSteps<T> {
             let converted = step.in_units(&|x| data.in_mean_weights(x));
             *step = converted.unwrap_or_else(|| Arc::clone(step));
         }
+        // A small mean weight may have taken a setting out of the finite numbers.
         self.validate()?;
         Ok(self)
     }
@@ -261,6 +264,7 @@ pub(crate) fn gather<T: Scalar>(
         match steps.of(t).sum() {
             Sum::Gradient => sum.resize(objective.circuit.params[t].len(), T::zero()),
             Sum::Moments => {
+                // Empty stands for zeros, and `add_moments` adds to them.
                 sum.clear();
                 add_moments(objective, block, t, steps.reads, sum)?;
             }

@@ -168,6 +168,7 @@ impl Schedule {
     pub fn updates(&self) -> usize {
         fn of(stages: &[Stage], depth: usize) -> usize {
             let each = stages.iter().map(|stage| match stage {
+                // Layer by layer, the highest layer's update counts for all, as the engine counts.
                 Stage::Update(layers) => usize::from(layers.end == depth),
                 Stage::Repeat { times, stages } => times.saturating_mul(of(stages, depth)),
                 _ => 0,
@@ -204,11 +205,13 @@ impl Reach {
         }
         let mut visits = 1;
         let mut before = schedule.depth - 1;
+        // What is kept takes the signal on at the next visit, until a visit brings it no further.
         while signal.hidden() < before {
             before = signal.hidden();
             visits += 1;
             signal.run(&schedule.stages);
         }
+        // After these visits the signal is there before the measurement, from the visit before.
         Self { unseen: 0, unreached: 0, visits }
     }
 }
@@ -231,6 +234,7 @@ impl Signal {
         for stage in stages {
             match stage {
                 Stage::Relax { group, work, .. } => {
+                    // Members move at once: each sees its neighbour as it was before.
                     let before = self.at.clone();
                     for t in group.members() {
                         // The signal starts at the output, above the highest z_t.

@@ -96,6 +96,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. He initialisation for
     /// the ReLU family, Glorot for the others, biases zero.
     pub fn dense(self, units: usize, activation: Activation) -> Self {
+        // He's variance makes up for the half of a layer's inputs that the ReLU family cuts off.
         let init = match activation {
             Activation::Relu
             | Activation::LeakyRelu(_)
@@ -126,6 +127,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
         let dense = Dense::new(below, units).init(init);
         match activation {
+            // No unit for the identity: the bank would store the same activations twice.
             Activation::Identity => self.layer(dense),
             _ if self.store_pre_activations => self.layer(dense).layer(Elementwise::new(units, activation)),
             _ => self.layer(Chain::new().then(dense).then(Elementwise::new(units, activation))),
@@ -366,6 +368,7 @@ impl<T: Scalar> NetworkBuilder<T> {
 /// Calls a layer once on two random examples, so that a panic, an unwritten entry or a NaN shows here, not in the middle of a fit.
 fn probe<T: Scalar>(layer: &Arc<dyn Layer<T>>, t: usize, params: &Vec<T>) -> Result<()> {
     const EXAMPLES: usize = 2;
+    // Buffers full of NaN: an entry that the layer leaves unwritten is not finite below.
     let nan = T::of(f64::NAN);
     let mut rng = stream(0, Purpose::Probe, 0, t);
     let unwritten = |rows: usize| filled("the activations of a layer", rows.saturating_mul(EXAMPLES), nan);

@@ -153,6 +153,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         })?;
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         let inference = gather(self.depth(), examples, &parts);
+        // Here, where examples are counted over all chunks; such an example has not moved.
         let start = inference.energies_before.iter().enumerate().find(|(_, energy)| !energy.is_finite());
         match start {
             Some((example, &value)) => Err(Error::NotFinite { what: "energy of the evidence", example, row: 0, value }),

@@ -121,6 +121,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             standardise(&mut wanted, rows, 0.0, variance.sqrt());
             // A proximal term and no ridge: weights that the examples do not determine keep their values.
             fit((layer, rows), &mut params[t], input, &wanted, (0.0, PROXIMAL), t)?;
+            // By the new parameters: the next layer is scaled for the input that it will have.
             z = Circuit::new(&self.layers, &params).output(t, input)?;
         }
         Ok(params)
@@ -264,6 +265,7 @@ fn variances<T: Scalar>(m: MatRef<'_, T>) -> Vec<f64> {
     let n = m.cols() as f64;
     let mut mean = vec![0.0; m.rows()];
     m.columns().for_each(|column| mean.iter_mut().zip(column).for_each(|(m, x)| *m += x.to_f64() / n));
+    // In a second pass: sums of squares far from 0 would cancel.
     let mut variance = vec![0.0; m.rows()];
     for column in m.columns() {
         for ((v, m), x) in variance.iter_mut().zip(&mean).zip(column) {
@@ -306,6 +308,7 @@ fn components<T: Scalar>(inputs: MatRef<'_, T>) -> Result<DMatrix<f64>> {
     let mut order: Vec<usize> = (0..d).collect();
     order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
     let mean_square = linalg::norm_squared(mean.as_slice()) / d as f64;
+    // If all inputs are alike, the variances are rounding of their mean.
     let least = (NOISE * eigen.eigenvalues[order[0]]).max(NOISE * NOISE * mean_square);
     order.retain(|&k| eigen.eigenvalues[k] > least);
     if order.is_empty() {

@@ -256,12 +256,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
         columns: &mut [Column<'_, T>],
         tally: &mut Tally,
     ) -> Result<()> {
+        // Before the visit stamps the columns anew.
         tally.count_updates_since(net.training.updates, columns);
         self.follow_curvature(net, examples.len())?;
         // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
+        // Lanes that stream have no sums of their own: each gather sets the number of its parts.
         let parts = if self.setting.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, begins: true, report };
         self.run(net, self.setting.recipe.schedule.stages(), &mut batch)?;
@@ -384,12 +386,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
         if let (Some(method), Some(group)) = (self.setting.recipe.method, stages.iter().find_map(Stage::group)) {
             guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.setting.prepared))??;
         }
+        // Here the store follows the last update, which the counter has already.
         let pass = self.setting.pass(net, batch.report, net.training.updates);
         let Batch { examples, ref mut columns, width, .. } = *batch;
         let row = (Chunks { slice: examples, width }, Chunks { slice: &mut columns[..], width });
         for_row((row, &mut tallies[..]), |_, ((examples, columns), tally)| {
             lanes.lend(|lane| {
                 let lane = lane.get_or_insert_with(|| Lane::new(net, 0));
+                // Any lane may serve any part of the batch, but tallies are added in the order of the parts.
                 std::mem::swap(&mut lane.tally, tally);
                 let outcome = lane.stream(&pass, stages, examples, columns);
                 std::mem::swap(&mut lane.tally, tally);
@@ -417,6 +421,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         t: usize,
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
+        // Several lanes to a sum: each sum is as large as the layer.
         let width = batch.examples.len().div_ceil(MAX_LANES).max(batch.width);
         batch.parts = batch.examples.len().div_ceil(width);
         self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
@@ -529,6 +534,7 @@ impl<T: Scalar> Pending<T> {
             self.sum = net.params.iter().map(|params| vec![T::zero(); params.len()]).collect();
         }
         for_row((&mut self.sum[..], &*sums), |t, (sum, own)| {
+            // The last step has overwritten the sum.
             if self.waiting == 0 {
                 sum.fill(T::zero());
             }
@@ -542,6 +548,7 @@ impl<T: Scalar> Pending<T> {
 
     /// Takes the step of the waiting batches, if any.
     fn step(&mut self, net: &mut DecoupledNetwork<T>, steps: &ParameterSteps<T>, factor: T) -> Result<()> {
+        // Taken before the step: no batch waits if it fails.
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
         let layers = 0..net.depth();
         if waiting == 0 { Ok(()) } else { update(net, (steps, factor, &self.work), layers, &mut self.sum, examples) }
@@ -714,6 +721,7 @@ impl<T: Scalar> Lane<T> {
         }
         self.memory.reset(&self.block, pass.method.map_or(0, |method| activation_step::slots(&*method.activation)))?;
         let examples = columns.len();
+        // Of columns never visited too: the bank begins with zeros.
         for t in pass.multipliers() {
             for (i, column) in columns.iter().enumerate() {
                 column.multiplier(t, part_mut(self.block.multiplier_mut(t), examples, i));
@@ -800,7 +808,9 @@ impl<T: Scalar> Lane<T> {
         energies.resize(depth, 0.0);
         residuals.resize(depth - 1, (0.0, 0.0));
         for (t, (term, residual)) in terms.clone().zip(&self.terms) {
+            // Once in a visit, so nothing is there to add to.
             energies[t - 1] = term.to_f64();
+            // The output has a term and no residual.
             residuals.iter_mut().skip(t - 1).take(1).for_each(|own| *own = *residual);
         }
         self.see_units(terms.start - 1..terms.end.min(depth) - 1, Reads::Stored);
@@ -844,6 +854,7 @@ impl<T: Scalar> Lane<T> {
             column.set_input(block.stored(0).column(i))?;
             for t in 1..block.layers() {
                 column.set_activation(t, block.stored(t).column(i))?;
+                // An anchored start resets the state, so the bank keeps none.
                 if !anchored {
                     column.set_state(t, part(&memory.state[t - 1], examples, i))?;
                 }
@@ -922,6 +933,7 @@ fn load<T: Scalar>(
 }
 
 fn set_weights<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[usize]) {
+    // Without a weighting the block's list stays empty: all weights are 1.
     let weights = data.weighting().into_iter();
     block.set_weights(weights.flat_map(|weighting| examples.iter().map(|&example| T::of(weighting.of(example)))));
 }

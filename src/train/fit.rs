@@ -257,6 +257,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             data.known_means()?;
             missing::check(&method, config.decoupling.is_some())?;
         }
+        // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
         self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
@@ -333,6 +334,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         observer::Plan {
             first_epoch: self.training.epochs + 1,
             epochs: config.epochs,
+            // No batch crosses a block: each block ends with a batch of its rest.
             steps: examples / block * block.div_ceil(size) + (examples % block).div_ceil(size),
             has_validation: config.validation.is_some(),
             has_score: self.metric(data, config).is_some(),
@@ -398,6 +400,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         self.training.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
+            // An epoch at a time, so that networks with the same threads take turns.
             let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
             let measure = |method| self.measure_decoupling(method, data, config);
             epoch.decoupling = method.map_or(Ok(None), measure)?;
@@ -416,6 +419,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 break;
             }
         }
+        // Before the finish: it refits what an observer restores here, such as the best parameters.
         audience.end(self, report.stop)?;
         if method.is_some_and(|method| method.coupling.finish) {
             // The finish reads every example once: no reason to shuffle.
@@ -423,6 +427,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             let refit = pool.install(|| finish::finish(self, data, &blocks));
             report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.training.epochs))?);
         }
+        // After the finish, which may lower the loss.
         if learns {
             report.warnings.extend(Warning::learned_nothing(self, &report.epochs, &baseline));
         }

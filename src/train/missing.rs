@@ -38,5 +38,6 @@ pub(crate) fn step<T: Scalar>(
     let free: Vec<bool> = inputs.map(|x| !x.is_finite()).collect();
     // z_0 enters the energy only through the lowest layer: a circuit of that layer suffices.
     let lowest = Objective { circuit: objective.circuit.part(0, 1), ..*objective };
+    // Tolerance 0: one step, however small the gradient.
     if free.contains(&true) { descend(&lowest, block, &free, (1, T::zero())).map(drop) } else { Ok(()) }
 }

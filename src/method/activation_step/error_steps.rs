@@ -62,6 +62,7 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
         _prepared: &Prepared<T>,
         memory: &mut Memory<T>,
     ) -> Result<()> {
+        // First, because they read z and its predictions, and the next line overwrites z.
         objective.error_gradients(block)?;
         // In place: the block holds ε instead of z until the roll-out.
         block.subtract_predictions();

@@ -41,6 +41,7 @@ impl Exact {
     fn weights<T: Scalar>(&self, objective: &Objective<'_, T>, t: usize) -> (T, T) {
         let (below, above) = (objective.loss(t).1, objective.loss(t + 1).1);
         let proximal = self.stays(objective.circuit.layer(t).0);
+        // Two squares in z add up to one around their mean; an operator has weight 1 on its own term, so divide by μ_{t+1}.
         ((below + proximal) / above, proximal / (below + proximal))
     }
 }
@@ -92,10 +93,12 @@ impl<T: Scalar> ActivationStep<T> for Exact {
             let (old, z) = (of.stored(t), &mut gradient[t]);
             z.clear();
             z.extend_from_slice(of.prediction(t - 1, &sites[t - 1], Reads::Stored).as_slice());
+            // (μ_t/2)‖z − ẑ_t‖² + λ_tᵀ(z − ẑ_t) has its minimum at ẑ_t − λ_t/μ_t.
             objective.shift(of, t, -T::one(), z);
             if stay > T::zero() {
                 z.iter_mut().zip(old.as_slice()).for_each(|(z, &old)| *z += stay * (old - *z));
             }
+            // `check` has refused layers without one.
             if let Some(layer) = layer.proximal() {
                 let target = objective.shifted(of, t + 1, &mut cotangent[t + 1]);
                 let out = MatMut::new(z, old.rows(), old.cols());
@@ -107,6 +110,7 @@ impl<T: Scalar> ActivationStep<T> for Exact {
         Ok(())
     }
 
+    // Its work is in the layers' proximal operators, which are none of the products that a schedule counts.
     fn is_counted(&self) -> bool {
         false
     }

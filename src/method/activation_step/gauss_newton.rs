@@ -107,6 +107,7 @@ impl<T: Scalar> ActivationStep<T> for GaussNewton {
         Work::Through
     }
 
+    // The number of pull-backs is that of the outputs, and the number of roll-outs depends on the data.
     fn is_counted(&self) -> bool {
         false
     }

@@ -76,6 +76,7 @@ impl<T: Scalar> Memory<T> {
                 let (width, slots) = (z.len() / steps.len(), state.len() / steps.len());
                 let examples = z.chunks_exact_mut(width).zip(gradient.chunks_exact_mut(width));
                 let mut state = &mut state[..];
+                // One call for each example: a rule that reads a whole slice, as a clipped norm does, must not mix examples.
                 for ((z, gradient), &number) in examples.zip(steps.iter()) {
                     let (own, rest) = std::mem::take(&mut state).split_at_mut(slots);
                     optimizer.update(Step::new(number, rate), z, gradient, own);

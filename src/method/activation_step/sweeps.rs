@@ -67,6 +67,7 @@ pub struct Sweeps<T> {
 impl<T: Scalar> Sweeps<T> {
     /// Returns `steps` sweeps of plain gradient descent, z ← z − rate · ∂L/∂z.
     pub fn new(order: Order, steps: usize, rate: f64) -> Self {
+        // A rule of rate 1, so that `rate` alone scales the step.
         let optimizer = Arc::new(Sgd::new(1.0));
         Self { order, steps: Some(steps), optimizer, rate, per_penalty: false, stable: None }
     }
@@ -112,6 +113,7 @@ impl<T: Scalar> Sweeps<T> {
 impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
     fn steps(&self, depth: usize) -> usize {
         let hidden = depth.saturating_sub(1);
+        // Without hidden layers a reverse sweep reaches none: no division by 0.
         self.steps.unwrap_or_else(|| 1 + hidden.div_ceil(self.reach(hidden).max(1)))
     }
 
@@ -121,6 +123,7 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
             Order::RedBlack => {
                 // A single hidden layer has no second group.
                 let second = (depth > 2).then(|| Group::every_second(1..depth - 1));
+                // The group next to the output first: the other sees what it moved, so a sweep carries a signal down two layers.
                 std::iter::once(Group::every_second(1..depth)).chain(second).collect()
             }
             Order::ReverseGaussSeidel => (1..depth).rev().map(Group::one).collect(),

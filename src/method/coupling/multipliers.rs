@@ -37,6 +37,7 @@ impl Multipliers {
 
     /// out ← λ + rate · μ (z − ẑ), entry by entry.
     pub(crate) fn ascend<T: Scalar>(self, penalty: T, multiplier: &[T], z: &[T], prediction: &[T], out: &mut [T]) {
+        // At rate 1 the new λ_t is the whole pull of its term on z_t, λ_t + μ_t (z_t − ẑ_t).
         let rate = T::of(self.rate) * penalty;
         let constraint = z.iter().zip(prediction).map(|(&z, &p)| z - p);
         for (out, (&multiplier, residual)) in out.iter_mut().zip(multiplier.iter().zip(constraint)) {

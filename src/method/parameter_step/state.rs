@@ -40,6 +40,7 @@ impl<T: Scalar> LayerState<T> {
     /// [`Error::Panicked`] when the optimizer panics.
     pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
         let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
+        // A rule that looks at all parameters, as a clipped norm does, gets them in one piece; a width of 0 cannot be cut.
         let piece = if elementwise { PIECE } else { params.max(1) };
         let (state, weights, memory) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { optimizer, slots, piece, rate: T::one(), state, weights, steps: 0, frozen: false, memory })
@@ -110,11 +111,13 @@ impl<T: Scalar> LayerState<T> {
         // Compare the text without its numbers: a new learning rate must not cost Adam its moments.
         let same = new.slots == self.slots && new.piece == self.piece && form(&new)? == form(self)?;
         let (state, steps) = if same { (self.state.clone(), self.steps) } else { (Vec::new(), 0) };
+        // The memory is the parameter step's, which does not change with the optimizer.
         Ok(Self { state, steps, memory: self.memory.clone(), ..new })
     }
 
     /// Takes one step of the optimizer along the mean of the gradient, which is the sum over `examples` and is overwritten.
     pub(super) fn descend(&mut self, t: usize, params: &mut [T], gradient: &mut [T], examples: usize) -> Result<()> {
+        // The fit makes room only where the step reads gradients; one that reads moments may still take an optimizer step.
         self.make_room(params.len())?;
         self.steps += 1;
         let Self { optimizer, slots, piece, rate, state, weights, steps, .. } = self;

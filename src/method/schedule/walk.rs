@@ -104,6 +104,7 @@ impl Walk {
 
     /// Runs visits until one leaves the kept state as it was, and counts that one.
     pub(crate) fn settle(&mut self, stages: &[Stage]) {
+        // It ends: what is kept only ever turns from false to true.
         loop {
             let kept = (self.state.had_gradient.clone(), self.state.has_multiplier.clone());
             self.products.fill(Products::default());
@@ -146,6 +147,7 @@ impl Walk {
     fn begin(&mut self) {
         self.state.moved.fill(false);
         self.state.moves.fill(false);
+        // Other examples: nothing is cached. `moves` is cleared before, because `stale` takes it for moved.
         self.stale(0..self.depth);
         self.state.same.iter_mut().enumerate().for_each(|(t, same)| *same = t == 0);
     }
@@ -214,6 +216,7 @@ impl Walk {
                 self.state.same.iter_mut().enumerate().for_each(|(t, same)| *same = t == 0 || anchored);
             }
             Stage::ChainRule => {
+                // The lowest trained layer needs no error below it, as in `Objective::chain_rule`.
                 let pulled = self.products.iter_mut().skip(self.assumptions.lowest + 1);
                 let count = pulled.map(|products| add(&mut products.to_activations, 1)).count();
                 add(&mut self.clock, count);
@@ -239,6 +242,7 @@ impl Walk {
             Stage::Ascend => {
                 if let Some(multipliers) = self.assumptions.multipliers {
                     for t in (1..self.depth).filter(|&t| multipliers.reaches(t, self.depth)) {
+                        // λ_t begins at zero, and stays there as long as there is no residual.
                         self.state.has_multiplier[t] |= self.has_residual(t, self.state.reads);
                     }
                 }
@@ -284,6 +288,7 @@ impl Walk {
     fn has_residual(&self, t: usize, reads: Reads) -> bool {
         let State { same, moved, .. } = &self.state;
         let below = same[t - 1] || reads == Reads::Forward;
+        // From a forward pass on, z_t equals its prediction until either moves; a target hardly ever does.
         !self.assumptions.skips_zeros || t == self.depth || !same[t] || !below || moved[t - 1]
     }
 
@@ -313,6 +318,7 @@ impl Walk {
             add(&mut self.clock, 1);
         }
         for (t, moved) in moved {
+            // As in `Block::step`: z_t that has not moved from the forward pass keeps its prediction.
             if moved || !self.state.same[t] {
                 self.state.same[t] = false;
                 self.state.stored[t] = false;
@@ -335,6 +341,7 @@ impl Walk {
         for t in group.members() {
             let stale = self.evaluate(t - 1, Reads::Stored);
             add(&mut self.clock, 1 + usize::from(stale));
+            // The roll-out writes every z_t, moved or not, and so makes its prediction stale.
             self.state.same[t] = false;
             self.state.stored[t] = false;
         }

@@ -40,6 +40,7 @@ pub(crate) fn descend<T: Scalar>(
     let mut home = vec![T::zero(); free.len()];
     let (mut direction, mut gradient, mut next) = (home.clone(), home.clone(), home.clone());
     terrain.gradients(&mut next)?;
+    // One turn more than steps: the last only asks whether the gradient is small enough.
     for step in 0..=steps {
         let own = direction.chunks_exact_mut(rows).zip(next.chunks_exact(rows).zip(gradient.chunks_exact(rows)));
         for (line, (d, (next, gradient))) in lines.iter_mut().zip(own) {
@@ -51,6 +52,7 @@ pub(crate) fn descend<T: Scalar>(
         std::mem::swap(&mut gradient, &mut next);
         terrain.gather(Block::stored, &mut home);
 
+        // A trial step first: with the slope there the secant gives the step, the exact one where the energy is quadratic.
         terrain.place(&home, &direction, &lines);
         terrain.gradients(&mut next)?;
         for (line, (d, next)) in lines.iter_mut().zip(direction.chunks_exact(rows).zip(next.chunks_exact(rows))) {
@@ -59,6 +61,7 @@ pub(crate) fn descend<T: Scalar>(
         for halving in 0..=HALVINGS {
             terrain.place(&home, &direction, &lines);
             objective.energies(terrain.block, &mut energies)?;
+            // The last halving is to 0: the example ends where it was.
             let shorter = if halving + 1 < HALVINGS { T::of(0.5) } else { T::zero() };
             let rising =
                 lines.iter_mut().zip(&energies).filter_map(|(line, &energy)| line.rises(energy).then_some(line));
@@ -124,11 +127,13 @@ impl<T: Scalar> Terrain<'_, T> {
         let mut first = 0;
         for t in 0..self.layers() {
             let width = self.block.stored(t).rows();
+            // Writing z_0 would make the lowest prediction stale, although no input is free.
             if t > 0 || self.inputs {
                 let columns = self.block.stored_mut(t).chunks_exact_mut(width).zip(lines);
                 for (i, (column, line)) in columns.enumerate() {
                     for (row, z) in column.iter_mut().enumerate() {
                         let entry = i * self.rows + first + row;
+                        // Not home + 0 · direction, which is NaN beside a direction that overflowed.
                         if self.free[entry] && line.step > T::zero() {
                             *z = home[entry] + line.step * direction[entry];
                         } else {
@@ -180,10 +185,12 @@ impl<T: Scalar> Line<T> {
         let dot = |a: &[T], b: &[T]| linalg::sum_zip(a, b, |a, b| a * b);
         let square = linalg::norm_squared(gradient);
         let conjugate = (square - dot(gradient, before)) / self.square;
+        // The first step divides by 0: no gradient came before it.
         let conjugate = if conjugate > T::zero() && conjugate.is_finite() { conjugate } else { T::zero() };
         direction.iter_mut().zip(gradient).for_each(|(d, &g)| *d = conjugate * *d - g);
         self.slope = dot(gradient, direction);
         self.steepest = conjugate == T::zero() || self.slope >= T::zero();
+        // A direction that does not descend is dropped for the gradient.
         if self.steepest {
             direction.iter_mut().zip(gradient).for_each(|(d, &g)| *d = -g);
             self.slope = -square;
@@ -196,6 +203,7 @@ impl<T: Scalar> Line<T> {
     fn aim(&mut self, slope: T) {
         let range = T::of(RANGE);
         let bend = (slope - self.slope) / self.step;
+        // If the slope does not rise, the secant has no zero ahead: go twice as far.
         let goal = if bend > T::zero() { -self.slope / bend } else { self.step + self.step };
         self.step = goal.max(self.step / range).min(self.step * range);
     }

@@ -85,6 +85,7 @@ impl<'x, T: Scalar> Evidence<'x, T> {
                 shape("rows of the mask of a clamped z_t", width, known.rows())?;
                 shape("columns of the mask of a clamped z_t (examples)", examples, known.cols())?;
             }
+            // Unknown inputs are read as well: they are where the search starts.
             let bad = |(entry, value): &(usize, &T)| !value.is_finite() && (t == 0 || clamp.knows(*entry));
             if let Some((entry, value)) = values.as_slice().iter().enumerate().find(bad) {
                 let what = match t {
@@ -126,6 +127,7 @@ impl<'x, T: Scalar> Evidence<'x, T> {
             let width = block.stored(t).rows();
             let mut z = match t {
                 0 => vec![T::zero(); width * span.len()],
+                // From z_{t−1} as it has just been written: the start is consistent with the clamps below.
                 _ => objective.predict(block, t)?.as_slice().to_vec(),
             };
             if let Some(clamp) = self.at(t) {

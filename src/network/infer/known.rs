@@ -29,6 +29,7 @@ impl<T: Scalar> Known<'_, T> {
         mut grad: MatMut<'_, T>,
         gradient: impl Fn(MatRef<'_, T>, MatRef<'_, T>, MatMut<'_, T>),
     ) {
+        // Column by column: each knows rows of its own.
         for (out, (z, p)) in grad.columns_mut().zip(target.columns().zip(prediction.columns())) {
             let rows = known(z);
             let mut own = vec![T::zero(); rows.len()];
@@ -65,6 +66,7 @@ impl<T: Scalar> Loss<T> for Known<'_, T> {
             if own.is_empty() {
                 continue;
             }
+            // The loss sees this one column, and calls it example 0.
             self.0.check_targets(column(&own)).map_err(|error| match error {
                 Error::Target { loss, expected, found, .. } => Error::Target { loss, example, expected, found },
                 other => other,

@@ -96,6 +96,7 @@ fn best_constant<T: Scalar>(loss: &dyn Loss<T>, targets: &Targets<'_, T>) -> Opt
     for column in targets.matrix.columns() {
         mean.iter_mut().zip(column).for_each(|(mean, z)| *mean += z.to_f64() / examples);
     }
+    // For squares the mean is the minimum; among logits zero stands for equal probabilities, and a mean of targets for nothing.
     let starts = [evaluate(loss, targets, vec![0.0; rows]), evaluate(loss, targets, mean)];
     let mut now = starts.into_iter().flatten().min_by(|a, b| a.value.total_cmp(&b.value))?;
     let mut memory: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
@@ -105,6 +106,7 @@ fn best_constant<T: Scalar>(loss: &dyn Loss<T>, targets: &Targets<'_, T>) -> Opt
         let gain = now.value - next.value;
         let difference = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
         let (moved, turned) = (difference(&next.at, &now.at), difference(&next.slope, &now.slope));
+        // Only pairs of positive curvature leave the inverse Hessian positive definite.
         if dot(&moved, &turned) > 0.0 {
             memory.push((moved, turned));
         }
@@ -123,6 +125,7 @@ fn best_constant<T: Scalar>(loss: &dyn Loss<T>, targets: &Targets<'_, T>) -> Opt
 fn evaluate<T: Scalar>(loss: &dyn Loss<T>, targets: &Targets<'_, T>, at: Vec<f64>) -> Option<Point> {
     let Targets { matrix, weights } = targets;
     let (rows, examples) = (matrix.rows(), matrix.cols() as f64);
+    // A loss returns one sum for its columns: with weights, one column at a time.
     let columns = if weights.is_empty() { COLUMNS.min(matrix.cols()) } else { 1 };
     let column: Vec<T> = at.iter().map(|&x| T::of(x)).collect();
     let outputs = column.repeat(columns);
@@ -182,6 +185,7 @@ fn search<T: Scalar>(loss: &dyn Loss<T>, targets: &Targets<'_, T>, from: &Point,
                 }
                 low = step;
             }
+            // Too far, or no finite loss there.
             _ => high = step,
         }
         step = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * low };

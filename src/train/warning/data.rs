@@ -112,6 +112,7 @@ fn features<T: Scalar>(matrix: MatRef<'_, T>) -> Vec<Feature> {
     }
     let of = |(index, sums): (usize, &Sums)| {
         let mean = sums.sum / sums.known;
+        // Rounding can make the variance negative.
         let spread = (sums.squares / sums.known - mean * mean).max(0.0).sqrt();
         let sparse = 2.0 * sums.zeros > sums.known;
         (spread > 0.0).then_some(Feature { index, mean: sums.first + mean, spread, sparse })

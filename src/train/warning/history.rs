@@ -86,7 +86,7 @@ impl Warning {
         let dead = Self::dead(widths, history);
         // No signal fades on its way through dead units: it ends there.
         let jumps = dead.is_some() || found.iter().any(|warning| matches!(warning, Self::NoDerivative { .. }));
-        // Of data that are fitted nothing is left to hand down.
+        // Data that are fitted leave no error to hand down.
         let train_loss = history.last().map_or(f64::INFINITY, |epoch| epoch.train_loss);
         let fitted = || constant_loss().is_some_and(|constant| train_loss <= FITTED * constant);
         let others = method.map(|method| Self::of_method(method, (moves, jumps), history, &fitted));
@@ -114,13 +114,13 @@ impl Warning {
             // A bank that begins at the forward pass, and that no layer learns to read, has nothing to cheat with.
             Self::part(history).filter(|_| penalties && !forward),
             Self::overshoot(method, history).filter(|_| penalties),
-            // Of frozen layers and those without parameters nobody expects that they learn.
+            // Frozen layers and those without parameters are not expected to learn.
             Some(unreached).filter(|&layers| learns(layers)).map(|layers| Self::OutOfReach { layers }),
             // Where no gradient goes through, none fades, and one that is still on its way has not faded.
             Self::faded(moves, history, (unreached, unseen))
                 .filter(|&layers| learns(layers) && arrived && !jumps && !fitted())
                 .map(|layers| Self::SignalFades { layers }),
-            // What is measured starts at a forward pass, and so has to what trains.
+            // The measurement starts from a forward pass; it applies only to methods that do, too.
             Self::turned(history).filter(|_| method.start == Start::Anchored),
         ]
     }
