@@ -1,4 +1,4 @@
-//! Penalties: constant, or raised when progress stalls.
+//! Penalties: constant, or increased when progress stalls.
 
 use crate::Result;
 use crate::error::require;

@@ -1,4 +1,4 @@
-//! Method of auxiliary coordinates: Gauss–Newton in Z, rising penalties, a finish.
+//! Method of auxiliary coordinates: Gauss–Newton in Z, increasing penalties, a finish.
 
 use super::{GaussNewton, Method, Penalty, Reads, Start, Timing};
 use crate::Scalar;
