@@ -36,8 +36,8 @@ network
   --gain G                 multiplies the initial weights; needs --init (1)
   --penalty P              weight of the hidden losses (1)
 method
-  --preset NAME            default, joint, mac, admm, bcd, alm, predictive_coding, incremental, error_based, local_targets,
-                           backprop_by_sweep; best: default through up to 10 hidden layers, else local_targets (best)
+  --preset NAME            default, red_black, joint, mac, admm, bcd, alm, predictive_coding, incremental, error_based,
+                           local_targets, backprop_by_sweep (default)
   --activation-steps K     activation steps a visit (the preset's; 4 where it asks for a number)
   --activation-rate R      their size (the preset's; 0.1 where it asks for a number)
   --z-momentum M           momentum of the activation steps; needs --activation-rate
@@ -96,7 +96,7 @@ struct Settings {
 impl Settings {
     fn take(options: &mut Options) -> Self {
         let widths = widths(options);
-        let method = method(options, widths.len() - 2);
+        let method = method(options);
         let exact = method.activation_step().streams();
         let epochs = options.count("epochs", 10);
         let batch = options.optional("batch");
@@ -259,15 +259,12 @@ fn activation(options: &mut Options) -> Activation {
 }
 
 /// A preset, and what the command line changes in it.
-fn method(options: &mut Options, hidden_layers: usize) -> Method<f32> {
-    let mut preset: String = options.value("preset", "best".to_owned());
-    if preset == "best" {
-        // Through more layers than that the default's signal fades.
-        preset = if hidden_layers <= 10 { "default" } else { "local_targets" }.to_owned();
-    }
+fn method(options: &mut Options) -> Method<f32> {
+    let preset: String = options.value("preset", "default".to_owned());
     // What the preset's activation step has no use for is left on the command line, and refused there.
     let mut method = match &*preset {
-        "default" => Method::default().activation(sweeps(options, Order::RedBlack, None, 0.3).stable(1.8)),
+        "default" => Method::default(),
+        "red_black" => Method::red_black().activation(sweeps(options, Order::RedBlack, None, 0.3).stable(1.8)),
         "joint" => Method::joint(0.1).activation(sweeps(options, Order::Jacobi, Some(1), 0.1)),
         "mac" => Method::mac(5).activation(GaussNewton::new(options.value("activation-steps", 1))),
         "alm" => Method::alm(0.7).activation(sweeps(options, Order::ReverseGaussSeidel, Some(1), 0.7).per_penalty()),

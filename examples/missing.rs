@@ -11,7 +11,7 @@ use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::Adam;
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatRef, Result, Scalar, data};
+use decoupled::{Dataset, DecoupledNetwork, FitConfig, MatRef, Method, Result, Scalar, data};
 
 const SEEDS: u64 = 5;
 const EPOCHS: usize = 150;
@@ -61,7 +61,7 @@ fn compare(
         let builder = builder.dense(train.target_dim(), Activation::Identity).optimizer(Adam::new(2e-3)).seed(seed);
         let builder = if train.labels().is_some() { builder.output_loss(SoftmaxCrossEntropy::new()) } else { builder };
         let network = builder.build()?;
-        let config = FitConfig::new().epochs(EPOCHS).batch_size(32).seed(seed);
+        let config = FitConfig::new().epochs(EPOCHS).batch_size(32).seed(seed).method(Method::red_black());
         for (sums, data) in sums.iter_mut().zip([fill(&holed)?, holed.clone()]) {
             let mut network = network.clone();
             network.fit(&data, &config)?;

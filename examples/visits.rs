@@ -15,8 +15,9 @@ fn main() {
         std::process::exit(2);
     };
     println!("backpropagation\n{}", Schedule::backprop(depth));
-    let presets: [(&str, Method<f64>); 11] = [
+    let presets: [(&str, Method<f64>); 12] = [
         ("default", Method::default()),
+        ("red_black()", Method::red_black()),
         ("joint(0.1)", Method::joint(0.1)),
         ("predictive_coding(4, 0.1)", Method::predictive_coding(4, 0.1)),
         ("incremental(3, 0.1)", Method::incremental(3, 0.1)),

@@ -38,29 +38,28 @@
 //!
 //! | promise | which methods keep it |
 //! |---|---|
-//! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; their longest chain of steps is as long as BP's, or longer |
-//! | nothing fades or explodes on its way down | none by itself. The [default](crate::Method::default) fades as BP does, beyond about ten layers; choosing the stored activations first ([`start_from_bank`](crate::DecoupledNetwork::start_from_bank)) trains deep networks, with [`local_targets`](crate::Method::local_targets) or with BP |
+//! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; their longest chain of steps is as long as BP's, or longer. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
+//! | nothing fades or explodes on its way down | the [default](crate::Method::default) and BP alike, from the start that a first fit takes where the drawn weights let no signal through: [an isometry](crate::DecoupledNetwork::start_isometric), up to a hundred plain layers. [`red_black`](crate::Method::red_black) fades beyond about ten |
 //! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
 //! **Cost.**
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
 //!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
-//! * *Time*: an epoch of the default, which is predictive coding from a forward pass, takes about 1.3 times as long as one of BP through
-//!   two hidden layers, and about 2.3 times through ten. Up to that depth it is as accurate after the same number of epochs
-//!   (two hidden layers, MNIST: 98.25 % and BP 98.33 %; [the commands](results)).
-//! * *Effort*: there is one more learning rate, that of the activations. The default keeps it where steps are stable.
+//! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP, at any depth. After the
+//!   same number of epochs it is as accurate or better ([tables and commands](results)).
+//! * *Effort*: methods that relax their activations have one more learning rate; the default has none.
 //!
 //! **When to use it.**
 //!
 //! * Your layers jump: the sign of a number, a step, values rounded to a few bits. `local_targets` takes a substitute derivative that
 //!   you choose. It is then as good as BP with the same trick on all of MNIST, and better where data are few.
-//! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: thirty layers of
-//!   sigmoids reach 94.9 % on a third of MNIST by `start_from_bank` and `local_targets`. BP from the same start reaches 93.6 % in a
-//!   third of the time, so that the start does most of it; from ordinary initial weights BP learns nothing.
+//! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: nothing has to be set.
+//!   BP from the same start is as good, so that the start does it; from ordinary initial weights BP learns nothing.
+//! * Epochs are dear, because data are few or slow to read: the default learns more from each.
 //! * Your batches are too small to keep the cores busy, and you can afford more epochs: `joint` lets them work on all layers at once.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
-//!   network trained by BP. The default is there for that: the one that comes nearest to BP without a backward pass.
+//!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!
 //! **When not.** If BP trains your network, use BP: it is faster and as accurate, as [measured](study). Nor if you need a GPU,
 //! convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a

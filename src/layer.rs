@@ -236,6 +236,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         None
     }
 
+    /// The map and the function of a layer σ(W·z + b), whose parameters are the map's:
+    /// [`start_isometric`](crate::DecoupledNetwork::start_isometric) starts such a layer. None unless said otherwise.
+    fn unit(&self) -> Option<Unit> {
+        None
+    }
+
     /// Which unit each parameter belongs to, for layers that can tell: [`Wiring`]. None unless said otherwise; two networks are
     /// then [compared](crate::diagnostics::matching) with the units around the layer as they are numbered.
     fn wiring(&self) -> Option<Wiring> {
@@ -256,4 +262,13 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     fn describe(&self) -> Option<Description> {
         None
     }
+}
+
+/// A layer σ(W·z + b), or σ(z) without a map, as [`Layer::unit`] tells it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Unit {
+    /// W and b.
+    pub map: Option<Dense>,
+    /// σ.
+    pub function: Activation,
 }

@@ -26,8 +26,8 @@
 //! [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. The default of [`fit`](DecoupledNetwork::fit) is
-//! predictive coding: at every visit the stored activations start from an ordinary forward pass (*anchored*), take
-//! a few local steps, every other layer at once, and each layer then steps towards its stored target from its forward input.
+//! local targets: at every visit the stored activations start from an ordinary forward pass (*anchored*), one sweep from the output
+//! sets a target for every layer, and all layers at once take two steps towards their stored targets from their forward inputs.
 //! [`guide::results`] has its accuracies, times and limits.
 //!
 //! ```
@@ -87,11 +87,9 @@
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.
-//! * Not less arithmetic: backpropagation costs less, and the default, which starts from a forward
-//!   pass, has a longer chain of products that wait for one another as well. [`Method::joint`] has two, at any depth.
-//! * Not a cure for depth by itself: beyond some ten hidden layers the default falls behind, and warns that its signal fades.
-//!   [`start_from_bank`](DecoupledNetwork::start_from_bank) with [`Method::local_targets`], at a lower learning rate, is for deep
-//!   networks.
+//! * Not less arithmetic: backpropagation costs less, and the default, with a forward pass and a sweep from the output, has a chain of
+//!   products that wait for one another as long as its own. [`Method::joint`] has two, at any depth; [`Method::red_black`] has no pass
+//!   from the output down.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the
 //!   bytes, and a bank that is still too large can [be in a file](bank::BankFile).
 //!

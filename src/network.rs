@@ -20,12 +20,15 @@ mod builder;
 pub(crate) mod infer;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the axes of one matrix")]
 pub(crate) mod initialise;
+#[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
+pub(crate) mod isometry;
 mod prediction;
 pub(crate) mod summary;
 
 pub use builder::NetworkBuilder;
 pub use infer::{Evidence, InferConfig, Inference};
 pub use initialise::BankStart;
+pub use isometry::Restart;
 pub(crate) use prediction::determination;
 pub use summary::{LayerSummary, Summary};
 
@@ -66,13 +69,15 @@ pub(crate) struct Training<T> {
     /// Whether the next fit continues from a checkpoint.
     pub(crate) resumed: bool,
     pub(crate) penalty_factor: PenaltyFactor,
+    /// The seed of the parameters, while they are as drawn, by initialisers that nobody named: then the first fit may draw them anew.
+    pub(crate) drawn: Option<u64>,
 }
 
 impl<T> Training<T> {
     /// Starts from layers that have not been trained.
     pub(crate) fn new(layers: Vec<LayerState<T>>) -> Self {
         let penalty_factor = PenaltyFactor::new();
-        Self { layers, updates: 0, epochs: 0, best_epoch: None, resumed: false, penalty_factor }
+        Self { layers, updates: 0, epochs: 0, best_epoch: None, resumed: false, penalty_factor, drawn: None }
     }
 }
 
@@ -137,7 +142,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
             return Err(Error::ParameterNotFinite { layer: t, index, value: value.to_f64() });
         }
         own.copy_from_slice(params);
+        self.training.drawn = None;
         Ok(())
+    }
+
+    /// Replaces the parameters of all layers, of the same number in every layer, by chosen ones.
+    pub(crate) fn start_with(&mut self, params: Vec<Vec<T>>) {
+        self.params = params;
+        self.training.drawn = None;
     }
 
     /// Freezes layer t, t = 0 .. T: no fit and no [refit](Self::refit_output) moves its parameters, whatever the method, and its
@@ -391,7 +403,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut layers = self.training.layers.clone();
         // Their state belongs to the old parameters.
         layers.iter_mut().for_each(LayerState::reset);
-        let training = Training { layers, best_epoch: None, resumed: false, ..self.training.clone() };
+        let training = Training { layers, best_epoch: None, resumed: false, drawn: None, ..self.training.clone() };
         Self {
             layers: self.layers.clone(),
             params,

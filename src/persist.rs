@@ -174,7 +174,7 @@ impl<T: Scalar> Model<T> {
     pub fn load_into(mut network: DecoupledNetwork<T>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (params, contents) = read_params(&network, path, false)?;
-        network.params = params;
+        network.start_with(params);
         let Some(contents) = contents else { return Err(undescribed(path)) };
         network.set_threshold(contents.threshold.unwrap_or(Decision::DEFAULT_THRESHOLD))?;
         contents.beside(network)

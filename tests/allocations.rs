@@ -100,7 +100,7 @@ fn a_warm_visit_asks_for_no_memory() {
         ("weights, default", Some(Method::default()), Extra::Weights),
         ("weights, alm", Some(Method::alm(0.7)), Extra::Weights),
         ("accumulation, backpropagation", None, Extra::Accumulation),
-        ("accumulation, default", Some(Method::default()), Extra::Accumulation),
+        ("accumulation, red-black", Some(Method::red_black()), Extra::Accumulation),
     ];
     for (name, method, extra) in presets.chain(others) {
         let (few, many) = (requests(method.as_ref(), extra, 5), requests(method.as_ref(), extra, 50));

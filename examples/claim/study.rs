@@ -36,7 +36,7 @@ const COMPARED: usize = 4_000;
 /// The methods of the study, in the order of its tables.
 pub(crate) fn methods() -> Vec<(&'static str, Method<f32>)> {
     vec![
-        ("default", Method::default()),
+        ("red-black", Method::red_black()),
         ("joint", Method::joint(0.1)),
         ("incremental", Method::incremental(4, 0.1)),
         ("error_based", Method::error_based(5, 0.02)),
@@ -116,7 +116,13 @@ impl Task {
         let mut network = start.clone();
         let config = FitConfig::new().epochs(1).batch_size(self.batch).seed(way.seeds.1);
         let sample = data.take(data.len().min(LOSS_SAMPLE))?;
-        let report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings: Vec::new() };
+        let report = FitReport {
+            epochs: Vec::new(),
+            stop: StopReason::Epochs,
+            restart: None,
+            refit: None,
+            warnings: Vec::new(),
+        };
         let mut trajectory = Trajectory { networks: Vec::new(), losses: Vec::new(), report };
         for _ in 0..epochs {
             let report = match way.method {
@@ -168,9 +174,9 @@ impl Task {
                 row.insert("bank_bytes".to_owned(), (cost.bank_bytes as f64).into());
                 rows.push(row);
             }
-            if *name == "default" {
+            if *name == "red-black" {
                 let twin = self.train(Way { seeds: (seed, other), ..way }, train, self.epochs)?;
-                rows.extend(compare.both("control", "default, other order", &trained, &twin)?);
+                rows.extend(compare.both("control", "red-black, other order", &trained, &twin)?);
             }
         }
         if let Some((trained, loss)) = reference.last() {

@@ -86,7 +86,7 @@ impl Table<'_> {
 
     /// The controls by backpropagation.
     fn controls(&self) -> Vec<&str> {
-        self.names("control").into_iter().filter(|name| !name.starts_with("default")).collect()
+        self.names("control").into_iter().filter(|name| !name.starts_with("red-black")).collect()
     }
 
     /// The largest mean of the absolute value among the controls by backpropagation.
@@ -167,15 +167,15 @@ impl Table<'_> {
     /// The default's gap to backpropagation beside the controls', in a sentence.
     pub(crate) fn gap_in_words(&self, task: &str) -> Option<String> {
         let gap = MEASURES.iter().find(|measure| measure.key == "gap")?;
-        let own = self.estimate("default", "epochs", "gap")?;
+        let own = self.estimate("red-black", "epochs", "gap")?;
         let controls: Vec<String> = self
             .controls()
             .into_iter()
             .filter_map(|name| Some(format!("{name} {:.2}", percent(self.estimate(name, "epochs", "gap")?))))
             .collect();
-        let inside = self.inside("default", "epochs", gap, &self.controls())?;
+        let inside = self.inside("red-black", "epochs", gap, &self.controls())?;
         Some(format!(
-            "* {task}: the default's accuracy is {:.2} points from BP's; controls: {}. {} the controls.\n",
+            "* {task}: the accuracy of red-black sweeps is {:.2} points from BP's; controls: {}. {} the controls.\n",
             percent(own),
             controls.join(", "),
             if inside { "Inside" } else { "**Outside**" }

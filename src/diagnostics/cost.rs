@@ -104,6 +104,7 @@ fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
         Assumptions {
             skips_zeros: true,
             trains: (0..depth).map(|t| moves(network, t)).collect(),
+            frozen: network.training.layers.iter().map(|state| state.frozen).collect(),
             lowest: network.training.layers.iter().position(|state| !state.frozen).unwrap_or(depth),
             remembers: network.training.layers.iter().map(|state| state.has_slots()).collect(),
             multipliers: method.and_then(|method| method.coupling.multipliers),

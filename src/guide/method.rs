@@ -25,8 +25,8 @@
 //! * **K activation steps, all layers at once, reach K layers**: the first moves the highest stored activation, the next the one below
 //!   it as well, and so on. The signal at the lowest is of the order of the rate to the power of the depth;
 //! * **in [red-black order](crate::method::Order::RedBlack) they reach 2K**: every other layer steps, then the rest. Neighbours never
-//!   move together, so that larger steps are stable. The default takes the sweeps that reach the lowest layer and one more: enough
-//!   for [some ten hidden layers](super::results#where-the-default-ends);
+//!   move together, so that larger steps are stable. [`red_black`](crate::Method::red_black) takes the sweeps that reach the lowest layer and one more: enough
+//!   for [some ten hidden layers](super::results#where-red-black-sweeps-end);
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
 //!   z_t = a_t − δ_t/μ, and the parameter gradient is BP's to the last digit. It is there as a check
 //!   ([`backprop_by_sweep`](crate::Method::backprop_by_sweep)); other choices differ from BP more or less;
@@ -44,7 +44,7 @@
 //!   is absent when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
 //!   activation](crate::method::Reads::Forward). (The picture on the first page shows the general scheme.)
 //! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest second derivative of the energy in
-//!   the activations. It changes during training. The default measures it and keeps below; the report has the
+//!   the activations. It changes during training. `red_black` measures it and keeps below; the report has the
 //!   [margin](crate::EpochReport::stability_margin).
 //! * **Scale cheat.** The energy can be lowered without learning: make all hidden vectors small and the last layer's weights large.
 //!   Residuals shrink, and the forward loss does not. The energy falls while the forward loss rises, and a

@@ -16,16 +16,16 @@
 //! | the same, 29 passes of seed 0 | 94.75 | | | the same with `--epochs 29` and without `--seeds 3` |
 //! | MNIST, 20,000 examples, sigmoid × 10, both from the bank's start, 6 epochs, 3 seeds | 95.80 | 95.06 | 2.6 | `depth -- --layers 10 --epochs 6 --seeds 3 --no-baselines` |
 //! | MNIST, 20,000 examples, tanh × 100, both from the bank's start, 2 epochs, 3 seeds | 90.98 | 91.01 | 2.3 | `depth -- --activation tanh --layers 100 --epochs 2 --seeds 3 --no-baselines` |
-//! | MNIST, 20,000 examples, ReLU × 15 of width 100 by `local_targets`, the preset of `family` beyond ten layers | 96.71 | 95.98 | 3 | `family -- --width 100 --depth 15 --examples 20000` |
+//! | MNIST, 20,000 examples, ReLU × 15 of width 100 by `local_targets` | 96.71 | 95.98 | 3 | `family -- --preset local_targets --width 100 --depth 15 --examples 20000` |
 //! | digits through a layer of 8 units, error of a pixel | 0.0176 | 0.0175 | 2.0 | `autoencoder` |
 //! | lower halves of unseen digits from the upper ones, error of a pixel (mean digit 0.0775, nearest neighbour 0.0559), 5 seeds | 0.0443 | | | `occluded -- --seeds 5` |
 //!
 //! The literal objective needs more epochs: information moves one layer a visit.
 //!
-//! # The default and its alternatives
+//! # Red-black sweeps and their alternatives
 //!
 //! Several methods keep up with BP on MNIST and on the digits, through two hidden layers and through ten. Among those that are not BP in
-//! another form, [`Method::default`](crate::Method::default) is the one that never goes down through the layers one after another: in a
+//! another form, [`Method::red_black`](crate::Method::red_black) is the one that never goes down through the layers one after another: in a
 //! sweep only two groups wait for each other.
 //!
 //! MNIST, 784-256-256-10 ReLU, softmax cross-entropy, 10 epochs, batches of 128, Adam with its rate annealed from 10⁻³ to 0 along half a
@@ -35,9 +35,9 @@
 //! | options | accuracy | time | cos |
 //! |---|---|---|---|
 //! | BP | 98.33 | 1 | 1, 1, 1 |
-//! | (none: the default) | 98.25 | 1.3 | 0.988, 0.995, 1 |
-//! | `--schedule constant --seeds 3` (BP: 97.97) | 97.61 | 1.3 | 0.954, 0.990, 1 |
-//! | `--preset default --order jacobi --activation-rate 0.1` | 98.28 | 1.3 | 0.974, 1.000, 1 |
+//! | `--preset red_black` | 98.25 | 1.3 | 0.988, 0.995, 1 |
+//! | the same with `--schedule constant --seeds 3` (BP: 97.97) | 97.61 | 1.3 | 0.954, 0.990, 1 |
+//! | `--preset red_black --order jacobi --activation-rate 0.1` | 98.28 | 1.3 | 0.974, 1.000, 1 |
 //! | the same with `--schedule constant` (BP: 98.10) | 98.20 | 1.3 | 0.966, 1.000, 1 |
 //! | `--preset backprop_by_sweep` | 98.36 | 1.0 | 1, 1, 1 |
 //! | `--preset predictive_coding --activation-steps 4 --activation-rate 0.2` | 98.31 | 1.4 | 0.912, 0.914, 1 |
@@ -48,21 +48,20 @@
 //! | `--preset incremental --activation-steps 4 --activation-rate 0.1` | 97.39 | 3.5 | 0.979, 0.550, 0.850 |
 //! | `--preset predictive_coding --activation-steps 3 --activation-rate 0.1 --local-steps 2` | 95.23 | 2.1 | −0.145, 0.979, 1 |
 //!
-//! With a constant rate single epochs scatter by 0.2 about their trend. On the digits, 64-128-64-10, 30 epochs
-//! (`quickstart -- --seeds 5`), the default has 98.16, as has BP, in 1.6 times its time.
+//! With a constant rate single epochs scatter by 0.2 about their trend.
 //!
 //! Three choices decide:
 //!
 //! * *Input of the parameter step*. A relaxed activation already holds something of the label. A parameter step that reads it trains on
 //!   information that is absent when the network predicts.
 //! * *Step size*. Steps above 2/λmax overshoot, and λmax grows from 8 to 30 in these runs. Red-black order leaves more room: neighbours
-//!   never move together, so that [the λmax of each layer's own block](crate::method::Sweeps::stable) counts. The default keeps below that, as a
+//!   never move together, so that [the λmax of each layer's own block](crate::method::Sweeps::stable) counts. The method keeps below that, as a
 //!   cap only: the hidden layers' gradients are proportional to the rate, and Adam takes a rate that follows 1/λmax all the time for a
 //!   falling learning rate. That cost 0.1 to 0.2 points.
 //! * *Number of sweeps*. A red-black sweep carries the signal down two layers. More than one sweep beyond the lowest layer gained nothing
 //!   here.
 //!
-//! The default is not BP: half of the layers step at once, the hidden layers relax by an eighth to a third of the way to their
+//! It is not BP: half of the layers step at once, the hidden layers relax by an eighth to a third of the way to their
 //! equilibrium, and the gradients turn away from BP's during training. Nor is it far from BP;
 //! [`diagnostics::decoupling`](crate::diagnostics::decoupling()) measures how far, for any method, network and data. It saves nothing in
 //! sequence: T products forward, then four for each sweep, some 3T in all, where BP has 2T.
@@ -88,12 +87,12 @@
 //! (`--preset bcd --examples 10000 --epochs 20 --no-bp`, and with `--start anchored`). In `mac` it costs accuracy: stored inputs that hold
 //! something of the label are worse to learn from than those of a new forward pass.
 //!
-//! # Where the default ends
+//! # Where red-black sweeps end
 //!
 //! Every layer that the signal crosses passes on a share of it, about the rate times ‖W‖. The signal at the lowest layer is a difference
 //! z − a, which in single precision has seven digits: through ten hidden layers enough of them are left, through fifteen not. The first
 //! 20,000 examples of MNIST through D hidden layers of 100, one seed, by
-//! `family -- --preset default --width 100 --depth D --examples 20000`, and `--activation tanh`:
+//! `family -- --preset red_black --width 100 --depth D --examples 20000`, and `--activation tanh`:
 //!
 //! | D | ReLU | BP |
 //! |---|---|---|
@@ -104,18 +103,17 @@
 //! | 20 | 71.16 | 95.68 |
 //! | 15, tanh | 94.74 | 95.87 |
 //!
-//! Deeper networks need an activation step that does not diffuse, and a start that lets the signal through:
-//! [`BankStart`](crate::network::BankStart) with [`local_targets`](crate::Method::local_targets) at a lower learning rate. `local_targets` by
-//! itself has 96.71 through those fifteen layers.
+//! Deeper networks need an activation step that does not diffuse, and a start that lets the signal through, as the
+//! [default](crate::Method::default) [has them](#any-depth).
 //!
 //! The order of the layers decides how far the signal goes. In Jacobi order all layers move at once, which needs small steps, one for
 //! each layer. In reverse order one sweep suffices, one layer after another, as sequential as BP. Ten hidden layers, 5 epochs, means of
-//! five seeds, by `family -- --preset default --width 100 --depth 10 --examples 20000 --epochs 5 --seeds 5 --activation A` and:
+//! five seeds, by `family -- --preset red_black --width 100 --depth 10 --examples 20000 --epochs 5 --seeds 5 --activation A` and:
 //!
 //! | options | tanh | ReLU | products in sequence | time |
 //! |---|---|---|---|---|
 //! | BP | 95.36 | 95.84 | 22 | 1 |
-//! | (none: the default) | 95.32 | 95.35 | 35 | 2.7 |
+//! | (none more) | 95.32 | 95.35 | 35 | 2.7 |
 //! | `--order jacobi --activation-rate 0.1` | 90.55 | 83.71 | 33 | 4.1 |
 //! | `--order reverse` | 95.25 | 95.44 | 33 | 1.7 |
 //!
@@ -152,7 +150,7 @@
 //! # Missing inputs
 //!
 //! Missing entries of the training inputs, [filled with the means or inferred](crate::data::Examples::with_missing), after 150 epochs of
-//! the default method, by `missing`:
+//! red-black sweeps, by `missing`:
 //!
 //! | filled / inferred, 5 seeds | missing | unseen, whole | unseen, as much missing | error of a missing entry |
 //! |---|---|---|---|---|

@@ -85,10 +85,10 @@
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/digits-relu-residuals.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!
-//! Two moons, the default and then BP:
+//! Two moons, red-black sweeps and then BP:
 //!
 #![cfg_attr(doc, doc = "<div>")]
-#![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-default.svg"))]
+#![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-red-black.svg"))]
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-bp.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!

@@ -20,6 +20,26 @@
 //!
 //! # `default`
 //!
+//! Local targets with two steps: one sweep from the output sets the targets, then all layers step at once, and once more from the
+//! parameters that they have reached.
+//!
+//! ```text
+//!                      in sequence  products
+//! forward pass                   3         3
+//! start: forward pass
+//! measure z_1 … z_3
+//! relax z_2                      1         1
+//! relax z_1                      1         1
+//! gather θ_0 … θ_2               1         3
+//! update θ_0 … θ_2
+//! gather θ_0 … θ_2               2         6
+//! store
+//! update θ_0 … θ_2
+//! all                            8        14
+//! ```
+//!
+//! # `red_black()`
+//!
 //! Predictive coding in red-black order: in a sweep only two groups of layers wait for one another.
 //!
 //! ```text

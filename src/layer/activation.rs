@@ -1,6 +1,6 @@
 //! Activation functions, and the layer that applies one to every unit.
 
-use super::{Layer, Proximal, Wiring};
+use super::{Layer, Proximal, Unit, Wiring};
 use crate::error::require;
 use crate::machine::linalg::dispatch;
 use crate::machine::linalg::functions::{gelu, sigmoid, silu, softplus, tanh};
@@ -139,6 +139,15 @@ impl Activation {
             Self::Silu => (-0.2785, f64::INFINITY),
             Self::Sigmoid | Self::Step => (0.0, 1.0),
             Self::Tanh | Self::HardTanh | Self::Sign | Self::Quantize(_) => (-1.0, 1.0),
+        }
+    }
+
+    /// Returns c for a function with σ(u) − σ(−u) = c·u for all u, as the ReLU family has it.
+    pub(crate) fn pairs(self) -> Option<f64> {
+        match self {
+            Self::Relu | Self::Softplus | Self::Gelu | Self::Silu => Some(1.0),
+            Self::LeakyRelu(slope) => Some(1.0 + slope).filter(|sum| *sum > 0.0),
+            _ => None,
         }
     }
 
@@ -309,6 +318,10 @@ impl<T: Scalar> Layer<T> for Elementwise {
 
     fn has_derivative(&self) -> bool {
         self.straight_through || self.activation.has_derivative()
+    }
+
+    fn unit(&self) -> Option<Unit> {
+        Some(Unit { map: None, function: self.activation })
     }
 
     fn is_straight_through(&self) -> bool {

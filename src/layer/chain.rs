@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Change, Layer, Regression, Tensor, Wiring};
+use super::{Activation, Change, Layer, Regression, Tensor, Unit, Wiring};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -112,6 +112,15 @@ impl<T: Scalar> Layer<T> for Chain<T> {
             expected = layer.output_dim();
         }
         Ok(())
+    }
+
+    fn unit(&self) -> Option<Unit> {
+        let (first, above) = self.layers.split_first()?;
+        above.iter().try_fold(first.unit()?, |unit, layer| match layer.unit()? {
+            // A function of what the map gives by itself: two functions in a row are none of the list.
+            Unit { map: None, function } if unit.function == Activation::Identity => Some(Unit { function, ..unit }),
+            _ => None,
+        })
     }
 
     fn has_derivative(&self) -> bool {

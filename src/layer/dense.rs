@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rand::Rng;
 
-use super::{Change, Init, Layer, Proximal, Regression, Tensor, Tied, Wiring};
+use super::{Activation, Change, Init, Layer, Proximal, Regression, Tensor, Tied, Unit, Wiring};
 use crate::machine::linalg::{
     Cholesky, add_columns, add_gram, add_matmul, add_matmul_nt, axpy, bands, matmul, matmul_nt, matmul_tn,
     norm_squared, scale_columns, subtract_matmul, sum, sum_zip,
@@ -155,6 +155,10 @@ impl<T: Scalar> Layer<T> for Dense {
 
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
         Some(self)
+    }
+
+    fn unit(&self) -> Option<Unit> {
+        Some(Unit { map: Some(*self), function: Activation::Identity })
     }
 
     fn wiring(&self) -> Option<Wiring> {

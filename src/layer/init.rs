@@ -3,6 +3,7 @@
 use nalgebra::DMatrix;
 use rand::Rng;
 
+use super::Activation;
 use crate::{MatMut, Result, Scalar, error::require};
 
 /// How initial weights are drawn: a scheme, and a gain that multiplies every weight.
@@ -46,6 +47,11 @@ enum Scheme {
     Normal(Fan),
     Uniform(Fan),
     Orthogonal,
+    /// Orthogonal between halves: rows, columns or both come in pairs of opposite sign.
+    Mirrored {
+        rows: bool,
+        columns: bool,
+    },
     Constant(f64),
 }
 
@@ -108,6 +114,35 @@ impl Init {
         Self::new(Scheme::Orthogonal)
     }
 
+    /// Keeps distances, so that a signal neither fades nor explodes on its way through a deep network: orthogonal for functions that are
+    /// nearly linear at zero (tanh, sigmoid), mirrored for the ReLU family. A mirrored layer has its units in pairs that see u and −u; as
+    /// ReLU(u) − ReLU(−u) = u, and the same holds of softplus, GELU and SiLU, a layer above that takes the difference gets u itself, and a
+    /// deep network begins as a linear isometry. Of an odd width one unit has no partner, and starts without one above it.
+    ///
+    /// For [`NetworkBuilder::dense_with`](crate::NetworkBuilder::dense_with), which knows the functions; a [`Dense`](super::Dense) by
+    /// itself is orthogonal. [`start_isometric`](crate::DecoupledNetwork::start_isometric) also centres and scales by the data.
+    ///
+    /// Orthogonal: Saxe et al., above. Mirrored: as the looks-linear start of D. Balduzzi et al. (2017), *The Shattered Gradients
+    /// Problem*, arXiv:1702.08591.
+    pub const fn isometric() -> Self {
+        Self::mirrored(false, false)
+    }
+
+    pub(crate) const fn mirrored(rows: bool, columns: bool) -> Self {
+        Self::new(Scheme::Mirrored { rows, columns })
+    }
+
+    /// Returns this for a layer with `activation` above one whose units are `paired`, if this is [`isometric`](Self::isometric).
+    pub(crate) fn within(self, activation: Activation, paired: Option<f64>) -> Self {
+        if self.scheme != Self::isometric().scheme {
+            return self;
+        }
+        let scheme = Scheme::Mirrored { rows: activation.pairs().is_some(), columns: paired.is_some() };
+        // The slope of a sigmoid at zero is a quarter.
+        let slope = if activation == Activation::Sigmoid { 0.25 } else { 1.0 };
+        Self { scheme, gain: self.gain / (slope * paired.unwrap_or(1.0)) }
+    }
+
     /// Every weight equal to `value`.
     pub const fn constant(value: f64) -> Self {
         Self::new(Scheme::Constant(value))
@@ -139,12 +174,33 @@ impl Init {
                 weights.as_mut_slice().fill_with(|| bound * (two * T::uniform(rng) - T::one()));
             }
             Scheme::Orthogonal => {
-                // nalgebra's R has a non-negative diagonal, which makes Q unique and hence Haar (Mezzadri 2007).
-                let (long, short) = (fan_out.max(fan_in), fan_out.min(fan_in));
-                let q = DMatrix::from_fn(long, short, |_, _| T::standard_normal(&mut *rng)).qr().q();
-                let q = if fan_out >= fan_in { q } else { q.transpose() };
+                let q = orthogonal(fan_out, fan_in, rng);
                 for (w, &q) in weights.as_mut_slice().iter_mut().zip(q.as_slice()) {
                     *w = gain * q;
+                }
+            }
+            Scheme::Mirrored { rows, columns } => {
+                let (height, width) =
+                    (if rows { fan_out / 2 } else { fan_out }, if columns { fan_in / 2 } else { fan_in });
+                let q = orthogonal::<T>(height, width, rng);
+                for (j, column) in weights.columns_mut().enumerate() {
+                    for (i, w) in column.iter_mut().enumerate() {
+                        // Pairs stand half the width apart; the last of an odd number has no partner.
+                        let entry =
+                            if j < 2 * width || !columns { q.get((i % height.max(1), j % width.max(1))) } else { None };
+                        *w = match entry {
+                            Some(&q) if i < 2 * height || !rows => {
+                                if (i < height) == (j < width) {
+                                    gain * q
+                                } else {
+                                    -gain * q
+                                }
+                            }
+                            // Above a unit without a partner nothing stands at first; such a unit itself is as any other.
+                            Some(_) => gain * T::standard_normal(rng) / T::of(fan_in as f64).sqrt(),
+                            None => T::zero(),
+                        };
+                    }
                 }
             }
             Scheme::Constant(value) => weights.as_mut_slice().fill(gain * T::of(value)),
@@ -162,6 +218,13 @@ impl Init {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns a random matrix with orthonormal columns, or rows if it is wider than tall.
+fn orthogonal<T: Scalar>(rows: usize, columns: usize, rng: &mut dyn Rng) -> DMatrix<T> {
+    // nalgebra's R has a non-negative diagonal, which makes Q unique and hence Haar (Mezzadri 2007).
+    let q = DMatrix::from_fn(rows.max(columns), rows.min(columns), |_, _| T::standard_normal(&mut *rng)).qr().q();
+    if rows >= columns { q } else { q.transpose() }
 }
 
 #[cfg(test)]

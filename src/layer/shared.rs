@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Proximal, Regression, Tensor, Wiring};
+use super::{Layer, Proximal, Regression, Tensor, Unit, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -31,6 +31,10 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
 
     fn validate(&self) -> Result<()> {
         (**self).validate()
+    }
+
+    fn unit(&self) -> Option<Unit> {
+        (**self).unit()
     }
 
     fn has_derivative(&self) -> bool {

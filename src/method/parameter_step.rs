@@ -146,6 +146,8 @@ pub struct LayerUpdate<'u, T: Scalar> {
     pub penalty: T,
     /// Number of examples in the sum.
     pub examples: usize,
+    /// The factor on the learning rate that [observers](crate::Observer::learning_rate_factor) set for this epoch.
+    pub rate: T,
     /// The sum over the examples, for the step to overwrite as it likes.
     pub sum: &'u mut [T],
     params: &'u mut [T],
@@ -325,6 +327,9 @@ impl<T: Scalar> Update<'_, T> {
         sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
+        if sums.is_empty() {
+            return Ok(());
+        }
         // Layers move in parallel: each has its own optimizer, parameters and sum.
         let own = ((&mut states[span.clone()], &mut params[span.clone()]), &mut sums[span.clone()]);
         for_row(own, |i, ((state, params), sum)| {
@@ -336,8 +341,9 @@ impl<T: Scalar> Update<'_, T> {
             let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
             let step = self.steps.of(t);
             self.work.lend(|work| {
-                let layer = &*layers[t];
-                let mut update = LayerUpdate { t, layer, penalty, examples, sum, params, state, work, writes: false };
+                let (layer, rate) = (&*layers[t], state.rate);
+                let mut update =
+                    LayerUpdate { t, layer, penalty, examples, rate, sum, params, state, work, writes: false };
                 guarded("the parameter step", t, || step.step(&mut update))??;
                 // The optimizer checks what it writes, piece by piece while a piece is in the cache.
                 if update.writes { finite(update.params, t, "a parameter") } else { Ok(()) }

@@ -17,3 +17,4 @@ mod joint;
 mod local_targets;
 mod mac;
 mod predictive_coding;
+mod red_black;

@@ -21,7 +21,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Sca
 
 /// Describes a network; setters never fail, [`build`](Self::build) checks everything once.
 ///
-/// Defaults: squared error at the output and between layers, penalty 1, Adam with learning rate 10⁻³, [`Method::default`], seed 0,
+/// Defaults: squared error at the output and between layers, penalty 1, [`Adam::for_depth`], [`Method::default`], seed 0,
 /// the machine's number of [threads](Self::threads) or the environment's, a bank of at most 8 GiB without rounding, a threshold of 0.5.
 ///
 /// Feature `serde` serialises it, if all its parts are built in.
@@ -35,12 +35,17 @@ pub struct NetworkBuilder<T: Scalar> {
     hidden_loss: Arc<dyn Loss<T>>,
     penalty: f64,
     layer_penalties: Vec<(usize, f64)>,
-    optimizer: Arc<dyn Optimizer<T>>,
+    /// None for [`Adam::for_depth`].
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    optimizer: Option<Arc<dyn Optimizer<T>>>,
     layer_optimizers: Vec<(usize, Arc<dyn Optimizer<T>>)>,
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
     frozen: Vec<usize>,
     method: Method<T>,
     store_pre_activations: bool,
+    /// Whether a layer was given, or an initialiser named: then the parameters stay as drawn.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
+    named: bool,
     seed: u64,
     /// None for [`available`].
     threads: Option<usize>,
@@ -49,6 +54,11 @@ pub struct NetworkBuilder<T: Scalar> {
     bank_file: Option<(PathBuf, usize)>,
     #[cfg_attr(feature = "serde", serde(default = "default_threshold"))]
     threshold: f64,
+}
+
+#[cfg(feature = "serde")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(feature = "serde")]
@@ -65,11 +75,12 @@ impl<T: Scalar> NetworkBuilder<T> {
             hidden_loss: Arc::new(SquaredError),
             penalty: 1.0,
             layer_penalties: Vec::new(),
-            optimizer: Arc::new(Adam::new(1e-3)),
+            optimizer: None,
             layer_optimizers: Vec::new(),
             frozen: Vec::new(),
             method: Method::default(),
             store_pre_activations: false,
+            named: false,
             seed: 0,
             threads: None,
             bank_limit: 8 << 30,
@@ -88,13 +99,18 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Adds a layer: one unit of the circuit, with a stored activation below and above it. Fuse maps that should share a
     /// unit in a [`Chain`].
-    pub fn layer(mut self, layer: impl Layer<T> + 'static) -> Self {
+    pub fn layer(self, layer: impl Layer<T> + 'static) -> Self {
+        Self { named: true, ..self.push(layer) }
+    }
+
+    fn push(mut self, layer: impl Layer<T> + 'static) -> Self {
         self.layers.push(Arc::new(layer));
         self
     }
 
     /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. He initialisation for
-    /// the ReLU family, Glorot for the others, biases zero.
+    /// the ReLU family, Glorot for the others, biases zero. A network of such layers alone begins its first fit
+    /// [from an isometry](crate::DecoupledNetwork::start_isometric) where these weights let no signal through.
     pub fn dense(self, units: usize, activation: Activation) -> Self {
         // He's variance makes up for the half of a layer's inputs that the ReLU family cuts off.
         let init = match activation {
@@ -111,7 +127,7 @@ impl<T: Scalar> NetworkBuilder<T> {
             | Activation::Step
             | Activation::Quantize(_) => Init::glorot_uniform(),
         };
-        self.dense_with(units, activation, init)
+        self.unit(units, activation, init)
     }
 
     /// Makes every later [`dense`](Self::dense) add two units, the map and the activation function, so that the bank stores the
@@ -124,13 +140,22 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Adds a [`dense`](Self::dense) layer with weights from this initialiser.
     pub fn dense_with(self, units: usize, activation: Activation, init: Init) -> Self {
+        let paired = self.layers.last().and_then(|layer| layer.unit()?.function.pairs());
+        let init = init.within(activation, paired);
+        Self { named: true, ..self.unit(units, activation, init) }
+    }
+
+    fn unit(self, units: usize, activation: Activation, init: Init) -> Self {
         let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
         let dense = Dense::new(below, units).init(init);
         match activation {
             // No unit for the identity: the bank would store the same activations twice.
-            Activation::Identity => self.layer(dense),
-            _ if self.store_pre_activations => self.layer(dense).layer(Elementwise::new(units, activation)),
-            _ => self.layer(Chain::new().then(dense).then(Elementwise::new(units, activation))),
+            Activation::Identity => self.push(dense),
+            _ if self.store_pre_activations => {
+                let function = Elementwise::new(units, activation);
+                Self { named: true, ..self.push(dense).push(function) }
+            }
+            _ => self.push(Chain::new().then(dense).then(Elementwise::new(units, activation))),
         }
     }
 
@@ -160,7 +185,7 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Sets the rule that moves the parameters of every layer.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
-        self.optimizer = Arc::new(optimizer);
+        self.optimizer = Some(Arc::new(optimizer));
         self
     }
 
@@ -252,15 +277,17 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::OutOfMemory`] for layers that do not fit into memory,
     /// * [`Error::ThreadPool`] when the system gives no threads.
     pub fn build(self) -> Result<DecoupledNetwork<T>> {
-        let seed = self.seed;
-        self.build_with(|t, layer, len| {
+        let (seed, drawn) = (self.seed, (!self.named).then_some(self.seed));
+        let mut network = self.build_with(|t, layer, len| {
             let mut theta = filled("the parameters of a layer", len, T::zero())?;
             // One stream per layer: another layer's width does not change this one's weights.
             let mut rng = stream(seed, Purpose::Init, 0, t);
             guarded("init_params", t, || layer.init_params(&mut theta, &mut rng))?;
             probe(layer, t, &theta)?;
             Ok(theta)
-        })
+        })?;
+        network.training.drawn = drawn;
+        Ok(network)
     }
 
     /// Builds as [`build`](Self::build), with parameters from a callback that takes each layer, its number and its parameter count.
@@ -304,8 +331,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
-        guarded("validate of the optimizer", None, || self.optimizer.validate())??;
-        let mut optimizers = vec![self.optimizer; depth];
+        let optimizer = self.optimizer.unwrap_or_else(|| Arc::new(Adam::for_depth(depth - 1)));
+        guarded("validate of the optimizer", None, || optimizer.validate())??;
+        let mut optimizers = vec![optimizer; depth];
         for (t, optimizer) in self.layer_optimizers {
             let missing = Error::LayerIndex { what: "layer_optimizer", first: 0, count: depth, found: t };
             let own = optimizers.get_mut(t).ok_or(missing)?;

@@ -105,7 +105,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         require_positive::<T>("variance of the pre-activations", variance)?;
         self.check_unfrozen("start_from_unit_variance")?;
         self.check_sample(inputs)?;
-        self.params = self.pool.install(|| self.unit_variance(inputs, variance))?;
+        let params = self.pool.install(|| self.unit_variance(inputs, variance))?;
+        self.start_with(params);
         Ok(())
     }
 
@@ -153,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_unfrozen("start_from_bank")?;
         self.check_sample(inputs)?;
         let (params, residuals) = self.pool.install(|| self.bank_first(inputs, start))?;
-        self.params = params;
+        self.start_with(params);
         Ok(residuals)
     }
 
@@ -183,7 +184,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         Ok((params, residuals))
     }
 
-    fn check_sample(&self, inputs: MatRef<'_, T>) -> Result<()> {
+    pub(super) fn check_sample(&self, inputs: MatRef<'_, T>) -> Result<()> {
         check_shape("rows of the inputs (features)", self.input_dim(), inputs.rows())?;
         if inputs.cols() == 0 {
             return Err(Error::Empty { what: "the sample of inputs" });

@@ -32,6 +32,13 @@ impl Adam {
         Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 
+    /// Returns [`new`](Self::new) at a learning rate that suits networks of this many hidden layers: 0.002 for up to ten, and 0.02 / layers
+    /// for more, since the steps of all layers add up. The default of [`NetworkBuilder`](crate::NetworkBuilder). The example `depth` tries
+    /// it with [`Method::default`](crate::Method) and with backpropagation; the latter alone bears half as much again.
+    pub fn for_depth(hidden_layers: usize) -> Self {
+        Self::new(f64::min(2e-3, 0.02 / hidden_layers.max(1) as f64))
+    }
+
     /// Sets β₁, the memory of the first moment, 0 ≤ β₁ < 1.
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.beta1 = beta1;

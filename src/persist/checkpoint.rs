@@ -218,7 +218,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
         restore(observers, &states)?;
         let [optimizers, moments] = memories;
-        self.params = params;
+        self.start_with(params);
         let memories = optimizers.into_iter().zip(moments).zip(steps);
         for (t, (own, ((state, moments), steps))) in self.training.layers.iter_mut().zip(memories).enumerate() {
             own.restore(state, moments, steps);

@@ -501,10 +501,10 @@ impl<'a, T: Scalar> Engine<'a, T> {
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
         sum_lanes(sums, |t| !layers.contains(&t) || net.training.layers[t].frozen)?;
-        if let Some(sum) = sums.first_mut() {
-            let (parameter, factor) = (&self.setting.recipe.parameter, self.setting.factor);
-            self.pending.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
-        }
+        // Layers without parameters have gathered nothing, and their update counts all the same.
+        let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
+        let (parameter, factor) = (&self.setting.recipe.parameter, self.setting.factor);
+        self.pending.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
         if self.setting.recipe.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));

@@ -50,6 +50,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
         check(self)?;
         self.check_data(data)?;
+        // The last layer will belong to the hidden ones as they are.
+        self.training.drawn = None;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             let mut features = filled(FEATURES, top_width(self).saturating_mul(data.len()), T::zero())?;

@@ -260,7 +260,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
+        let restart = self.restart(data)?;
+        let report = self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)?;
+        Ok(FitReport { restart, ..report })
     }
 
     /// Trains **the twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank does not
@@ -288,7 +290,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
+        let restart = self.restart(data)?;
+        let report = self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)?;
+        Ok(FitReport { restart, ..report })
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -391,7 +395,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 state.make_room(params.len())?;
             }
         }
-        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, refit: None, warnings };
+        let mut report =
+            FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart: None, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
         // A resumed fit continues its checkpoint's: the best epoch is over both.

@@ -160,8 +160,8 @@ impl fmt::Display for Warning {
             ),
             Self::SignalFades { layers } => write!(
                 f,
-                "the signal fades on its way down to {}: begin with DecoupledNetwork::start_from_bank and train by \
-                 Method::local_targets(3) at about a third of the learning rate (3e-4 with Adam), or take sweeps in \
+                "the signal fades on its way down to {}: train by Method::local_targets(2), the default, from \
+                 DecoupledNetwork::start_isometric if the weights were set or their initialiser named; or take sweeps in \
                  Order::RedBlack at a larger activation rate, or fewer layers",
                 lowest(*layers, "hidden layer", "hidden layers")
             ),

@@ -185,6 +185,7 @@ pub(crate) fn gradient_methods<T: Scalar>() -> Vec<(&'static str, Method<T>)> {
         default(),
         joint(0.1 + 0.2),
         predictive_coding(4, 0.1),
+        red_black(),
         incremental(4, 0.1),
         error_based(4, 0.1),
         local_targets(3),

@@ -399,6 +399,7 @@ fn a_report_is_a_table_of_what_was_measured() {
     let full = FitReport {
         epochs: vec![epoch(1, Some(0.9), validation), epoch(2, Some(0.95), validation)],
         stop: StopReason::Observer,
+        restart: None,
         refit: Some(Refit { before: 0.5, after: 0.25 }),
         warnings: vec![Warning::OutOfReach { layers: 2 }],
     };
@@ -410,8 +411,13 @@ an observer ended it after 3.00 s
 refit of the last layer: loss 2.5000e-1, before 5.0000e-1
 warning: the lowest 2 layers are out of reach";
     assert!(full.to_string().starts_with(table), "{full}");
-    let bare =
-        FitReport { epochs: vec![epoch(1, None, None)], stop: StopReason::Epochs, refit: None, warnings: Vec::new() };
+    let bare = FitReport {
+        epochs: vec![epoch(1, None, None)],
+        stop: StopReason::Epochs,
+        restart: None,
+        refit: None,
+        warnings: Vec::new(),
+    };
     let table = "\
 epoch     energy       loss    time
     1  2.5000e-1  5.0000e-1  1.50 s
@@ -423,7 +429,7 @@ all epochs are done after 1.50 s";
 fn a_long_report_is_short_and_ends_with_the_last_epoch() {
     for (count, shown) in [(20, 20), (21, 11), (45, 16), (46, 16), (1000, 21)] {
         let epochs = (1..=count).map(|number| epoch(number, None, None)).collect();
-        let report = FitReport { epochs, stop: StopReason::Epochs, refit: None, warnings: Vec::new() };
+        let report = FitReport { epochs, stop: StopReason::Epochs, restart: None, refit: None, warnings: Vec::new() };
         let text = report.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), shown + 2, "{text}");

@@ -234,7 +234,7 @@ fn what_depends_on_the_data_or_is_no_product_is_not_counted() {
         (&apart, Method::admm(1.0), 2 * 2),
         // A forward pass. In the first sweep every prediction is there: two pull-backs. In the second z_2 wants new ones of both layers
         // about it, and z_1 finds them. A regression takes no product.
-        (&apart, Method::default().parameter(ridge), 3 + (1 + 1) + (2 + 1)),
+        (&apart, Method::red_black().parameter(ridge), 3 + (1 + 1) + (2 + 1)),
     ] {
         let cost = cost(net, Some(&method), 10);
         assert_eq!((cost.operations, cost.products), (None, None), "{method:?}");

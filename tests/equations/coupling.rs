@@ -70,7 +70,7 @@ fn a_blended_start_lies_between_the_forward_pass_and_the_last_visit() {
 #[test]
 fn the_bank_knows_when_each_column_was_visited() {
     let data = data();
-    let mut net = builder().build().unwrap();
+    let mut net = builder().method(Method::red_black()).build().unwrap();
     // 40 examples in batches of 15: three updates an epoch, of 15, 15 and 10.
     net.fit(&data, &FitConfig::new().epochs(2).batch_size(15)).unwrap();
     assert_eq!(net.updates(), 6);
@@ -318,7 +318,7 @@ fn a_refit_from_a_forward_pass_that_overflows_is_a_divergence_and_changes_nothin
     for t in 0..3 {
         net.set_params(t, &[-1.0, 3.0])?;
     }
-    let outcome = net.fit(&data, &FitConfig::new().epochs(1).method(Method::default().finish(true)));
+    let outcome = net.fit(&data, &FitConfig::new().epochs(1).method(Method::red_black().finish(true)));
     assert!(matches!(outcome, Err(Error::Diverged { epoch: 1, .. })), "{outcome:?}");
     assert!(net.bank().is_none() && net.epochs() == 1);
     Ok(())

@@ -32,9 +32,9 @@ fn backpropagation_by_another_road_is_unmasked() -> Result<()> {
 }
 
 #[test]
-fn the_default_is_not_backpropagation_below_the_output_layer() -> Result<()> {
+fn red_black_sweeps_are_not_backpropagation_below_the_output_layer() -> Result<()> {
     let (net, data) = moons(1.0)?;
-    let report = decoupling(&net, &data, &Method::default())?;
+    let report = decoupling(&net, &data, &Method::red_black())?;
     near(&report.cosine[3..], 1.0, 1e-12);
     assert!(report.cosine[..3].iter().all(|&c| c > 0.5 && c < 1.0 - 1e-6), "{:?}", report.cosine);
     assert!(report.relaxed_fraction.iter().all(|&f| f > 0.0 && f < 0.9), "{:?}", report.relaxed_fraction);
@@ -105,7 +105,7 @@ fn sequential_products_are_those_counted_by_hand() {
         assert_eq!(method.sequential_products(3), expected, "{method:?}");
     }
     // One layer: a prediction and a parameter's product.
-    assert_eq!(Method::<f64>::default().sequential_products(1), 2);
+    assert_eq!(Method::<f64>::red_black().sequential_products(1), 2);
     // What the joint step promises: no more with depth.
     assert_eq!(Method::<f64>::joint(0.1).sequential_products(100), 2);
 }

@@ -9,6 +9,7 @@ mod energy;
 mod exact;
 mod infer;
 mod initialise;
+mod isometry;
 mod matching;
 mod missing;
 mod numpy;

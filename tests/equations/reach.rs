@@ -52,7 +52,7 @@ fn the_default_reaches_every_layer() -> Result<()> {
 fn the_default_counts_its_sweeps_by_their_order() {
     // The forward pass has 11 products; a sweep 2, 4 or 1 + 10, of which the first finds its first predictions done; then the gradient.
     for (order, sweeps, each) in [(Order::Jacobi, 11, 2), (Order::RedBlack, 6, 4), (Order::ReverseGaussSeidel, 2, 11)] {
-        let method = Method::<f32>::default().activation(Sweeps::reaching(order, 0.3).stable(1.8));
+        let method = Method::<f32>::red_black().activation(Sweeps::reaching(order, 0.3).stable(1.8));
         assert_eq!(method.sequential_products(11), 11 + sweeps * each - 1 + 1, "{order:?}");
         assert_eq!(method.sequential_products(2), 2 + 2 * 2, "{order:?}: a single hidden layer, in two sweeps");
         assert_eq!(method.sequential_products(1), 2, "{order:?}: nothing to relax");
@@ -344,7 +344,7 @@ fn the_reported_curvature_is_near_the_largest_eigenvalue() -> Result<()> {
     let (mut net, data) = deep::<f64>()?;
     let data = data.select(&[3; 32])?;
     let largest = curvature(&net.objective(), &mut anchored(&net, &data)?, 500)?;
-    let together = Method::default().activation(Sweeps::reaching(Order::Jacobi, 0.3).stable(1.8));
+    let together = Method::red_black().activation(Sweeps::reaching(Order::Jacobi, 0.3).stable(1.8));
     let report = net.fit(&data, &FitConfig::new().method(together).epochs(1).full_batch())?;
     let found = report.epochs[0].curvature.unwrap();
     assert!(found > 0.8 * largest && found < 1.0001 * largest, "{found} of {largest}");

@@ -155,6 +155,7 @@ fn a_network_without_hidden_layers_and_its_twin_train_beside_a_file() {
     let folder = Folder::new("shallow");
     let net = |file: bool| {
         let builder = DecoupledNetwork::<f64>::builder(4).dense(2, Activation::Tanh).threads(1);
+        let builder = builder.method(Method::red_black());
         if file { builder.bank_file(folder.file("bank"), 20) } else { builder }.build().unwrap()
     };
     let (mut own, mut memory) = (net(true), net(false));

@@ -39,8 +39,7 @@ fn deep<T: Scalar>(activation: Activation) -> NetworkBuilder<T> {
 /// Layers with all their settings, their parameters, and the loss.
 fn described_by_debug<T: Scalar>(network: &DecoupledNetwork<T>) -> [String; 2] {
     let all = format!("{network:?}");
-    let (layers, rest) = all.split_once(", trained: ").unwrap();
-    let (_, loss) = rest.split_once(", output_loss: ").unwrap();
+    let (layers, loss) = all.split_once(", output_loss: ").unwrap();
     [layers.to_owned(), loss.split_once(", decision: ").unwrap().0.to_owned()]
 }
 

@@ -207,10 +207,10 @@ fn a_parameter_steps_memory_is_kept_from_visit_to_visit_and_in_checkpoints() {
         builder.optimizer(Sgd::new(0.05).momentum(0.9)).build().unwrap()
     };
     let config = |epochs, method: Method<f64>| FitConfig::new().epochs(epochs).batch_size(10).method(method);
-    let own = || Method::default().parameter(HeavyBall);
+    let own = || Method::red_black().parameter(HeavyBall);
     let (mut whole, mut twin, mut first, mut resumed) = (build(), build(), build(), build());
     whole.fit(&data, &config(4, own())).unwrap();
-    twin.fit(&data, &config(4, Method::default())).unwrap();
+    twin.fit(&data, &config(4, Method::red_black())).unwrap();
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
     assert!((0..2).all(|t| near(whole.params(t), twin.params(t))), "the optimizer with the same rule");
 

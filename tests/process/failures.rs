@@ -408,7 +408,7 @@ fn an_optimizer_that_fails_in_the_middle_of_a_fit_leaves_a_usable_network() {
         let fuse = Fuse::new("update", failure);
         let net = with_middle(Dense::new(6, 5)).build().unwrap();
         let joint = (Method::joint(0.1), Sweeps::new(Order::Jacobi, 1, 0.1));
-        let default = (Method::default(), Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8));
+        let default = (Method::red_black(), Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8));
         for (method, sweeps) in [joint, default] {
             let method = method.activation(sweeps.optimizer(Fragile(Sgd::new(0.1), fuse.clone())));
             breaks_and_mends(net.clone(), &fuse, &method, |error| match failure {

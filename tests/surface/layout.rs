@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands in rows below its own, and belongs to the longest name here that begins its path.
-const ROWS: [&[&str]; 44] = [
+const ROWS: [&[&str]; 45] = [
     &["error"],
     &["table", "machine::crc", "machine::parallel"],
     &["machine::linalg"],
@@ -29,6 +29,7 @@ const ROWS: [&[&str]; 44] = [
     &["description::registry"],
     &["network"],
     &["network::initialise"],
+    &["network::isometry"],
     &["network::infer"],
     &["network::builder"],
     // One visit of a batch.

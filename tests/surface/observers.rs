@@ -213,7 +213,7 @@ fn a_break_in_a_step_leaves_the_network_as_it_is_then() {
             true => builder().bank_file(folder.0.join("bank"), 75),
             false => builder(),
         };
-        let whole = FitConfig::new().epochs(3).batch_size(20).shuffle_blocks(75);
+        let whole = FitConfig::new().epochs(3).batch_size(20).shuffle_blocks(75).method(Method::red_black());
         let mut at_two = Vec::new();
         let mut look = Scripted(|call: &str, net: &Net| {
             if call == "step 1.2" {

@@ -187,9 +187,9 @@ fn a_fit_of_more_epochs_than_can_be_counted_goes_on_until_it_is_stopped() {
 fn steps_beyond_count_are_the_largest_number_of_products() {
     let many = Method::<f64>::predictive_coding(MOST, 0.1);
     assert_eq!(many.sequential_products(4), MOST);
-    let local = Method::<f64>::default().timing(Timing::AfterRelaxation { local_steps: (1 << 63) + 1 });
+    let local = Method::<f64>::red_black().timing(Timing::AfterRelaxation { local_steps: (1 << 63) + 1 });
     assert_eq!(local.sequential_products(4), MOST);
-    assert_eq!(Method::<f64>::default().sequential_products(1), 2);
+    assert_eq!(Method::<f64>::red_black().sequential_products(1), 2);
 }
 
 #[test]

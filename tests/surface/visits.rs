@@ -12,8 +12,9 @@ fn the_guide_shows_every_visit_as_it_is_printed() {
     let page = include_str!("../../src/guide/visits.rs");
     let text: String =
         page.lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' ').to_owned() + "\n").collect();
-    let methods: [(&str, Method<f64>); 11] = [
+    let methods: [(&str, Method<f64>); 12] = [
         ("`default`", Method::default()),
+        ("`red_black()`", Method::red_black()),
         ("`joint(0.1)`", Method::joint(0.1)),
         ("`predictive_coding(4, 0.1)`", Method::predictive_coding(4, 0.1)),
         ("`incremental(3, 0.1)`", Method::incremental(3, 0.1)),

@@ -236,8 +236,8 @@ fn too_short_a_training_is_told_and_more_epochs_help_while_the_loss_falls() {
     let train = train.take(160).unwrap();
     let mut net = classifier(64, &[32, 32], Activation::Relu, 10).optimizer(Adam::new(3e-4)).build().unwrap();
     // Five updates an epoch: not judged before the twentieth.
-    assert_eq!(net.fit(&train, &config(3)).unwrap().warnings, []);
-    let report = net.fit(&train, &config(1)).unwrap();
+    assert_eq!(net.fit(&train, &config(3).method(Method::red_black())).unwrap().warnings, []);
+    let report = net.fit(&train, &config(1).method(Method::red_black())).unwrap();
     assert!(matches!(report.warnings[..], [Warning::LearnedNothing { epoch: 4, .. }]), "{:?}", report.warnings);
     assert!(report.warnings[0].to_string().contains("while the loss falls, train for more epochs"));
     assert_eq!(net.fit(&train, &config(40)).unwrap().warnings, []);
@@ -262,25 +262,22 @@ fn noise_is_not_learned_and_that_is_told() {
 }
 
 #[test]
-fn where_the_signal_fades_the_bank_start_and_local_targets_at_a_lower_rate_help() {
+fn where_the_signal_fades_the_default_helps() {
     let (train, test) = digits();
     for (activation, depth, gain) in
-        [(Activation::Tanh, 20, 0.03), (Activation::Relu, 20, 0.2), (Activation::Sigmoid, 8, 0.5)]
+        [(Activation::Tanh, 20, 0.03), (Activation::Relu, 20, 0.02), (Activation::Sigmoid, 12, 0.02)]
     {
-        let net = |rate| classifier::<f32>(64, &vec![32; depth], activation, 10).optimizer(Adam::new(rate));
-        let mut faded = net(1e-3).build().unwrap();
-        let told = faded.fit(&train, &config(15)).unwrap();
+        let net =
+            || classifier::<f32>(64, &vec![32; depth], activation, 10).optimizer(Adam::new(1e-3)).build().unwrap();
+        let mut faded = net();
+        let told = faded.fit(&train, &config(15).method(Method::red_black())).unwrap();
         let warning = told.warnings.iter().find(|warning| matches!(warning, Warning::SignalFades { .. }));
-        advises_first(
-            warning.unwrap(),
-            "begin with DecoupledNetwork::start_from_bank and train by Method::local_targets(3)",
-        );
-        let mut advised = net(3e-4).build().unwrap();
-        advised.start_from_bank(train.inputs(), &BankStart::new()).unwrap();
-        let report = advised.fit(&train, &config(15).method(Method::local_targets(3))).unwrap();
+        advises_first(warning.unwrap(), "train by Method::local_targets(2), the default");
+        let mut advised = net();
+        let report = advised.fit(&train, &config(15)).unwrap();
         assert_eq!(report.warnings, [], "{activation:?}");
         let (before, after) = (accuracy(&faded, &test), accuracy(&advised, &test));
-        assert!(after > before + gain && after > 0.87, "{activation:?}: {before} and {after}");
+        assert!(after > before + gain && after > 0.9, "{activation:?}: {before} and {after}");
     }
 }
 

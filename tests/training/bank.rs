@@ -183,7 +183,8 @@ fn one_block_of_all_examples_is_no_block_and_a_full_batch_is_a_block() {
 fn both_roads_take_the_same_batches_block_by_block() {
     // A network of one layer has no bank to speak of: both train by the gradient of the loss.
     let data = data::<f64>(1.0);
-    let single = DecoupledNetwork::builder(4).dense(2, Activation::Tanh).threads(1).build().unwrap();
+    let single = DecoupledNetwork::builder(4).dense(2, Activation::Tanh).threads(1).method(Method::red_black());
+    let single = single.build().unwrap();
     let (mut own, mut twin) = (single.clone(), single.clone());
     let config = FitConfig::new().epochs(3).batch_size(4).shuffle_blocks(7);
     own.fit(&data, &config).unwrap();

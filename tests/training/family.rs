@@ -268,9 +268,10 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
     let raise = Penalty::Raised(PenaltyIncrease::when(Stall::Residual));
     let top = Multipliers { highest_only: true, ..Multipliers::kept() };
     let exact = |proximal| Exact { steps: 1, proximal };
-    let presets: [(Method<f64>, Method<f64>); 10] = [
+    let presets: [(Method<f64>, Method<f64>); 11] = [
         (Method::joint(0.3), Method::new(persisted, sweep(Order::Jacobi, 1, 0.3), stored).timing(Timing::EveryStep)),
         (Method::predictive_coding(4, 0.1), Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), forward)),
+        (Method::red_black(), Method::new(anchored, Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8), forward)),
         (
             Method::incremental(4, 0.1),
             Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), stored).timing(Timing::EveryStep),

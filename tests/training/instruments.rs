@@ -225,7 +225,11 @@ fn the_decoupling_is_measured_with_the_penalties_of_its_epoch() -> Result<()> {
     let raise = PenaltyIncrease { factor: 2.0, ..PenaltyIncrease::when(Stall::ForwardLoss) };
     let plain = Method::predictive_coding(3, 0.05);
     let config = FitConfig::new().epochs(4).method(plain.clone().penalty(Penalty::Raised(raise)));
-    let report = builder().optimizer(Still).build()?.fit(&data, &config.measure_decoupling(1, 60))?;
+    let mut net = builder().optimizer(Still).build()?;
+    // Chosen parameters stay: the nets below have not been fitted.
+    let lowest = net.params(0).to_vec();
+    net.set_params(0, &lowest)?;
+    let report = net.fit(&data, &config.measure_decoupling(1, 60))?;
     let factors: Vec<f64> = report.epochs.iter().map(|epoch| epoch.penalty_factor).collect();
     assert!(factors.contains(&1.0) && factors.contains(&2.0), "{factors:?}");
     for epoch in report.epochs {

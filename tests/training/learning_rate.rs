@@ -115,7 +115,7 @@ fn a_step_is_as_long_as_the_factor_says() {
         let mut net = builder.optimizer(Sgd::new(rate)).build().unwrap();
         net.set_params(0, &[2.0]).unwrap();
         let mut scheduler = LearningRateScheduler::new(|epoch| given[epoch - 1]);
-        let config = FitConfig::new().epochs(given.len());
+        let config = FitConfig::new().epochs(given.len()).method(Method::red_black());
         let report = match backprop {
             true => net.fit_backprop_observed(&data, &config, &mut [&mut scheduler]),
             false => net.fit_observed(&data, &config, &mut [&mut scheduler]),

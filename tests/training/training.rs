@@ -324,7 +324,7 @@ fn the_elastic_net_is_both_penalties() {
 fn accumulated_batches_are_larger_batches() {
     let ways = [
         ("backpropagation", None),
-        ("default", Some(Method::default())),
+        ("red-black", Some(Method::red_black())),
         ("joint", Some(Method::joint(0.1))),
         ("persisted", Some(Method::predictive_coding(2, 0.1).start(Start::Persisted).reads(Reads::Stored))),
         ("error based", Some(Method::error_based(2, 0.1))),
@@ -399,7 +399,7 @@ fn the_solver_of_a_frozen_layer_refuses_nothing() -> decoupled::Result<()> {
     let builder = decoupled::DecoupledNetwork::<f64>::builder(2).dense(4, decoupled::layer::Activation::Tanh);
     let mut net = builder.dense(2, decoupled::layer::Activation::Identity).build()?;
     let ridge = Ridge { ridge: 0.1, proximal: 0.0, memory: 0.0, trust: None };
-    let method = decoupled::Method::default().layer_parameter(0, ridge);
+    let method = decoupled::Method::red_black().layer_parameter(0, ridge);
     let config = decoupled::FitConfig::new().epochs(1).batch_size(10).accumulate(2).method(method);
     assert!(matches!(net.fit(&data, &config), Err(decoupled::Error::Unsupported { .. })));
     net.freeze(0)?;

@@ -30,6 +30,8 @@ pub(crate) struct Assumptions {
     pub(crate) skips_zeros: bool,
     /// Whether θ_t may move, for t = 0 .. T.
     pub(crate) trains: Vec<bool>,
+    /// Whether layer t is frozen, and takes no part in a gather.
+    pub(crate) frozen: Vec<bool>,
     /// The layer that the chain rule stops at.
     pub(crate) lowest: usize,
     /// Whether θ_t may move without a gradient, by the memory of its optimizer.
@@ -40,8 +42,8 @@ pub(crate) struct Assumptions {
 impl Assumptions {
     /// Returns the worst case: every parameter moves at every update, and every activation in its turn.
     pub(crate) fn everything_moves(depth: usize) -> Self {
-        let (trains, remembers) = (vec![true; depth], vec![true; depth]);
-        Self { skips_zeros: false, trains, lowest: 0, remembers, multipliers: None }
+        let (trains, frozen, remembers) = (vec![true; depth], vec![false; depth], vec![true; depth]);
+        Self { skips_zeros: false, trains, frozen, lowest: 0, remembers, multipliers: None }
     }
 }
 
@@ -231,7 +233,9 @@ impl Walk {
             Stage::Gather { layers, reads, chained, by_gradient } => {
                 self.state.reads = *reads;
                 if *by_gradient {
-                    let stale = layers.clone().filter(|&t| !chained && self.evaluate(t, *reads)).count();
+                    let stale =
+                        layers.clone().filter(|&t| !chained && !self.assumptions.frozen[t] && self.evaluate(t, *reads));
+                    let stale = stale.count();
                     self.predictions(stale);
                     layers.clone().for_each(|t| self.gather(t, *chained));
                     // The clock itself does not advance: activation steps do not wait for parameter gradients.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::network::isometry::Restart;
 use crate::observer::Monitor;
 use crate::train::epoch::{EpochReport, StopReason, rate_factor};
 use crate::train::finish::Refit;
@@ -15,6 +16,8 @@ pub struct FitReport {
     pub epochs: Vec<EpochReport>,
     /// Why the fit ended.
     pub stop: StopReason,
+    /// The new start of the hidden layers before the first epoch, if the first fit of a network found that its signal did not pass.
+    pub restart: Option<Restart>,
     /// The losses before and after the refit of the last layer, for a method with a [finish](crate::Method::finish).
     pub refit: Option<Refit>,
     /// Warnings, each kind once (sizes of features once for inputs and once for targets); empty when all is well.
@@ -71,6 +74,9 @@ impl fmt::Display for FitReport {
         let rows = shown.iter().map(|epoch| columns.iter().map(|(_, cell)| cell(epoch).unwrap_or_default()).collect());
         writeln!(f, "{}", table::aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
         write!(f, "{} after {:.2} s", self.stop, self.time().as_secs_f64())?;
+        if let Some(restart) = self.restart {
+            write!(f, "\n{restart}")?;
+        }
         if let Some(refit) = self.refit {
             write!(f, "\nrefit of the last layer: loss {:.4e}, before {:.4e}", refit.after, refit.before)?;
         }

@@ -153,7 +153,7 @@ fn two_networks_are_compared_and_drawn() -> Result<()> {
     assert!((diagnostics::cka(inputs, inputs)? - 1.0).abs() < 1e-9);
     assert!(diagnostics::procrustes(inputs, inputs)?.abs() < 1e-6);
 
-    let report = net().fit(&data, &FitConfig::new().epochs(3))?;
+    let report = net().fit(&data, &FitConfig::new().epochs(3).method(Method::red_black()))?;
     let picture: Picture = plot::training_curves(&[("decoupled", &report)])?;
     let titled = picture.titled("Training")?;
     assert!(titled.svg().contains("Training") && titled.width() > 0 && titled.height() > 0);

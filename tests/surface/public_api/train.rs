@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use decoupled::data::{Examples, Scaling, Transform};
-use decoupled::layer::{Activation, LayerNorm};
+use decoupled::layer::{Activation, Dense, Init, LayerNorm, Unit};
 use decoupled::method::activation_step::{Memory, Prepared, Rates};
 use decoupled::method::energy::Objective;
 use decoupled::method::parameter_step::{LayerUpdate, Sum};
@@ -12,13 +12,13 @@ use decoupled::method::{
     Block, Coupling, ErrorSteps, Exact, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty, PenaltyIncrease,
     Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
 };
-use decoupled::network::BankStart;
+use decoupled::network::{BankStart, Restart};
 use decoupled::observer::EarlyStopping;
-use decoupled::optimizer::Sgd;
+use decoupled::optimizer::{Adam, Sgd};
 use decoupled::train::Refit;
 use decoupled::{
-    ActivationStep, Dataset, Error, FitConfig, FitReport, MatRef, Method, Metric, Model, ParameterStep, Pipeline,
-    Result, StopReason,
+    ActivationStep, Dataset, Error, FitConfig, FitReport, Layer, MatRef, Method, Metric, Model, ParameterStep,
+    Pipeline, Result, StopReason,
 };
 
 use super::{Net, moons, net, numbers};
@@ -173,7 +173,7 @@ impl ParameterStep<f64> for PlainDescent {
         Sum::Gradient
     }
     fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
-        let share = 1.0 / update.examples as f64;
+        let share = update.rate / update.examples as f64;
         let (sum, params, memory) = update.parts();
         memory.resize(1, 0.0);
         memory[0] += 1.0;
@@ -259,6 +259,29 @@ fn steps_of_ones_own_read_moments_and_lead_the_optimizer() -> Result<()> {
     // No regression, no moments.
     let normalised = Net::builder(2).layer(LayerNorm::new(2)).method(Method::joint(0.1).parameter(HalfWay));
     assert!(matches!(normalised.build(), Err(Error::Incapable { layer: 0, .. })));
+    Ok(())
+}
+
+#[test]
+fn a_deep_network_starts_as_an_isometry() -> Result<()> {
+    let data = moons();
+    let builder = (0..12).fold(Net::builder(2), |net, _| net.dense(6, Activation::Sigmoid)).threads(1);
+    let mut net = builder.dense(2, Activation::Identity).build()?;
+    let mut chosen = net.clone();
+    let report = net.fit(&data, &FitConfig::new().epochs(1))?;
+    let Restart { before, after, .. } = report.restart.unwrap();
+    assert!(before < 1e-3 && after > 0.1, "{before} {after}");
+    assert!(chosen.start_isometric(data.inputs(), 7)?.is_empty());
+    assert_eq!(chosen.fit(&data, &FitConfig::new().epochs(1))?.restart, None);
+
+    let unit: Unit = Layer::<f64>::unit(&Dense::new(2, 3)).unwrap();
+    assert_eq!(unit, Unit { map: Some(Dense::new(2, 3)), function: Activation::Identity });
+    assert_eq!(format!("{:?}", Adam::for_depth(20)), format!("{:?}", Adam::new(1e-3)));
+    assert_eq!(format!("{:?}", Adam::for_depth(0)), format!("{:?}", Adam::new(2e-3)));
+    let named =
+        Net::builder(2).dense_with(4, Activation::Relu, Init::isometric()).dense(2, Activation::Identity).build()?;
+    assert_eq!(named.params(0)[0], -named.params(0)[2]);
+    assert_eq!(Method::<f64>::red_black().sequential_products(3), 9);
     Ok(())
 }
 
