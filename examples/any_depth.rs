@@ -28,6 +28,7 @@ const USAGE: &str = "\
   --layers D,D,…       numbers of hidden layers (1,2,4,6,10,15,20,30)
   --width W            units of a hidden layer (100, with --digits 64)
   --epochs N           visits to every example (10, with --digits 20)
+  --bp-epochs N        the same for backpropagation, to compare at equal time (as many)
   --batch N            examples in a batch (128, with --digits 32)
   --examples N         the first N of MNIST's training part (20000)
   --seed S, --seeds N  N runs from the seeds S, S + 1, … (0, 1)
@@ -40,6 +41,7 @@ struct Settings {
     layers: Vec<usize>,
     width: usize,
     epochs: usize,
+    bp_epochs: usize,
     batch: usize,
     examples: usize,
     first_seed: u64,
@@ -71,11 +73,13 @@ fn main() {
         Ok(count) if count > 0 => count,
         _ => refuse(format!("--layers does not take {word:?}")),
     };
+    let epochs = options.count("epochs", if digits { 20 } else { 10 });
     let settings = Settings {
         activation,
         layers: layers.split(',').map(layer).collect(),
         width: options.count("width", if digits { 64 } else { 100 }),
-        epochs: options.count("epochs", if digits { 20 } else { 10 }),
+        epochs,
+        bp_epochs: options.count("bp-epochs", epochs),
         batch: options.count("batch", if digits { 32 } else { 128 }),
         examples: options.count("examples", 20_000),
         first_seed: options.value("seed", 0),
@@ -96,7 +100,14 @@ fn main() {
 
 impl Settings {
     fn run(&self, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<()> {
-        println!("{} examples, width {}, {} epochs, seeds {}", train.len(), self.width, self.epochs, self.seeds);
+        println!(
+            "{} examples, width {}, {} epochs (BP {}), seeds {}",
+            train.len(),
+            self.width,
+            self.epochs,
+            self.bp_epochs,
+            self.seeds
+        );
         println!(
             "layers  the default  least     s  BP, best of 3  least     s  BP as drawn  products in sequence, BP's"
         );
@@ -141,11 +152,12 @@ impl Settings {
         let (mut sum, mut least, mut seconds) = (0.0, f64::INFINITY, 0.0);
         for seed in self.first_seed..self.first_seed + self.seeds {
             let steps = if share > 0.0 { Method::<f32>::default().parameter_steps(layers + 1) } else { 1 };
-            let updates = self.epochs * train.len().div_ceil(self.batch) * steps;
+            let epochs = if share > 0.0 { self.epochs } else { self.bp_epochs };
+            let updates = epochs * train.len().div_ceil(self.batch) * steps;
             let rule = Adam::new(share.abs() * f64::min(2e-3, 0.02 / layers as f64));
             let rule = Scheduled::new(rule, Schedule::Cosine { total: updates as u64, floor: 0.0 });
             let mut network = self.builder(layers, drawn, train).optimizer(rule).seed(seed).build()?;
-            let config = FitConfig::new().epochs(self.epochs).batch_size(self.batch).seed(seed);
+            let config = FitConfig::new().epochs(epochs).batch_size(self.batch).seed(seed);
             let begin = Instant::now();
             let trained = match share > 0.0 {
                 true => network.fit(train, &config),

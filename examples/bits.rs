@@ -98,6 +98,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
     vec![
         Case::new("backprop", None),
         Case::new("default", Method::default()),
+        Case::new("red_black", Method::red_black()),
         Case::new("joint", Method::joint(0.5)),
         Case::new("predictive_coding", Method::predictive_coding(4, 0.1)),
         Case::new("incremental", Method::incremental(3, 0.1)),
@@ -142,7 +143,7 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
         Case { full_batch: true, ..Case::new("default, all at once", Method::default()) },
         Case { full_batch: true, ..Case::new("backprop, all at once", None) },
         Case { full_batch: true, ..Case::new("joint, all at once", Method::joint(0.5)) },
-        Case { accumulate: 3, ..Case::new("default, accumulated", Method::default()) },
+        Case { accumulate: 3, ..Case::new("red_black, accumulated", Method::red_black()) },
         Case { accumulate: 3, ..Case::new("backprop, accumulated", None) },
     ]
 }

@@ -61,7 +61,7 @@ fn run((candidates, scoring): (usize, Scoring), epochs: usize, seed: u64) -> Res
     let build = |candidate: &Candidate| {
         let network = circuit().optimizer(Adam::new(candidate.get("learning_rate")?)).build()?;
         let sweeps = Sweeps::reaching(Order::RedBlack, candidate.get("activation_rate")?).stable(1.8);
-        let method = Method::default().activation(sweeps);
+        let method = Method::red_black().activation(sweeps);
         Ok((network, config.clone().method(method)))
     };
     let space = Space::new().log_uniform("learning_rate", 1e-4, 1e-1).log_uniform("activation_rate", 1e-2, 1.0);

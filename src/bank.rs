@@ -15,6 +15,7 @@ mod column;
 mod file;
 #[expect(clippy::indexing_slicing, reason = "hidden layers that there are, by all callers")]
 mod layout;
+pub(crate) mod order;
 mod place;
 mod storage;
 

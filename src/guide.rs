@@ -6,13 +6,13 @@
 //! a layer cannot step before its error has arrived. And on its way down the error is multiplied by the
 //! derivative of every layer: it can shrink to nothing, grow without bound, or stop at a layer whose derivative is zero.
 //!
-//! The methods of this library give each layer an input and a target of its own, held in memory. Each layer can then take its step
-//! without an error that has just come down through all others.
+//! The methods of this library give each layer an input and a target of its own, held in memory. Given these, each layer takes its step
+//! independently of the others. The methods differ in how the targets get there.
 //!
 //! **Storage.** For every training example and every hidden layer the library keeps one vector, the *stored activation* z: the
 //! target of the layer below it and the input of the layer above it. Nobody supplies these vectors. They start as the layers' outputs
-//! in an ordinary forward pass, and training then changes them little by little, as it changes the weights. All of them together
-//! are the *activation bank*. It is needed only while training: to predict, the network runs an ordinary forward pass.
+//! in an ordinary forward pass. *Persisted* methods then change them little by little from visit to visit, as they change the weights;
+//! *anchored* ones, the default among them, compute them anew at every visit. All of them together are the *activation bank*. It is needed only while training: to predict, the network runs an ordinary forward pass.
 //!
 //! ```text
 //!     x ──[layer 0]──▶ ẑ_1 ≈ z_1 ──[layer 1]──▶ ẑ_2 ≈ z_2 ──[layer 2]──▶ ŷ ≈ y
@@ -33,13 +33,14 @@
 //!   and the vectors beside them, and nothing else.
 //!
 //! Only the last layer sees the label. Its error shifts the highest stored vector; that leaves the layer below with a residual, which
-//! shifts the next one, and so on: every activation step carries the label's influence one layer further down. It is a relay, and less
-//! arrives after every hop. The gain depends on the method:
+//! shifts the next one, and so on: every activation step carries the label's influence one layer further down. It is a relay. In short
+//! steps of all layers at once less arrives after every hop; in the default, which goes through the layers from the output down in steps of
+//! full length, BP's error arrives. The gain depends on the method:
 //!
 //! | promise | which methods keep it |
 //! |---|---|
-//! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; their longest chain of steps is as long as BP's, or longer. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
-//! | nothing fades or explodes on its way down | the [default](crate::Method::default) and BP alike, from the start that a first fit takes where the drawn weights let no signal through: [an isometry](crate::DecoupledNetwork::start_isometric), up to a hundred plain layers. [`red_black`](crate::Method::red_black) fades beyond about ten |
+//! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; a sweep from the output makes that chain as long as BP's. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
+//! | nothing fades or explodes on its way down | the [default](crate::Method::default) and BP alike, from the start that a [first fit](crate::DecoupledNetwork::fit) takes where the error changes its size on the way down, or the network is deep: [an isometry](crate::DecoupledNetwork::start_isometric), up to a hundred plain layers. [`red_black`](crate::Method::red_black) fades beyond about ten |
 //! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
 //! **Cost.**
@@ -48,20 +49,21 @@
 //!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
 //! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP, at any depth. After the
 //!   same number of epochs it is as accurate or better ([tables and commands](results)).
-//! * *Effort*: methods that relax their activations have one more learning rate; the default has none.
+//! * *Effort*: methods that relax their activations have one more learning rate. The default has no such rate.
 //!
 //! **When to use it.**
 //!
 //! * Your layers jump: the sign of a number, a step, values rounded to a few bits. `local_targets` takes a substitute derivative that
-//!   you choose. It is then as good as BP with the same trick on all of MNIST, and better where data are few.
+//!   you choose. It is then as good as BP with the same straight-through estimator on all of MNIST, and better where data are few.
 //! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: nothing has to be set.
-//!   BP from the same start is as good, so that the start does it; from ordinary initial weights BP learns nothing.
-//! * Epochs are dear, because data are few or slow to read: the default learns more from each.
+//!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the gradient vanishes.
+//! * Epochs are expensive, because data are few or slow to read: the default learns more from each.
 //! * Your batches are too small to keep the cores busy, and you can afford more epochs: `joint` lets them work on all layers at once.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!
-//! **When not.** If BP trains your network, use BP: it is faster and as accurate, as [measured](study). Nor if you need a GPU,
+//! **When not.** If BP trains your network and epochs are cheap, use BP: it takes half the time for one, and is about as accurate
+//! ([results](results)). Nor if you need a GPU,
 //! convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a
 //! stored vector belongs to one example.
 //!
@@ -71,9 +73,11 @@
 //! for every batch:                                                    (a visit)
 //!     z ← forward pass of the batch           or: the bank's content  (anchored | kept)
 //!     K times:  every z_t moves down the gradient of the energy       (activation steps)
-//!     every θ_t moves down the gradient of the energy                 (parameter step)
+//!     M times:  every θ_t moves down the gradient of the energy       (parameter steps)
 //!     the bank ← z
 //! ```
+//!
+//! The default is anchored, goes through the z_t once, from the output down (K = 1), and takes M = 2 steps of the parameters.
 //!
 //! ```
 //! use decoupled::layer::Activation;
@@ -104,6 +108,11 @@
 //! | forward activation | a layer's output in an ordinary forward pass | a_t |
 //! | visit | one use of a batch in training | |
 //! | anchored, persisted (kept) | whether a visit starts from a forward pass, or from the stored values of the last visit | |
+//! | target of a layer | the stored activation above it, which it is trained to give | z_{t+1} |
+//! | sweep | one activation step of every hidden layer, in some order | |
+//! | local step | one of several parameter steps towards the same targets | |
+//! | lane | a part of a batch that one task works on | |
+//! | product | one matrix product of a layer with a batch | |
 //! | relaxed | changed by activation steps; to the end, where nothing moves any more, is the *equilibrium* | z* |
 //! | twin | the same network, start and batches, trained by BP | |
 //!

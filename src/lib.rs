@@ -1,4 +1,4 @@
-//! Feed-forward networks trained **without a sequential backward pass**.
+//! Feed-forward networks trained by **layer-local objectives**: no gradient runs through more than one layer.
 //!
 //! # The method from zero
 //!
@@ -21,7 +21,8 @@
 //! * the **activation step** moves z_t, and needs its two neighbours,
 //! * the **parameter step** moves θ_t, and needs z_t and z_{t+1},
 //!
-//! so all layers can step at once, and no step needs an error that has travelled down through all layers above. The equations are
+//! so, with Z given, all layers can step at once. How Z is set is the method's choice: by local steps alone, or by a sweep that passes the
+//! error down layer by layer. The equations are
 //! written once, in [`energy`](method::energy); the ways to minimise them are values of [`Method`], each made of four independent parts;
 //! [`DecoupledNetwork`] owns layers, parameters and bank.
 //!
@@ -87,9 +88,9 @@
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no convolutions, no recurrent
 //!   nets, no GPU.
-//! * Not less arithmetic: backpropagation costs less, and the default, with a forward pass and a sweep from the output, has a chain of
-//!   products that wait for one another as long as its own. [`Method::joint`] has two, at any depth; [`Method::red_black`] has no pass
-//!   from the output down.
+//! * Not less arithmetic: an epoch of backpropagation costs about half of the default's, and where BP has 2T products of layers in
+//!   sequence the default has 2T + 2. [`Method::red_black`] has no sweep from the output to the input, but some 3T;
+//!   [`Method::joint`] has two, at any depth.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the
 //!   bytes, and a bank that is still too large can [be in a file](bank::BankFile).
 //!

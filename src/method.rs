@@ -54,7 +54,7 @@ use schedule::{Reach, Schedule, Stage};
 /// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty | |
 /// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty | |
 /// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty | |
-/// | [`alm`](Self::alm) | anchored | 1 reverse sweep below 1/μ | optimizer | forward | multipliers in the bank | a second bank |
+/// | [`alm`](Self::alm) | anchored | 1 reverse sweep of r/μ, r ≤ 1 | optimizer | forward | multipliers in the bank | a second bank |
 /// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish | few outputs |
 /// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty | squared errors, units apart |
 /// | [`admm`](Self::admm) | persisted | exact, layer by layer | least squares, with each | stored | multipliers at the output | squared errors, units apart, a second bank |
@@ -65,9 +65,9 @@ use schedule::{Reach, Schedule, Stage};
 /// for each. *A second bank*: the multipliers take as much memory as the activations.
 ///
 /// The default is [`local_targets`](Self::local_targets) with two steps: one sweep from the output sets a target for every layer, and all
-/// layers then take two steps towards their targets, each by itself. The first of these is backpropagation's; the second, from the
-/// parameters that the first has reached, is not. After as many epochs it is as accurate as backpropagation or better, through one hidden
-/// layer as through a hundred, in 1.9 times the time. [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands
+/// layers then take two steps towards their targets, each by itself. The first of these is backpropagation's, up to rounding; the second,
+/// from the parameters that the first has reached, is not. After as many epochs, with twice the updates in about 1.9 times the time, and from
+/// the same start it is as accurate as backpropagation or better, through one to thirty hidden layers. [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands
 /// that print them, and the alternatives.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -80,8 +80,8 @@ pub struct Method<T> {
 }
 
 impl<T: Scalar> Default for Method<T> {
-    /// Returns [`local_targets`](Method::local_targets) with two steps. With T layers 2T + 2 products are sequential in an update;
-    /// backpropagation has 2T.
+    /// Returns [`local_targets`](Method::local_targets) with two steps. With T layers 2T + 2 products are sequential in a visit, which has two
+    /// updates; backpropagation has 2T and one.
     fn default() -> Self {
         Self::local_targets(2)
     }
@@ -89,7 +89,7 @@ impl<T: Scalar> Default for Method<T> {
 
 impl<T: Scalar> Method<T> {
     /// Puts a method together from where a visit starts, how Z moves with Θ fixed, and which input the layers read when Θ moves with Z
-    /// fixed. By default the parameters take one step of their [optimizers](crate::method::parameter_step::GradientStep) after the activations, and penalties are
+    /// fixed. Unless set otherwise, the parameters take one step of their [optimizers](crate::method::parameter_step::GradientStep) after the activations, and penalties are
     /// constant: [`parameter`](Self::parameter), [`timing`](Self::timing) and [`coupling`](Self::coupling) change that.
     ///
     /// ```

@@ -23,7 +23,7 @@
 //!         .optimizer(Adam::new(candidate.get("learning_rate")?))
 //!         .build()?;
 //!     let sweeps = Sweeps::reaching(Order::RedBlack, candidate.get("activation_rate")?).stable(1.8);
-//!     let method = Method::default().activation(sweeps);
+//!     let method = Method::red_black().activation(sweeps);
 //!     // Every fold trains until the loss on a fifth of its training part no longer falls.
 //!     let config = FitConfig::new().method(method).epochs(20).batch_size(10).validation_fraction(0.2);
 //!     let stopping = EarlyStopping::new().patience(3).restore_best_weights();

@@ -9,7 +9,6 @@ pub(crate) mod epoch;
 pub(crate) mod finish;
 pub(crate) mod fit;
 pub(crate) mod missing;
-pub(crate) mod order;
 pub(crate) mod reduce;
 pub(crate) mod tally;
 pub(crate) mod warning;

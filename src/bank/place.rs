@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::{ActivationBank, BankFile, Column, Plan};
-use crate::train::order::Share;
+use crate::bank::order::Share;
 use crate::{Result, Scalar};
 
 /// The stored activations of a network, in memory or in a file.

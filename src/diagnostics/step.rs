@@ -1,7 +1,7 @@
 //! Activation rates that are stable at a network's present parameters.
 
 use super::decoupling::{POWER_STEPS, anchored};
-use crate::method::activation_step::PowerIteration;
+use crate::method::activation_step::{Coordinates, PowerIteration};
 use crate::method::activation_step::{Order, curvature};
 use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar};
 
@@ -75,7 +75,8 @@ pub fn find_step<T: Scalar>(network: &DecoupledNetwork<T>, data: &Dataset<T>) ->
     let objective = network.objective();
     network.pool.install(|| {
         let mut block = anchored(&objective, &sample)?;
-        let layers = PowerIteration::default().run(&objective, &mut block, 1, POWER_STEPS)?.to_vec();
+        let layers =
+            PowerIteration::default().run(&objective, &mut block, (1, Coordinates::Activations), POWER_STEPS)?.to_vec();
         let advice =
             StepAdvice { curvature: curvature(&objective, &mut block, POWER_STEPS)?, layer_curvatures: layers };
         // Norms that are NaN look like 0 to a maximum: the gradients themselves have to be looked at.

@@ -91,7 +91,7 @@
 //! | `clipnorm=`, `clip_grad_norm_` | [`ClipNorm`](crate::optimizer::ClipNorm), [`ClipValue`](crate::optimizer::ClipValue) |
 //! | `weight_decay=`, `kernel_regularizer=l2(l)`, `alpha=` | [`AdamW`](crate::optimizer::AdamW); [`WeightDecay`](crate::optimizer::WeightDecay) by `weight_decay`, by `2 l`, or by `alpha / batch_size`, with `weights_only` to leave biases out |
 //! | `kernel_regularizer=l1(…)` | [`L1`](crate::optimizer::L1) |
-//! | `loss.backward()` several times before `optimizer.step()` | [`FitConfig::accumulate`](crate::FitConfig::accumulate) |
+//! | `loss.backward()` several times before `optimizer.step()` | [`FitConfig::accumulate`](crate::FitConfig::accumulate), with a method of one step a visit, as [`red_black`](crate::Method::red_black) |
 //! | `validation_split=`, `early_stopping=True` | [`FitConfig::validation_fraction`](crate::FitConfig::validation_fraction), drawn at random and stratified; with [`EarlyStopping`](crate::observer::EarlyStopping) |
 //! | `partial_fit`, `tol=`, `verbose=` | a fit of one epoch; [`EarlyStopping`](crate::observer::EarlyStopping); the observers [`Table`](crate::observer::Table) and `Progress` |
 //!
@@ -113,7 +113,7 @@
 //!
 //! // Keras: fit(…, validation_data=held_out, callbacks=[EarlyStopping(patience=20), ReduceLROnPlateau(patience=5)])
 //! let (mut stopping, mut plateau) = (EarlyStopping::new().patience(20), ReduceLrOnPlateau::new().patience(5));
-//! let config = FitConfig::new().epochs(100).batch_size(16).accumulate(2).validation(&held_out);
+//! let config = FitConfig::new().epochs(100).batch_size(32).validation(&held_out);
 //! let report = network.fit_observed(&train, &config, &mut [&mut stopping, &mut plateau])?;
 //! println!("{report}");
 //!

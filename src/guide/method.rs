@@ -28,8 +28,9 @@
 //!   move together, so that larger steps are stable. [`red_black`](crate::Method::red_black) takes the sweeps that reach the lowest layer and one more: enough
 //!   for [some ten hidden layers](super::results#where-red-black-sweeps-end);
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
-//!   z_t = a_t − δ_t/μ, and the parameter gradient is BP's to the last digit. It is there as a check
-//!   ([`backprop_by_sweep`](crate::Method::backprop_by_sweep)); other choices differ from BP more or less;
+//!   z_t = a_t − δ_t/μ, and with the squared hidden loss the parameter gradient is BP's, up to rounding. The
+//!   [default](crate::Method::default) uses this sweep to set targets and takes two steps towards them, of which the second is not BP's;
+//!   with one it is [`backprop_by_sweep`](crate::Method::backprop_by_sweep), a check. Other choices differ from BP more or less;
 //! * **to the end**, where nothing moves any more, the output's error has been shared out among all layers. For linear layers and
 //!   squared errors, with P_t the product of the weight matrices above z_t and r the output's error after a forward pass,
 //!   ε_t = P_tᵀ S⁻¹ r / μ_t, S = I + Σ P_t P_tᵀ / μ_t: BP's error, damped most in the directions that the network amplifies. Then
@@ -43,7 +44,7 @@
 //! * **Label leak.** A relaxed activation holds something of the label. A layer that reads it while learning comes to use information that
 //!   is absent when it predicts. So by default only a layer's *target* is the relaxed activation; its input is the [forward
 //!   activation](crate::method::Reads::Forward). (The picture on the first page shows the general scheme.)
-//! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest second derivative of the energy in
+//! * **Steps too long.** Activation steps longer than 2/λmax overshoot and grow, with λmax the largest eigenvalue of the energy's Hessian in
 //!   the activations. It changes during training. `red_black` measures it and keeps below; the report has the
 //!   [margin](crate::EpochReport::stability_margin).
 //! * **Scale cheat.** The energy can be lowered without learning: make all hidden vectors small and the last layer's weights large.
@@ -57,5 +58,6 @@
 //! # Where it comes from
 //!
 //! Auxiliary coordinates (Carreira-Perpiñán and Wang 2014), ADMM without gradients (Taylor et al. 2016), block coordinate descent (Zhang
-//! and Brand 2017, Zeng et al. 2019), predictive coding (Whittington and Bogacz 2017), local propagation (Marra et al. 2020) are the
+//! and Brand 2017, Zeng et al. 2019), predictive coding (Whittington and Bogacz 2017), local propagation (Marra et al. 2020), local losses with targets (target propagation, Lee et al. 2015; LocoProp, Amid et al. 2021, the
+//! default) are the
 //! same objective with other choices in the four parts. Each [preset](crate::Method) names its paper.

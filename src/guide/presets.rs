@@ -2,11 +2,11 @@
 //!
 //! | aim | preset | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's or better, through [any number](super::results#any-depth) of hidden layers | [`default`](crate::Method::default), local targets with two steps | 1.9 × BP's time, a sweep in sequence |
-//! | the same without a pass from the output down, through [up to ten](super::results#where-red-black-sweeps-end) hidden layers | [`red_black`](crate::Method::red_black), predictive coding that keeps its own rate stable | 1.3 to 2.5 × BP's time |
+//! | a network as good as BP's or better, through [one to a hundred](super::results#any-depth) plain hidden layers | [`default`](crate::Method::default), local targets with two steps | 1.9 × BP's time, a sweep in sequence |
+//! | at most half a point below BP without a sweep from the output down, through [up to ten](super::results#where-red-black-sweeps-end) hidden layers | [`red_black`](crate::Method::red_black), predictive coding that keeps its own rate stable | 1.3 to 2.7 × BP's time, some 3T products in sequence |
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) with more steps, at a lower learning rate | a sweep in sequence |
 //! | all layers at once, at any depth | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
-//! | BP's solution, with activations that persist | [`alm`](crate::Method::alm) | a second bank, for multipliers |
+//! | BP's solution, by multipliers that persist in the bank | [`alm`](crate::Method::alm) | a second bank, for multipliers |
 //! | no derivative at all, for ReLU and the like | [`bcd`](crate::Method::bcd), [`admm`](crate::Method::admm) | squared errors, full batches, [pre-activations stored](crate::NetworkBuilder::store_pre_activations) |
 //! | units with a jump (sign, step), by a substitute derivative | [`local_targets`](crate::Method::local_targets) with [`straight_through`](crate::layer::Elementwise::straight_through) | a derivative that you choose |
 //! | predictive coding with settings as published | [`predictive_coding`](crate::Method::predictive_coding), [`incremental`](crate::Method::incremental), [`error_based`](crate::Method::error_based) | a rate for the activations |
@@ -22,7 +22,7 @@
 //!
 //! let data = data::two_moons::<f32>(200, 0.1, 0)?;
 //! let mut network = DecoupledNetwork::builder(2).dense(16, Activation::Tanh).dense(2, Activation::Identity).build()?;
-//! let method = Method::predictive_coding(8, 0.05).reads(Reads::Forward);
+//! let method = Method::predictive_coding(8, 0.05).reads(Reads::Stored); // as published
 //! network.fit(&data, &FitConfig::new().method(method))?;
 //! # Ok::<(), decoupled::Error>(())
 //! ```

@@ -1,8 +1,9 @@
 //! Every method stage by stage: where two of them differ.
 //!
 //! [`Method::schedule`](crate::Method::schedule) is the list of stages that a fit runs, and prints itself: here for networks of three layers
-//! (`cargo run --release --example visits -- 3`). *In sequence* are the products that wait for one another, *products* all of them, with the
-//! parameters of whole layers, if everything that may move does; [`diagnostics::cost`](crate::diagnostics::cost()) leaves out those with zeros.
+//! (`cargo run --release --example visits -- 3`). *In sequence* are the matrix products that wait for one another, *products* all of them,
+//! each of a whole layer with a batch, if every activation and parameter moves; steps that overlap wait together, and an indented stage
+//! counts all repetitions. [`diagnostics::cost`](crate::diagnostics::cost()) leaves out those with zeros.
 //! Between two updates each lane of a batch runs by itself.
 //!
 //! # Backpropagation

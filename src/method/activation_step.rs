@@ -22,8 +22,8 @@ mod gauss_newton;
 mod memory;
 mod sweeps;
 
-pub(crate) use curvature::PowerIteration;
 pub use curvature::curvature;
+pub(crate) use curvature::{Coordinates, PowerIteration};
 pub use error_steps::ErrorSteps;
 pub use exact::Exact;
 pub use gauss_newton::GaussNewton;
@@ -42,7 +42,7 @@ pub use sweeps::{Order, Rates, Sweeps};
 /// use decoupled::{ActivationStep, Method, Result};
 /// use decoupled::method::{Block, Group, Reads, Start};
 ///
-/// /// Signs of the gradient alone, as in Rprop.
+/// /// Signs of the gradient alone, as in signSGD.
 /// #[derive(Debug)]
 /// struct Signs(f64);
 ///
@@ -74,7 +74,7 @@ pub use sweeps::{Order, Rates, Sweeps};
 /// println!("{}", method.schedule(3));
 /// ```
 pub trait ActivationStep<T: Scalar>: Debug + Send + Sync {
-    /// Returns the steps of a visit, in a circuit of `depth` layers; at least 1.
+    /// Returns the number of steps of a visit, in a circuit of `depth` layers; at least 1.
     fn steps(&self, depth: usize) -> usize;
 
     /// Returns the groups of hidden activations z_t, 0 < t < `depth`, that one step moves one after the other. `depth` is at least 2.

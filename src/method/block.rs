@@ -96,7 +96,7 @@ impl<T> Site<T> {
     }
 }
 
-/// Layers that move at the same time: every `every`-th of a range, counted from its end.
+/// Activations z_t that move at the same time: every `every`-th of a range, counted from its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     layers: Range<usize>,

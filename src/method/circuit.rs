@@ -1,4 +1,4 @@
-//! The layers with their parameters. No other file calls a network's layers.
+//! The layers with their parameters. No other file calls the forward and gradient methods of a network's layers.
 //!
 //! So a panic of a layer, or a lack of memory for its cache, becomes an error in one place.
 

@@ -47,7 +47,7 @@ pub(crate) const OUTPUT_LOSS: &str = "the output loss";
 /// The objective L at given parameters Θ, as a function of the activations in a [`Block`].
 ///
 /// A network lends it by [`objective`](crate::DecoupledNetwork::objective). Energies are sums over the block's
-/// examples, each with weight 1. Layers count from 0, activations z_t from 0 at the input to T at the target.
+/// examples; those of a block made by [`block`](Self::block) have weight 1. Layers count from 0, activations z_t from 0 at the input to T at the target.
 ///
 /// # Errors
 /// All its methods return [`Error::Panicked`] when a layer or a loss panics.

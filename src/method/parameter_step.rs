@@ -27,8 +27,9 @@ pub(crate) use state::LayerState;
 
 /// How the parameters of a layer move while the activations are fixed.
 ///
-/// The lanes of a batch gather a [sum](Self::sum) over its examples; at the barrier, when all lanes have been added, the step moves the
-/// parameters by it. Layers move in parallel, each by its own step.
+/// The lanes of a batch gather a [sum](Self::sum) over its examples; when the sums of all lanes have been added, the step moves the
+/// parameters by it. It is called once for every local step, with sums at the parameters just reached. Layers move in parallel, each by its
+/// own step.
 ///
 /// ```
 /// use decoupled::method::parameter_step::{LayerUpdate, ParameterStep, Sum};
@@ -72,7 +73,7 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
     }
 
     /// Checks that layer t and the loss of its term have what the step needs. A layer without
-    /// [`Regression`](crate::layer::Regression) is refused before, if the step reads moments.
+    /// [`Regression`](crate::layer::Regression) has been refused already, if the step reads moments.
     ///
     /// # Errors
     /// [`Error::Incapable`], [`Error::LossMismatch`] or
@@ -82,8 +83,8 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
         Ok(())
     }
 
-    /// Returns the step in units of the data's mean weight, in which the sums are. `convert` divides a setting that is to be compared with a
-    /// sum, as a penalty is. None by default: a step without such settings.
+    /// Returns the step with its settings in the units of the sums, which weigh examples in units of their mean weight w̄: a setting that is
+    /// added to a sum, as a ridge, must be divided by w̄ too, which `convert` does. None by default: a step without such settings.
     fn in_units(&self, convert: &dyn Fn(f64) -> f64) -> Option<Arc<dyn ParameterStep<T>>> {
         let _ = convert;
         None
@@ -147,7 +148,7 @@ pub struct LayerUpdate<'u, T: Scalar> {
     /// Number of examples in the sum.
     pub examples: usize,
     /// The factor on the learning rate that [observers](crate::Observer::learning_rate_factor) set for this epoch.
-    pub rate: T,
+    pub learning_rate_factor: T,
     /// The sum over the examples, for the step to overwrite as it likes.
     pub sum: &'u mut [T],
     params: &'u mut [T],
@@ -168,7 +169,7 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     }
 
     /// Returns the sum, the parameters, and the layer's memory, for the step to use as it likes: empty before the first visit, and kept
-    /// from visit to visit, in checkpoints too. A step that follows another in the same layer finds the other's.
+    /// from visit to visit, in checkpoints too. A step that is set after another for the same layer finds the other's.
     pub fn parts(&mut self) -> (&mut [T], &mut [T], &mut Vec<T>) {
         // Whoever is lent the parameters may write them, so `Update::run` checks them afterwards.
         self.writes = true;
@@ -191,11 +192,11 @@ pub enum Timing {
         /// Steps of every layer; at least 1.
         local_steps: usize,
     },
-    /// Together with every activation step, both from gradients at the same point.
+    /// Together with every activation step, both from gradients at the same point; exact steps move θ_t first, then z_t.
     EveryStep,
 }
 
-/// When, from which input and how the parameters of all layers move.
+/// When, from which input and how the parameters of the layers move.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
@@ -341,9 +342,19 @@ impl<T: Scalar> Update<'_, T> {
             let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
             let step = self.steps.of(t);
             self.work.lend(|work| {
-                let (layer, rate) = (&*layers[t], state.rate);
-                let mut update =
-                    LayerUpdate { t, layer, penalty, examples, rate, sum, params, state, work, writes: false };
+                let (layer, learning_rate_factor) = (&*layers[t], state.rate);
+                let mut update = LayerUpdate {
+                    t,
+                    layer,
+                    penalty,
+                    examples,
+                    learning_rate_factor,
+                    sum,
+                    params,
+                    state,
+                    work,
+                    writes: false,
+                };
                 guarded("the parameter step", t, || step.step(&mut update))??;
                 // The optimizer checks what it writes, piece by piece while a piece is in the cache.
                 if update.writes { finite(update.params, t, "a parameter") } else { Ok(()) }

@@ -15,8 +15,8 @@ use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar};
 /// A new start of the hidden layers before the first epoch of a fit: an [isometry](DecoupledNetwork::start_isometric) in place of the
 /// parameters as drawn.
 ///
-/// Both numbers are ‖∂L/∂a_1‖ / ‖∂L/∂a_{T−1}‖ on a few hundred examples: the share of the error at the highest hidden layer that reaches
-/// the lowest; 0 where the signal fades away, infinite or not a number where it explodes.
+/// Both numbers are ‖∂L/∂a_1‖ / ‖∂L/∂a_{T−1}‖ on at most 256 examples, the norm of the error at the lowest hidden layer by that at the
+/// highest: 1 for an isometry, small where the error fades, large where it explodes, and not a number where it is zero at the highest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Restart {
@@ -31,7 +31,7 @@ impl fmt::Display for Restart {
         let (before, after) = (four_digits(self.before), four_digits(self.after));
         write!(
             f,
-            "restarted as an isometry: of an error at the highest hidden layer {after} reaches the lowest, {before} as drawn"
+            "restarted as an isometry: of an error at the highest hidden layer {after} reaches the lowest, of the weights as drawn {before}"
         )
     }
 }
@@ -48,17 +48,17 @@ const VERY_DEEP: usize = 50;
 
 impl<T: Scalar> DecoupledNetwork<T> {
     /// Starts the hidden layers as an **isometry**: [orthogonal or mirrored](Init::isometric) weights, with pre-activations that are
-    /// centred and scaled over `inputs` (`d_0 × n`; some 2,000 examples will do), so that neither a signal nor an error fades or explodes
-    /// on its way through any number of layers. A tanh gets pre-activations of root mean square 0.5, other functions 1; beyond 50 hidden
-    /// layers half of that. The output layer stays as it is.
+    /// centred and scaled over `inputs` (`d_0 × n`; some 2,000 examples will do), so that at the start the norms of signals and errors
+    /// change little on their way through a hundred layers. A tanh gets pre-activations of root mean square 0.5, other functions 1; beyond
+    /// 50 hidden layers half of that. Of the ReLU family only the lowest layer is centred and scaled: those above it preserve that. The
+    /// output layer stays as it is.
     ///
     /// Layers that are no affine map with a function of it (residual blocks, normalisations, layers of your own without
-    /// [`Layer::unit`](crate::Layer::unit)) stay as they are as well; returns their numbers, t = 0 .. T − 1. A residual block is nearly an
-    /// isometry by itself.
+    /// [`Layer::unit`](crate::Layer::unit)) stay as they are as well; returns their indices, t = 0 .. T − 1. A residual block with a small
+    /// branch is nearly an isometry by itself.
     ///
-    /// A first fit does this by itself, and [reports](crate::FitReport::restart) it, where a network was built from
-    /// [`dense`](crate::NetworkBuilder::dense) alone and the parameters are as drawn, if a batch shows that the signal does not pass, or
-    /// the network is deep.
+    /// A first fit does this by itself where [`fit`](Self::fit) says; not with missing inputs, frozen layers or fewer than two hidden layers,
+    /// nor if it would make things worse.
     ///
     /// Optimizers and bank do not change: this is meant for before the first fit.
     ///

@@ -53,7 +53,7 @@ impl<'a, T: Scalar> Recipe<'a, T> {
 /// Runs the visits of a fit.
 #[derive(Debug)]
 pub(crate) struct Engine<'a, T: Scalar> {
-    setting: Setting<'a, T>,
+    fit: FitState<'a, T>,
     lanes: Vec<Lane<T>>,
     /// `sums[lane][t]`: the gradient or the moments of layer t. A batch that streams has parts instead of lanes.
     sums: Vec<Vec<Vec<T>>>,
@@ -62,12 +62,12 @@ pub(crate) struct Engine<'a, T: Scalar> {
     visits: usize,
     /// The examples that estimate the curvature.
     sample: Option<Block<T>>,
-    pending: Pending<T>,
+    accumulator: Accumulator<T>,
 }
 
 /// The parts of a fit that stay the same while lanes run.
 #[derive(Debug)]
-struct Setting<'a, T: Scalar> {
+struct FitState<'a, T: Scalar> {
     recipe: &'a Recipe<'a, T>,
     data: &'a Dataset<T>,
     judge: Option<Judge<'a, T>>,
@@ -78,10 +78,10 @@ struct Setting<'a, T: Scalar> {
     factor: T,
 }
 
-impl<T: Scalar> Setting<'_, T> {
+impl<T: Scalar> FitState<'_, T> {
     /// Lends lanes what they read, on the way to the parameter update `update`.
-    fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> Pass<'p, T> {
-        Pass {
+    fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> LaneInput<'p, T> {
+        LaneInput {
             objective: net.objective().with_factor(self.factor),
             method: self.recipe.method,
             parameter: &self.recipe.parameter,
@@ -112,7 +112,7 @@ struct Streams<T> {
 
 /// Gradients on their way to a parameter step that several batches share.
 #[derive(Debug)]
-struct Pending<T> {
+struct Accumulator<T> {
     /// Number of batches that share a step.
     batches: usize,
     /// Batches summed so far, their examples, and the sum of their gradients, layer by layer.
@@ -140,7 +140,7 @@ struct Batch<'v, 'b, T> {
 
 /// Shared, read-only input of the lanes.
 #[derive(Clone, Copy, Debug)]
-struct Pass<'p, T: Scalar> {
+struct LaneInput<'p, T: Scalar> {
     objective: Objective<'p, T>,
     method: Option<&'p Method<T>>,
     parameter: &'p ParameterSteps<T>,
@@ -209,39 +209,40 @@ impl<'a, T: Scalar> Engine<'a, T> {
         judge: Option<Judge<'a, T>>,
         accumulate: usize,
     ) -> Result<Self> {
-        let pending = Pending { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
+        let accumulator =
+            Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
-        let setting = Setting { recipe, data, judge, starts, prepared: Prepared::default(), factor: T::one() };
+        let fit = FitState { recipe, data, judge, starts, prepared: Prepared::default(), factor: T::one() };
         Ok(Self {
-            setting,
+            fit,
             lanes: Vec::new(),
             sums: Vec::new(),
             streams: Streams::default(),
             visits: 0,
             sample: None,
-            pending,
+            accumulator,
         })
     }
 
     /// Begins an epoch, with `factor` on the penalties.
     pub(crate) fn begin_epoch(&mut self, factor: f64) {
         self.visits = 0;
-        self.setting.factor = T::of(factor);
+        self.fit.factor = T::of(factor);
     }
 
     /// Returns the last estimate of λmax, for a method that follows it.
     pub(crate) fn curvature(&self) -> Option<f64> {
-        self.setting.prepared.rates.curvature
+        self.fit.prepared.rates.curvature
     }
 
     /// Returns how far a rate that follows λmax stays below the largest stable one.
     pub(crate) fn stability_margin(&self) -> Option<f64> {
-        self.setting.prepared.rates.margin
+        self.fit.prepared.rates.margin
     }
 
     /// Returns whether visits score their examples.
     pub(crate) fn scores(&self) -> bool {
-        self.setting.judge.is_some()
+        self.fit.judge.is_some()
     }
 
     /// Visits the examples of a batch and moves activations and parameters; adds its report to `tally`.
@@ -258,16 +259,16 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<()> {
         // Before the visit stamps the columns anew.
         tally.count_updates_since(net.training.updates, columns);
-        self.follow_curvature(net, examples.len())?;
+        self.adapt_step(net, examples.len())?;
         // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
         // Lanes that stream have no sums of their own: each gather sets the number of its parts.
-        let parts = if self.setting.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
+        let parts = if self.fit.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, begins: true, report };
-        self.run(net, self.setting.recipe.schedule.stages(), &mut batch)?;
-        match self.setting.recipe.streams() {
+        self.run(net, self.fit.recipe.schedule.stages(), &mut batch)?;
+        match self.fit.recipe.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
             // A smaller batch leaves the last lanes without examples.
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
@@ -280,38 +281,39 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// # Errors
     /// As [`visit`](Self::visit).
     pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
-        self.pending.step(net, &self.setting.recipe.parameter, self.setting.factor)
+        self.accumulator.step(net, &self.fit.recipe.parameter, self.fit.factor)
     }
 
-    /// Every [`CURVATURE_EVERY`] visits, sets the rate of a method that follows the curvature.
-    fn follow_curvature(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
+    /// Adapts the activation step, which sets the rates of sweeps, to the curvature or not: at the first visit of an epoch, and every
+    /// [`CURVATURE_EVERY`]-th.
+    fn adapt_step(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
         // Batches that share a step count as one: the rate changes only between parameter steps.
-        let batches = self.pending.batches;
-        if let Some(method) = self.setting.recipe.method
-            && !self.setting.recipe.streams()
+        let batches = self.accumulator.batches;
+        if let Some(method) = self.fit.recipe.method
+            && !self.fit.recipe.streams()
             && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
         {
-            let batch = batch.saturating_mul(batches).min(self.setting.data.len());
-            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.setting.data.len());
+            let batch = batch.saturating_mul(batches).min(self.fit.data.len());
+            let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.fit.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
             // Spread evenly: data sorted by class still give a mixed sample.
-            fill(block, self.setting.data, (0..examples).map(|i| i * self.setting.data.len() / examples));
-            if !self.setting.starts.is_empty() {
+            fill(block, self.fit.data, (0..examples).map(|i| i * self.fit.data.len() / examples));
+            if !self.fit.starts.is_empty() {
                 // The sample's bank columns are not among this batch's: take the start values of missing inputs.
-                let columns = block.stored_mut(0).chunks_exact_mut(self.setting.starts.len());
-                columns.for_each(|column| fill_gaps(&self.setting.starts, column));
+                let columns = block.stored_mut(0).chunks_exact_mut(self.fit.starts.len());
+                columns.for_each(|column| fill_gaps(&self.fit.starts, column));
             }
-            let objective = net.objective().with_factor(self.setting.factor);
+            let objective = net.objective().with_factor(self.fit.factor);
             objective.anchor(block)?;
-            guarded(STEP, None, || method.activation.adapt(&objective, block, &mut self.setting.prepared))??;
+            guarded(STEP, None, || method.activation.adapt(&objective, block, &mut self.fit.prepared))??;
         }
         Ok(())
     }
 
     /// Makes the lanes for a batch of `batch` examples, and returns the examples of each.
     fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
-        if self.setting.recipe.streams() {
+        if self.fit.recipe.streams() {
             let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
             self.streams.tallies.resize_with(batch.div_ceil(width), Tally::default);
             return width;
@@ -328,7 +330,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Runs `stages` in order; the local stages between two updates run lane by lane, without waiting for other lanes.
     fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let streams = self.setting.recipe.streams();
+        let streams = self.fit.recipe.streams();
         // Lanes that stream share one prepared factor, that of a single group of layers, so a relaxation ends their run; and they are
         // summed in other parts than they relax in, so a gather runs apart.
         let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
@@ -359,8 +361,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
         // The age of a stored column counts from the update that follows the store, so that update is included already.
-        let update = net.training.updates + u64::from(self.setting.recipe.schedule.ends_in_update());
-        let pass = self.setting.pass(net, batch.report, update);
+        let update = net.training.updates + u64::from(self.fit.recipe.schedule.ends_in_update());
+        let pass = self.fit.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
         // The same cut in examples, sums and columns, so lanes share nothing that they write.
@@ -381,13 +383,13 @@ impl<'a, T: Scalar> Engine<'a, T> {
         stages: &[Stage],
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
-        let objective = net.objective().with_factor(self.setting.factor);
+        let objective = net.objective().with_factor(self.fit.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
-        if let (Some(method), Some(group)) = (self.setting.recipe.method, stages.iter().find_map(Stage::group)) {
-            guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.setting.prepared))??;
+        if let (Some(method), Some(group)) = (self.fit.recipe.method, stages.iter().find_map(Stage::group)) {
+            guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.fit.prepared))??;
         }
         // Here the store follows the last update, which the counter has already.
-        let pass = self.setting.pass(net, batch.report, net.training.updates);
+        let pass = self.fit.pass(net, batch.report, net.training.updates);
         let Batch { examples, ref mut columns, width, .. } = *batch;
         let row = (Chunks { slice: examples, width }, Chunks { slice: &mut columns[..], width });
         for_row((row, &mut tallies[..]), |_, ((examples, columns), tally)| {
@@ -404,9 +406,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Sums the gradients or the moments of `layers` over a batch that streams.
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let objective = net.objective().with_factor(self.setting.factor);
+        let objective = net.objective().with_factor(self.fit.factor);
         for t in layers.filter(|&t| !net.params[t].is_empty() && !net.training.layers[t].frozen) {
-            match self.setting.recipe.parameter.of(t).sum() {
+            match self.fit.recipe.parameter.of(t).sum() {
                 Sum::Gradient => self.gather_gradient(net, &objective, t, batch)?,
                 Sum::Moments => self.gather_moments(net, &objective, t, batch)?,
             }
@@ -426,7 +428,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch.parts = batch.examples.len().div_ceil(width);
         self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
         self.sums[..batch.parts].iter_mut().for_each(|sums| sums[t] = self.streams.used.pop().unwrap_or_default());
-        let (data, lanes, columns) = (self.setting.data, &self.streams.lanes, &*batch.columns);
+        let (data, lanes, columns) = (self.fit.data, &self.streams.lanes, &*batch.columns);
         let row = (Chunks { slice: batch.examples, width }, Chunks { slice: columns, width });
         for_row((row, &mut self.sums[..batch.parts]), |_, ((examples, columns), sums)| {
             let sum = &mut sums[t];
@@ -437,7 +439,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lane.get_or_insert_with(|| Lane::new(net, 0));
                 gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
-                    load(block, t..t + 2, (data, self.setting.recipe.method), (examples, columns));
+                    load(block, t..t + 2, (data, self.fit.recipe.method), (examples, columns));
                     objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
                     linalg::axpy(T::one(), gradient, sum);
                 }
@@ -481,14 +483,14 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 for_row((row, out), |_, ((examples, columns), (input, wanted))| {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                        load(block, t..t + 2, (self.setting.data, self.setting.recipe.method), (examples, columns));
+                        load(block, t..t + 2, (self.fit.data, self.fit.recipe.method), (examples, columns));
                         // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
                     })
                 })?;
                 let (input, wanted) = (MatRef::new(input, inputs, n), MatRef::new(wanted, rows, n));
-                let weights = self.setting.data.weights_of(examples.iter().copied());
+                let weights = self.fit.data.weights_of(examples.iter().copied());
                 let accumulate = || regression.accumulate(input, wanted, &weights, part);
                 objective.circuit.guarded("the regression", t, accumulate)?;
             }
@@ -503,9 +505,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
         sum_lanes(sums, |t| !layers.contains(&t) || net.training.layers[t].frozen)?;
         // Layers without parameters have gathered nothing, and their update counts all the same.
         let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
-        let (parameter, factor) = (&self.setting.recipe.parameter, self.setting.factor);
-        self.pending.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
-        if self.setting.recipe.streams() {
+        let (parameter, factor) = (&self.fit.recipe.parameter, self.fit.factor);
+        self.accumulator.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
+        if self.fit.recipe.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }
@@ -515,7 +517,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     }
 }
 
-impl<T: Scalar> Pending<T> {
+impl<T: Scalar> Accumulator<T> {
     /// Takes a parameter step from the sums over a batch; if several batches share a step, adds them to `sum` until the last of these.
     fn add(
         &mut self,
@@ -589,7 +591,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Loads the inputs, targets and weights of `examples`.
-    fn load(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
+    fn load(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
         self.block.resize(examples.len());
         fill(&mut self.block, pass.data, examples.iter().copied());
         set_weights(&mut self.block, pass.data, examples);
@@ -603,7 +605,7 @@ impl<T: Scalar> Lane<T> {
     /// Runs `stages` on the activations that the lane holds.
     fn run(
         &mut self,
-        pass: &Pass<'_, T>,
+        pass: &LaneInput<'_, T>,
         stages: &[Stage],
         (examples, columns): (&[usize], &mut [Column<'_, T>]),
         sums: &mut [Vec<T>],
@@ -643,7 +645,7 @@ impl<T: Scalar> Lane<T> {
     /// Runs `stages` that each read a few layers only: loads their activations from the bank, and stores them there.
     fn stream(
         &mut self,
-        pass: &Pass<'_, T>,
+        pass: &LaneInput<'_, T>,
         stages: &[Stage],
         examples: &[usize],
         columns: &mut [Column<'_, T>],
@@ -695,7 +697,7 @@ impl<T: Scalar> Lane<T> {
         Ok(())
     }
 
-    fn forward(&mut self, pass: &Pass<'_, T>) -> Result<()> {
+    fn forward(&mut self, pass: &LaneInput<'_, T>) -> Result<()> {
         pass.objective.forward(&mut self.block)?;
         let (top, block) = (self.block.layers(), &self.block);
         self.tally.forward_examples = block.examples();
@@ -709,7 +711,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Sets activations, multipliers and the state of the activations' optimizer to the method's start.
-    fn start(&mut self, pass: &Pass<'_, T>, start: Start, columns: &[Column<'_, T>]) -> Result<()> {
+    fn start(&mut self, pass: &LaneInput<'_, T>, start: Start, columns: &[Column<'_, T>]) -> Result<()> {
         let forward = self.tally.forward_examples > 0;
         // A column never visited has no stored activations: it starts at the forward pass, whatever the method.
         if !forward && (pass.report || !columns.iter().all(Column::is_visited)) {
@@ -744,7 +746,7 @@ impl<T: Scalar> Lane<T> {
     /// Sets the activations in the bank to the method's start, from a forward pass that keeps one layer at a time.
     fn start_in_bank(
         &mut self,
-        pass: &Pass<'_, T>,
+        pass: &LaneInput<'_, T>,
         start: Start,
         examples: &[usize],
         columns: &mut [Column<'_, T>],
@@ -752,6 +754,10 @@ impl<T: Scalar> Lane<T> {
         let circuit = pass.objective.circuit;
         let (top, n) = (circuit.depth(), examples.len());
         self.tally.begin(n);
+        // Activations that go on from where they are need no pass, but for the report.
+        if start == Start::Persisted && !pass.report && columns.iter().all(Column::is_visited) {
+            return Ok(());
+        }
         let of = |source: MatRef<'_, T>, out: &mut Vec<T>| {
             out.clear();
             examples.iter().for_each(|&example| out.extend_from_slice(source.column(example)));
@@ -789,7 +795,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Takes an activation step of `group`.
-    fn step(&mut self, pass: &Pass<'_, T>, group: &Group, begins: bool) -> Result<()> {
+    fn step(&mut self, pass: &LaneInput<'_, T>, group: &Group, begins: bool) -> Result<()> {
         let Some(method) = pass.method else { return Ok(()) };
         if begins {
             self.memory.count();
@@ -830,7 +836,7 @@ impl<T: Scalar> Lane<T> {
 
     /// Computes λ_t after this visit, from the residuals that the parameter step has just read. The rest of the visit still reads the old
     /// λ_t.
-    fn ascend(&mut self, pass: &Pass<'_, T>, t: usize) -> Result<()> {
+    fn ascend(&mut self, pass: &LaneInput<'_, T>, t: usize) -> Result<()> {
         let Some(multipliers) = pass.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
         let out = &mut self.multipliers[t - 1];
         pass.objective.ascend(&self.block, t, pass.parameter.reads, multipliers, out);
@@ -841,7 +847,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Writes activations, multipliers and the state of the activations' optimizer to the bank, before the update that ends the visit.
-    fn store(&mut self, pass: &Pass<'_, T>, examples: &[usize], columns: &mut [Column<'_, T>]) -> Result<()> {
+    fn store(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &mut [Column<'_, T>]) -> Result<()> {
         if !pass.starts.is_empty() {
             missing::step(&pass.objective, &mut self.block, pass.data, examples)?;
         }
@@ -883,7 +889,7 @@ impl<T: Scalar> Lane<T> {
     }
 }
 
-impl<T: Scalar> Pass<'_, T> {
+impl<T: Scalar> LaneInput<'_, T> {
     /// Returns the t of the hidden activations that have multipliers.
     fn multipliers(&self) -> impl Iterator<Item = usize> + use<T> {
         let (depth, multipliers) = (self.objective.circuit.depth(), self.method.and_then(|m| m.coupling.multipliers));

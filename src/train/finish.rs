@@ -5,6 +5,7 @@ use std::slice;
 use std::sync::Arc;
 
 use crate::bank::Column;
+use crate::bank::order::Share;
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::filled;
 use crate::machine::parallel::{for_each, guarded};
@@ -12,7 +13,6 @@ use crate::method::block::{Block, Reads};
 use crate::method::circuit::Circuit;
 use crate::method::energy::Objective;
 use crate::method::parameter_step::add_moments;
-use crate::train::order::Share;
 use crate::{Dataset, DecoupledNetwork, Error, Layer, Loss, MatRef, Result, Scalar};
 
 /// The result of a refit: the mean forward loss on the training data.

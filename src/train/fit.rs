@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::bank::order::{Share, natural_order, shuffled_order};
 use crate::bank::{Bank, Column, Layout, Plan};
 use crate::diagnostics::{self, Decoupling};
 use crate::machine::linalg;
@@ -16,7 +17,6 @@ use crate::observer::{self, Audience};
 use crate::train::engine::{Engine, Recipe};
 use crate::train::finish;
 use crate::train::missing;
-use crate::train::order::{Share, natural_order, shuffled_order};
 use crate::train::tally::Tally;
 use crate::train::warning::Baseline;
 use crate::{
@@ -29,7 +29,7 @@ mod report;
 
 pub use report::FitReport;
 
-/// How long and on what a network trains; the same for [`fit`](DecoupledNetwork::fit) and its twin
+/// The settings of a fit; the same for [`fit`](DecoupledNetwork::fit) and
 /// [`fit_backprop`](DecoupledNetwork::fit_backprop), which ignores the method.
 ///
 /// Defaults: 10 epochs, batches of 128, seed 0, the network's own method, no validation data, accuracy for class labels and subset
@@ -86,7 +86,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// Sets the number of epochs: visits of every example.
+    /// Sets the number of epochs: passes over the data.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
         self
@@ -113,8 +113,9 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     /// [`updates`](DecoupledNetwork::updates), and schedules with them, count parameter steps; observers' `step` follows every
     /// batch.
     ///
-    /// It applies to backpropagation and to methods whose visits end in one step of the optimizer. Others are [`Error::Unsupported`]:
-    /// several [steps in a visit](Method::parameter_steps), [`Ridge`](crate::method::Ridge) and exact activation steps.
+    /// It applies to backpropagation and to methods whose visits end in one step of the optimizer, such as
+    /// [`red_black`](Method::red_black). Others are [`Error::Unsupported`]: several [steps in a visit](Method::parameter_steps), as the
+    /// default takes, [`Ridge`](crate::method::Ridge) and exact activation steps.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.accumulate = batches;
         self
@@ -205,6 +206,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Default rates and penalties suit inputs, activations and targets of about unit size; scale others with
     /// [`Scaler`](crate::data::Scaler).
     ///
+    /// The first fit replaces the parameters of hidden layers by [an isometry](Self::start_isometric) where a network was built from
+    /// [`dense`](crate::NetworkBuilder::dense) alone, its parameters are as drawn, and either a batch shows that the error's norm changes
+    /// by more than a factor of 1.8 on its way down, or the network has ten hidden layers or more (15 if all are of the ReLU family);
+    /// [`FitReport::restart`] says so. A clone that trains by [`fit_backprop`](Self::fit_backprop) gets the same.
+    ///
     /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish
     /// and a measurement of the decoupling do not support them: [`Error::Unsupported`]. An input that is missing in every example, or in
     /// the validation data, is [`Error::NotFinite`].
@@ -260,12 +266,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        let restart = self.restart(data)?;
-        let report = self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)?;
-        Ok(FitReport { restart, ..report })
+        self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
     }
 
-    /// Trains **the twin**: the same layers, loss, optimizers and batches, with the gradients of the chain rule. The bank does not
+    /// Trains by backpropagation: the same layers, loss, optimizers and batches, with the gradients of the chain rule. Called on a clone,
+    /// it makes the twin to compare with. The first fit may start the hidden layers anew, as [`fit`](Self::fit) does. The bank does not
     /// change.
     ///
     /// # Errors
@@ -290,9 +295,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        let restart = self.restart(data)?;
-        let report = self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)?;
-        Ok(FitReport { restart, ..report })
+        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
     }
 
     pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -325,7 +328,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
         if config.accumulate > 1 && (exact || ridge || steps > 1) {
-            let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches";
+            let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches, or a method \
+                       that does, as Method::red_black()";
             return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
         }
         Ok(())
@@ -395,8 +399,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 state.make_room(params.len())?;
             }
         }
-        let mut report =
-            FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart: None, refit: None, warnings };
+        let restart = self.restart(data)?;
+        let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
         // A resumed fit continues its checkpoint's: the best epoch is over both.

@@ -10,7 +10,7 @@ const ROWS: [&[&str]; 45] = [
     &["table", "machine::crc", "machine::parallel"],
     &["machine::linalg"],
     &["machine::setting", "machine::random", "machine::file"],
-    &["description", "train::order"],
+    &["description"],
     &["layer", "loss", "optimizer"],
     &["bank"],
     &["data"],

@@ -17,7 +17,41 @@ use crate::{Result, Scalar};
 pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, iterations: usize) -> Result<f64> {
     let hidden = block.layers() - 1;
     let mut iteration = PowerIteration::default();
-    Ok(iteration.run(objective, block, hidden.max(1), iterations)?.first().copied().unwrap_or(0.0))
+    let largest = iteration.run(objective, block, (hidden.max(1), Coordinates::Activations), iterations)?;
+    Ok(largest.first().copied().unwrap_or(0.0))
+}
+
+/// The variables of the Hessian.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Coordinates {
+    /// z_t.
+    Activations,
+    /// ε_t = z_t − ẑ_t, of all hidden layers at once.
+    Errors,
+}
+
+impl Coordinates {
+    /// Converts the stored activations to these coordinates.
+    fn enter<T: Scalar>(self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+        if self == Self::Errors {
+            (1..block.layers()).try_for_each(|t| objective.predict(block, t).map(drop))?;
+            block.subtract_predictions();
+        }
+        Ok(())
+    }
+
+    /// Converts them back.
+    fn leave<T: Scalar>(self, objective: &Objective<'_, T>, block: &mut Block<T>) -> Result<()> {
+        if self == Self::Errors { objective.roll_out(block) } else { Ok(()) }
+    }
+
+    /// Computes the gradient with respect to these coordinates, for the layers of a group.
+    fn gradients<T: Scalar>(self, objective: &Objective<'_, T>, block: &mut Block<T>, group: &Group) -> Result<()> {
+        match self {
+            Self::Activations => objective.activation_gradients(block, group),
+            Self::Errors => objective.error_gradients(block),
+        }
+    }
 }
 
 /// The scratch of [`curvature`]: vectors with an entry per stored activation, and values per example.
@@ -39,7 +73,7 @@ impl<T: Scalar> PowerIteration<T> {
         &mut self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
-        layers: usize,
+        (layers, coordinates): (usize, Coordinates),
         iterations: usize,
     ) -> Result<&[f64]> {
         let hidden = 1..block.layers();
@@ -47,6 +81,7 @@ impl<T: Scalar> PowerIteration<T> {
         let Self { home, direction, product, lengths, steps, largest } = self;
         // The same start in every estimate: it changes with the network, not by chance.
         let mut rng = stream(0, Purpose::Probe, 0, 0);
+        coordinates.enter(objective, block)?;
         for vectors in [&mut *home, &mut *direction, &mut *product] {
             vectors.resize(hidden.len(), Vec::new());
         }
@@ -86,7 +121,8 @@ impl<T: Scalar> PowerIteration<T> {
                         let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
                         moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * steps[i / width] * v);
                     }
-                    objective.activation_gradients(block, &group)?;
+                    coordinates.leave(objective, block)?;
+                    coordinates.gradients(objective, block, &group)?;
                     for t in members() {
                         let (product, steps) = (&mut product[t - 1], &steps[(t - 1) / layers]);
                         let width = product.len() / examples;
@@ -103,6 +139,7 @@ impl<T: Scalar> PowerIteration<T> {
             // The product, normalised at the next iteration, is the next direction.
             std::mem::swap(direction, product);
         }
+        coordinates.leave(objective, block)?;
         Ok(largest)
     }
 }

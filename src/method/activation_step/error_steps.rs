@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::curvature::Coordinates;
 use super::{ActivationStep, Memory, Prepared};
 use crate::error::require;
 use crate::machine::parallel::guarded;
@@ -29,18 +30,28 @@ pub struct ErrorSteps<T> {
     pub(crate) steps: usize,
     pub(crate) optimizer: Arc<dyn Optimizer<T>>,
     pub(crate) rate: f64,
+    /// The largest rate in units of 1/λmax.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    stable: Option<f64>,
 }
 
 impl<T: Scalar> ErrorSteps<T> {
     /// Returns `steps` steps of plain gradient descent, ε ← ε − rate · ∂L/∂ε.
     pub fn new(steps: usize, rate: f64) -> Self {
-        Self { steps, optimizer: Arc::new(Sgd::new(1.0)), rate }
+        Self { steps, optimizer: Arc::new(Sgd::new(1.0)), rate, stable: None }
     }
 
     /// Sets the rule that moves the errors, at its own learning rate.
     pub fn optimizer(mut self, optimizer: impl Optimizer<T> + 'static) -> Self {
         self.optimizer = Arc::new(optimizer);
         self.rate = 1.0;
+        self
+    }
+
+    /// Keeps the rate at or below fraction/λmax, with the present λmax of the Hessian in error coordinates, which grows with the weights:
+    /// a fixed rate that is stable at first may not be after some ten epochs. As [`Sweeps::stable`](super::Sweeps::stable), in (0, 2).
+    pub fn stable(mut self, fraction: f64) -> Self {
+        self.stable = Some(fraction);
         self
     }
 }
@@ -50,23 +61,29 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
         self.steps
     }
 
+    fn adapt(&self, objective: &Objective<'_, T>, sample: &mut Block<T>, prepared: &mut Prepared<T>) -> Result<()> {
+        let hidden = sample.layers() - 1;
+        prepared.follow(objective, sample, (self.rate, self.stable), (hidden, Coordinates::Errors))
+    }
+
     fn groups(&self, depth: usize) -> Vec<Group> {
         vec![Group::all(1..depth)]
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]
     fn step(
         &self,
         objective: &Objective<'_, T>,
         block: &mut Block<T>,
         all: &Group,
-        _prepared: &Prepared<T>,
+        prepared: &Prepared<T>,
         memory: &mut Memory<T>,
     ) -> Result<()> {
         // First, because they read z and its predictions, and the next line overwrites z.
         objective.error_gradients(block)?;
         // In place: the block holds ε instead of z until the roll-out.
         block.subtract_predictions();
-        memory.descend(&*self.optimizer, block, all, |_| T::of(self.rate))?;
+        memory.descend(&*self.optimizer, block, all, |t| prepared.rates.layers[t - 1])?;
         objective.roll_out(block)
     }
 
@@ -81,6 +98,9 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
     fn validate(&self) -> Result<()> {
         require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
         require_positive::<T>("activation rate", self.rate)?;
+        // 1 stands for no limit here: any valid number passes.
+        let fraction = self.stable.unwrap_or(1.0);
+        require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
         guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
             .map(drop)
     }

@@ -1,10 +1,12 @@
 //! The memory of activation steps: an optimizer's state per example, and values per group that all examples share.
 
+use super::curvature::Coordinates;
 use super::gauss_newton::Model;
 use super::{PowerIteration, Rates};
 use crate::machine::linalg::matrix::resize;
 use crate::machine::parallel::guarded;
 use crate::method::block::{Block, Group};
+use crate::method::energy::Objective;
 use crate::optimizer::Step;
 use crate::{Optimizer, Result, Scalar};
 
@@ -29,6 +31,35 @@ pub struct Prepared<T> {
     /// Scratch.
     pub work: Vec<f64>,
     pub(super) iteration: PowerIteration<T>,
+}
+
+impl<T: Scalar> Prepared<T> {
+    /// Sets the rate of every hidden layer: `rate`, or `stable`/λmax where that is less. `together` hidden layers share a λmax, that of
+    /// their block of the Hessian in these coordinates at `sample`.
+    pub(super) fn follow(
+        &mut self,
+        objective: &Objective<'_, T>,
+        sample: &mut Block<T>,
+        (rate, stable): (f64, Option<f64>),
+        (together, coordinates): (usize, Coordinates),
+    ) -> Result<()> {
+        let hidden = sample.layers() - 1;
+        let Self { rates, iteration, .. } = self;
+        let Some(fraction) = stable.filter(|_| hidden > 0) else {
+            *rates = Rates { layers: vec![T::of(rate); hidden], curvature: None, margin: None };
+            return Ok(());
+        };
+        let largest = iteration.run(objective, sample, (together, coordinates), 8)?;
+        let each = largest
+            .iter()
+            .flat_map(|&largest| std::iter::repeat_n((largest, (fraction / largest).min(rate)), together));
+        *rates = Rates {
+            layers: each.clone().map(|(_, rate)| T::of(rate)).collect(),
+            curvature: Some(largest.iter().copied().fold(0.0, f64::max)),
+            margin: Some(each.map(|(largest, rate)| 2.0 / (largest * rate)).fold(f64::INFINITY, f64::min)),
+        };
+        Ok(())
+    }
 }
 
 impl<T: Scalar> Memory<T> {

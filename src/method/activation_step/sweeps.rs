@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::curvature::Coordinates;
 use super::{ActivationStep, Memory, Prepared};
 use crate::error::require;
 use crate::machine::parallel::guarded;
@@ -131,25 +132,11 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
     }
 
     /// Sets the factors on the optimizer's learning rate, and estimates λmax if the rate follows it.
-    #[expect(clippy::indexing_slicing, reason = "layers that move together share a λmax, others have their own")]
     fn adapt(&self, objective: &Objective<'_, T>, sample: &mut Block<T>, prepared: &mut Prepared<T>) -> Result<()> {
         let hidden = sample.layers() - 1;
-        let Prepared { rates, iteration, .. } = prepared;
-        let Some(fraction) = self.stable.filter(|_| hidden > 0) else {
-            *rates = Rates { layers: vec![T::of(self.rate); hidden], curvature: None, margin: None };
-            return Ok(());
-        };
         // Layers that move together are stable only below the rate of the whole Hessian.
         let together = if self.order == Order::Jacobi { hidden } else { 1 };
-        let largest = iteration.run(objective, sample, together, 8)?;
-        let rate = |t: usize| (fraction / largest[t / together]).min(self.rate);
-        let margins = (0..hidden).map(|t| 2.0 / (largest[t / together] * rate(t)));
-        *rates = Rates {
-            layers: (0..hidden).map(|t| T::of(rate(t))).collect(),
-            curvature: Some(largest.iter().copied().fold(0.0, f64::max)),
-            margin: Some(margins.fold(f64::INFINITY, f64::min)),
-        };
-        Ok(())
+        prepared.follow(objective, sample, (self.rate, self.stable), (together, Coordinates::Activations))
     }
 
     #[expect(clippy::indexing_slicing, reason = "a rate for every hidden layer")]

@@ -8,7 +8,7 @@ impl<T: Scalar> Method<T> {
     /// Returns block coordinate descent: from the activations of the last visit, every block of variables, from the output to the input, is
     /// set to the exact minimum of the objective over it, θ_t by least squares and then z_t in closed form; `proximal`
     /// (5 in the authors' main experiment) keeps parameters and pre-activations near their old values. There is no
-    /// gradient and no rate; the energy never rises.
+    /// gradient and no rate; with all examples in one batch the energy never rises.
     ///
     /// It applies to networks whose maps and activation functions are separate units
     /// ([`store_pre_activations`](crate::NetworkBuilder::store_pre_activations)), with squared errors, and at its best with all

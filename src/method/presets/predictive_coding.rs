@@ -9,7 +9,7 @@ impl<T: Scalar> Method<T> {
     ///
     /// Start with rate 0.1, held below 1.5/λmax ([`Sweeps::stable`]):
     /// `.activation(Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5))`; or in [`Order::RedBlack`], which is stable with larger steps, as
-    /// [`Method::default`] does. Steps above 2/λmax overshoot, and λmax grows while the network learns: a fixed rate that works
+    /// [`Method::red_black`] does. Steps above 2/λmax overshoot, and λmax grows while the network learns: a fixed rate that works
     /// at first may later undo the training, unless the learning rate falls in time
     /// ([`Scheduled`](crate::optimizer::Scheduled)).
     ///

@@ -173,7 +173,7 @@ impl ParameterStep<f64> for PlainDescent {
         Sum::Gradient
     }
     fn step(&self, update: &mut LayerUpdate<'_, f64>) -> Result<()> {
-        let share = update.rate / update.examples as f64;
+        let share = update.learning_rate_factor / update.examples as f64;
         let (sum, params, memory) = update.parts();
         memory.resize(1, 0.0);
         memory[0] += 1.0;
