@@ -48,7 +48,7 @@
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
 //!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
 //! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP, at any depth. After the
-//!   same number of epochs it is as accurate or better ([tables and commands](results)).
+//!   same number of epochs it is as accurate, within 0.15 points, or better ([tables and commands](results)).
 //! * *Effort*: methods that relax their activations have one more learning rate. The default has no such rate.
 //!
 //! **When to use it.**
@@ -63,7 +63,7 @@
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!
 //! **When not.** If BP trains your network and epochs are cheap, use BP: it takes half the time for one, and is about as accurate
-//! ([results](results)). Nor if you need a GPU,
+//! ([results]). Nor if you need a GPU,
 //! convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a
 //! stored vector belongs to one example.
 //!

@@ -240,7 +240,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// or whose tensors are not those of the network: one that lacks, one too many, another shape, a number that is not
     /// finite. [`Error::Panicked`] and [`Error::InLayer`] as [`save`](Self::save).
     pub fn load_params(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        (self.params, _) = read_params(self, path.as_ref(), false)?;
+        let (params, _) = read_params(self, path.as_ref(), false)?;
+        self.start_with(params);
         Ok(())
     }
 
@@ -251,7 +252,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// As [`load_params`](Self::load_params), but for the scalar; [`Error::Format`] for a number that is too large for `T`, and for
     /// tensors of integers.
     pub fn load_params_cast(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        (self.params, _) = read_params(self, path.as_ref(), true)?;
+        let (params, _) = read_params(self, path.as_ref(), true)?;
+        self.start_with(params);
         Ok(())
     }
 }

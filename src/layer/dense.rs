@@ -71,6 +71,11 @@ impl Dense {
         self.output
     }
 
+    /// Whether its units are drawn in pairs that see u and −u.
+    pub(crate) const fn has_paired_rows(&self) -> bool {
+        self.init.has_paired_rows() && self.output > 1
+    }
+
     /// Number of parameters: output · input weights, then output biases.
     pub const fn param_len(&self) -> usize {
         self.weights_len().saturating_add(if self.bias.is_some() { self.output } else { 0 })

@@ -132,6 +132,10 @@ impl Init {
         Self::new(Scheme::Mirrored { rows, columns })
     }
 
+    pub(crate) const fn has_paired_rows(&self) -> bool {
+        matches!(self.scheme, Scheme::Mirrored { rows: true, .. })
+    }
+
     /// Returns this for a layer with `activation` above one whose units are `paired`, if this is [`isometric`](Self::isometric).
     pub(crate) fn within(self, activation: Activation, paired: Option<f64>) -> Self {
         if self.scheme != Self::isometric().scheme {
@@ -180,6 +184,8 @@ impl Init {
                 }
             }
             Scheme::Mirrored { rows, columns } => {
+                // A single unit has no partner.
+                let (rows, columns) = (rows && fan_out > 1, columns && fan_in > 1);
                 let (height, width) =
                     (if rows { fan_out / 2 } else { fan_out }, if columns { fan_in / 2 } else { fan_in });
                 let q = orthogonal::<T>(height, width, rng);

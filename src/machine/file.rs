@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf, is_separator};
+use std::thread;
+use std::time::Duration;
 
 use crate::machine::crc::Crc;
 use crate::{Error, Result};
@@ -195,12 +197,20 @@ fn begin(draft: &Path, place: &Place) -> io::Result<File> {
     Ok(file)
 }
 
+/// Attempts to lock a file, and the milliseconds between two.
+const ATTEMPTS: usize = 20;
+const PAUSE: u64 = 5;
+
 fn lock(file: &File) -> io::Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(io::Error::new(ErrorKind::ResourceBusy, "another save writes to it")),
-        // Not every file system has locks.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            // A process that another thread is just starting holds our locks until it has become the other program.
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(PAUSE)),
+            // Not every file system has locks.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
+        }
     }
+    Err(io::Error::new(ErrorKind::ResourceBusy, "another save writes to it"))
 }
 
 fn finish(

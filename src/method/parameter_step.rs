@@ -9,7 +9,7 @@ use crate::description::Description;
 use crate::error::require;
 use crate::layer::pre_activation_rows;
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::{filled, resize};
+use crate::machine::linalg::matrix::{check_shape, filled, resize};
 use crate::machine::parallel::{Spare, for_row, guarded};
 use crate::method::block::{Block, Reads};
 use crate::method::energy::{Hidden, Objective};
@@ -165,6 +165,9 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     /// [`Error::Diverged`] (epoch 0) when a number is not finite, [`Error::Panicked`]
     /// when the optimizer panics.
     pub fn optimizer_step(&mut self) -> Result<()> {
+        let (expected, found) = (self.params.len(), self.sum.len());
+        check_shape("the gradient along which the optimizer steps", expected, found)
+            .map_err(|error| error.in_layer(self.t))?;
         self.state.descend(self.t, self.params, self.sum, self.examples)
     }
 
@@ -246,7 +249,8 @@ impl<T: Scalar> ParameterSteps<T> {
     pub(crate) fn in_units_of(mut self, data: &Dataset<T>) -> Result<Self> {
         let steps = self.layer_steps.iter_mut().map(|(_, step)| step).chain([&mut self.step]);
         for step in steps {
-            let converted = step.in_units(&|x| data.in_mean_weights(x));
+            let converted =
+                guarded("in_units of the parameter step", None, || step.in_units(&|x| data.in_mean_weights(x)))?;
             *step = converted.unwrap_or_else(|| Arc::clone(step));
         }
         // A small mean weight may have taken a setting out of the finite numbers.

@@ -44,7 +44,7 @@ pub struct NetworkBuilder<T: Scalar> {
     method: Method<T>,
     store_pre_activations: bool,
     /// Whether a layer was given, or an initialiser named: then the parameters stay as drawn.
-    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_false"))]
+    #[cfg_attr(feature = "serde", serde(default = "as_they_are"))]
     named: bool,
     seed: u64,
     /// None for [`available`].
@@ -56,9 +56,10 @@ pub struct NetworkBuilder<T: Scalar> {
     threshold: f64,
 }
 
+/// What does not say so was written before parameters could be drawn anew.
 #[cfg(feature = "serde")]
-fn is_false(value: &bool) -> bool {
-    !value
+fn as_they_are() -> bool {
+    true
 }
 
 #[cfg(feature = "serde")]
@@ -140,9 +141,17 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Adds a [`dense`](Self::dense) layer with weights from this initialiser.
     pub fn dense_with(self, units: usize, activation: Activation, init: Init) -> Self {
-        let paired = self.layers.last().and_then(|layer| layer.unit()?.function.pairs());
-        let init = init.within(activation, paired);
+        let init = init.within(activation, self.pairs());
         Self { named: true, ..self.unit(units, activation, init) }
+    }
+
+    /// Returns the slope of a pair of the highest units, if they were drawn as pairs.
+    fn pairs(&self) -> Option<f64> {
+        let unit = |layer: &Arc<dyn Layer<T>>| guarded("unit", None, || layer.unit()).ok().flatten();
+        let mut below = self.layers.iter().rev().map_while(unit);
+        let top = below.next()?;
+        let map = top.map.or_else(|| below.next()?.map)?;
+        top.function.pairs().filter(|_| map.has_paired_rows())
     }
 
     fn unit(self, units: usize, activation: Activation, init: Init) -> Self {
@@ -331,7 +340,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
-        let optimizer = self.optimizer.unwrap_or_else(|| Arc::new(Adam::for_depth(depth - 1)));
+        // Activation functions that are units of their own take no steps.
+        let mut maps: usize = 0;
+        for (t, layer) in self.layers.iter().enumerate() {
+            maps += usize::from(guarded("param_len", t, || layer.param_len())? > 0);
+        }
+        let optimizer = self.optimizer.unwrap_or_else(|| Arc::new(Adam::for_depth(maps.saturating_sub(1))));
         guarded("validate of the optimizer", None, || optimizer.validate())??;
         let mut optimizers = vec![optimizer; depth];
         for (t, optimizer) in self.layer_optimizers {

@@ -4,13 +4,13 @@
 use std::fmt;
 
 use crate::error::four_digits;
-use crate::layer::{Activation, Init};
+use crate::layer::{Activation, Dense, Init, Unit};
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::filled;
 use crate::machine::parallel::guarded;
 use crate::machine::random::{Purpose, stream};
 use crate::method::circuit::Circuit;
-use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar};
 
 /// A new start of the hidden layers before the first epoch of a fit: an [isometry](DecoupledNetwork::start_isometric) in place of the
 /// parameters as drawn.
@@ -54,7 +54,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// output layer stays as it is.
     ///
     /// Layers that are no affine map with a function of it (residual blocks, normalisations, layers of your own without
-    /// [`Layer::unit`](crate::Layer::unit)) stay as they are as well; returns their indices, t = 0 .. T − 1. A residual block with a small
+    /// [`Layer::unit`]) stay as they are as well; returns their indices, t = 0 .. T − 1. A residual block with a small
     /// branch is nearly an isometry by itself.
     ///
     /// A first fit does this by itself where [`fit`](Self::fit) says; not with missing inputs, frozen layers or fewer than two hidden layers,
@@ -98,27 +98,33 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// [`Error::Panicked`] when a layer or the loss panics.
     pub(crate) fn restart(&mut self, data: &Dataset<T>) -> Result<Option<Restart>> {
-        let Some(seed) = self.training.drawn.take() else { return Ok(None) };
+        let Some(seed) = self.training.drawn else { return Ok(None) };
         let hidden = self.depth() - 1;
         // A frozen layer was given its parameters on purpose, or is meant to keep these; and unknown inputs give no outputs.
         if hidden < 2 || data.missing() > 0 || self.check_unfrozen("a restart").is_err() {
             return Ok(None);
         }
-        let (sample, batch) = (data.evenly(SAMPLE)?, data.evenly(BATCH)?);
+        let batch = data.evenly(BATCH)?;
         let before = self.passed(&batch)?;
         let paired = |t: usize| self.layers.get(t).and_then(|layer| layer.unit()?.function.pairs()).is_some();
         let [deep_pairs, deep] = DEEP;
         let limit = if (0..hidden).all(paired) { deep_pairs } else { deep };
-        // A NaN is no small change.
-        let passes = before.log10().abs() <= CHANGE;
-        if passes && hidden < limit {
+        // Neither 0 nor a NaN is a small change.
+        let change = |ratio: f64| if ratio > 0.0 && ratio.is_finite() { ratio.log10().abs() } else { f64::INFINITY };
+        if change(before) <= CHANGE && hidden < limit {
             return Ok(None);
         }
+        let sample = data.evenly(SAMPLE)?;
         let pool = std::sync::Arc::clone(&self.pool);
-        let Ok((params, left)) = pool.install(|| self.isometric(sample.inputs(), seed)) else { return Ok(None) };
+        let (params, left) = match pool.install(|| self.isometric(sample.inputs(), seed)) {
+            Ok(start) => start,
+            // An activation function that overflows there, for one: the parameters as drawn stay.
+            Err(Error::Diverged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let drawn = std::mem::replace(&mut self.params, params);
         let after = self.passed(&batch)?;
-        let worse = !after.is_finite() || after == 0.0 || passes && after.log10().abs() > CHANGE;
+        let worse = change(after) > change(before).max(CHANGE) || change(after) == f64::INFINITY;
         if worse || left.len() == hidden {
             // Nothing won: the parameters as drawn are what the user knows.
             self.params = drawn;
@@ -150,9 +156,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let mut below = None;
         for (t, layer) in self.layers.iter().take(hidden).enumerate() {
             let input = MatRef::new(&z, z.len() / inputs.cols(), inputs.cols());
-            let unit = guarded("unit", t, || layer.unit())?.and_then(|unit| Some((unit.map?, unit.function)));
-            match unit.filter(|(map, _)| map.param_len() == params[t].len()) {
-                Some((map, function)) => {
+            let unit = guarded("unit", t, || layer.unit())?;
+            match unit {
+                // A function by itself, above its map: pairs stay pairs.
+                Some(Unit { map: None, .. }) => {}
+                Some(Unit { map: Some(map), function }) if fits(&map, &**layer, &params[t]) => {
+                    // The function of a map by itself is the unit above it.
+                    let above = || {
+                        guarded("unit", t + 1, || self.layers[t + 1].unit())
+                            .map(|unit| unit.filter(|u| u.map.is_none()))
+                    };
+                    let function = match function {
+                        Activation::Identity => above()?.map_or(function, |unit| unit.function),
+                        _ => function,
+                    };
                     let (rows, pairs) = (map.output_dim(), function.pairs());
                     let (weights, bias) = params[t].split_at_mut(rows * map.input_dim());
                     let mut weights = MatMut::new(weights, rows, map.input_dim());
@@ -162,11 +179,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
                     // Above pairs of units the map is an isometry as it stands; a shift would tear the pairs apart.
                     if pairs.is_none() || below.is_none() {
                         let size = if function == Activation::Tanh { 0.5 } else { 1.0 };
-                        standardise(input, (weights, bias), size * halved)?;
+                        standardise(t, input, (weights, bias), size * halved)?;
                     }
-                    below = pairs;
+                    // A single unit has no partner.
+                    below = pairs.filter(|_| rows > 1);
                 }
-                None => {
+                _ => {
                     left.push(t);
                     below = None;
                 }
@@ -183,9 +201,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 }
 
+/// Returns whether a map is what its layer says of shapes, as one of a user's own need not be.
+fn fits<T: Scalar>(map: &Dense, layer: &dyn Layer<T>, params: &[T]) -> bool {
+    let shape = (map.input_dim(), map.output_dim(), map.param_len());
+    shape == (layer.input_dim(), layer.output_dim(), params.len())
+}
+
 /// Shifts the biases, if there are any, and scales the map so that every W·z + b has mean 0 over the examples, and all of them together the
 /// root mean square `size`. A map that gives nothing stays as it is.
 fn standardise<T: Scalar>(
+    t: usize,
     input: MatRef<'_, T>,
     (mut weights, bias): (MatMut<'_, T>, &mut [T]),
     size: f64,
@@ -193,14 +218,21 @@ fn standardise<T: Scalar>(
     let (rows, n) = (weights.rows(), input.cols());
     let mut u = filled("pre-activations", rows.saturating_mul(n), T::zero())?;
     linalg::matmul(weights.as_ref(), input, MatMut::new(&mut u, rows, n));
+    let mean_square = |u: &[T]| u.iter().map(|u| u.to_f64().powi(2)).sum::<f64>() / u.len() as f64;
+    let raw = mean_square(&u);
     if !bias.is_empty() {
         let mut mean = vec![0.0; rows];
         u.chunks_exact(rows).for_each(|u| mean.iter_mut().zip(u).for_each(|(m, u)| *m += u.to_f64() / n as f64));
         bias.iter_mut().zip(&mean).for_each(|(b, m)| *b = T::of(-m));
         u.chunks_exact_mut(rows).for_each(|u| u.iter_mut().zip(&*bias).for_each(|(u, b)| *u += *b));
     }
-    let square = u.iter().map(|u| u.to_f64().powi(2)).sum::<f64>() / u.len() as f64;
-    if square > 0.0 {
+    let square = mean_square(&u);
+    if !raw.is_finite() || !square.is_finite() {
+        return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the input" });
+    }
+    // Below this they are the rounding of the mean: all inputs are alike.
+    let rounding = n as f64 * T::default_epsilon().to_f64();
+    if square > rounding * rounding * raw {
         let factor = T::of(size / square.sqrt());
         weights.as_mut_slice().iter_mut().chain(bias).for_each(|entry| *entry *= factor);
     }

@@ -35,6 +35,9 @@ pub(super) struct Training {
     steps: Vec<u64>,
     #[serde(default)]
     frozen: Vec<usize>,
+    /// The seed of parameters that a first fit may still draw anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drawn: Option<u64>,
     penalty_factor: PenaltyFactor,
     /// As they print themselves.
     optimizers: Vec<String>,
@@ -98,8 +101,14 @@ impl Training {
                 steps.len().to_string(),
             ));
         }
-        if let Some(found) = steps.iter().find(|steps| **steps > self.updates) {
-            return Err(format(path, "the steps of an optimizer", expected(), found.to_string()));
+        // An update may take several steps of a layer: only the absurd is refused.
+        if let Some(found) = steps.iter().find(|steps| **steps > u64::MAX / 2) {
+            return Err(format(
+                path,
+                "the steps of an optimizer",
+                format!("at most {}", u64::MAX / 2),
+                found.to_string(),
+            ));
         }
         if let Some(found) = self.frozen.iter().find(|t| **t >= layers) {
             return Err(format(path, "its frozen layers", format!("one of 0..{layers}"), found.to_string()));
@@ -147,6 +156,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             best_epoch: self.training.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
             optimizers_since: None,
             steps: self.training.layers.iter().map(LayerState::steps).collect(),
+            drawn: self.training.drawn,
             frozen: self.training.layers.iter().enumerate().filter(|(_, own)| own.frozen).map(|(t, _)| t).collect(),
             penalty_factor: self.training.penalty_factor,
             optimizers,
@@ -219,6 +229,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         restore(observers, &states)?;
         let [optimizers, moments] = memories;
         self.start_with(params);
+        self.training.drawn = training.drawn;
         let memories = optimizers.into_iter().zip(moments).zip(steps);
         for (t, (own, ((state, moments), steps))) in self.training.layers.iter_mut().zip(memories).enumerate() {
             own.restore(state, moments, steps);

@@ -50,13 +50,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     pub fn refit_output(&mut self, data: &Dataset<T>) -> Result<Refit> {
         check(self)?;
         self.check_data(data)?;
-        // The last layer will belong to the hidden ones as they are.
-        self.training.drawn = None;
         let pool = Arc::clone(&self.pool);
         pool.install(|| {
             let mut features = filled(FEATURES, top_width(self).saturating_mul(data.len()), T::zero())?;
             forward(self, &mut [], data.inputs().as_slice(), &mut features)?;
-            refit(self, data, &features)
+            let refit = refit(self, data, &features)?;
+            // The last layer belongs to the hidden ones as they are.
+            self.training.drawn = None;
+            Ok(refit)
         })
     }
 }

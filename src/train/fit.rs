@@ -399,7 +399,13 @@ impl<T: Scalar> DecoupledNetwork<T> {
                 state.make_room(params.len())?;
             }
         }
-        let restart = self.restart(data)?;
+        // Kept until an epoch stands: an error before that leaves the parameters as they were drawn.
+        let mut drawn = self.training.drawn.map(|_| self.params.clone());
+        let restart = self.restart(data);
+        if let (Err(_), Some(drawn)) = (&restart, &mut drawn) {
+            self.params = std::mem::take(drawn);
+        }
+        let restart = restart?;
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
@@ -410,7 +416,12 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.training.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             // An epoch at a time, so that networks with the same threads take turns.
-            let mut epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience))?;
+            let epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience));
+            if let (Err(_), Some(drawn)) = (&epoch, &mut drawn) {
+                self.params = std::mem::take(drawn);
+            }
+            let mut epoch = epoch?;
+            (self.training.drawn, drawn) = (None, None);
             let measure = |method| self.measure_decoupling(method, data, config);
             epoch.decoupling = method.map_or(Ok(None), measure)?;
             // Outside the epoch's timing.

@@ -53,8 +53,8 @@ mod tests {
             let mut sums: Vec<Vec<Vec<f32>>> =
                 (0..lanes).map(|lane| (0..2).map(|t| vec![value(lane, t); 5000]).collect()).collect();
             sum_lanes(&mut sums, |t| t == 2).unwrap();
-            for t in 0..2 {
-                assert_eq!(sums[0][t], vec![tree(0..lanes, &|lane| value(lane, t)); 5000], "{lanes} lanes");
+            for (t, sum) in sums[0].iter().enumerate() {
+                assert_eq!(*sum, vec![tree(0..lanes, &|lane| value(lane, t)); 5000], "{lanes} lanes");
             }
         }
     }

@@ -163,6 +163,7 @@ pub(crate) fn activation_steps<T: Scalar>() -> Vec<Arc<dyn ActivationStep<T>>> {
         steps.push(Arc::new(Sweeps::new(order, 2, 0.1).optimizer(momentum())));
     }
     steps.push(Arc::new(ErrorSteps::new(3, 0.05)));
+    steps.push(Arc::new(ErrorSteps::new(2, 0.3).stable(1.5)));
     steps.push(Arc::new(ErrorSteps::new(2, 0.1).optimizer(momentum())));
     steps.push(Arc::new(GaussNewton::new(2)));
     steps.push(Arc::new(Exact { steps: 2, proximal: 0.0 }));

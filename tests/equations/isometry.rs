@@ -4,9 +4,10 @@ use decoupled::data::{self, Examples};
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::backprop;
+use decoupled::method::parameter_step::{LayerUpdate, Sum};
 use decoupled::nalgebra::DMatrix;
 use decoupled::optimizer::Sgd;
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, Result, Scalar};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, NetworkBuilder, ParameterStep, Result, Scalar};
 
 /// Digits as drawn by hand, 64 features, 10 classes.
 fn digits<T: Scalar>() -> Dataset<T> {
@@ -107,6 +108,32 @@ fn an_odd_unit_out_leaves_the_pairs_an_isometry() {
     }
     assert!(u[1].row(40).amax() > 0.0, "it is driven itself");
     assert!(net.params(1)[41 * 40..41 * 41 - 1].iter().all(|w| *w == 0.0));
+}
+
+/// Bottlenecks of one unit, in pairs or not, and maps without biases.
+#[test]
+fn the_narrowest_layers_start_as_well() -> Result<()> {
+    let data = digits::<f64>();
+    for activation in [Activation::Relu, Activation::Tanh, Activation::Sigmoid] {
+        for widths in [&[1][..], &[1, 1, 1], &[8, 1, 8], &[3, 2, 1, 2, 3]] {
+            let mut net = plain::<f64>(widths, activation).build()?;
+            assert!(net.start_isometric(data.inputs(), 0)?.is_empty());
+            assert!((0..widths.len()).all(|t| net.params(t).iter().any(|w| *w != 0.0)), "{activation:?} {widths:?}");
+            assert!(net.fit(&data, &still()).is_ok());
+        }
+        let bare = |input, units| {
+            Chain::new().then(Dense::new(input, units).without_bias()).then(Elementwise::new(units, activation))
+        };
+        let builder = DecoupledNetwork::<f64>::builder(64).layer(bare(64, 6)).layer(bare(6, 6));
+        let mut net = builder.dense(10, Activation::Identity).build()?;
+        assert!(net.start_isometric(data.inputs(), 0)?.is_empty());
+    }
+    // Inputs that are all zero give no pre-activations to scale: the map stays orthogonal.
+    let mut net = plain::<f64>(&[64], Activation::Tanh).build()?;
+    net.start_isometric(decoupled::MatRef::new(&[0.0; 64], 64, 1), 0)?;
+    let w = DMatrix::from_column_slice(64, 64, &net.params(0)[..64 * 64]);
+    assert!((&w * w.transpose() - DMatrix::identity(64, 64)).amax() < 1e-12);
+    Ok(())
 }
 
 /// Data-free: the same weights up to the scale, from an initialiser that is named.
@@ -236,6 +263,134 @@ fn what_is_no_affine_map_stays_and_is_named() -> Result<()> {
     let nan = vec![f64::NAN; 64];
     assert!(matches!(net.start_isometric(decoupled::MatRef::new(&nan, 64, 1), 0), Err(Error::NotFinite { .. })));
     assert!(matches!(net.start_isometric(decoupled::MatRef::new(&nan[..63], 63, 1), 0), Err(Error::Shape { .. })));
+    Ok(())
+}
+
+/// The ratio at which a start is replaced, the depths from which it always is, and a start that would be worse.
+#[test]
+fn the_bounds_of_a_restart_are_those_that_are_said() -> Result<()> {
+    let data = digits::<f64>();
+    // ReLU nets of fourteen layers that pass stay, of fifteen not; of tanh nine and ten.
+    for (activation, depths) in [(Activation::Relu, [14, 15]), (Activation::Tanh, [9, 10])] {
+        let found = depths.map(|depth| {
+            let nets = (0..40).map(|seed| plain::<f64>(&vec![64; depth], activation).seed(seed));
+            let passes = |net: &NetworkBuilder<f64>| {
+                let ratio: f64 = passed(&net.clone().build().unwrap(), &data.take(256).unwrap());
+                ratio.log10().abs() < 0.2
+            };
+            let net = nets.into_iter().find(passes).expect("a net that passes the signal");
+            begun(net, &data).1.restart.is_some()
+        });
+        assert_eq!(found, [false, true], "{activation:?}");
+    }
+    // Signs pass nothing from any start: the parameters as drawn stay, bit for bit but for the rate.
+    let (net, report) = begun(plain(&[16; 12], Activation::Sign), &data);
+    let drawn = plain::<f64>(&[16; 12], Activation::Sign).build()?;
+    assert!(report.restart.is_none() && (0..12).all(|t| net.params(t) == drawn.params(t)));
+    Ok(())
+}
+
+#[test]
+fn seeds_and_layers_have_weights_of_their_own() -> Result<()> {
+    let data = digits::<f64>();
+    let started = |seed| {
+        let mut net = plain::<f64>(&[64, 64, 64], Activation::Tanh).build().unwrap();
+        net.start_isometric(data.inputs(), seed).unwrap();
+        net
+    };
+    let (a, b) = (started(1), started(2));
+    assert!((0..3).all(|t| a.params(t) != b.params(t)) && a.params(1) != a.params(2));
+    assert_eq!(a.params(1), started(1).params(1));
+    let restarted = |seed| begun(plain::<f64>(&[32; 6], Activation::Sigmoid).seed(seed), &data).0;
+    assert!(restarted(1).params(2) != restarted(2).params(2));
+
+    // Above a layer that is no unit nothing is paired: the map is orthogonal between all units.
+    let builder = DecoupledNetwork::<f64>::builder(64).dense(32, Activation::Relu).layer(LayerNorm::new(32));
+    let mut net = builder.dense(16, Activation::Identity).dense(10, Activation::Identity).build()?;
+    assert_eq!(net.start_isometric(data.inputs(), 0)?, [1]);
+    let w = DMatrix::from_column_slice(16, 32, &net.params(2)[..16 * 32]);
+    let gram = &w * w.transpose();
+    assert!((&gram - DMatrix::identity(16, 16) * gram[(0, 0)]).amax() < 1e-12 * gram[(0, 0)]);
+    Ok(())
+}
+
+/// Functions that are units of their own belong to the maps below them.
+#[test]
+fn activation_functions_apart_start_as_those_that_are_fused() -> Result<()> {
+    let data = digits::<f64>();
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let builder = |apart: bool| {
+            let net = DecoupledNetwork::<f64>::builder(64);
+            let net = if apart { net.store_pre_activations() } else { net };
+            net.dense(20, activation).dense(20, activation).dense(10, Activation::Identity).build().unwrap()
+        };
+        let (mut fused, mut apart) = (builder(false), builder(true));
+        fused.start_isometric(data.inputs(), 4)?;
+        assert!(apart.start_isometric(data.inputs(), 4)?.is_empty());
+        let size = |w: &[f64]| w.iter().map(|w| w * w).sum::<f64>();
+        // Streams are by layer, so the weights are others: of the same size, in pairs or not.
+        for (t, s) in [(0, 0), (1, 2)] {
+            let (a, b) = (&fused.params(t)[..400], &apart.params(s)[..400]);
+            assert!(activation != Activation::Relu || (a[0] == -a[10] && b[0] == -b[10]));
+            assert!((size(a) / size(b) - 1.0).abs() < 0.5, "{activation:?}");
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Refuses;
+
+impl ParameterStep<f64> for Refuses {
+    fn sum(&self) -> Sum {
+        Sum::Gradient
+    }
+    fn step(&self, _update: &mut LayerUpdate<'_, f64>) -> Result<()> {
+        Err(Error::other("not today"))
+    }
+}
+
+/// An error before the first epoch stands leaves the parameters as they were drawn, and the next fit starts as the first would have.
+#[test]
+fn a_first_fit_that_fails_leaves_the_parameters_as_drawn() -> Result<()> {
+    let data = digits::<f64>();
+    let drawn = plain::<f64>(&[16; 6], Activation::Sigmoid).optimizer(Sgd::new(1e-300)).build()?;
+    let mut net = drawn.clone();
+    let failing = still().epochs(3).method(Method::default().layer_parameter(2, Refuses));
+    assert!(matches!(net.fit(&data, &failing), Err(Error::Other { .. })));
+    assert!((0..7).all(|t| net.params(t) == drawn.params(t)));
+    let (again, first) = (net.fit(&data, &still())?, drawn.clone().fit(&data, &still())?);
+    assert!(again.restart.is_some() && again.restart == first.restart);
+    Ok(())
+}
+
+/// Parameters from a file were chosen; those of a checkpoint before the first epoch were not.
+#[cfg(feature = "save")]
+#[test]
+fn loaded_parameters_stay() -> Result<()> {
+    let data = digits::<f64>();
+    let path = |name: &str| std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let build = || plain::<f64>(&[16; 30], Activation::Sigmoid).optimizer(Sgd::new(1e-300)).seed(8).build();
+    let (saved, checkpoint) = (path("isometry saved"), path("isometry checkpoint"));
+    let own = build()?;
+    own.save(&saved)?;
+    own.save_checkpoint(&checkpoint, &[])?;
+    let near = |net: &DecoupledNetwork<f64>| {
+        let pairs = (0..31).flat_map(|t| net.params(t).iter().zip(own.params(t)));
+        pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-200)
+    };
+    let other = || plain::<f64>(&[16; 30], Activation::Sigmoid).optimizer(Sgd::new(1e-300)).build();
+    let (mut plainly, mut cast) = (other()?, other()?);
+    plainly.load_params(&saved)?;
+    cast.load_params_cast(&saved)?;
+    for mut net in [plainly, cast, DecoupledNetwork::load(&saved)?] {
+        net.set_optimizer(Sgd::new(1e-300))?;
+        assert_eq!(net.fit(&data, &still())?.restart, None);
+        assert!(near(&net));
+    }
+    let mut resumed = build()?;
+    resumed.resume(&checkpoint, &mut [])?;
+    assert_eq!(resumed.fit(&data, &still())?.restart, own.clone().fit(&data, &still())?.restart);
     Ok(())
 }
 

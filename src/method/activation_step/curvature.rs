@@ -57,6 +57,7 @@ impl Coordinates {
 /// The scratch of [`curvature`]: vectors with an entry per stored activation, and values per example.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PowerIteration<T> {
+    origin: Vec<Vec<T>>,
     home: Vec<Vec<T>>,
     direction: Vec<Vec<T>>,
     product: Vec<Vec<T>>,
@@ -78,20 +79,27 @@ impl<T: Scalar> PowerIteration<T> {
     ) -> Result<&[f64]> {
         let hidden = 1..block.layers();
         let examples = block.examples();
-        let Self { home, direction, product, lengths, steps, largest } = self;
+        let Self { origin, home, direction, product, lengths, steps, largest } = self;
         // The same start in every estimate: it changes with the network, not by chance.
         let mut rng = stream(0, Purpose::Probe, 0, 0);
-        coordinates.enter(objective, block)?;
-        for vectors in [&mut *home, &mut *direction, &mut *product] {
+        for vectors in [&mut *origin, &mut *home, &mut *direction, &mut *product] {
             vectors.resize(hidden.len(), Vec::new());
         }
-        for (t, (home, direction)) in hidden.clone().zip(home.iter_mut().zip(&mut *direction)) {
-            home.clear();
-            home.extend_from_slice(block.stored(t).as_slice());
+        let copy = |block: &Block<T>, to: &mut Vec<Vec<T>>| {
+            for (t, to) in hidden.clone().zip(to) {
+                to.clear();
+                to.extend_from_slice(block.stored(t).as_slice());
+            }
+        };
+        copy(block, origin);
+        // By the activations' size in errors too, which are zero at a forward pass: a smaller difference would round away in z.
+        column_norms(origin, layers, examples, steps);
+        coordinates.enter(objective, block)?;
+        copy(block, home);
+        for (home, direction) in home.iter().zip(&mut *direction) {
             direction.clear();
             direction.extend(home.iter().map(|_| T::standard_normal(&mut rng)));
         }
-        column_norms(home, layers, examples, steps);
         // The cube root of the precision, relative to the activations' size: best for central differences.
         let step = |size: &mut T| *size = (T::one() + *size) * T::default_epsilon().cbrt();
         steps.iter_mut().flatten().for_each(step);
@@ -139,7 +147,8 @@ impl<T: Scalar> PowerIteration<T> {
             // The product, normalised at the next iteration, is the next direction.
             std::mem::swap(direction, product);
         }
-        coordinates.leave(objective, block)?;
+        // Bit for bit, which a way back through the errors is not.
+        hidden.zip(origin).for_each(|(t, z)| block.stored_mut(t).copy_from_slice(z));
         Ok(largest)
     }
 }

@@ -13,7 +13,7 @@ use decoupled::method::{
     Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
 };
 use decoupled::network::{BankStart, Restart};
-use decoupled::observer::EarlyStopping;
+use decoupled::observer::{EarlyStopping, LearningRateScheduler};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::train::Refit;
 use decoupled::{
@@ -200,8 +200,11 @@ fn a_parameter_step_of_ones_own_trains() -> Result<()> {
     let (mut net, mut twin) = (net(), net());
     net.set_optimizer(Sgd::new(0.1))?;
     twin.set_optimizer(Sgd::new(0.1))?;
-    net.fit(&moons(), &config(&own))?;
-    twin.fit(&moons(), &config(&Method::local_targets(2)))?;
+    // At half of the rate in the second epoch.
+    for (net, method) in [(&mut net, &own), (&mut twin, &Method::local_targets(2))] {
+        let mut halved = LearningRateScheduler::new(|epoch| if epoch == 2 { 0.5 } else { 1.0 });
+        net.fit_observed(&moons(), &config(method), &mut [&mut halved])?;
+    }
     assert!((0..3).all(|t| net.params(t) == twin.params(t)));
 
     let refused = net.clone().fit(&moons(), &config(&Method::default().parameter(PlainDescent { rate: -1.0 })));
