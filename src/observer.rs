@@ -125,7 +125,7 @@ pub use table::Table;
 /// # let mut network = DecoupledNetwork::builder(2).dense(2, Activation::Identity).build()?;
 /// # let config = FitConfig::new().batch_size(20);
 /// # let report = network.fit_observed(&data, &config, &mut [&mut Deadline(Instant::now())])?;
-/// # assert_eq!((report.stop, network.updates()), (StopReason::Observer, 1));
+/// # assert_eq!((report.stop, network.updates()), (StopReason::Observer, 2));
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 #[doc(alias = "callback")]

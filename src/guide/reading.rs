@@ -4,14 +4,15 @@
 //! epoch. It prints as a table; [`summary`](crate::DecoupledNetwork::summary) prints the network. Read it in this order.
 //!
 //! 1. **`train_loss` and `validation`**: the *forward loss*, of the ordinary network. Judge the network by it.
-//! 2. **`energy`** beside it. Anchored methods keep it below the forward loss; both fall together. If the energy falls and the loss
+//! 2. **`energy`** beside it. That of the default is the forward loss, and its residuals are 0: it measures at the
+//!    forward pass, before its only sweep. Other anchored methods keep the energy below the forward loss; both fall together. If the energy falls and the loss
 //!    rises, that is the [scale cheat](super::method#failures-and-remedies).
 //! 3. **`warnings`**: conclusions from the numbers, in words, each with its remedy.
 //! 4. The rest, if something is wrong:
 //!
 //! | field | meaning | act when |
 //! |---|---|---|
-//! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | a warning says that the signal fades (a factor of ten or a hundred from layer to layer is normal). Start from the bank at a lower learning rate, or take fewer layers |
+//! | [`energies`](crate::EpochReport::energies) | which layer holds how much of the energy | a warning says that the signal fades (a factor of ten or a hundred from layer to layer is normal). Train by the default, or take fewer layers |
 //! | [`residuals`](crate::EpochReport::residuals) | ‖z − ẑ‖ / ‖z‖ of each hidden layer | one is a million times smaller than another: that layer is not reached. Take more activation steps |
 //! | [`update_norms`](crate::EpochReport::update_norms) | how far each layer's parameters went in the epoch | one layer does not move, as above |
 //! | [`dead_units`](crate::EpochReport::dead_units) | units with the same output for every example | half a layer is dead. Lower the learning rate, or take `LeakyRelu` |

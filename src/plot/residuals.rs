@@ -13,18 +13,19 @@ const COLUMNS: usize = 200;
 /// the smallest k that will do.
 ///
 /// ```
-/// use decoupled::{DecoupledNetwork, FitConfig, data, layer::Activation, plot};
+/// use decoupled::{DecoupledNetwork, FitConfig, Method, data, layer::Activation, plot};
 ///
 /// let data = data::two_moons::<f64>(100, 0.1, 0)?;
 /// let net = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(8, Activation::Tanh);
 /// let mut network = net.dense(2, Activation::Identity).build()?;
-/// let report = network.fit(&data, &FitConfig::new().epochs(5))?;
+/// let report = network.fit(&data, &FitConfig::new().epochs(5).method(Method::red_black()))?;
 /// assert!(plot::residuals(&report)?.svg().contains("hidden layer"));
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Empty`] when no residual is positive, as in reports of backpropagation; [`Error::Shape`] when epochs have unequally
+/// [`Error::Empty`] when no residual is positive, as in reports of backpropagation, and of the default, which measures
+/// them at the forward pass; [`Error::Shape`] when epochs have unequally
 /// many, [`Error::NotFinite`] (`example` is the epoch's place, `row` the layer's), [`Error::HyperParameter`] for one that is
 /// negative or beyond 1e300.
 pub fn residuals(report: &FitReport) -> Result<Picture> {

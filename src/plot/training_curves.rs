@@ -12,12 +12,12 @@ use crate::{EpochReport, FitReport, Result};
 /// logarithmic when all are positive and the largest is more than 20 times the smallest.
 ///
 /// ```
-/// use decoupled::{DecoupledNetwork, FitConfig, data, layer::Activation, plot};
+/// use decoupled::{DecoupledNetwork, FitConfig, Method, data, layer::Activation, plot};
 ///
 /// let data = data::two_moons::<f64>(100, 0.1, 0)?;
 /// let net = DecoupledNetwork::builder(2).dense(8, Activation::Tanh).dense(2, Activation::Identity);
 /// let mut network = net.build()?;
-/// let report = network.fit(&data, &FitConfig::new().epochs(5))?;
+/// let report = network.fit(&data, &FitConfig::new().epochs(5).method(Method::red_black()))?;
 /// let picture = plot::training_curves(&[("two moons", &report)])?;
 /// assert!(picture.svg().contains("two moons, energy"));
 /// # Ok::<(), decoupled::Error>(())
