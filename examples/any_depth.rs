@@ -178,11 +178,10 @@ impl Settings {
 
     fn builder(&self, layers: usize, drawn: bool, train: &Dataset<f32>) -> NetworkBuilder<f32> {
         let activation = self.activation;
-        let hidden = |net: NetworkBuilder<f32>| match (drawn, activation) {
-            (false, _) => net.dense(self.width, activation),
+        let hidden = |net: NetworkBuilder<f32>| match drawn {
+            false => net.dense(self.width, activation),
             // The same initialiser by its name stays as drawn.
-            (true, Activation::Relu) => net.dense_with(self.width, activation, Init::he_normal()),
-            (true, _) => net.dense_with(self.width, activation, Init::glorot_uniform()),
+            true => net.dense_with(self.width, activation, Init::for_activation(activation)),
         };
         let builder = (0..layers).fold(DecoupledNetwork::builder(train.input_dim()), |net, _| hidden(net));
         let builder = builder.dense(10, Activation::Identity).output_loss(SoftmaxCrossEntropy::new());

@@ -160,10 +160,9 @@ impl Settings {
         let last = self.widths.len() - 1;
         for (t, &width) in self.widths.iter().enumerate().skip(1) {
             let activation = if t == last { Activation::Identity } else { self.activation };
-            network = match self.init {
-                None => network.dense(width, activation),
-                Some(init) => network.dense_with(width, activation, init),
-            };
+            // Named either way, so that the weights stay as drawn.
+            let init = self.init.unwrap_or_else(|| Init::for_activation(activation));
+            network = network.dense_with(width, activation, init);
         }
         match self.squared_error {
             true => network.output_loss(SquaredError),

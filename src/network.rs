@@ -32,7 +32,7 @@ pub use isometry::Restart;
 pub(crate) use prediction::determination;
 pub use summary::{LayerSummary, Summary};
 
-/// A feed-forward circuit that is trained without a sequential backward pass: layers, their parameters, and one stored
+/// A feed-forward network that is trained by layer-local objectives: layers, their parameters, and one stored
 /// activation for every hidden layer of every training example.
 ///
 /// Built by [`builder`](Self::builder), trained by [`fit`](Self::fit) or, for comparison, by

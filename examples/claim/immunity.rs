@@ -314,7 +314,8 @@ fn lock_unit() -> String {
 }
 
 fn lock_network(layers: usize, threads: usize) -> Result<Net> {
-    let hidden = |network: decoupled::NetworkBuilder<f32>, _| network.dense(LOCK_WIDTH, Activation::Tanh);
+    let init = Init::for_activation(Activation::Tanh);
+    let hidden = |network: decoupled::NetworkBuilder<f32>, _| network.dense_with(LOCK_WIDTH, Activation::Tanh, init);
     let network = (0..layers).fold(DecoupledNetwork::builder(LOCK_WIDTH), hidden).dense(10, Activation::Identity);
     network.output_loss(SoftmaxCrossEntropy::new()).optimizer(Sgd::new(1e-3)).threads(threads).build()
 }

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use decoupled::diagnostics::{Similarity, cost, similarity_from};
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::{Adam, Schedule, Scheduled, Sgd};
 use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, FitReport, Method, Result, StopReason};
@@ -98,7 +98,9 @@ impl Task {
         let mut network = DecoupledNetwork::builder(self.widths[0]);
         let last = self.widths.len() - 1;
         for (t, &width) in self.widths.iter().enumerate().skip(1) {
-            network = network.dense(width, if t == last { Activation::Identity } else { self.activation });
+            let activation = if t == last { Activation::Identity } else { self.activation };
+            // Named, so that the weights stay as drawn.
+            network = network.dense_with(width, activation, Init::for_activation(activation));
         }
         let steps = way.method.map_or(1, |method| method.parameter_steps(last));
         let total = (self.epochs * steps * examples.div_ceil(self.batch)) as u64;

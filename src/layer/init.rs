@@ -108,6 +108,26 @@ impl Init {
         Self::new(Scheme::Uniform(Fan::LeCun))
     }
 
+    /// The initialiser of [`NetworkBuilder::dense`](crate::NetworkBuilder::dense): He's for the ReLU family, whose variance makes up for
+    /// the half of a layer's inputs that is cut off, Glorot's for the others. Named in
+    /// [`dense_with`](crate::NetworkBuilder::dense_with), it leaves the parameters as drawn.
+    pub const fn for_activation(activation: Activation) -> Self {
+        match activation {
+            Activation::Relu
+            | Activation::LeakyRelu(_)
+            | Activation::Gelu
+            | Activation::Silu
+            | Activation::Softplus => Self::he_normal(),
+            Activation::Identity
+            | Activation::Tanh
+            | Activation::Sigmoid
+            | Activation::HardTanh
+            | Activation::Sign
+            | Activation::Step
+            | Activation::Quantize(_) => Self::glorot_uniform(),
+        }
+    }
+
     /// A random matrix with orthonormal columns, or orthonormal rows when it is wider than tall; uniformly
     /// distributed (Haar).
     pub const fn orthogonal() -> Self {

@@ -109,26 +109,11 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. He initialisation for
-    /// the ReLU family, Glorot for the others, biases zero. A network of such layers alone begins its first fit
+    /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. [`Init::for_activation`],
+    /// biases zero. A network of such layers alone begins its first fit
     /// [from an isometry](crate::DecoupledNetwork::start_isometric) where these weights let no signal through.
     pub fn dense(self, units: usize, activation: Activation) -> Self {
-        // He's variance makes up for the half of a layer's inputs that the ReLU family cuts off.
-        let init = match activation {
-            Activation::Relu
-            | Activation::LeakyRelu(_)
-            | Activation::Gelu
-            | Activation::Silu
-            | Activation::Softplus => Init::he_normal(),
-            Activation::Identity
-            | Activation::Tanh
-            | Activation::Sigmoid
-            | Activation::HardTanh
-            | Activation::Sign
-            | Activation::Step
-            | Activation::Quantize(_) => Init::glorot_uniform(),
-        };
-        self.unit(units, activation, init)
+        self.unit(units, activation, Init::for_activation(activation))
     }
 
     /// Makes every later [`dense`](Self::dense) add two units, the map and the activation function, so that the bank stores the

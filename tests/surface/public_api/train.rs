@@ -281,6 +281,10 @@ fn a_deep_network_starts_as_an_isometry() -> Result<()> {
     assert_eq!(unit, Unit { map: Some(Dense::new(2, 3)), function: Activation::Identity });
     assert_eq!(format!("{:?}", Adam::for_depth(20)), format!("{:?}", Adam::new(1e-3)));
     assert_eq!(format!("{:?}", Adam::for_depth(0)), format!("{:?}", Adam::new(2e-3)));
+    assert_eq!(
+        [Activation::Gelu, Activation::Tanh].map(Init::for_activation),
+        [Init::he_normal(), Init::glorot_uniform()]
+    );
     let named =
         Net::builder(2).dense_with(4, Activation::Relu, Init::isometric()).dense(2, Activation::Identity).build()?;
     assert_eq!(named.params(0)[0], -named.params(0)[2]);
