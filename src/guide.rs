@@ -12,7 +12,8 @@
 //! **Storage.** For every training example and every hidden layer the library keeps one vector, the *stored activation* z: the
 //! target of the layer below it and the input of the layer above it. Nobody supplies these vectors. They start as the layers' outputs
 //! in an ordinary forward pass. *Persisted* methods then change them little by little from visit to visit, as they change the weights;
-//! *anchored* ones, the default among them, compute them anew at every visit. All of them together are the *activation bank*. It is needed only while training: to predict, the network runs an ordinary forward pass.
+//! *anchored* ones, the default among them, compute them anew at every visit. All of them together are the *activation bank*. It is needed
+//! only while training: to predict, the network runs an ordinary forward pass.
 //!
 //! ```text
 //!     x ──[layer 0]──▶ ẑ_1 ≈ z_1 ──[layer 1]──▶ ẑ_2 ≈ z_2 ──[layer 2]──▶ ŷ ≈ y
@@ -56,15 +57,15 @@
 //! * Your layers jump: the sign of a number, a step, values rounded to a few bits. `local_targets` takes a substitute derivative that
 //!   you choose. It is then as good as BP with the same straight-through estimator on all of MNIST, and better where data are few.
 //! * Your network is deep and plain, without skip connections or normalisation, and BP's gradient vanishes in it: nothing has to be set.
-//!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the gradient vanishes.
+//!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the
+//!   gradient vanishes.
 //! * Epochs are expensive, because data are few or slow to read: the default learns more from each.
 //! * Your batches are too small to keep the cores busy, and you can afford more epochs: `joint` lets them work on all layers at once.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!
 //! **When not.** If BP trains your network and epochs are cheap, use BP: it takes half the time for one, and is about as accurate
-//! ([results]). Nor if you need a GPU,
-//! convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a
+//! ([results]). Nor if you need a GPU, convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a
 //! stored vector belongs to one example.
 //!
 //! # Training, in five lines
