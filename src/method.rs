@@ -221,8 +221,8 @@ impl<T: Scalar> Method<T> {
         let ascend = self.coupling.multipliers.map(|_| Stage::Ascend);
         match timing {
             Timing::AfterRelaxation { local_steps } => {
-                // The parameter step evaluates the layers at the stored activations only if it reads them: otherwise measure where the last
-                // activation step evaluates them.
+                // Measure where the predictions from stored activations are there anyway, so that it costs nothing: before the gather if
+                // that reads them, else before the last activation step.
                 let early = if reads == Reads::Forward { steps.min(1) } else { 0 };
                 stages.extend(Stage::repeat(steps - early, &step));
                 stages.push(measure);

@@ -56,9 +56,9 @@ pub enum Stage {
     },
     /// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t), where it will be read at the next visit.
     Ascend,
-    /// The activations are written to the bank.
+    /// The activations are written to the bank; inputs that are missing take a step before.
     Store,
-    /// **The barrier**: the lanes' sums are added, and the parameters of these layers move.
+    /// **A barrier**: the lanes' sums are added, and the parameters of these layers move.
     Update(Range<usize>),
     /// These stages, `times` times.
     Repeat {
@@ -123,7 +123,8 @@ impl fmt::Display for Stage {
 
 /// A visit: its stages in order, for a circuit of `depth` layers.
 ///
-/// Between two updates every lane of a batch runs independently; an update is the only barrier. Printed, it has one stage a line, with
+/// Between two updates every lane of a batch runs independently; an update is the only barrier, but for a step that
+/// [streams](crate::ActivationStep::streams), whose relaxations and gathers are barriers as well. Printed, it has one stage a line, with
 /// its sequential products and all of its products, over all of its repetitions:
 ///
 /// ```

@@ -499,7 +499,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(())
     }
 
-    /// Moves the parameters of `layers` by the sums of all lanes: the barrier of a visit.
+    /// Moves the parameters of `layers` by the sums of all lanes: a barrier.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
         sum_lanes(sums, |t| !layers.contains(&t) || net.training.layers[t].frozen)?;
