@@ -56,7 +56,7 @@ pub struct DecoupledNetwork<T: Scalar> {
     pub(crate) pool: Arc<Pool>,
 }
 
-/// The state of a network's training: what continues from one fit to the next, and what a checkpoint keeps beside parameters and bank.
+/// The state of a network's training, which continues from one fit to the next and in checkpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Training<T> {
     pub(crate) layers: Vec<LayerState<T>>,

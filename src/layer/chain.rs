@@ -117,7 +117,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     fn unit(&self) -> Option<Unit> {
         let (first, above) = self.layers.split_first()?;
         above.iter().try_fold(first.unit()?, |unit, layer| match layer.unit()? {
-            // A function of what the map gives by itself: two functions in a row are none of the list.
+            // Only directly above the map: two functions in a row are no `Activation`.
             Unit { map: None, function } if unit.function == Activation::Identity => Some(Unit { function, ..unit }),
             _ => None,
         })

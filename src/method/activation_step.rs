@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 #[cfg(feature = "serde")]
 use crate::description::Description;
+use crate::error::require;
+use crate::machine::parallel::guarded;
+use crate::machine::setting::require_positive;
 use crate::method::block::{Block, Group};
 use crate::method::energy::Objective;
 use crate::method::schedule::{Stage, Work};
@@ -188,6 +191,19 @@ pub(crate) fn stages<T: Scalar>(step: &dyn ActivationStep<T>, depth: usize) -> V
     let groups = if depth < 2 { Vec::new() } else { step.groups(depth) };
     let relax = |(i, group)| Stage::Relax { group, begins: i == 0, work: step.work() };
     groups.into_iter().enumerate().map(relax).collect()
+}
+
+/// Checks the number of steps, their rate and its largest share of 1/λmax, and the rule of a step by gradients.
+fn check_descent<T: Scalar>(
+    (steps, rate, stable): (usize, f64, Option<f64>),
+    optimizer: &dyn Optimizer<T>,
+) -> Result<()> {
+    require(steps > 0, "activation steps", "at least 1", steps as f64)?;
+    require_positive::<T>("activation rate", rate)?;
+    // 1 stands for no limit here: any valid number passes.
+    let fraction = stable.unwrap_or(1.0);
+    require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
+    guarded("the activation optimizer", None, || optimizer.validate().map(|()| optimizer.slots()))?.map(drop)
 }
 
 /// Returns the entries of optimizer state per activation.

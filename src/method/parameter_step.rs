@@ -149,7 +149,8 @@ pub struct LayerUpdate<'u, T: Scalar> {
     pub examples: usize,
     /// The factor on the learning rate that [observers](crate::Observer::learning_rate_factor) set for this epoch.
     pub learning_rate_factor: T,
-    /// The sum over the examples, for the step to overwrite as it likes.
+    /// The sum over the examples, which the step may overwrite: [`param_len`](Layer::param_len) entries of a gradient, or
+    /// [`moments_len`](crate::layer::Regression::moments_len) moments.
     pub sum: &'u mut [T],
     params: &'u mut [T],
     state: &'u mut LayerState<T>,

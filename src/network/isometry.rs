@@ -126,7 +126,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let after = self.passed(&batch)?;
         let worse = change(after) > change(before).max(CHANGE) || change(after) == f64::INFINITY;
         if worse || left.len() == hidden {
-            // Nothing won: the parameters as drawn are what the user knows.
+            // No gain: keep the parameters that the user has seen.
             self.params = drawn;
             return Ok(None);
         }
@@ -201,7 +201,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 }
 
-/// Returns whether a map is what its layer says of shapes, as one of a user's own need not be.
+/// Returns whether a map has the shape of its layer: one of a user's own may not.
 fn fits<T: Scalar>(map: &Dense, layer: &dyn Layer<T>, params: &[T]) -> bool {
     let shape = (map.input_dim(), map.output_dim(), map.param_len());
     shape == (layer.input_dim(), layer.output_dim(), params.len())

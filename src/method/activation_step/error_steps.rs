@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::curvature::Coordinates;
-use super::{ActivationStep, Memory, Prepared};
-use crate::error::require;
-use crate::machine::parallel::guarded;
-use crate::machine::setting::require_positive;
+use super::{ActivationStep, Memory, Prepared, check_descent};
 use crate::method::block::{Block, Group};
 use crate::method::energy::Objective;
 use crate::method::schedule::Work;
@@ -97,13 +94,7 @@ impl<T: Scalar> ActivationStep<T> for ErrorSteps<T> {
     }
 
     fn validate(&self) -> Result<()> {
-        require(self.steps > 0, "activation steps", "at least 1", self.steps as f64)?;
-        require_positive::<T>("activation rate", self.rate)?;
-        // 1 stands for no limit here: any valid number passes.
-        let fraction = self.stable.unwrap_or(1.0);
-        require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
-        guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
-            .map(drop)
+        check_descent((self.steps, self.rate, self.stable), &*self.optimizer)
     }
 
     #[cfg(feature = "serde")]

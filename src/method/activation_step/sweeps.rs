@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::curvature::Coordinates;
-use super::{ActivationStep, Memory, Prepared};
+use super::{ActivationStep, Memory, Prepared, check_descent};
 use crate::error::require;
-use crate::machine::parallel::guarded;
-use crate::machine::setting::require_positive;
 use crate::method::block::{Block, Group};
 use crate::method::energy::Objective;
 use crate::optimizer::Sgd;
@@ -162,17 +160,8 @@ impl<T: Scalar> ActivationStep<T> for Sweeps<T> {
     }
 
     fn validate(&self) -> Result<()> {
-        let steps = self.steps.unwrap_or(1);
-        require(steps > 0, "activation steps", "at least 1", steps as f64)?;
-        require_positive::<T>("activation rate", self.rate)?;
-        if self.per_penalty {
-            require(self.rate <= 1.0, "activation rate in units of 1/μ", "at most 1", self.rate)?;
-        }
-        // 1 stands for no limit here: any valid number passes.
-        let fraction = self.stable.unwrap_or(1.0);
-        require(fraction > 0.0 && fraction < 2.0, "stable fraction", "in (0, 2)", fraction)?;
-        guarded("the activation optimizer", None, || self.optimizer.validate().map(|()| self.optimizer.slots()))?
-            .map(drop)
+        check_descent((self.steps.unwrap_or(1), self.rate, self.stable), &*self.optimizer)?;
+        require(!self.per_penalty || self.rate <= 1.0, "activation rate in units of 1/μ", "at most 1", self.rate)
     }
 
     #[cfg(feature = "serde")]

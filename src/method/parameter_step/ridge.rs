@@ -50,7 +50,7 @@ impl<T: Scalar> ParameterStep<T> for Ridge {
             memory.clear();
             return self.minimise(t, (layer, penalty), params, moments, work);
         }
-        // What another step has left is no sum of moments.
+        // The memory of another step is no sum of moments.
         if memory.len() != moments.len() {
             memory.clear();
         }

@@ -29,7 +29,7 @@ pub(crate) struct LayerState<T> {
     /// Steps that the state has seen. Frozen layers take none, so Adam still corrects the bias of its moments by the right number.
     steps: u64,
     pub(crate) frozen: bool,
-    /// What the parameter step keeps between visits, as the moments of a regression; empty before the first.
+    /// The memory of the parameter step between visits, such as the moments of a regression; empty before the first.
     memory: Vec<T>,
 }
 
@@ -134,7 +134,7 @@ impl<T: Scalar> LayerState<T> {
         })
     }
 
-    /// Returns what the parameter step keeps between visits.
+    /// Returns the memory of the parameter step.
     pub(super) fn memory_mut(&mut self) -> &mut Vec<T> {
         &mut self.memory
     }
