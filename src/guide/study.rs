@@ -11,6 +11,9 @@
 //! It takes most of an hour on two cores, resumes where it was interrupted, and writes every measurement as a line of JSON;
 //! `--quick` runs a part of it in a minute. Times differ from run to run: they are printed, and not reported here.
 //!
+//! It was run when [red-black sweeps](crate::Method::red_black) were the default, with all weights as drawn. Its rows `local_targets` take five
+//! steps; the present [default](crate::Method::default), with two, is not among them: [results](super::results#any-depth) has its accuracies.
+//!
 //! # Comparison
 //!
 //! A network is trained by BP with Adam: the reference. From **the same initial parameters, with the same batches** it is trained by
