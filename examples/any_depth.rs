@@ -1,6 +1,6 @@
 //! The default at every depth, with no method, start or penalty set: plain networks of 1 to 100 hidden layers, beside backpropagation at
 //! the best of three learning rates, from the start that both take by themselves and, if that is another, from the weights as drawn.
-//! Here you see what depth costs, and that neither road fades.
+//! Here you see what depth costs, and that neither road fades. With `--in-flight` all layers, or stages of them, work at the same time.
 //!
 //! The four unpacked IDX files (`train-images-idx3-ubyte` and so on) are read from the folder that `MNIST_DIR` names, with
 //! `--digits` the digits that the crate has; without either the example says so and ends.
@@ -34,6 +34,7 @@ const USAGE: &str = "\
   --seed S, --seeds N  N runs from the seeds S, S + 1, … (0, 1)
   --threads N          (all)
   --digits             the 8 × 8 digits instead of MNIST
+  --in-flight S,B      Method::in_flight with S stages (0 for one a layer) and micro-batches of B, instead of the default
   --no-drawn           without backpropagation from the weights as drawn";
 
 struct Settings {
@@ -48,6 +49,8 @@ struct Settings {
     seeds: u64,
     threads: Option<usize>,
     drawn: bool,
+    /// Stages and examples of a micro-batch.
+    in_flight: Option<(usize, usize)>,
 }
 
 /// Test accuracy in percent, the mean over the seeds and the least of them, and seconds of training.
@@ -86,6 +89,10 @@ fn main() {
         seeds: options.count("seeds", 1) as u64,
         threads: options.optional("threads"),
         drawn: !options.flag("no-drawn"),
+        in_flight: options.optional("in-flight").map(|text: String| {
+            let parts = text.split_once(',').and_then(|(s, b)| Some((s.parse().ok()?, b.parse().ok()?)));
+            parts.unwrap_or_else(|| refuse(format!("--in-flight takes two numbers, not {text:?}")))
+        }),
     };
     options.finish();
     if digits {
@@ -109,7 +116,8 @@ impl Settings {
             self.seeds
         );
         println!(
-            "layers  the default  least     s  BP, best of 3  least     s  BP as drawn  products in sequence, BP's"
+            "layers  {:>11}  least     s  BP, best of 3  least     s  BP as drawn  products in sequence, BP's",
+            if self.in_flight.is_some() { "in flight" } else { "the default" }
         );
         let mut last = None;
         for &layers in &self.layers {
@@ -121,7 +129,7 @@ impl Settings {
             };
             let bp = best(false)?;
             let drawn = if self.drawn { format!("{:11.2}", best(true)?.mean) } else { format!("{:>11}", "–") };
-            let sequence = [Method::<f32>::default().sequential_products(layers + 1), 2 * (layers + 1)];
+            let sequence = [self.method(layers).sequential_products(layers + 1), 2 * (layers + 1)];
             println!(
                 "{layers:6}  {:11.2}  {:5.2}  {:4.1}  {:13.2}  {:5.2}  {:4.1}  {drawn}  {:>12} {:>12}",
                 own.mean, own.least, own.seconds, bp.mean, bp.least, bp.seconds, sequence[0], sequence[1]
@@ -151,13 +159,13 @@ impl Settings {
     ) -> Result<Outcome> {
         let (mut sum, mut least, mut seconds) = (0.0, f64::INFINITY, 0.0);
         for seed in self.first_seed..self.first_seed + self.seeds {
-            let steps = if share > 0.0 { Method::<f32>::default().parameter_steps(layers + 1) } else { 1 };
+            let steps = if share > 0.0 { self.method(layers).parameter_steps(layers + 1) } else { 1 };
             let epochs = if share > 0.0 { self.epochs } else { self.bp_epochs };
             let updates = epochs * train.len().div_ceil(self.batch) * steps;
             let rule = Adam::new(share.abs() * f64::min(2e-3, 0.02 / layers as f64));
             let rule = Scheduled::new(rule, Schedule::Cosine { total: updates as u64, floor: 0.0 });
             let mut network = self.builder(layers, drawn, train).optimizer(rule).seed(seed).build()?;
-            let config = FitConfig::new().epochs(epochs).batch_size(self.batch).seed(seed);
+            let config = FitConfig::new().method(self.method(layers)).epochs(epochs).batch_size(self.batch).seed(seed);
             let begin = Instant::now();
             let trained = match share > 0.0 {
                 true => network.fit(train, &config),
@@ -174,6 +182,14 @@ impl Settings {
         }
         let count = self.seeds as f64;
         Ok(Outcome { mean: sum / count, least, seconds: seconds / count })
+    }
+
+    fn method(&self, layers: usize) -> Method<f32> {
+        match self.in_flight {
+            None => Method::default(),
+            Some((0, micro_batch)) => Method::in_flight(layers + 1, micro_batch),
+            Some((stages, micro_batch)) => Method::in_flight(stages, micro_batch),
+        }
     }
 
     fn builder(&self, layers: usize, drawn: bool, train: &Dataset<f32>) -> NetworkBuilder<f32> {

@@ -21,6 +21,7 @@ pub(crate) mod circuit;
 pub(crate) mod coupling;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 pub mod energy;
+pub(crate) mod in_flight;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
 pub mod parameter_step;
 mod presets;
@@ -30,10 +31,12 @@ pub(crate) mod start;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
 pub use block::{Block, Group, Reads};
+pub use in_flight::InFlight;
 pub use coupling::{Coupling, Multipliers, Penalty, PenaltyIncrease, Stall};
 pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
 pub use start::Start;
 
+use circuit::Circuit;
 use energy::Objective;
 use parameter_step::ParameterSteps;
 use schedule::{Reach, Schedule, Stage};
@@ -54,6 +57,7 @@ use schedule::{Reach, Schedule, Stage};
 /// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty | |
 /// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty | |
 /// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty | |
+/// | [`in_flight`](Self::in_flight) | anchored | 1 reverse sweep of 1/μ, a layer at a tick | optimizer, stage by stage | forward | penalty | |
 /// | [`alm`](Self::alm) | anchored | 1 reverse sweep of r/μ, r ≤ 1 | optimizer | forward | multipliers in the bank | a second bank |
 /// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish | few outputs |
 /// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty | squared errors, units apart |
@@ -196,6 +200,29 @@ impl<T: Scalar> Method<T> {
         Ok(())
     }
 
+    /// Fails for a method in flight unless its error passes every layer once, from the output down, and starts at the forward pass.
+    fn check_flight(&self, circuit: Circuit<'_, T>) -> Result<()> {
+        let Timing::InFlight { .. } = self.parameter.timing else { return Ok(()) };
+        let (depth, step) = (circuit.depth(), &*self.activation);
+        let once = depth < 2
+            || guarded("groups of the activation step", None, || {
+                step.steps(depth) == 1 && step.groups(depth).into_iter().eq((1..depth).rev().map(Group::one))
+            })?;
+        let trains = (0..depth).filter(|&t| circuit.layers[t].param_len() > 0);
+        let by_gradient = trains.into_iter().all(|t| self.parameter.by_gradient(t));
+        let refusals = [
+            (once && !step.streams(), "their activation step is one sweep from the output down, as of Method::in_flight"),
+            (self.start == Start::Anchored, "they start at the forward pass: Start::Anchored"),
+            (self.parameter.reads == Reads::Forward, "their layers read forward activations: Reads::Forward"),
+            (self.coupling.multipliers.is_none(), "they have no multipliers: the stages of a visit would read two of them"),
+            (by_gradient, "their layers step along gradients; take GradientStep in place of steps by least squares"),
+        ];
+        match refusals.into_iter().find(|(holds, _)| !holds) {
+            Some((_, why)) => Err(Error::Unsupported { what: "layers in flight (Timing::InFlight)", why }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the activation step of this method, to relax your own block.
     pub fn activation_step(&self) -> &dyn ActivationStep<T> {
         &*self.activation
@@ -220,7 +247,8 @@ impl<T: Scalar> Method<T> {
         let (measure, update) = (Stage::Measure(1..depth + 1), Stage::Update(all));
         let ascend = self.coupling.multipliers.map(|_| Stage::Ascend);
         match timing {
-            Timing::AfterRelaxation { local_steps } => {
+            Timing::AfterRelaxation { .. } | Timing::InFlight { .. } => {
+                let local_steps = if let Timing::AfterRelaxation { local_steps } = timing { local_steps } else { 1 };
                 // Measure where the predictions from stored activations are there anyway, so that it costs nothing: before the gather if
                 // that reads them, else before the last activation step.
                 let early = if reads == Reads::Forward { steps.min(1) } else { 0 };
@@ -249,7 +277,11 @@ impl<T: Scalar> Method<T> {
         }
         // Before the barrier: a store behind it would be another pass over all lanes.
         stages.extend([Stage::Store, update]);
-        Schedule::new(stages, depth)
+        let schedule = Schedule::new(stages, depth);
+        match timing {
+            Timing::InFlight { stages, micro_batch } => schedule.in_flight(InFlight::new(depth, stages, micro_batch)),
+            Timing::AfterRelaxation { .. } | Timing::EveryStep => schedule,
+        }
     }
 
     /// Returns the stages of steps that move one layer at a time, from the output to the input, in the bank itself.
@@ -322,6 +354,7 @@ impl<T: Scalar> Method<T> {
         }
         guarded("check of the activation step", None, || self.activation.check(objective))??;
         self.check_groups(count)?;
+        self.check_flight(circuit)?;
         if self.activation.streams() && self.parameter.reads == Reads::Forward {
             return Err(Error::Unsupported {
                 what: "exact activation steps",

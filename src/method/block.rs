@@ -433,8 +433,14 @@ impl<T: Scalar> Block<T> {
 
     /// z_t ← a_t for all hidden layers: the bank agrees with the forward pass.
     pub(crate) fn store_forward(&mut self) {
+        self.store_forward_of(1..self.layers());
+    }
+
+    /// z_t ← a_t for these hidden layers.
+    pub(crate) fn store_forward_of(&mut self, layers: Range<usize>) {
         let Activations { z, a, .. } = &mut self.activations;
-        for ((site, z), a) in self.sites.iter_mut().zip(z).zip(a).skip(1) {
+        let (sites, z, a) = (&mut self.sites[layers.clone()], &mut z[layers.clone()], &a[layers]);
+        for ((site, z), a) in sites.iter_mut().zip(z).zip(a) {
             // The forward evaluation serves z_t as well from here on: no new prediction.
             z.copy_from_slice(a);
             site.same = true;

@@ -80,7 +80,12 @@ impl<T: Scalar> Objective<'_, T> {
     /// Runs the ordinary forward pass, a_{t+1} = f(a_t; θ_t) for all t; z does not change.
     pub(crate) fn forward(&self, block: &mut Block<T>) -> Result<()> {
         block.begin_forward();
-        for t in 0..block.layers() {
+        self.forward_through(block, 0..block.layers())
+    }
+
+    /// Runs the forward pass through these layers, from the forward activation that is there.
+    pub(crate) fn forward_through(&self, block: &mut Block<T>, layers: Range<usize>) -> Result<()> {
+        for t in layers {
             self.evaluate(block, t, Reads::Forward)?;
             block.keep_forward(t);
         }

@@ -147,7 +147,8 @@ pub struct LayerUpdate<'u, T: Scalar> {
     pub penalty: T,
     /// Number of examples in the sum.
     pub examples: usize,
-    /// The factor on the learning rate that [observers](crate::Observer::learning_rate_factor) set for this epoch.
+    /// The factor on the learning rate that [observers](crate::Observer::learning_rate_factor) set for this epoch, and the method
+    /// ([`in_flight`](crate::Method::in_flight)) for this step.
     pub learning_rate_factor: T,
     /// The sum over the examples, which the step may overwrite: [`param_len`](Layer::param_len) entries of a gradient, or
     /// [`moments_len`](crate::layer::Regression::moments_len) moments.
@@ -190,6 +191,7 @@ impl<T: Scalar> LayerUpdate<'_, T> {
 /// When the parameters step in a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
 pub enum Timing {
     /// After all activation steps: `local_steps` steps on the same activations.
     AfterRelaxation {
@@ -198,6 +200,14 @@ pub enum Timing {
     },
     /// Together with every activation step, both from gradients at the same point; exact steps move θ_t first, then z_t.
     EveryStep,
+    /// Stage by stage of `stages`, each when the errors of a batch have reached it, a micro-batch after the other; see
+    /// [`Method::in_flight`](crate::Method::in_flight).
+    InFlight {
+        /// Stages of consecutive layers, at least 1; more than there are layers mean one a layer.
+        stages: usize,
+        /// Examples in a micro-batch, at least 1.
+        micro_batch: usize,
+    },
 }
 
 /// When, from which input and how the parameters of the layers move.
@@ -235,8 +245,15 @@ impl<T: Scalar> ParameterSteps<T> {
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
-        if let Timing::AfterRelaxation { local_steps } = self.timing {
-            require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
+        match self.timing {
+            Timing::AfterRelaxation { local_steps } => {
+                require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
+            }
+            Timing::EveryStep => {}
+            Timing::InFlight { stages, micro_batch } => {
+                require(stages > 0, "stages in flight", "at least 1", stages as f64)?;
+                require(micro_batch > 0, "examples in a micro-batch", "at least 1", micro_batch as f64)?;
+            }
         }
         // The common step as well, even if every layer has its own: a setting outside its domain is never ignored.
         let mut steps = self.layer_steps.iter().map(|(_, step)| step).chain([&self.step]);
@@ -319,7 +336,7 @@ pub(crate) struct Update<'u, T> {
 }
 
 impl<T: Scalar> Update<'_, T> {
-    /// Moves the parameters of the layers of `span` by the sums over a batch of `examples`, `sums[t]`, which it overwrites.
+    /// Moves the parameters of the layers of `span` by their sums over a batch of `examples`, one each, which it overwrites.
     ///
     /// # Errors
     /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
@@ -333,11 +350,8 @@ impl<T: Scalar> Update<'_, T> {
         sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
-        if sums.is_empty() {
-            return Ok(());
-        }
         // Layers move in parallel: each has its own optimizer, parameters and sum.
-        let own = ((&mut states[span.clone()], &mut params[span.clone()]), &mut sums[span.clone()]);
+        let own = ((&mut states[span.clone()], &mut params[span.clone()]), sums);
         for_row(own, |i, ((state, params), sum)| {
             let t = span.start + i;
             if state.frozen || params.is_empty() {

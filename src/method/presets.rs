@@ -12,6 +12,7 @@ mod alm;
 mod backprop_by_sweep;
 mod bcd;
 mod error_based;
+mod in_flight;
 mod incremental;
 mod joint;
 mod local_targets;

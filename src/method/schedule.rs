@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::method::block::{Group, Reads};
+use crate::method::in_flight::InFlight;
 use crate::method::start::Start;
 
 mod walk;
@@ -138,11 +139,17 @@ impl fmt::Display for Stage {
 pub struct Schedule {
     stages: Vec<Stage>,
     depth: usize,
+    in_flight: Option<InFlight>,
 }
 
 impl Schedule {
     pub(crate) const fn new(stages: Vec<Stage>, depth: usize) -> Self {
-        Self { stages, depth }
+        Self { stages, depth, in_flight: None }
+    }
+
+    /// Returns the visit of a micro-batch, whose layers take these stages one after the other, each in a tick of its own.
+    pub(crate) fn in_flight(self, in_flight: InFlight) -> Self {
+        Self { in_flight: Some(in_flight), ..self }
     }
 
     /// Returns the visit of backpropagation through `depth` layers.
@@ -157,9 +164,19 @@ impl Schedule {
         &self.stages
     }
 
+    /// Returns which layers work at the same time, for a method whose micro-batches are [in flight](crate::Method::in_flight): the visit is
+    /// that of one micro-batch, and takes two ticks for each of them.
+    pub const fn layers_in_flight(&self) -> Option<&InFlight> {
+        self.in_flight.as_ref()
+    }
+
     /// Counts the sequential products, those that must follow one another however many processors there are. Layers that move at the
-    /// same time take theirs in parallel, and products of parameters run in parallel to those of activations that do not wait for them.
+    /// same time take theirs in parallel, and products of parameters run in parallel to those of activations that do not wait for them. For
+    /// layers in flight, those of a tick.
     pub fn sequential_products(&self) -> usize {
+        if let Some(in_flight) = &self.in_flight {
+            return in_flight.sequential_products();
+        }
         let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
         walk.run(&self.stages);
         walk.sequential()
@@ -274,6 +291,9 @@ impl fmt::Display for Schedule {
             }
         }
         let products: usize = lines.iter().fold(0, |sum, line| sum.saturating_add(line.products));
-        write!(f, "{:width$}  {:11}  {products:8}", "all", walk.sequential())
+        write!(f, "{:width$}  {:11}  {products:8}", "all", walk.sequential())?;
+        let Some(in_flight) = &self.in_flight else { return Ok(()) };
+        let stages = in_flight.stages().len();
+        write!(f, "\n{:width$}  {:11}", format!("a tick of {stages} stages, each on its own micro-batch"), in_flight.sequential_products())
     }
 }

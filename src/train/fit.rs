@@ -11,10 +11,10 @@ use crate::machine::linalg;
 use crate::machine::linalg::matrix::check_shape;
 use crate::method::Method;
 use crate::method::coupling::Penalty;
-use crate::method::parameter_step::LayerState;
+use crate::method::parameter_step::{LayerState, Timing};
 use crate::method::start::Start;
 use crate::observer::{self, Audience};
-use crate::train::engine::{Engine, Recipe};
+use crate::train::engine::{self, Engine, Recipe};
 use crate::train::finish;
 use crate::train::missing;
 use crate::train::tally::Tally;
@@ -327,7 +327,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let ridge = layers.filter(|(_, (params, own))| !params.is_empty() && !own.frozen).any(|(t, _)| ridge(t));
         // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
-        if config.accumulate > 1 && (exact || ridge || steps > 1) {
+        let in_flight = matches!(method.parameter.timing, Timing::InFlight { .. });
+        if config.accumulate > 1 && (exact || ridge || in_flight || steps > 1) {
             let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches, or a method \
                        that does, as Method::red_black()";
             return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
@@ -378,7 +379,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<FitReport> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
-        let mut engine = Engine::new(recipe, data, judge, config.accumulate)?;
+        let steps = self.plan(data, config).steps;
+        let mut engine = Engine::new(self, recipe, (data, judge), (config.batch(data), steps, config.accumulate))?;
         let method = recipe.method;
         let layers = self.params.iter().zip(&self.training.layers);
         let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
@@ -468,7 +470,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Set in every epoch: a factor ends with the fit whose observer asked for it.
         self.training.layers.iter_mut().for_each(|state| state.rate = T::of(learning_rate_factor));
         let penalty_factor = self.training.penalty_factor.value;
-        engine.begin_epoch(penalty_factor);
+        engine.begin_epoch(penalty_factor, learning_rate_factor);
         // For recovery after an error, and for the norms of the update.
         let before = self.params.clone();
         // From seed and epoch alone: a resumed fit sees the order of an uninterrupted one.
@@ -527,10 +529,28 @@ impl<T: Scalar> DecoupledNetwork<T> {
         tally: &mut Tally,
         audience: &mut Audience<'_, '_, T>,
     ) -> Result<ControlFlow<()>> {
-        // Backpropagation has no columns: its batches get empty slices.
-        let mut columns = columns.chunks_mut(size);
-        for batch in share.examples.chunks(size) {
-            engine.visit(self, batch, columns.next().unwrap_or_default(), tally)?;
+        let mut share = engine::Share { examples: &share.examples, columns };
+        let examples = share.examples.len();
+        for from in (0..examples).step_by(size) {
+            let done = engine.visit(self, &mut share, from..examples.min(from + size), tally)?;
+            if self.tell(done, tally, audience)?.is_break() {
+                // Examples in flight have been seen: their layers still learn from them.
+                engine.end_share(self, &mut share, tally)?;
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let done = engine.end_share(self, &mut share, tally)?;
+        self.tell(done, tally, audience)
+    }
+
+    /// Tells the observers of `batches` steps.
+    fn tell(
+        &self,
+        batches: usize,
+        tally: &Tally,
+        audience: &mut Audience<'_, '_, T>,
+    ) -> Result<ControlFlow<()>> {
+        for _ in 0..batches {
             if audience.step(self, tally)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }

@@ -7,6 +7,7 @@ mod coupling;
 mod diagnostics;
 mod energy;
 mod exact;
+mod in_flight;
 mod infer;
 mod initialise;
 mod isometry;

@@ -82,7 +82,6 @@ impl<T: Scalar> LayerState<T> {
     }
 
     /// Returns the number of steps that the optimizer has taken.
-    #[cfg(feature = "save")]
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }

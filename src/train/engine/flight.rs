@@ -1,0 +1,262 @@
+//! Micro-batches in flight: every stage of layers works at every tick, on a micro-batch of its own.
+//!
+//! ```text
+//! tick n     stage s receives micro-batch n − s from below                 predict, and hand up
+//!            stage s receives micro-batch n − 2S + 1 + s from above        set targets, add gradients, hand down
+//!            the last of a batch has come back to stage s                  its layers step
+//! ```
+//!
+//! No two stages ever have the same micro-batch, so they run in parallel.
+
+use std::mem::swap;
+use std::ops::Range;
+
+use super::lane::{Lane, LaneInput};
+use super::{FitState, Share, update};
+use crate::machine::linalg;
+use crate::machine::parallel::{Chunks, Spare, for_row};
+use crate::method::block::Group;
+use crate::method::circuit::Circuit;
+use crate::method::in_flight::InFlight;
+use crate::train::tally::Tally;
+use crate::{DecoupledNetwork, Result, Scalar};
+
+/// The state of all stages.
+#[derive(Debug)]
+pub(super) struct Flight<T> {
+    plan: InFlight,
+    /// Examples of a full batch, and batches of an epoch.
+    batch: usize,
+    batches: usize,
+    /// The micro-batch that each stage has on its way up, and on its way down.
+    up: Vec<Box<Slot<T>>>,
+    down: Vec<Box<Slot<T>>>,
+    gathered: Vec<Gathered<T>>,
+    /// The parameters that layers predict with.
+    ahead: Vec<Vec<T>>,
+    /// Batches in flight, and those of them whose step the output layer has not taken yet.
+    aloft: usize,
+    untaken: u64,
+    work: Spare<Vec<f64>>,
+}
+
+/// Room for a micro-batch.
+#[derive(Debug)]
+struct Slot<T> {
+    lane: Lane<T>,
+    /// None for an empty slot.
+    part: Option<Part>,
+}
+
+/// A micro-batch: a part of a batch.
+#[derive(Debug)]
+struct Part {
+    /// Its columns in the share.
+    columns: Range<usize>,
+    /// Whether it is the first of its batch.
+    begins: bool,
+    /// The examples of the batch, if it is the last of it.
+    completes: Option<usize>,
+    /// The parameter update that the batch leads to.
+    update: u64,
+}
+
+/// The sums of a stage over a batch, one for each of its layers.
+#[derive(Debug)]
+struct Gathered<T> {
+    sums: Vec<Vec<T>>,
+    /// The gradient of one layer over one micro-batch.
+    own: Vec<T>,
+}
+
+/// Parameters that one task reads ahead: few enough that they stay in the cache.
+const PIECE: usize = 4096;
+
+impl<T: Scalar> Flight<T> {
+    /// Makes the stages for batches of `batch` examples, `batches` of them in an epoch.
+    pub(super) fn new(net: &DecoupledNetwork<T>, plan: InFlight, batch: usize, batches: usize) -> Self {
+        let slots = || plan.stages().iter().map(|_| Box::new(Slot { lane: Lane::new(net, 0), part: None })).collect();
+        let sums = |layers: &Range<usize>| net.params[layers.clone()].iter().map(|p| vec![T::zero(); p.len()]).collect();
+        let gathered = plan.stages().iter().map(|layers| Gathered { sums: sums(layers), own: Vec::new() });
+        Self {
+            up: slots(),
+            down: slots(),
+            gathered: gathered.collect(),
+            ahead: Vec::new(),
+            aloft: 0,
+            untaken: 0,
+            work: Spare::default(),
+            plan,
+            batch,
+            batches,
+        }
+    }
+
+    /// Sends off the batch `batch` of a share, a micro-batch a tick. Returns the number of batches whose last step was taken meanwhile.
+    pub(super) fn send(
+        &mut self,
+        fit: &FitState<'_, T>,
+        net: &mut DecoupledNetwork<T>,
+        share: &mut Share<'_, '_, T>,
+        batch: Range<usize>,
+        tally: &mut Tally,
+    ) -> Result<usize> {
+        if self.aloft == 0 {
+            // Nothing is late yet.
+            self.ahead.clone_from(&net.params);
+        }
+        let (before, end, examples) = (self.aloft, batch.end, batch.len());
+        self.aloft += 1;
+        self.untaken += 1;
+        let update = net.training.updates + self.untaken;
+        // Parts of about the same size: a small rest would cost a tick of its own.
+        let width = examples.div_ceil(examples.div_ceil(self.plan.micro_batch(self.batch)));
+        for from in batch.clone().step_by(width) {
+            let columns = from..end.min(from + width);
+            let completes = (columns.end == end).then_some(examples);
+            let part = Part { begins: from == batch.start, completes, update, columns };
+            self.tick(fit, net, share, tally, Some(part))?;
+        }
+        Ok(before + 1 - self.aloft)
+    }
+
+    /// Waits for all micro-batches. Returns the number of batches whose last step was taken meanwhile.
+    pub(super) fn land(
+        &mut self,
+        fit: &FitState<'_, T>,
+        net: &mut DecoupledNetwork<T>,
+        share: &mut Share<'_, '_, T>,
+        tally: &mut Tally,
+    ) -> Result<usize> {
+        let before = self.aloft;
+        while self.aloft > 0 {
+            self.tick(fit, net, share, tally, None)?;
+        }
+        Ok(before)
+    }
+
+    fn tick(
+        &mut self,
+        fit: &FitState<'_, T>,
+        net: &mut DecoupledNetwork<T>,
+        share: &mut Share<'_, '_, T>,
+        tally: &mut Tally,
+        part: Option<Part>,
+    ) -> Result<()> {
+        let stages = self.plan.stages();
+        // Down first: a step that is taken now counts for the prediction of the same tick.
+        let pass = fit.pass(net, false, 0);
+        for_row((&mut self.down[..], &mut self.gathered[..]), |s, (slot, gathered)| {
+            slot.part.as_ref().map_or(Ok(()), |part| slot.lane.descend(&pass, stages[s].clone(), part.begins, gathered))
+        })?;
+        for s in (0..stages.len()).rev() {
+            if let Some(examples) = self.down[s].part.as_ref().and_then(|part| part.completes) {
+                self.step(fit, net, s, examples)?;
+            }
+        }
+        if let Some(part) = self.down[0].part.take() {
+            let lane = &mut self.down[0].lane;
+            let pass = fit.pass(net, false, part.update);
+            lane.store(&pass, &share.examples[part.columns.clone()], &mut share.columns[part.columns])?;
+            tally.add(&lane.tally);
+            self.aloft -= usize::from(part.completes.is_some());
+        }
+        let mut pass = fit.pass(net, false, 0);
+        if let Some(part) = &part {
+            let columns = part.columns.clone();
+            self.up[0].lane.take_off(&pass, &share.examples[columns.clone()], &share.columns[columns])?;
+        }
+        self.up[0].part = part;
+        pass.objective.circuit = Circuit::new(&net.layers, &self.ahead);
+        let stages = self.plan.stages();
+        for_row(&mut self.up[..], |s, slot| match slot.part {
+            Some(_) => slot.lane.ascend_through(&pass, stages[s].clone()),
+            None => Ok(()),
+        })?;
+        // One stage further: the highest turns round, and the one that has come back makes room for the next.
+        let top = stages.len() - 1;
+        self.down.rotate_left(1);
+        swap(&mut self.down[top], &mut self.up[top]);
+        self.up.rotate_right(1);
+        Ok(())
+    }
+
+    /// Moves the parameters of stage s by the sums over a batch, and those that it predicts with.
+    fn step(&mut self, fit: &FitState<'_, T>, net: &mut DecoupledNetwork<T>, s: usize, examples: usize) -> Result<()> {
+        let layers = self.plan.stages()[s].clone();
+        let ahead = &mut self.ahead[layers.clone()];
+        for (ahead, params) in ahead.iter_mut().zip(&net.params[layers.clone()]) {
+            ahead.copy_from_slice(params);
+        }
+        for state in &mut net.training.layers[layers.clone()] {
+            let own = self.plan.learning_rate_factor(state.steps() + 1, self.batches);
+            state.rate = T::of(fit.learning_rate_factor * own);
+        }
+        let (steps, sums) = (&fit.recipe.parameter, &mut self.gathered[s].sums);
+        update(net, (steps, fit.factor, &self.work), layers.clone(), sums, examples)?;
+        self.untaken -= u64::from(s + 1 == self.plan.stages().len());
+        let delay = T::of(self.plan.delay(s, self.batch));
+        for_row((ahead, &net.params[layers]), |_, (ahead, params)| {
+            let pieces = (Chunks { slice: &mut ahead[..], width: PIECE }, Chunks { slice: &params[..], width: PIECE });
+            for_row(pieces, |_, (ahead, params)| {
+                for (ahead, &now) in ahead.iter_mut().zip(params) {
+                    // It still holds the parameters before the step.
+                    *ahead = now + delay * (now - *ahead);
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+impl<T: Scalar> Lane<T> {
+    /// Loads `examples`, before the lowest stage.
+    fn take_off(
+        &mut self,
+        pass: &LaneInput<'_, T>,
+        examples: &[usize],
+        columns: &[crate::bank::Column<'_, T>],
+    ) -> Result<()> {
+        self.load(pass, examples, columns);
+        self.block.begin_forward();
+        self.reset_memory(pass)
+    }
+
+    /// Predicts with these layers, stores the predictions, and measures their terms.
+    fn ascend_through(&mut self, pass: &LaneInput<'_, T>, layers: Range<usize>) -> Result<()> {
+        let depth = self.block.layers();
+        pass.objective.forward_through(&mut self.block, layers.clone())?;
+        self.block.store_forward_of(layers.start + 1..depth.min(layers.end + 1));
+        if layers.end == depth {
+            self.report_forward(pass)?;
+        }
+        self.measure(&pass.objective, layers.start + 1..layers.end + 1)
+    }
+
+    /// Adds the gradients of these layers, and moves the activations that they read: the targets of the layers below.
+    fn descend(
+        &mut self,
+        pass: &LaneInput<'_, T>,
+        layers: Range<usize>,
+        begins: bool,
+        Gathered { sums, own }: &mut Gathered<T>,
+    ) -> Result<()> {
+        for t in layers.clone().rev() {
+            let sum = &mut sums[t - layers.start];
+            if !sum.is_empty() && !pass.states[t].frozen {
+                let reads = pass.parameter.reads;
+                if begins {
+                    pass.objective.parameter_gradient(&mut self.block, t, reads, sum)?;
+                } else {
+                    own.resize(sum.len(), T::zero());
+                    pass.objective.parameter_gradient(&mut self.block, t, reads, own)?;
+                    linalg::axpy(T::one(), own, sum);
+                }
+            }
+            if t > 0 {
+                self.step(pass, &Group::one(t), t + 1 == self.block.layers())?;
+            }
+        }
+        Ok(())
+    }
+}
