@@ -10,9 +10,6 @@
 //! is counted. The peak is that of fused multiply-adds on registers, measured in the same rounds. Everything takes turns, round
 //! after round; times are medians.
 
-use std::hint::black_box;
-use std::time::Instant;
-
 use decoupled::data::Examples;
 use decoupled::diagnostics::cost;
 use decoupled::layer::Activation;
@@ -20,7 +17,11 @@ use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::nalgebra::DMatrix;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method};
-use pulp::{Arch, Simd, WithSimd};
+
+#[path = "common/machine.rs"]
+mod machine;
+
+use machine::{median, peak};
 
 const CLASSES: usize = 10;
 const ROUNDS: usize = 7;
@@ -103,35 +104,6 @@ impl Job {
     }
 }
 
-/// Operations a second of fused multiply-adds on registers, on so many threads at once.
-fn peak(threads: usize) -> f64 {
-    struct Chains;
-    impl WithSimd for Chains {
-        type Output = f64;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) -> f64 {
-            const CHAINS: usize = 12;
-            const STEPS: usize = 2_000_000;
-            let (factor, term) = black_box((simd.splat_f32s(0.5), simd.splat_f32s(1.0)));
-            let mut sums = [term; CHAINS];
-            for _ in 0..STEPS {
-                for sum in &mut sums {
-                    *sum = simd.mul_add_f32s(*sum, factor, term);
-                }
-            }
-            black_box(sums);
-            (2 * STEPS * CHAINS * S::F32_LANES) as f64
-        }
-    }
-    let begin = Instant::now();
-    let operations: f64 = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| Arch::new().dispatch(Chains))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a sum")).sum()
-    });
-    operations / begin.elapsed().as_secs_f64()
-}
-
 /// Four numbers from `first` to ten times as much, each about the same multiple of the one before.
 fn decade(first: usize) -> [usize; 4] {
     [0, 1, 2, 3].map(|i| (first as f64 * 10f64.powf(f64::from(i) / 3.0)).round() as usize)
@@ -147,12 +119,6 @@ fn exponent(xs: &[usize], ys: &[f64]) -> f64 {
     let (x, y) = (logs(xs.iter().map(|&x| x as f64).collect()), logs(ys.to_vec()));
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     product(&x, &y) / product(&x, &x)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn shares() {

@@ -115,7 +115,7 @@ impl Settings {
             width: options.count("width", 100),
             gain: options.value("gain", 1.0),
         };
-        let (local_steps, learning_rate) = net.best();
+        let (local_steps, learning_rate) = best(net);
         Self {
             net,
             start,
@@ -251,6 +251,18 @@ impl Settings {
             (0..sizes.len()).step_by(step).map(|t| format!("{}:{:.1}", t + 1, sizes[t].log10())).collect();
         println!("log10 {quantity}, {name}, after one update, layer by layer:\n  {}", shown.join("  "));
         Ok(())
+    }
+}
+
+/// What was found to do best for local targets: steps of each layer in a visit, and the learning rate of Adam. Sigmoid and
+/// ReLU bear larger steps than tanh, and all bear less the deeper they are.
+fn best(net: Deep) -> (usize, f64) {
+    match (net.activation, net.layers) {
+        (Activation::Tanh, 50..) => (3, 1e-4),
+        (Activation::Tanh, _) => (3, 3e-4),
+        (_, 50..) => (5, 3e-4),
+        (_, 20..) => (5, 5e-4),
+        _ => (5, 1e-3),
     }
 }
 

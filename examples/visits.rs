@@ -15,7 +15,7 @@ fn main() {
         std::process::exit(2);
     };
     println!("backpropagation\n{}", Schedule::backprop(depth));
-    let presets: [(&str, Method<f64>); 12] = [
+    let presets: [(&str, Method<f64>); 13] = [
         ("default", Method::default()),
         ("red_black()", Method::red_black()),
         ("joint(0.1)", Method::joint(0.1)),
@@ -24,6 +24,7 @@ fn main() {
         ("error_based(3, 0.1)", Method::error_based(3, 0.1)),
         ("local_targets(4)", Method::local_targets(4)),
         ("backprop_by_sweep()", Method::backprop_by_sweep()),
+        ("in_flight(3, 8)", Method::in_flight(3, 8)),
         ("alm(0.5)", Method::alm(0.5)),
         ("mac(3)", Method::mac(3)),
         ("bcd(5.0)", Method::bcd(5.0)),

@@ -40,7 +40,7 @@
 //!
 //! | promise | which methods keep it |
 //! |---|---|
-//! | all layers step at once, at any depth | [`joint`](crate::Method::joint) alone. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; a sweep from the output makes that chain as long as BP's. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
+//! | all layers work at once, at any depth | [`in_flight`](crate::Method::in_flight), each on a small batch of its own, with [BP's accuracy](results#the-sequential-lock); [`joint`](crate::Method::joint), all on the same batch, with far less. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; a sweep from the output makes that chain as long as BP's. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
 //! | nothing fades or explodes on its way down | the [default](crate::Method::default) and BP alike, from the start that a [first fit](crate::DecoupledNetwork::fit) takes where the error changes its size on the way down, or the network is deep: [an isometry](crate::DecoupledNetwork::start_isometric), up to a hundred plain layers. [`red_black`](crate::Method::red_black) fades beyond about ten |
 //! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
@@ -60,7 +60,7 @@
 //!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the
 //!   gradient vanishes.
 //! * Epochs are expensive, because data are few or slow to read: the default learns more from each.
-//! * Your batches are too small to keep the cores busy, and you can afford more epochs: `joint` lets them work on all layers at once.
+//! * Your batches are too small to keep the cores busy, or your network is deep and the cores are many: `in_flight` keeps all layers at work.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!

@@ -21,7 +21,7 @@ pub(crate) mod circuit;
 pub(crate) mod coupling;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 pub mod energy;
-pub(crate) mod in_flight;
+pub(crate) mod flight_plan;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, and the pieces of its parameters")]
 pub mod parameter_step;
 mod presets;
@@ -31,8 +31,8 @@ pub(crate) mod start;
 
 pub use activation_step::{ActivationStep, ErrorSteps, Exact, GaussNewton, Order, Sweeps, curvature};
 pub use block::{Block, Group, Reads};
-pub use in_flight::InFlight;
 pub use coupling::{Coupling, Multipliers, Penalty, PenaltyIncrease, Stall};
+pub use flight_plan::FlightPlan;
 pub use parameter_step::{GradientStep, ParameterStep, Ridge, Timing};
 pub use start::Start;
 
@@ -211,10 +211,16 @@ impl<T: Scalar> Method<T> {
         let trains = (0..depth).filter(|&t| circuit.layers[t].param_len() > 0);
         let by_gradient = trains.into_iter().all(|t| self.parameter.by_gradient(t));
         let refusals = [
-            (once && !step.streams(), "their activation step is one sweep from the output down, as of Method::in_flight"),
+            (
+                once && !step.streams(),
+                "their activation step is one sweep from the output down, as of Method::in_flight",
+            ),
             (self.start == Start::Anchored, "they start at the forward pass: Start::Anchored"),
             (self.parameter.reads == Reads::Forward, "their layers read forward activations: Reads::Forward"),
-            (self.coupling.multipliers.is_none(), "they have no multipliers: the stages of a visit would read two of them"),
+            (
+                self.coupling.multipliers.is_none(),
+                "they have no multipliers: the stages of a visit would read two of them",
+            ),
             (by_gradient, "their layers step along gradients; take GradientStep in place of steps by least squares"),
         ];
         match refusals.into_iter().find(|(holds, _)| !holds) {
@@ -279,7 +285,7 @@ impl<T: Scalar> Method<T> {
         stages.extend([Stage::Store, update]);
         let schedule = Schedule::new(stages, depth);
         match timing {
-            Timing::InFlight { stages, micro_batch } => schedule.in_flight(InFlight::new(depth, stages, micro_batch)),
+            Timing::InFlight { stages, micro_batch } => schedule.in_flight(FlightPlan::new(depth, stages, micro_batch)),
             Timing::AfterRelaxation { .. } | Timing::EveryStep => schedule,
         }
     }

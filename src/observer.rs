@@ -234,7 +234,8 @@ pub struct Step<'a, T: Scalar> {
     pub number: usize,
     /// Mean forward loss over the visits of the epoch so far, as in [`EpochReport::train_loss`].
     pub train_loss: f64,
-    /// The network, without its bank, which is in use.
+    /// The network, without its bank, which is in use. With micro-batches [in flight](crate::Method::in_flight) all layers have taken the
+    /// step of this visit's batch, the higher ones perhaps more.
     pub network: &'a DecoupledNetwork<T>,
 }
 

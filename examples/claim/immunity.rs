@@ -26,7 +26,7 @@ use crate::{Parts, give_up};
 /// The first of the training part.
 const EXAMPLES: usize = 20_000;
 const BATCH: usize = 128;
-/// Of Adam: for BP the best of these, judged by the test data, for red-black sweeps the middle one.
+/// Of Adam: for BP the best of these, judged by the test data.
 const RATES: [f64; 3] = [3e-4, 1e-3, 3e-3];
 /// So much below the reference is still beside it.
 const MARGIN: f64 = 0.02;
@@ -57,6 +57,11 @@ pub(crate) fn run(log: &mut Log, out: &Path, mnist: &Parts, seeds: u64) -> Resul
         show(task.markdown(&task.chosen(log, &units), chance));
     }
     show(products()?);
+    let units: Vec<String> = (0..seeds).map(depth_unit).collect();
+    for (seed, unit) in (0..).zip(&units) {
+        measure(log, out, unit, || accuracies(seed, &train, test))?;
+    }
+    show(accuracies_markdown(&Table { rows: units.iter().flat_map(|unit| log.of(unit)).collect() }));
     let unit = lock_unit();
     measure(log, out, &unit, times)?;
     println!("{}", times_in_words(&log.of(&unit).collect::<Vec<_>>()));
@@ -100,20 +105,30 @@ struct Way {
     name: &'static str,
     /// Backpropagation without one.
     method: Option<Method<f32>>,
-    from_bank: bool,
+    start: Start,
     /// Of Adam.
     rates: Vec<f64>,
 }
 
+/// Where the hidden layers start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    Drawn,
+    /// The restart that a user asks for, or gets where no initialiser is named.
+    Isometric,
+    Bank,
+}
+
 /// What the others are compared with: BP from a start that keeps the signal.
-const FROM_BANK: &str = "BP from the bank";
+const ISOMETRIC: &str = "BP from an isometric start";
 
 impl Signal {
-    fn all() -> [Self; 3] {
+    fn all() -> [Self; 4] {
         let net = |activation, layers, gain| Deep { activation, layers, width: 100, gain };
         [
             Self { difficulty: "Vanishing", net: net(Activation::Sigmoid, 10, 1.0), epochs: 4 },
             Self { difficulty: "Vanishing", net: net(Activation::Sigmoid, 30, 1.0), epochs: 6 },
+            Self { difficulty: "Vanishing", net: net(Activation::Relu, 10, 0.1), epochs: 6 },
             Self { difficulty: "Exploding", net: net(Activation::Tanh, 30, 3.0), epochs: 2 },
         ]
     }
@@ -125,11 +140,12 @@ impl Signal {
 
     /// What was asked for, so that rows of other settings are not taken for these.
     fn title(&self) -> String {
-        let ((steps, rate), Deep { width, .. }, epochs) = (self.net.best(), self.net, self.epochs);
+        let (Deep { width, .. }, epochs) = (self.net, self.epochs);
         format!(
             "{}, width {width}, {epochs} epochs of {EXAMPLES} in batches of {BATCH} (BP at the best of the rates {RATES:?}, \
-             local targets with {steps} steps at {rate})",
-            self.name()
+             the others at {:.1e})",
+            self.name(),
+            self.rate()
         )
     }
 
@@ -137,28 +153,37 @@ impl Signal {
         (0..seeds).map(|seed| format!("{}, seed {seed}", self.title())).collect()
     }
 
+    /// That of [`Adam::for_depth`].
+    fn rate(&self) -> f64 {
+        f64::min(2e-3, 0.02 / self.net.layers as f64)
+    }
+
     fn ways(&self) -> Vec<Way> {
-        let (steps, rate) = self.net.best();
-        let way = |name, method, from_bank, rates: &[f64]| Way { name, method, from_bank, rates: rates.to_vec() };
-        let local = Some(Method::local_targets(steps));
+        let way = |name, method, start, rates: &[f64]| Way { name, method, start, rates: rates.to_vec() };
+        let (default, rate) = (|| Some(Method::default()), [self.rate()]);
+        let in_flight = Some(Method::in_flight(usize::MAX, 8));
         vec![
-            way("BP as drawn", None, false, &RATES),
-            way("red-black as drawn", Some(Method::red_black()), false, &RATES[1..2]),
-            way("local_targets as drawn", local.clone(), false, &[rate]),
-            way(FROM_BANK, None, true, &RATES),
-            way("local_targets from the bank", local, true, &[rate]),
+            way("BP as drawn", None, Start::Drawn, &RATES),
+            way("default as drawn", default(), Start::Drawn, &rate),
+            way(ISOMETRIC, None, Start::Isometric, &RATES),
+            way("default from an isometric start", default(), Start::Isometric, &rate),
+            way("in_flight from an isometric start", in_flight, Start::Isometric, &rate),
+            way("BP from the bank", None, Start::Bank, &RATES),
+            way("default from the bank", default(), Start::Bank, &rate),
         ]
     }
 
     fn measure(&self, seed: u64, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        for Way { name, method, from_bank, rates } in self.ways() {
+        for Way { name, method, start, rates } in self.ways() {
             let steps = method.as_ref().map_or(1, |method| method.parameter_steps(self.net.layers + 1));
             for rate in rates {
                 let rule = adam(rate, self.epochs * steps * train.len().div_ceil(BATCH));
                 let mut network = self.net.network(train, rule).seed(seed).build()?;
-                if from_bank {
-                    self.net.start_from_bank(&mut network, train)?;
+                match start {
+                    Start::Drawn => {}
+                    Start::Isometric => drop(network.start_isometric(train.inputs(), seed)?),
+                    Start::Bank => self.net.start_from_bank(&mut network, train)?,
                 }
                 let sizes = signals(network.clone(), method.as_ref(), train)?;
                 let trained = fit(&mut network, method.as_ref(), self.epochs, seed, train);
@@ -189,7 +214,7 @@ impl Signal {
         let best: Vec<(&str, f64)> = self.ways().iter().map(|way| (way.name, best(way))).collect();
         let of_unit = |unit: &String| {
             let rows = log.of(unit).filter(|row| best.iter().any(|&(name, rate)| at(row, name, rate)));
-            against(FROM_BANK, rows.cloned().collect())
+            against(ISOMETRIC, rows.cloned().collect())
         };
         units.iter().flat_map(of_unit).collect()
     }
@@ -200,7 +225,7 @@ impl Signal {
         let mut text = format!(
             "\n### {}\n\nSignal: the lowest hidden layer's over the highest's after one update, as log10; of BP the gradient of \
              the loss, of the others how far their targets lie from the forward pass, in units of what is stored there.\n\n\
-             | | Adam | test accuracy | against {FROM_BANK} | signal |\n|---|---|---|---|---|\n",
+             | | Adam | test accuracy | against {ISOMETRIC} | signal |\n|---|---|---|---|---|\n",
             self.title()
         );
         for name in &names {
@@ -211,7 +236,7 @@ impl Signal {
             let rate = table.estimate(name, "", "rate").map_or("–".to_owned(), |rate| format!("{:.0e}", rate.mean));
             _ = writeln!(text, "| {name} | {rate} | {} | {signal} |", accuracy_cells(table, name));
         }
-        text + &verdict(table, &names, FROM_BANK, chance)
+        text + &verdict(table, &names, ISOMETRIC, chance)
     }
 }
 
@@ -324,20 +349,18 @@ fn lock_network(layers: usize, threads: usize) -> Result<Net> {
 struct Lock {
     name: &'static str,
     /// Backpropagation without one.
-    counted: Option<Method<f32>>,
-    /// The default without its estimate of the largest stable step: one in a hundred updates, and these epochs are shorter.
-    timed: Option<Method<f32>>,
+    method: Option<Method<f32>>,
 }
 
 impl Lock {
-    fn all(layers: usize) -> [Self; 3] {
-        let lock = |name, counted, timed| Self { name, counted, timed };
-        let joint = Some(Method::joint(0.1));
-        let uncapped = Some(Method::predictive_coding(layers + 1, 0.1));
+    fn all() -> [Self; 4] {
+        let lock = |name, method| Self { name, method };
         [
-            lock("BP", None, None),
-            lock("joint", joint.clone(), joint),
-            lock("red-black", Some(Method::red_black()), uncapped),
+            lock("BP", None),
+            lock("default", Some(Method::default())),
+            lock("joint", Some(Method::joint(0.1))),
+            // A tick, which begins and ends a micro-batch.
+            lock("in_flight", Some(Method::in_flight(usize::MAX, 8))),
         ]
     }
 }
@@ -345,25 +368,76 @@ impl Lock {
 /// Products that must follow one another in one update, which are the same in every run.
 fn products() -> Result<String> {
     let mut text = format!(
-        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another in one update, however \
-         many processors there are.\n\n| hidden layers | {} |\n|---{}|\n",
+        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another in one update, of \
+         in_flight in one tick, however many processors there are.\n\n| hidden layers | {} |\n|---{}|\n",
         DEPTHS.map(|layers| layers.to_string()).join(" | "),
         "|---".repeat(DEPTHS.len())
     );
     let mut groups = [("immune", Vec::new()), ("not immune", Vec::new())];
-    for way in 0..3 {
-        let mut counts = Vec::new();
-        let mut name = "";
-        for layers in DEPTHS {
-            let Lock { name: own, counted, .. } = &Lock::all(layers)[way];
-            counts.push(cost(&lock_network(layers, 1)?, counted.as_ref(), EXAMPLES).sequential_products);
-            name = own;
-        }
+    for Lock { name, method } in Lock::all() {
+        let count = |layers| Ok(cost(&lock_network(layers, 1)?, method.as_ref(), EXAMPLES).sequential_products);
+        let counts = DEPTHS.into_iter().map(count).collect::<Result<Vec<_>>>()?;
         let list: Vec<String> = counts.iter().map(ToString::to_string).collect();
         _ = writeln!(text, "| {name} | {} |", list.join(" | "));
         groups[usize::from(counts.iter().any(|count| *count != counts[0]))].1.push(name);
     }
     Ok(text + &format!("\n{} – as many products at every depth.\n", sentence(&groups)))
+}
+
+/// Hidden layers of the networks whose accuracy stands beside their products, and epochs of their training.
+const LOCK_DEPTHS: [usize; 3] = [4, 10, 30];
+const LOCK_EPOCHS: usize = 10;
+
+fn depth_unit(seed: u64) -> String {
+    format!("Accuracy beside products in sequence, {LOCK_DEPTHS:?} hidden layers, {LOCK_EPOCHS} epochs, seed {seed}")
+}
+
+/// Trains networks with nothing set but the method, and a rate that is annealed.
+fn accuracies(seed: u64, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for layers in LOCK_DEPTHS {
+        let mut own = Vec::new();
+        for Lock { name, method } in Lock::all() {
+            let steps = method.as_ref().map_or(1, |method| method.parameter_steps(layers + 1));
+            let total = LOCK_EPOCHS * steps * train.len().div_ceil(BATCH);
+            let rule = adam(f64::min(2e-3, 0.02 / layers as f64), total);
+            let hidden = |net: decoupled::NetworkBuilder<f32>, _| net.dense(100, Activation::Relu);
+            let network = (0..layers).fold(DecoupledNetwork::builder(train.input_dim()), hidden);
+            let network =
+                network.dense(test.target_dim(), Activation::Identity).output_loss(SoftmaxCrossEntropy::new());
+            let mut network = network.optimizer(rule).seed(seed).build()?;
+            let products = cost(&network, method.as_ref(), EXAMPLES).sequential_products;
+            let trained = fit(&mut network, method.as_ref(), LOCK_EPOCHS, seed, train);
+            let mut row = outcome(name, trained, &network, test)?;
+            row.insert("products".to_owned(), products.into());
+            row.insert("at".to_owned(), layers.to_string().into());
+            own.push(row);
+        }
+        rows.extend(against("BP", own));
+    }
+    Ok(rows)
+}
+
+fn accuracies_markdown(table: &Table<'_>) -> String {
+    let mut text = format!(
+        "\nTest accuracy beside them: ReLU, width 100, {LOCK_EPOCHS} epochs of {EXAMPLES} in batches of {BATCH}, nothing set but \
+         the method and Adam annealed.\n\n| hidden layers | | products in sequence | test accuracy | against BP |\n\
+         |---|---|---|---|---|\n"
+    );
+    for layers in LOCK_DEPTHS {
+        for Lock { name, .. } in Lock::all() {
+            let at = layers.to_string();
+            let cell = |key| table.estimate(name, &at, key).map_or("–".to_owned(), |own| format!("{own:.4}"));
+            let products = table.estimate(name, &at, "products").map_or(f64::NAN, |own| own.mean);
+            _ = writeln!(text, "| {layers} | {name} | {products} | {} | {} |", cell("accuracy"), cell("gap"));
+        }
+    }
+    text
+}
+
+/// Those whose updates are timed. A flight is timed by its ticks: the example `flight`.
+fn timed() -> impl Iterator<Item = Lock> {
+    Lock::all().into_iter().filter(|lock| lock.name != "in_flight")
 }
 
 /// Microseconds of one update: the ways take turns, round after round, and the medians count.
@@ -379,8 +453,8 @@ fn times() -> Result<Vec<Row>> {
             let data = Dataset::classification(Examples::from_column_matrix(inputs)?, &labels, 10)?;
             for threads in THREADS {
                 let mut own = Vec::new();
-                for Lock { name, timed, .. } in Lock::all(layers) {
-                    own.push((name, timed, lock_network(layers, threads)?, Vec::new()));
+                for Lock { name, method } in timed() {
+                    own.push((name, method, lock_network(layers, threads)?, Vec::new()));
                 }
                 for _ in 0..=ROUNDS {
                     for (_, method, network, times) in &mut own {
@@ -422,19 +496,23 @@ fn times_in_words(rows: &[&Row]) -> String {
         });
         found.and_then(|row| number(row, "micros")).unwrap_or(f64::NAN)
     };
-    let names = Lock::all(1).map(|lock| lock.name);
+    let names: Vec<&str> = timed().map(|lock| lock.name).collect();
     let mut text = "microseconds of one update (on this machine, at this time)\n".to_owned();
-    _ = writeln!(text, "batch threads layers |{}  BP/joint", names.map(|name| format!("{name:>12}")).concat());
+    _ = writeln!(
+        text,
+        "batch threads layers |{}  BP/joint",
+        names.iter().map(|name| format!("{name:>12}")).collect::<String>()
+    );
     for batch in BATCHES {
         for threads in THREADS {
             for layers in DEPTHS {
-                let own = names.map(|name| micros(name, batch, layers, threads));
-                let shown = own.map(|micros| format!("{micros:12.1}")).concat();
-                _ = writeln!(text, "{batch:5} {threads:7} {layers:6} |{shown} {:9.2}", own[0] / own[1]);
+                let shown = names.iter().map(|name| format!("{:12.1}", micros(name, batch, layers, threads)));
+                let ratio = micros("BP", batch, layers, threads) / micros("joint", batch, layers, threads);
+                _ = writeln!(text, "{batch:5} {threads:7} {layers:6} |{} {ratio:9.2}", shown.collect::<String>());
             }
             let [first, .., last] = DEPTHS;
             let grows = |name: &str| micros(name, batch, last, threads) / micros(name, batch, first, threads);
-            let grows = names.map(|name| format!("{name} {:.1}", grows(name))).join(", ");
+            let grows = names.iter().map(|name| format!("{name} {:.1}", grows(name))).collect::<Vec<_>>().join(", ");
             _ = writeln!(text, "  from {first} to {last} layers an update takes so many times as long: {grows}");
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::rows::{Row, number, word};
 use crate::statistics::Estimate;
+use crate::study::DEFAULT;
 
 fn percent(share: Estimate) -> Estimate {
     Estimate { mean: 100.0 * share.mean, half: 100.0 * share.half }
@@ -86,7 +87,7 @@ impl Table<'_> {
 
     /// The controls by backpropagation.
     fn controls(&self) -> Vec<&str> {
-        self.names("control").into_iter().filter(|name| !name.starts_with("red-black")).collect()
+        self.names("control").into_iter().filter(|name| !name.starts_with(DEFAULT)).collect()
     }
 
     /// The largest mean of the absolute value among the controls by backpropagation.
@@ -167,15 +168,15 @@ impl Table<'_> {
     /// The default's gap to backpropagation beside the controls', in a sentence.
     pub(crate) fn gap_in_words(&self, task: &str) -> Option<String> {
         let gap = MEASURES.iter().find(|measure| measure.key == "gap")?;
-        let own = self.estimate("red-black", "epochs", "gap")?;
+        let own = self.estimate(DEFAULT, "epochs", "gap")?;
         let controls: Vec<String> = self
             .controls()
             .into_iter()
             .filter_map(|name| Some(format!("{name} {:.2}", percent(self.estimate(name, "epochs", "gap")?))))
             .collect();
-        let inside = self.inside("red-black", "epochs", gap, &self.controls())?;
+        let inside = self.inside(DEFAULT, "epochs", gap, &self.controls())?;
         Some(format!(
-            "* {task}: the accuracy of red-black sweeps is {:.2} points from BP's; controls: {}. {} the controls.\n",
+            "* {task}: the accuracy of the default is {:.2} points from BP's; controls: {}. {} the controls.\n",
             percent(own),
             controls.join(", "),
             if inside { "Inside" } else { "**Outside**" }

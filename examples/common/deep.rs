@@ -22,18 +22,6 @@ pub(crate) const SAMPLE: usize = 2000;
 const MEASURED: usize = 128;
 
 impl Deep {
-    /// What was found to do best for local targets: steps of each layer in a visit, and the learning rate of Adam. Sigmoid and
-    /// ReLU bear larger steps than tanh, and all bear less the deeper they are.
-    pub(crate) fn best(&self) -> (usize, f64) {
-        match (self.activation, self.layers) {
-            (Activation::Tanh, 50..) => (3, 1e-4),
-            (Activation::Tanh, _) => (3, 3e-4),
-            (_, 50..) => (5, 3e-4),
-            (_, 20..) => (5, 5e-4),
-            _ => (5, 1e-3),
-        }
-    }
-
     pub(crate) fn is_very_deep(&self) -> bool {
         self.layers >= 50
     }

@@ -1,10 +1,12 @@
 //! The cost of a visit, counted from its schedule without running it.
 
+use std::sync::Arc;
+
 use crate::bank::Layout;
 use crate::method::activation_step;
 use crate::method::schedule::{Assumptions, Products, Schedule, Walk};
 use crate::method::start::Start;
-use crate::{DecoupledNetwork, Method, Scalar};
+use crate::{DecoupledNetwork, Layer, Method, Scalar};
 
 /// The cost of one visit of an example, counted from the definition of the method; see [`cost`]. Seconds are in the reports
 /// ([`EpochReport::time`](crate::EpochReport::time)).
@@ -24,6 +26,10 @@ pub struct Cost {
     /// Bytes of the activation bank for all examples, with the state of the activation optimizer and the multipliers, in the network's
     /// [`Storage`](crate::bank::Storage): [`ActivationBank::bytes`](crate::bank::ActivationBank::bytes) of a new bank. 0 for backpropagation.
     pub bank_bytes: u128,
+    /// Bytes of the micro-batches [in flight](Method::in_flight), two for each stage, of the size that the method asks for: for every layer
+    /// its input, as predicted and as it moves, its output, the errors of both, and its [cache](crate::Layer::cache_len). 0 for other
+    /// methods.
+    pub in_flight_bytes: u128,
 }
 
 /// Counts the cost of training a network by `method`, or by backpropagation if it is `None`: the products of one visit, and the bank
@@ -60,7 +66,7 @@ pub struct Cost {
 /// ```
 ///
 /// # Panics
-/// When the activation optimizer panics.
+/// When the activation optimizer panics, or a layer when asked for the size of its cache.
 pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>, examples: usize) -> Cost {
     let depth = network.depth();
     let products = products(network, method);
@@ -73,7 +79,22 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
         products,
         operations,
         bank_bytes: method.map_or(0, |method| layout(network, method).bytes(examples)),
+        in_flight_bytes: method.map_or(0, |method| in_flight_bytes(network, method, examples)),
     }
+}
+
+fn in_flight_bytes<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>, examples: usize) -> u128 {
+    let schedule = method.schedule(network.depth());
+    let Some(plan) = schedule.flight_plan() else { return 0 };
+    let size = plan.micro_batch(examples);
+    let numbers = |layer: &Arc<dyn Layer<T>>| {
+        let widths = 3 * layer.input_dim() as u128 + 2 * layer.output_dim() as u128;
+        widths * size as u128 + layer.cache_len(size) as u128
+    };
+    let layers: u128 = network.layers.iter().map(numbers).sum();
+    // The lowest input does not move, and the targets are there beside the outputs.
+    let micro_batch = layers + size as u128 * network.output_dim() as u128 - size as u128 * network.input_dim() as u128;
+    2 * plan.stages().len() as u128 * micro_batch * size_of::<T>() as u128
 }
 
 /// Returns the layout of the bank that a fit would open.

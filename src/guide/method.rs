@@ -30,7 +30,8 @@
 //! * **one special choice reproduces BP**: a single sweep from the top down, one layer after the other, with steps of 1/μ, gives
 //!   z_t = a_t − δ_t/μ, and with the squared hidden loss the parameter gradient is BP's, up to rounding. The
 //!   [default](crate::Method::default) uses this sweep to set targets and takes two steps towards them, of which the second is not BP's;
-//!   with one it is [`backprop_by_sweep`](crate::Method::backprop_by_sweep), a check. Other choices differ from BP more or less;
+//!   with one it is [`backprop_by_sweep`](crate::Method::backprop_by_sweep), a check. [`in_flight`](crate::Method::in_flight) takes the same
+//!   sweep a layer a tick, with other micro-batches in the layers above and below. Other choices differ from BP more or less;
 //! * **to the end**, where nothing moves any more, the output's error has been shared out among all layers. For linear layers and
 //!   squared errors, with P_t the product of the weight matrices above z_t and r the output's error after a forward pass,
 //!   ε_t = P_tᵀ S⁻¹ r / μ_t, S = I + Σ P_t P_tᵀ / μ_t: BP's error, damped most in the directions that the network amplifies. Then

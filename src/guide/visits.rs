@@ -167,6 +167,24 @@
 //! all                            6         8
 //! ```
 //!
+//! # `in_flight(3, 8)`
+//!
+//! The same sweep, which each layer joins when it gets there: the micro-batches before and behind are in other stages meanwhile.
+//!
+//! ```text
+//!                      in sequence  products
+//! forward pass                   3         3
+//! start: forward pass
+//! measure z_1 … z_3
+//! relax z_2                      1         1
+//! relax z_1                      1         1
+//! gather θ_0 … θ_2               1         3
+//! store
+//! update θ_0 … θ_2
+//! all                            6         8
+//! in flight: 3 stages at once, micro-batches of at most 8; a tick has 2 products in sequence
+//! ```
+//!
 //! # `alm(0.5)`
 //!
 //! The same sweep, with multipliers that the bank keeps.

@@ -232,10 +232,9 @@ impl<T: Scalar> Block<T> {
             // No copy of the input: a_0 is read from z_0.
             a[t].resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
-            for evaluation in [&mut site.stored, &mut site.forward] {
-                evaluation.output.resize(above, T::zero());
-                evaluation.fresh = false;
-            }
+            // Their outputs take memory when a layer is evaluated: few methods need both.
+            site.stored.fresh = false;
+            site.forward.fresh = false;
             gradient[t].resize(below, T::zero());
             cotangent[t + 1].resize(above, T::zero());
             // Empty is none: whoever has multipliers writes them after the resize.

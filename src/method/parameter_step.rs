@@ -350,6 +350,10 @@ impl<T: Scalar> Update<'_, T> {
         sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
+        // Layers without parameters may have gathered nothing.
+        if sums.is_empty() {
+            return Ok(());
+        }
         // Layers move in parallel: each has its own optimizer, parameters and sum.
         let own = ((&mut states[span.clone()], &mut params[span.clone()]), sums);
         for_row(own, |i, ((state, params), sum)| {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::method::block::{Group, Reads};
-use crate::method::in_flight::InFlight;
+use crate::method::flight_plan::FlightPlan;
 use crate::method::start::Start;
 
 mod walk;
@@ -139,17 +139,17 @@ impl fmt::Display for Stage {
 pub struct Schedule {
     stages: Vec<Stage>,
     depth: usize,
-    in_flight: Option<InFlight>,
+    flight_plan: Option<FlightPlan>,
 }
 
 impl Schedule {
     pub(crate) const fn new(stages: Vec<Stage>, depth: usize) -> Self {
-        Self { stages, depth, in_flight: None }
+        Self { stages, depth, flight_plan: None }
     }
 
     /// Returns the visit of a micro-batch, whose layers take these stages one after the other, each in a tick of its own.
-    pub(crate) fn in_flight(self, in_flight: InFlight) -> Self {
-        Self { in_flight: Some(in_flight), ..self }
+    pub(crate) fn in_flight(self, plan: FlightPlan) -> Self {
+        Self { flight_plan: Some(plan), ..self }
     }
 
     /// Returns the visit of backpropagation through `depth` layers.
@@ -166,16 +166,16 @@ impl Schedule {
 
     /// Returns which layers work at the same time, for a method whose micro-batches are [in flight](crate::Method::in_flight): the visit is
     /// that of one micro-batch, and takes two ticks for each of them.
-    pub const fn layers_in_flight(&self) -> Option<&InFlight> {
-        self.in_flight.as_ref()
+    pub const fn flight_plan(&self) -> Option<&FlightPlan> {
+        self.flight_plan.as_ref()
     }
 
     /// Counts the sequential products, those that must follow one another however many processors there are. Layers that move at the
     /// same time take theirs in parallel, and products of parameters run in parallel to those of activations that do not wait for them. For
     /// layers in flight, those of a tick.
     pub fn sequential_products(&self) -> usize {
-        if let Some(in_flight) = &self.in_flight {
-            return in_flight.sequential_products();
+        if let Some(plan) = &self.flight_plan {
+            return plan.sequential_products();
         }
         let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
         walk.run(&self.stages);
@@ -292,8 +292,7 @@ impl fmt::Display for Schedule {
         }
         let products: usize = lines.iter().fold(0, |sum, line| sum.saturating_add(line.products));
         write!(f, "{:width$}  {:11}  {products:8}", "all", walk.sequential())?;
-        let Some(in_flight) = &self.in_flight else { return Ok(()) };
-        let stages = in_flight.stages().len();
-        write!(f, "\n{:width$}  {:11}", format!("a tick of {stages} stages, each on its own micro-batch"), in_flight.sequential_products())
+        let Some(plan) = &self.flight_plan else { return Ok(()) };
+        write!(f, "\nin flight: {plan}")
     }
 }

@@ -153,7 +153,6 @@ struct Batch<'v, 'b, T> {
     report: bool,
 }
 
-
 /// Most columns of a lane, unless [`MAX_LANES`] lanes of this width do not cover the batch.
 const LANE: usize = 64;
 /// A batch that fits one lane is still cut in two if each half has at least this many columns.
@@ -187,8 +186,16 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let accumulator =
             Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
-        let fit = FitState { recipe, data, judge, starts, prepared: Prepared::default(), factor: T::one(), learning_rate_factor: 1.0 };
-        let in_flight = recipe.schedule.layers_in_flight().cloned();
+        let fit = FitState {
+            recipe,
+            data,
+            judge,
+            starts,
+            prepared: Prepared::default(),
+            factor: T::one(),
+            learning_rate_factor: 1.0,
+        };
+        let plan = recipe.schedule.flight_plan().cloned();
         Ok(Self {
             fit,
             lanes: Vec::new(),
@@ -197,7 +204,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             visits: 0,
             sample: None,
             accumulator,
-            flight: in_flight.map(|plan| Flight::new(net, plan, batch, batches)),
+            flight: plan.map(|plan| Flight::new(net, plan, batch, batches)),
         })
     }
 

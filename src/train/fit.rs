@@ -544,12 +544,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// Tells the observers of `batches` steps.
-    fn tell(
-        &self,
-        batches: usize,
-        tally: &Tally,
-        audience: &mut Audience<'_, '_, T>,
-    ) -> Result<ControlFlow<()>> {
+    fn tell(&self, batches: usize, tally: &Tally, audience: &mut Audience<'_, '_, T>) -> Result<ControlFlow<()>> {
         for _ in 0..batches {
             if audience.step(self, tally)?.is_break() {
                 return Ok(ControlFlow::Break(()));

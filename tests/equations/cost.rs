@@ -299,3 +299,18 @@ fn a_bank_too_large_for_any_memory_is_counted() {
     let found = cost(&net, Some(&Method::joint(0.1)), usize::MAX).bank_bytes;
     assert_eq!(found, (3 * 8 + 16) * usize::MAX as u128);
 }
+
+/// By hand: 4-7-5-3 in three stages by fours, six micro-batches.
+#[test]
+fn micro_batches_in_flight_take_the_bytes_of_their_layers() {
+    let net = DecoupledNetwork::<f32>::builder(4);
+    let net = net.dense(7, Activation::Tanh).dense(5, Activation::Tanh).dense(3, Activation::Identity).build().unwrap();
+    // z_0 … z_3, a_1, a_2, the outputs of all layers, and errors of inputs and of outputs.
+    // And in the caches of the tanh units their sums, the errors of these, and the slopes.
+    let numbers = 3 * (7 + 5) + (4 + 7 + 5 + 3) + (7 + 5) + (7 + 5 + 3) + (4 + 7 + 5) + (7 + 5 + 3);
+    let of = |method| cost(&net, Some(&method), 1000).in_flight_bytes;
+    assert_eq!(of(Method::in_flight(3, 4)), 6 * 4 * numbers * 4);
+    assert_eq!(of(Method::in_flight(1, 4)), 2 * 4 * numbers * 4);
+    assert_eq!((of(Method::default()), cost(&net, None, 1000).in_flight_bytes), (0, 0));
+    assert_eq!(of(Method::in_flight(3, 4)), of(Method::in_flight(9, 4)), "at most one stage a layer");
+}

@@ -1,13 +1,19 @@
 //! Layers in flight, against a plain simulation and against backpropagation.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use decoupled::data::Examples;
-use decoupled::layer::{Activation, Init};
+use decoupled::layer::{Activation, Init, LayerNorm};
+use decoupled::loss::SoftmaxCrossEntropy;
+use decoupled::method::{Multipliers, Order, Reads, Ridge, Start, Sweeps, Timing};
 use decoupled::nalgebra::DMatrix;
-use decoupled::optimizer::Adam;
+use decoupled::observer::Step;
+use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder};
+use decoupled::{
+    Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, NetworkBuilder, Observer, StopReason,
+};
 
 type Net = DecoupledNetwork<f64>;
 type Matrix = DMatrix<f64>;
@@ -100,9 +106,8 @@ impl Plain {
             let gradient = &self.sums[k] / examples as f64;
             self.moments[0][k] = 0.9 * &self.moments[0][k] + 0.1 * &gradient;
             self.moments[1][k] = 0.999 * &self.moments[1][k] + 0.001 * gradient.map(|g| g * g);
-            let scaled = self.moments[0][k].zip_map(&self.moments[1][k], |m, v| {
-                (m / first) / ((v / second).sqrt() + 1e-8)
-            });
+            let scaled =
+                self.moments[0][k].zip_map(&self.moments[1][k], |m, v| (m / first) / ((v / second).sqrt() + 1e-8));
             self.last[k] = -RATE * factor * scaled;
             *params += &self.last[k];
             self.sums[k].fill(0.0);
@@ -150,7 +155,7 @@ fn simulate(
                 for layer in &mut layers[s * per_stage..(s + 1) * per_stage] {
                     let warm = f64::from(layer.steps + 1) / warm_up;
                     let factor = if stages == 1 { 1.0 } else { warm.min(1.0) };
-                    layer.step(examples, if stages > 11 { 0.5 * factor } else { factor });
+                    layer.step(examples, factor);
                 }
             }
         }
@@ -195,14 +200,15 @@ fn a_flight_is_what_a_plain_simulation_says() {
     // Hidden layers, stages, micro-batch, examples of a batch; and the examples of the parts of a full batch and of the last of 23 examples,
     // by hand.
     type Case = (usize, usize, usize, usize, &'static [usize], &'static [usize]);
-    let cases: [Case; 7] = [
+    let cases: [Case; 8] = [
         (1, 1, 3, 8, &[3, 3, 2], &[3, 3, 1]),
         (1, 2, 8, 8, &[8], &[7]),
         (3, 2, 2, 8, &[2, 2, 2, 2], &[2, 2, 2, 1]),
-        (3, 4, 4, 8, &[4, 4], &[4, 3]),
-        (5, 6, 8, 8, &[3, 3, 2], &[3, 3, 1]),
+        (3, 4, 4, 8, &[2, 2, 2, 2], &[2, 2, 2, 1]),
+        (5, 6, 8, 8, &[1; 8], &[1; 7]),
+        (5, 6, 8, 16, &[3, 3, 3, 3, 3, 1], &[3, 3, 1]),
         (5, 3, 1, 4, &[1, 1, 1, 1], &[1, 1, 1]),
-        (11, 12, 9, 23, &[8, 8, 7], &[8, 8, 7]),
+        (11, 12, 9, 23, &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1], &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1]),
     ];
     for (hidden, stages, micro_batch, batch, full, last) in cases {
         let (examples, epochs) = (23, 3);
@@ -219,8 +225,7 @@ fn a_flight_is_what_a_plain_simulation_says() {
             .build()
             .unwrap();
         let widths = |t: usize| if t == 0 { 3 } else { 4 };
-        let mut plain: Vec<Plain> =
-            (0..=hidden).map(|t| Plain::new(net.params(t), widths(t), t < hidden)).collect();
+        let mut plain: Vec<Plain> = (0..=hidden).map(|t| Plain::new(net.params(t), widths(t), t < hidden)).collect();
         // The order of an epoch is that of the seed for every method: a network that notes it.
         let mut noting = Net::builder(3)
             .layer(Noting { width: 3, seen: Arc::clone(&seen) })
@@ -243,7 +248,8 @@ fn a_flight_is_what_a_plain_simulation_says() {
                 let mut rest = own.iter().copied();
                 sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect::<Vec<Vec<usize>>>()
             });
-            let warm_up = batches.div_ceil(2) as f64;
+            // Two epochs: less than 300 steps.
+            let warm_up = 2.0 * batches as f64;
             simulate(&mut plain, stages, (&inputs, &targets), parts.collect(), (full.len(), warm_up));
         }
         for (t, plain) in plain.iter().enumerate() {
@@ -255,4 +261,180 @@ fn a_flight_is_what_a_plain_simulation_says() {
             }
         }
     }
+}
+
+/// Soft targets of three classes, with weights.
+fn weighted() -> Dataset<f64> {
+    let inputs = Examples::from_column_matrix(uniform(4, 29, 3)).unwrap();
+    let labels: Vec<usize> = (0..29).map(|i| i * 7 % 3).collect();
+    let weights: Vec<f64> = (0..29).map(|i| 0.5 + f64::from(i % 4)).collect();
+    Dataset::classification(inputs, &labels, 3).unwrap().with_weights(&weights).unwrap()
+}
+
+fn classifier(method: Method<f64>) -> NetworkBuilder<f64> {
+    let relu = Init::he_normal();
+    let net = Net::builder(4).dense_with(6, Activation::Tanh, relu).layer(LayerNorm::new(6));
+    let net = net.dense_with(5, Activation::Silu, relu).dense_with(3, Activation::Identity, relu);
+    net.output_loss(SoftmaxCrossEntropy::new()).penalty(0.7).optimizer(Adam::new(0.02)).method(method).seed(3)
+}
+
+fn assert_equal(net: &Net, twin: &Net, what: &str) {
+    for t in 0..net.depth() {
+        for (found, expected) in net.params(t).iter().zip(twin.params(t)) {
+            assert!((found - expected).abs() < 1e-12, "{what}, layer {t}: {found} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_single_stage_is_backpropagation() {
+    let (data, config) = (weighted(), FitConfig::new().epochs(4).batch_size(8).seed(1));
+    for micro_batch in [1, 3, 8, 1000] {
+        for frozen in [None, Some(0), Some(2)] {
+            let builder = classifier(Method::in_flight(1, micro_batch));
+            let mut net = frozen.into_iter().fold(builder, NetworkBuilder::freeze).build().unwrap();
+            let mut twin = net.clone();
+            let report = net.fit(&data, &config).unwrap();
+            let other = twin.fit_backprop(&data, &config).unwrap();
+            assert_equal(&net, &twin, &format!("micro-batches of {micro_batch}, {frozen:?} frozen"));
+            assert_eq!(net.updates(), twin.updates());
+            for (own, other) in report.epochs.iter().zip(&other.epochs) {
+                assert!((own.train_loss - other.train_loss).abs() < 1e-12);
+                assert!((own.energy - own.train_loss).abs() < 1e-12, "measured on the way up, where residuals are 0");
+                let scores = own.train_score.unwrap() - other.train_score.unwrap();
+                assert!(scores.abs() < 1e-12, "sums of more parts");
+                assert_eq!(own.dead_units, other.dead_units);
+                assert!(own.residuals.iter().all(|&residual| residual == 0.0));
+            }
+        }
+    }
+}
+
+/// One micro-batch in flight: the only one of an epoch.
+#[test]
+fn a_micro_batch_alone_is_backpropagation_through_any_number_of_stages() {
+    let data = weighted().take(5).unwrap();
+    for stages in 2..=4 {
+        // One update an epoch, of which the first is taken at half the rate: so is the twin's.
+        let net = |method, rate| classifier(method).optimizer(Sgd::new(rate)).build().unwrap();
+        let (mut net, mut twin) = (net(Method::in_flight(stages, 1000), 0.1), net(Method::default(), 0.05));
+        let config = FitConfig::new().epochs(1).full_batch();
+        // As few examples as stages leave room for.
+        let data = data.take(stages - 1).unwrap();
+        net.fit(&data, &config).unwrap();
+        twin.fit_backprop(&data, &config).unwrap();
+        assert_equal(&net, &twin, &format!("{stages} stages"));
+    }
+}
+
+/// z_t = a_t − δ_t/μ_t, with δ_t by the chain rule, at parameters that hardly move.
+#[test]
+fn the_bank_keeps_the_targets_that_came_down() {
+    let data = weighted();
+    let mut net = classifier(Method::in_flight(4, 2)).optimizer(Sgd::new(1e-13)).build().unwrap();
+    let objective = net.objective();
+    let mut block = objective.block(data.len());
+    block.stored_mut(0).copy_from_slice(data.inputs().as_slice());
+    block.stored_mut(4).copy_from_slice(data.targets().as_slice());
+    let mut gradients: Vec<Vec<f64>> = (0..4).map(|t| vec![0.0; net.params(t).len()]).collect();
+    decoupled::method::backprop::gradients(&objective, &mut block, &mut gradients).unwrap();
+    net.fit(&data, &FitConfig::new().epochs(1).batch_size(8)).unwrap();
+    let bank = net.bank().unwrap();
+    for t in 1..4 {
+        let stored = bank.layer(t);
+        let (forward, delta) = (block.forward(t), block.gradient(t));
+        for i in 0..data.len() {
+            for (j, found) in stored.column(i).iter().enumerate() {
+                let expected = forward.column(i)[j] - delta.column(i)[j] / 0.7;
+                assert!((found - expected).abs() < 1e-10, "z_{t} of example {i}: {found} instead of {expected}");
+            }
+        }
+    }
+    assert!(bank.visited_at().iter().all(|at| (1..=4).contains(at)));
+    assert!(bank.steps().iter().all(|&steps| steps == 1));
+}
+
+#[test]
+fn stages_cut_layers_evenly_and_are_two_updates_late_at_most() {
+    let of =
+        |depth, stages, size| Method::<f64>::in_flight(stages, size).schedule(depth).flight_plan().cloned().unwrap();
+    assert_eq!(of(7, 3, 1).stages(), [0..2, 2..4, 4..7]);
+    assert_eq!(of(3, 100, 1).stages(), [0..1, 1..2, 2..3]);
+    assert_eq!(of(3, usize::MAX, usize::MAX).stages().len(), 3);
+    // 31 stages: two updates of 128 examples are 256, of which each of the 60 others on their way has 4.
+    assert_eq!(of(31, 31, 1000).micro_batch(128), 4);
+    assert_eq!(of(31, 31, 2).micro_batch(128), 2);
+    assert_eq!(of(31, 31, 8).micro_batch(7), 1);
+    assert_eq!(of(31, 1, 1000).micro_batch(128), 128);
+    let late = of(11, 11, 8);
+    assert_eq!(late.delay(10, 128), 0.0);
+    // Ten stages above, each of which has a micro-batch on its way up and one on its way down; 16 make an update.
+    assert_eq!(late.delay(0, 128), 1.25);
+    for (stages, sequence) in [(1, 22), (2, 12), (4, 6), (11, 2), (50, 2)] {
+        assert_eq!(Method::<f64>::in_flight(stages, 8).sequential_products(11), sequence, "{stages} stages");
+    }
+}
+
+#[test]
+fn what_does_not_fly_is_refused_before_anything_changes() {
+    let data = weighted();
+    let flying = || Method::<f64>::in_flight(2, 4);
+    let timing = Timing::InFlight { stages: 2, micro_batch: 4 };
+    let refused: [(&str, Method<f64>); 8] = [
+        ("one sweep from the output down", Method::red_black().timing(timing)),
+        ("one sweep from the output down", flying().activation(Sweeps::new(Order::ReverseGaussSeidel, 2, 1.0))),
+        ("one sweep from the output down", Method::error_based(1, 0.1).timing(timing).reads(Reads::Forward)),
+        ("Start::Anchored", flying().start(Start::Persisted)),
+        ("Reads::Forward", flying().reads(Reads::Stored)),
+        ("no multipliers", flying().multipliers(Multipliers::kept())),
+        ("GradientStep", flying().parameter(Ridge::default())),
+        ("one sweep from the output down", Method::bcd(1.0).timing(timing).reads(Reads::Forward)),
+    ];
+    for (why, method) in refused {
+        // Dense maps apart from their activation functions, so that closed forms fit it.
+        let builder = Net::builder(4).dense(5, Activation::Identity).dense(4, Activation::Identity);
+        let builder = builder.dense(3, Activation::Identity);
+        let mut net = builder.build().unwrap();
+        let before: Vec<_> = (0..3).map(|t| net.params(t).to_vec()).collect();
+        let error = net.fit(&data, &FitConfig::new().method(method.clone())).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{method:?}: {error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert!((0..3).all(|t| net.params(t) == before[t]) && net.bank().is_none());
+    }
+    for method in [Method::in_flight(0, 4), Method::in_flight(4, 0)] {
+        let error = classifier(method).build().unwrap_err();
+        assert!(matches!(error, Error::HyperParameter { .. }), "{error}");
+    }
+    let error = classifier(flying()).build().unwrap().fit(&data, &FitConfig::new().accumulate(2)).unwrap_err();
+    assert!(error.to_string().contains("larger batches"), "{error}");
+}
+
+/// Breaks off after some steps, and notes them.
+struct Breaks(usize, Vec<usize>);
+
+impl Observer<f64> for Breaks {
+    fn step(&mut self, step: &Step<'_, f64>) -> decoupled::Result<ControlFlow<StopReason>> {
+        assert!(step.train_loss.is_finite(), "every batch of which a step is told has been predicted");
+        self.1.push(step.number);
+        Ok(if step.number == self.0 { ControlFlow::Break(StopReason::Observer) } else { ControlFlow::Continue(()) })
+    }
+}
+
+#[test]
+fn observers_see_every_batch_when_it_is_back_and_a_break_waits_for_those_in_flight() {
+    let (data, config) = (weighted(), FitConfig::new().epochs(1).batch_size(4));
+    let mut all = Breaks(100, Vec::new());
+    let mut net = classifier(Method::in_flight(4, 1)).build().unwrap();
+    net.fit_observed(&data, &config, &mut [&mut all]).unwrap();
+    assert_eq!(all.1, (1..=8).collect::<Vec<_>>());
+    assert_eq!(net.updates(), 8);
+
+    let mut some = Breaks(2, Vec::new());
+    let mut net = classifier(Method::in_flight(4, 1)).build().unwrap();
+    let report = net.fit_observed(&data, &config, &mut [&mut some]).unwrap();
+    assert_eq!((some.1.len(), report.stop), (2, StopReason::Observer));
+    // Seven ticks from the start to the end of a way of four stages: more batches than two were sent off, and all of them are back.
+    let visited = net.bank().unwrap().visited_at().iter().filter(|&&at| at > 0).count();
+    assert_eq!(visited, 4 * net.updates() as usize);
+    assert!((3..8).contains(&net.updates()), "{}", net.updates());
 }

@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 45] = [
     &["data"],
     &["metrics"],
     // The method, in reading order: a circuit and the activations of a block, the objective over both, steps, and a visit as data.
-    &["method::start", "method::coupling", "method::block"],
+    &["method::start", "method::coupling", "method::block", "method::flight_plan"],
     // Layers are called there and nowhere else, the losses of the objective's terms in `energy`.
     &["method::circuit"],
     &["method::energy"],
@@ -84,11 +84,21 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The module that a file belongs to, by its place in the layout.
+/// The path of a file's module.
 fn module(path: &Path) -> String {
     let parts = path.strip_prefix(root()).unwrap().with_extension("");
     let parts: Vec<_> = parts.iter().map(|part| part.to_str().unwrap()).collect();
-    place(&parts.join("::"))
+    parts.join("::")
+}
+
+/// The text of this module with paths that begin at its parents, `super::`, written from the root.
+fn from_root(text: &str, module: &str) -> String {
+    let parents = std::iter::successors(Some(module), |module| module.rsplit_once("::").map(|(parent, _)| parent));
+    let mut parents: Vec<String> = parents.skip(1).map(|parent| format!("crate::{parent}::")).collect();
+    parents.push("crate::".to_owned());
+    // The longest chains first: a short one ends each of them.
+    let chains = parents.iter().enumerate().rev().map(|(i, parent)| ("super::".repeat(i + 1), parent));
+    chains.fold(text.to_owned(), |text, (chain, parent)| text.replace(&chain, parent))
 }
 
 /// The longest name in the layout that begins a path.
@@ -152,6 +162,8 @@ fn every_file_imports_only_what_stands_below_it() {
     let (mut seen, mut breaches) = (0, Vec::new());
     for (path, text) in sources() {
         let own = module(&path);
+        let text = from_root(&text, &own);
+        let own = place(&own);
         let here = row(&own);
         for import in named(&text, &reexports) {
             if OTHERS.contains(&&*import) {
@@ -178,6 +190,13 @@ fn paths_and_lists_of_any_form_are_seen() {
     let text = "use crate::{Error, linalg::{self, dot}, a::block};\nfn f() { crate::fit::g(); crate::Error::h() }";
     let found: Vec<String> = named(text, &reexports).into_iter().collect();
     assert_eq!(found, ["a::block", "error::Error::", "error::Error::h", "fit::g", "linalg::dot", "linalg::self"]);
+}
+
+#[test]
+fn paths_that_begin_at_a_parent_are_seen() {
+    let text = "use super::{A, b::C};\nuse super::super::d;\nuse super::super::super::e;";
+    let found = from_root(text, "x::y::z");
+    assert_eq!(found, "use crate::x::y::{A, b::C};\nuse crate::x::d;\nuse crate::e;");
 }
 
 /// Lines outside of these files and folders that contain one of the calls.

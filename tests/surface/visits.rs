@@ -12,7 +12,7 @@ fn the_guide_shows_every_visit_as_it_is_printed() {
     let page = include_str!("../../src/guide/visits.rs");
     let text: String =
         page.lines().map(|line| line.trim_start_matches("//!").trim_start_matches(' ').to_owned() + "\n").collect();
-    let methods: [(&str, Method<f64>); 12] = [
+    let methods: [(&str, Method<f64>); 13] = [
         ("`default`", Method::default()),
         ("`red_black()`", Method::red_black()),
         ("`joint(0.1)`", Method::joint(0.1)),
@@ -21,6 +21,7 @@ fn the_guide_shows_every_visit_as_it_is_printed() {
         ("`error_based(3, 0.1)`", Method::error_based(3, 0.1)),
         ("`local_targets(4)`", Method::local_targets(4)),
         ("`backprop_by_sweep()`", Method::backprop_by_sweep()),
+        ("`in_flight(3, 8)`", Method::in_flight(3, 8)),
         ("`alm(0.5)`", Method::alm(0.5)),
         ("`mac(3)`", Method::mac(3)),
         ("`bcd(5.0)`", Method::bcd(5.0)),

@@ -268,7 +268,7 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
     let raise = Penalty::Raised(PenaltyIncrease::when(Stall::Residual));
     let top = Multipliers { highest_only: true, ..Multipliers::kept() };
     let exact = |proximal| Exact { steps: 1, proximal };
-    let presets: [(Method<f64>, Method<f64>); 11] = [
+    let presets: [(Method<f64>, Method<f64>); 12] = [
         (Method::joint(0.3), Method::new(persisted, sweep(Order::Jacobi, 1, 0.3), stored).timing(Timing::EveryStep)),
         (Method::predictive_coding(4, 0.1), Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), forward)),
         (Method::red_black(), Method::new(anchored, Sweeps::reaching(Order::RedBlack, 0.3).stable(1.8), forward)),
@@ -277,6 +277,11 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
             Method::new(anchored, sweep(Order::Jacobi, 4, 0.1), stored).timing(Timing::EveryStep),
         ),
         (Method::backprop_by_sweep(), Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward)),
+        (
+            Method::in_flight(2, 5),
+            Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward)
+                .timing(Timing::InFlight { stages: 2, micro_batch: 5 }),
+        ),
         (
             Method::local_targets(3),
             Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward).timing(after(3)),

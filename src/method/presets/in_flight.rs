@@ -14,9 +14,12 @@ impl<T: Scalar> Method<T> {
     /// batch has come back, the layers of the stage take their step.
     ///
     /// A stage that is d updates late predicts with the parameters that it expects to have by then, θ + d · (the last step). To train
-    /// without tuning, a micro-batch has at most 4 B / (2S − 2) examples for batches of B; the learning rate is warmed up over the
-    /// optimizer's first half of an epoch, and halved beyond ten stages above the lowest. An epoch ends when all of its micro-batches are
-    /// back. With a single stage this is backpropagation.
+    /// without tuning, a micro-batch has at most B / (S − 1) examples for batches of B, so that no stage is more than two updates late, and
+    /// the learning rate is warmed up linearly over the optimizer's first 300 steps, or two epochs if these have fewer. An epoch ends when
+    /// all of its micro-batches are back. With a single stage this is backpropagation.
+    ///
+    /// The more stages and the smaller the micro-batches, the more work is in parallel, and the less efficient is each product: see
+    /// [`guide::results`](crate::guide::results#the-sequential-lock).
     ///
     /// Narayanan et al. (2019), *PipeDream: generalized pipeline parallelism for DNN training*, SOSP; Chen, Yang, Cheng (2018), *Efficient
     /// and robust parallel DNN training through model parallelism on multi-GPU platform* (SpecTrain, arXiv 1809.02839), which predicts

@@ -17,14 +17,14 @@ use crate::machine::linalg;
 use crate::machine::parallel::{Chunks, Spare, for_row};
 use crate::method::block::Group;
 use crate::method::circuit::Circuit;
-use crate::method::in_flight::InFlight;
+use crate::method::flight_plan::FlightPlan;
 use crate::train::tally::Tally;
 use crate::{DecoupledNetwork, Result, Scalar};
 
 /// The state of all stages.
 #[derive(Debug)]
 pub(super) struct Flight<T> {
-    plan: InFlight,
+    plan: FlightPlan,
     /// Examples of a full batch, and batches of an epoch.
     batch: usize,
     batches: usize,
@@ -74,9 +74,10 @@ const PIECE: usize = 4096;
 
 impl<T: Scalar> Flight<T> {
     /// Makes the stages for batches of `batch` examples, `batches` of them in an epoch.
-    pub(super) fn new(net: &DecoupledNetwork<T>, plan: InFlight, batch: usize, batches: usize) -> Self {
+    pub(super) fn new(net: &DecoupledNetwork<T>, plan: FlightPlan, batch: usize, batches: usize) -> Self {
         let slots = || plan.stages().iter().map(|_| Box::new(Slot { lane: Lane::new(net, 0), part: None })).collect();
-        let sums = |layers: &Range<usize>| net.params[layers.clone()].iter().map(|p| vec![T::zero(); p.len()]).collect();
+        let sums =
+            |layers: &Range<usize>| net.params[layers.clone()].iter().map(|p| vec![T::zero(); p.len()]).collect();
         let gathered = plan.stages().iter().map(|layers| Gathered { sums: sums(layers), own: Vec::new() });
         Self {
             up: slots(),
@@ -157,6 +158,8 @@ impl<T: Scalar> Flight<T> {
         if let Some(part) = self.down[0].part.take() {
             let lane = &mut self.down[0].lane;
             let pass = fit.pass(net, false, part.update);
+            // Missing inputs take a step by the parameters as they are now.
+            lane.block.parameters_moved();
             lane.store(&pass, &share.examples[part.columns.clone()], &mut share.columns[part.columns])?;
             tally.add(&lane.tally);
             self.aloft -= usize::from(part.completes.is_some());

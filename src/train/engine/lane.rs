@@ -339,7 +339,12 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Writes activations, multipliers and the state of the activations' optimizer to the bank, before the update that ends the visit.
-    pub(super) fn store(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &mut [Column<'_, T>]) -> Result<()> {
+    pub(super) fn store(
+        &mut self,
+        pass: &LaneInput<'_, T>,
+        examples: &[usize],
+        columns: &mut [Column<'_, T>],
+    ) -> Result<()> {
         if !pass.starts.is_empty() {
             missing::step(&pass.objective, &mut self.block, pass.data, examples)?;
         }

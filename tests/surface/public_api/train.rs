@@ -9,8 +9,8 @@ use decoupled::method::energy::Objective;
 use decoupled::method::parameter_step::{LayerUpdate, Sum};
 use decoupled::method::schedule::{Schedule, Stage, Work};
 use decoupled::method::{
-    Block, Coupling, ErrorSteps, Exact, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty, PenaltyIncrease,
-    Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
+    Block, Coupling, ErrorSteps, Exact, FlightPlan, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty,
+    PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
 };
 use decoupled::network::{BankStart, Restart};
 use decoupled::observer::{EarlyStopping, LearningRateScheduler};
@@ -82,6 +82,13 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         .multipliers(Multipliers::kept())
         .finish(true);
     assert_eq!(method.parameter_steps(3), 2);
+    let visit = Method::<f64>::in_flight(3, 4).schedule(3);
+    let plan: &FlightPlan = visit.flight_plan().unwrap();
+    assert_eq!((plan.stages().len(), plan.micro_batch(8), plan.delay(2, 8)), (3, 4, 0.0));
+    assert_eq!(
+        Method::<f64>::backprop_by_sweep().timing(Timing::InFlight { stages: 3, micro_batch: 4 }).schedule(3),
+        visit
+    );
     assert_eq!(method.clone().timing(Timing::EveryStep).start(Start::Persisted).parameter_steps(3), 2);
     let mut net = Net::builder(2).dense(3, Activation::Tanh).dense(2, Activation::Identity).threads(1).build()?;
     let data = moons();

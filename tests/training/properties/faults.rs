@@ -157,6 +157,8 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
         method().start(Start::Blend(1.0)),
         method().start(Start::Blend(bad)),
         method().timing(Timing::AfterRelaxation { local_steps: 0 }),
+        Method::in_flight(0, 1),
+        Method::in_flight(1, 0),
         method().multipliers(Multipliers { rate: bad, ..Multipliers::kept() }),
         method().activation(sweeps(0.3).optimizer(Sgd::new(bad))),
         raised(PenaltyIncrease { factor: 1.0, ..raise }),
