@@ -233,15 +233,15 @@
 //! gather θ_2
 //! update θ_2
 //! measure z_2            0         1
-//! relax z_2              2         2
+//! solve z_2              1         0
 //! gather θ_1
 //! update θ_1
 //! measure z_1            0         1
-//! relax z_1              2         2
+//! solve z_1              1         0
 //! gather θ_0
 //! update θ_0
 //! store
-//! all                    4         7
+//! all                    2         3
 //! ```
 //!
 //! # `admm(1.0)`
@@ -255,14 +255,14 @@
 //! gather θ_2
 //! update θ_2
 //! measure z_2                   0         1
-//! relax z_2                     2         2
+//! solve z_2                     1         0
 //! gather θ_1
 //! update θ_1
 //! measure z_1                   0         1
-//! relax z_1                     2         2
+//! solve z_1                     1         0
 //! gather θ_0
 //! update θ_0
 //! ascend multipliers
 //! store
-//! all                           4         7
+//! all                           2         3
 //! ```

@@ -19,6 +19,9 @@ pub enum Work {
     /// For each z_t that moves: its prediction, that of z_{t+1} from it, and a pull-back of the latter's error. A signal crosses one
     /// layer.
     Local,
+    /// For each z_t that moves: its prediction. The rest is a closed form of the layer above, which is no product. A signal crosses one
+    /// layer.
+    ClosedForm,
     /// A backward pass through all hidden layers, then a forward pass. A signal crosses all of them.
     Through,
 }
@@ -111,6 +114,7 @@ impl fmt::Display for Stage {
             Self::Start(Start::Blend(share)) => write!(f, "start: {share} bank, {} forward pass", 1.0 - share),
             Self::ChainRule => f.write_str("chain rule"),
             Self::Relax { group, work: Work::Local, .. } => write!(f, "relax {group}"),
+            Self::Relax { group, work: Work::ClosedForm, .. } => write!(f, "solve {group}"),
             Self::Relax { group, work: Work::Through, .. } => write!(f, "relax {group} together"),
             Self::Measure(terms) => write!(f, "measure {}", Group::all(terms.clone())),
             Self::Gather { layers: range, .. } => layers(f, "gather", range),
@@ -285,9 +289,9 @@ impl fmt::Display for Schedule {
         let width = lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:width$}  in sequence  products", "")?;
         for line in &lines {
-            match line.products {
-                0 => writeln!(f, "{}", line.text)?,
-                products => writeln!(f, "{:width$}  {:11}  {products:8}", line.text, line.sequential)?,
+            match (line.sequential, line.products) {
+                (0, 0) => writeln!(f, "{}", line.text)?,
+                (_, products) => writeln!(f, "{:width$}  {:11}  {products:8}", line.text, line.sequential)?,
             }
         }
         let products: usize = lines.iter().fold(0, |sum, line| sum.saturating_add(line.products));

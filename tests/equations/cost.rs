@@ -229,9 +229,9 @@ fn what_depends_on_the_data_or_is_no_product_is_not_counted() {
     for (net, method, sequential) in [
         // A step down and up over the one hidden layer, then a prediction and a gradient, twice.
         (&dense, Method::mac(2), 2 + 2 * 2),
-        // Down and up over two hidden layers; parameters are solved for beside that.
-        (&apart, Method::bcd(5.0), 2 * 2),
-        (&apart, Method::admm(1.0), 2 * 2),
+        // A prediction of each of two hidden layers, one after the other; what is solved for takes no product.
+        (&apart, Method::bcd(5.0), 2),
+        (&apart, Method::admm(1.0), 2),
         // A forward pass. In the first sweep every prediction is there: two pull-backs. In the second z_2 wants new ones of both layers
         // about it, and z_1 finds them. A regression takes no product.
         (&apart, Method::red_black().parameter(ridge), 3 + (1 + 1) + (2 + 1)),

@@ -74,7 +74,7 @@ pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     paths.sort();
     let text = |path: &PathBuf| {
         let text = fs::read_to_string(path).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().lines();
+        let code = text.split("\nmod tests").next().unwrap().lines();
         code.map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
     };
     paths.iter().map(|path| (path.clone(), text(path))).collect()

@@ -5,6 +5,7 @@ use crate::error::require;
 use crate::machine::setting::require_non_negative;
 use crate::method::block::{Block, Group, Reads};
 use crate::method::energy::Objective;
+use crate::method::schedule::Work;
 use crate::{Layer, MatMut, Result, Scalar};
 
 /// Block coordinate descent: the activations of one layer at a time are set to the exact minimum of the energy over them, from the
@@ -108,6 +109,10 @@ impl<T: Scalar> ActivationStep<T> for Exact {
             block.accept_gradient(t);
         }
         Ok(())
+    }
+
+    fn work(&self) -> Work {
+        Work::ClosedForm
     }
 
     // Its work is in the layers' proximal operators, which are none of the products that a schedule counts.

@@ -224,6 +224,7 @@ impl Walk {
                 add(&mut self.clock, count);
             }
             Stage::Relax { group, work: Work::Local, .. } => self.sweep(group),
+            Stage::Relax { group, work: Work::ClosedForm, .. } => self.solve(group),
             Stage::Relax { group, work: Work::Through, .. } => self.pass(group),
             Stage::Measure(terms) => {
                 let stale = terms.clone().filter(|t| self.evaluate(t - 1, Reads::Stored)).count();
@@ -327,6 +328,16 @@ impl Walk {
                 self.state.same[t] = false;
                 self.state.stored[t] = false;
             }
+        }
+    }
+
+    /// Moves the z_t of a group to minima near their predictions.
+    fn solve(&mut self, group: &Group) {
+        let stale = group.members().filter(|&t| self.evaluate(t - 1, Reads::Stored)).count();
+        self.predictions(stale);
+        for t in group.members() {
+            self.state.same[t] = false;
+            self.state.stored[t] = false;
         }
     }
 

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use decoupled::description::Description;
-use decoupled::layer::{Change, Dense, Proximal, Regression, Tensor, Tied, Wiring};
+use decoupled::layer::{Activation, Change, Dense, Proximal, Regression, Tensor, Tied, Unit, Wiring};
 use decoupled::rand::Rng;
 use decoupled::{Layer, MatMut, MatRef, Result};
 
@@ -139,6 +139,11 @@ impl Layer<f64> for Faulty {
             "param_gradient_agrees_with_differences" => grad.iter_mut().for_each(|g| *g *= 1.0 - 1e-4),
             _ => {}
         }
+    }
+    fn unit(&self) -> Option<Unit> {
+        // One fault is in what it computes: it would break this rule first.
+        let function = if self.is("unit_computes_the_same") { Activation::Silu } else { Activation::Identity };
+        (!self.is("rescaled_units_rescale_outputs")).then_some(Unit { map: Some(self.dense), function })
     }
     fn wiring(&self) -> Option<Wiring> {
         let faithful = [Tied::Weights, Tied::Outputs];

@@ -53,14 +53,14 @@ fn every_preset_trains_the_networks_that_it_is_for() -> Result<()> {
 fn a_method_is_put_together_from_its_parts() -> Result<()> {
     let sweeps = Sweeps::new(Order::ReverseGaussSeidel, 2, 0.1).optimizer(Sgd::new(0.1)).per_penalty().stable(1.5);
     // Of two hidden layers: each sweep a prediction and two pull-backs, each step of another kind its way down and up; the first
-    // prediction is the forward pass's. Exact steps take one pull-back each.
+    // prediction is the forward pass's. Exact steps solve, near predictions that are the forward pass's as well.
     // Then a prediction from where the step came to, and the gradient, of all layers at once; after exact steps of one layer after
     // the other, and no prediction for the lowest, whose input stands.
     let steps: [(Box<dyn ActivationStep<f64>>, usize, usize); 4] = [
         (Box::new(sweeps), 2 + 3, 1 + 1),
         (Box::new(ErrorSteps::new(2, 0.1).optimizer(Sgd::new(0.1))), 3 + 4, 1 + 1),
         (Box::new(GaussNewton::new(1)), 3, 1 + 1),
-        (Box::new(Exact { steps: 1, proximal: 1.0 }), 1 + 1, 2 + 2 + 1),
+        (Box::new(Exact { steps: 1, proximal: 1.0 }), 0, 2 + 2 + 1),
     ];
     for (step, products, gradients) in steps {
         let method = Method::new(Start::Anchored, step, Reads::Stored);
@@ -332,6 +332,8 @@ fn a_visit_is_a_list_of_stages() {
         [Stage::Forward, Stage::Start(Start::Anchored)]
     );
     assert_eq!(Method::<f64>::error_based(2, 0.1).schedule(3).stages()[2], twice);
+    let solve = Stage::Relax { group: Group::one(2), begins: true, work: Work::ClosedForm };
+    assert!(Method::<f64>::bcd(1.0).schedule(3).stages().contains(&solve));
     let ascends = |method: Method<f64>| method.schedule(3).stages().contains(&Stage::Ascend);
     assert!(ascends(Method::alm(0.5)) && !ascends(Method::backprop_by_sweep()));
 }
