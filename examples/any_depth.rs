@@ -116,8 +116,9 @@ impl Settings {
             self.seeds
         );
         println!(
-            "layers  {:>11}  least     s  BP, best of 3  least     s  BP as drawn  products in sequence, BP's",
-            if self.in_flight.is_some() { "in flight" } else { "the default" }
+            "layers  {:>11}  least     s  BP, best of 3  least     s  BP as drawn  products in sequence{}, BP's",
+            if self.in_flight.is_some() { "in flight" } else { "the default" },
+            if self.in_flight.is_some() { " (a tick)" } else { "" }
         );
         let mut last = None;
         for &layers in &self.layers {

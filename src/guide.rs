@@ -60,7 +60,7 @@
 //!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the
 //!   gradient vanishes.
 //! * Epochs are expensive, because data are few or slow to read: the default learns more from each.
-//! * Your batches are too small to keep the cores busy, or your network is deep and the cores are many: `in_flight` keeps all layers at work.
+//! * Your network is deep and the cores are many: `in_flight` keeps all layers at work.
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!

@@ -57,7 +57,7 @@ use schedule::{Reach, Schedule, Stage};
 /// | [`error_based`](Self::error_based) | anchored | K steps in error coordinates | optimizer | stored | penalty | |
 /// | [`local_targets`](Self::local_targets) | anchored | 1 reverse sweep of 1/μ | M optimizer steps | forward | penalty | |
 /// | [`backprop_by_sweep`](Self::backprop_by_sweep) | anchored | 1 reverse sweep of 1/μ | optimizer | forward | penalty | |
-/// | [`in_flight`](Self::in_flight) | anchored | 1 reverse sweep of 1/μ, a layer at a tick | optimizer, stage by stage | forward | penalty | |
+/// | [`in_flight`](Self::in_flight) | anchored | 1 reverse sweep of 1/μ, a stage a tick | optimizer, stage by stage | forward | penalty | |
 /// | [`alm`](Self::alm) | anchored | 1 reverse sweep of r/μ, r ≤ 1 | optimizer | forward | multipliers in the bank | a second bank |
 /// | [`mac`](Self::mac) | persisted | 1 Gauss–Newton step | M optimizer steps | stored | rising penalty, finish | few outputs |
 /// | [`bcd`](Self::bcd) | persisted | exact, layer by layer | least squares, with each | stored | penalty | squared errors, units apart |
@@ -209,7 +209,7 @@ impl<T: Scalar> Method<T> {
                 step.steps(depth) == 1 && step.groups(depth).into_iter().eq((1..depth).rev().map(Group::one))
             })?;
         let trains = (0..depth).filter(|&t| circuit.layers[t].param_len() > 0);
-        let by_gradient = trains.into_iter().all(|t| self.parameter.by_gradient(t));
+        let by_gradient = trains.clone().all(|t| self.parameter.by_gradient(t));
         let refusals = [
             (
                 once && !step.streams(),
@@ -217,10 +217,7 @@ impl<T: Scalar> Method<T> {
             ),
             (self.start == Start::Anchored, "they start at the forward pass: Start::Anchored"),
             (self.parameter.reads == Reads::Forward, "their layers read forward activations: Reads::Forward"),
-            (
-                self.coupling.multipliers.is_none(),
-                "they have no multipliers: the stages of a visit would read two of them",
-            ),
+            (self.coupling.multipliers.is_none(), "they have no multipliers"),
             (by_gradient, "their layers step along gradients; take GradientStep in place of steps by least squares"),
         ];
         match refusals.into_iter().find(|(holds, _)| !holds) {
@@ -328,7 +325,8 @@ impl<T: Scalar> Method<T> {
     }
 
     /// Counts the products that must follow one another for one update of a network of `depth` layers: the depth of the
-    /// computation, however many processors there are. Backpropagation needs `2 · depth`.
+    /// computation, however many processors there are. Backpropagation needs `2 · depth`. For layers [in flight](Self::in_flight), those of
+    /// one tick: an update takes a tick for each of its micro-batches.
     ///
     /// An activation step needs the predictions and their pull-backs, each in parallel for all layers in Jacobi order;
     /// the first predictions after anchoring are the forward pass itself.
@@ -360,7 +358,6 @@ impl<T: Scalar> Method<T> {
         }
         guarded("check of the activation step", None, || self.activation.check(objective))??;
         self.check_groups(count)?;
-        self.check_flight(circuit)?;
         if self.activation.streams() && self.parameter.reads == Reads::Forward {
             return Err(Error::Unsupported {
                 what: "exact activation steps",
@@ -380,6 +377,6 @@ impl<T: Scalar> Method<T> {
             }
             guarded("check of the parameter step", t, || self.parameter.of(t).check(objective, t))??;
         }
-        Ok(())
+        self.check_flight(circuit)
     }
 }

@@ -155,7 +155,8 @@ pub trait Observer<T: Scalar>: Send {
     /// A batch has been visited, and the parameters have moved, or wait for more batches where gradients are
     /// [accumulated](crate::FitConfig::accumulate).
     ///
-    /// `Break` ends the epoch here. It counts as one, its report is of the visits that took place, and `epoch` follows.
+    /// `Break` ends the epoch here. It counts as one, its report is of the visits that took place, and `epoch` follows. Batches that are
+    /// [in flight](crate::Method::in_flight) come back first.
     ///
     /// # Errors
     /// Yours. The network goes back to the parameters that the epoch started with.
@@ -234,8 +235,8 @@ pub struct Step<'a, T: Scalar> {
     pub number: usize,
     /// Mean forward loss over the visits of the epoch so far, as in [`EpochReport::train_loss`].
     pub train_loss: f64,
-    /// The network, without its bank, which is in use. With micro-batches [in flight](crate::Method::in_flight) all layers have taken the
-    /// step of this visit's batch, the higher ones perhaps more.
+    /// The network, without its bank, which is in use. With micro-batches [in flight](crate::Method::in_flight) a batch counts as visited when
+    /// all layers have taken its step; some may have taken those of later batches.
     pub network: &'a DecoupledNetwork<T>,
 }
 

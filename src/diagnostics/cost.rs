@@ -12,8 +12,8 @@ use crate::{DecoupledNetwork, Layer, Method, Scalar};
 /// ([`EpochReport::time`](crate::EpochReport::time)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
-    /// Products that must follow one another for one update, however many processors there are
-    /// ([`Method::sequential_products`]).
+    /// Products that must follow one another for one update, for layers [in flight](Method::in_flight) in one tick, however many processors
+    /// there are ([`Method::sequential_products`]).
     pub sequential_products: usize,
     /// The products of every layer t = 0 .. T in one visit; none where their number depends on the data
     /// ([`GaussNewton`](crate::method::GaussNewton)) or where the work is not in products ([`Exact`](crate::method::Exact) activation steps, and
@@ -26,9 +26,9 @@ pub struct Cost {
     /// Bytes of the activation bank for all examples, with the state of the activation optimizer and the multipliers, in the network's
     /// [`Storage`](crate::bank::Storage): [`ActivationBank::bytes`](crate::bank::ActivationBank::bytes) of a new bank. 0 for backpropagation.
     pub bank_bytes: u128,
-    /// Bytes of the micro-batches [in flight](Method::in_flight), two for each stage, of the size that the method asks for: for every layer
-    /// its input, as predicted and as it moves, its output, the errors of both, and its [cache](crate::Layer::cache_len). 0 for other
-    /// methods.
+    /// Bytes of the micro-batches [in flight](Method::in_flight), two for each stage, if all examples are one batch (smaller batches may
+    /// take smaller ones): for every layer its input, as predicted and as it moves, its output, the errors of both, and its
+    /// [cache](crate::Layer::cache_len). Parameters are there a second time, and not counted. 0 for other methods.
     pub in_flight_bytes: u128,
 }
 
@@ -86,7 +86,8 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
 fn in_flight_bytes<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>, examples: usize) -> u128 {
     let schedule = method.schedule(network.depth());
     let Some(plan) = schedule.flight_plan() else { return 0 };
-    let size = plan.micro_batch(examples);
+    let plan = plan.for_batch(examples);
+    let size = plan.micro_batch();
     let numbers = |layer: &Arc<dyn Layer<T>>| {
         let widths = 3 * layer.input_dim() as u128 + 2 * layer.output_dim() as u128;
         widths * size as u128 + layer.cache_len(size) as u128

@@ -24,7 +24,7 @@ pub struct Decoupling {
     pub cosine: Vec<f64>,
     /// λmax of ∂²L/∂Z² at the forward pass, by [`curvature`]: plain activation steps are stable below 2/λmax.
     pub curvature: f64,
-    /// Products that must follow one another for one update.
+    /// Products that must follow one another for one update; for layers [in flight](Method::in_flight), in one tick.
     pub sequential_products: usize,
     /// The same for backpropagation.
     pub backprop_sequential_products: usize,

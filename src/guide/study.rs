@@ -11,8 +11,7 @@
 //! It takes most of an hour on two cores, resumes where it was interrupted, and writes every measurement as a line of JSON;
 //! `--quick` runs a part of it in a minute. Times differ from run to run: they are printed, and not reported here.
 //!
-//! It was run when [red-black sweeps](crate::Method::red_black) were the default, with all weights as drawn. Its rows `local_targets` take five
-//! steps; the present [default](crate::Method::default), with two, is not among them: [results](super::results#any-depth) has its accuracies.
+//! All weights start as drawn, but where a row names another start.
 //!
 //! # Comparison
 //!
@@ -48,7 +47,7 @@
 //!
 //! Accuracies are those of the whole test part; agreement, JS, CKA and barriers of its first 4,000 examples. All take the same learning
 //! rate, with a schedule as long as their own training. A method that takes several parameter steps a visit (`incremental`: 4,
-//! `local_targets`: 5) takes that multiple of BP's updates.
+//! `default`: 2) takes that multiple of BP's updates.
 //!
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/verdict.md"))]
 //!
@@ -88,10 +87,10 @@
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/digits-relu-residuals.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!
-//! Two moons, red-black sweeps and then BP:
+//! Two moons, the default and then BP:
 //!
 #![cfg_attr(doc, doc = "<div>")]
-#![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-red-black.svg"))]
+#![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-default.svg"))]
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/moons-bp.svg"))]
 #![cfg_attr(doc, doc = "</div>")]
 //!

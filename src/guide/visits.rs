@@ -182,7 +182,7 @@
 //! store
 //! update θ_0 … θ_2
 //! all                            6         8
-//! in flight: 3 stages at once, micro-batches of at most 8; a tick has 2 products in sequence
+//! in flight: stages: 3, examples of a micro-batch: at most 8; a tick has 2 products in sequence
 //! ```
 //!
 //! # `alm(0.5)`

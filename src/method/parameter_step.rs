@@ -205,7 +205,7 @@ pub enum Timing {
     InFlight {
         /// Stages of consecutive layers, at least 1; more than there are layers mean one a layer.
         stages: usize,
-        /// Examples in a micro-batch, at least 1.
+        /// The most examples in a micro-batch, at least 1.
         micro_batch: usize,
     },
 }

@@ -151,7 +151,7 @@ impl Schedule {
         Self { stages, depth, flight_plan: None }
     }
 
-    /// Returns the visit of a micro-batch, whose layers take these stages one after the other, each in a tick of its own.
+    /// Returns the visit of a micro-batch, whose layers come to it in stages, one a tick.
     pub(crate) fn in_flight(self, plan: FlightPlan) -> Self {
         Self { flight_plan: Some(plan), ..self }
     }
@@ -169,7 +169,7 @@ impl Schedule {
     }
 
     /// Returns which layers work at the same time, for a method whose micro-batches are [in flight](crate::Method::in_flight): the visit is
-    /// that of one micro-batch, and takes two ticks for each of them.
+    /// that of one micro-batch, which takes two ticks at each stage.
     pub const fn flight_plan(&self) -> Option<&FlightPlan> {
         self.flight_plan.as_ref()
     }

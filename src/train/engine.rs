@@ -195,7 +195,6 @@ impl<'a, T: Scalar> Engine<'a, T> {
             factor: T::one(),
             learning_rate_factor: 1.0,
         };
-        let plan = recipe.schedule.flight_plan().cloned();
         Ok(Self {
             fit,
             lanes: Vec::new(),
@@ -204,7 +203,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             visits: 0,
             sample: None,
             accumulator,
-            flight: plan.map(|plan| Flight::new(net, plan, batch, batches)),
+            flight: recipe.schedule.flight_plan().map(|plan| Flight::new(net, plan, batch, batches)),
         })
     }
 
@@ -246,7 +245,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let examples = &share.examples[batch.clone()];
         let columns = share.columns.get_mut(batch.clone()).unwrap_or_default();
         // Before the visit stamps the columns anew.
-        tally.count_updates_since(net.training.updates, columns);
+        let pending = self.flight.as_ref().map_or(0, Flight::pending_updates);
+        tally.count_updates_since(net.training.updates + pending, columns);
         self.adapt_step(net, examples.len())?;
         if let Some(flight) = &mut self.flight {
             self.visits += 1;
@@ -278,7 +278,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         share: &mut Share<'_, '_, T>,
         tally: &mut Tally,
     ) -> Result<usize> {
-        self.flight.as_mut().map_or(Ok(0), |flight| flight.land(&self.fit, net, share, tally))
+        self.flight.as_mut().map_or(Ok(0), |flight| flight.drain(&self.fit, net, share, tally))
     }
 
     /// Ends an epoch: takes the step of batches that still wait for others.

@@ -115,7 +115,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     ///
     /// It applies to backpropagation and to methods whose visits end in one step of the optimizer, such as
     /// [`red_black`](Method::red_black). Others are [`Error::Unsupported`]: several [steps in a visit](Method::parameter_steps), as the
-    /// default takes, [`Ridge`](crate::method::Ridge) and exact activation steps.
+    /// default takes, layers [in flight](Method::in_flight), which accumulate over micro-batches, [`Ridge`](crate::method::Ridge) and exact activation steps.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.accumulate = batches;
         self
@@ -329,8 +329,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let steps = method.parameter_steps(self.depth());
         let in_flight = matches!(method.parameter.timing, Timing::InFlight { .. });
         if config.accumulate > 1 && (exact || ridge || in_flight || steps > 1) {
-            let why = "the method does not take one parameter step in a visit, by the layers' optimizers: take larger batches, or a method \
-                       that does, as Method::red_black()";
+            let why = "it is for methods that take one parameter step of all layers in a visit, by their optimizers: take larger batches, \
+                       or such a method, as Method::red_black()";
             return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
         }
         Ok(())

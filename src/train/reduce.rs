@@ -4,8 +4,8 @@ use crate::machine::linalg;
 use crate::machine::parallel::{Chunks, for_row};
 use crate::{Result, Scalar};
 
-/// Entries that one task adds: few enough that they stay in the cache.
-const PIECE: usize = 4096;
+/// Entries that one task takes: few enough that they stay in the cache.
+pub(crate) const PIECE: usize = 4096;
 
 /// Adds the sums of all lanes, `sums[lane][t]`, into the first, for every layer t that `skip` does not name. Overwrites the others.
 ///

@@ -191,7 +191,7 @@ pub(crate) fn gradient_methods<T: Scalar>() -> Vec<(&'static str, Method<T>)> {
         error_based(4, 0.1),
         local_targets(3),
         backprop_by_sweep(),
-        in_flight(2, 5),
+        in_flight(3, 5),
         alm(0.7),
         mac(2),
     ]

@@ -313,4 +313,6 @@ fn micro_batches_in_flight_take_the_bytes_of_their_layers() {
     assert_eq!(of(Method::in_flight(1, 4)), 2 * 4 * numbers * 4);
     assert_eq!((of(Method::default()), cost(&net, None, 1000).in_flight_bytes), (0, 0));
     assert_eq!(of(Method::in_flight(3, 4)), of(Method::in_flight(9, 4)), "at most one stage a layer");
+    // Three stages and ten examples: at most five in a micro-batch.
+    assert_eq!(cost(&net, Some(&Method::in_flight(3, 100)), 10).in_flight_bytes, 6 * 5 * numbers * 4);
 }

@@ -1,6 +1,6 @@
 //! Layers in flight, against a plain simulation and against backpropagation.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, Mutex};
 
 use decoupled::data::Examples;
@@ -8,7 +8,7 @@ use decoupled::layer::{Activation, Init, LayerNorm};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::{Multipliers, Order, Reads, Ridge, Start, Sweeps, Timing};
 use decoupled::nalgebra::DMatrix;
-use decoupled::observer::Step;
+use decoupled::observer::{LearningRateScheduler, Step};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
@@ -125,15 +125,17 @@ struct Micro {
     error: Matrix,
 }
 
-/// An epoch of the schedule that `Method::in_flight` describes: ticks, each of which takes micro-batches down, then up.
+/// An epoch of the schedule that `Method::in_flight` describes: ticks, each of which takes micro-batches down, then up. `full` has the
+/// micro-batches of a full batch; `factor` tells the one on the learning rate of an update.
 fn simulate(
     layers: &mut [Plain],
-    stages: usize,
+    stages: &[Range<usize>],
     (inputs, targets): (&Matrix, &Matrix),
     batches: Vec<Vec<Vec<usize>>>,
-    (full, warm_up): (usize, f64),
+    full: usize,
+    factor: impl Fn(i32) -> f64,
 ) {
-    let per_stage = layers.len() / stages;
+    let count = stages.len();
     let mut all = Vec::new();
     for batch in batches {
         let (examples, parts) = (batch.iter().map(Vec::len).sum(), batch.len());
@@ -144,32 +146,30 @@ fn simulate(
     }
     // Adam's last step of an epoch is no forecast for the first ticks of the next: nothing is late there.
     layers.iter_mut().for_each(|layer| layer.last.iter_mut().for_each(|last| last.fill(0.0)));
-    for tick in 0..all.len() + 2 * stages - 1 {
-        for s in (0..stages).rev() {
-            let Some(m) = (tick + s + 1).checked_sub(2 * stages).filter(|&m| m < all.len()) else { continue };
+    for tick in 0..all.len() + 2 * count - 1 {
+        for s in (0..count).rev() {
+            let Some(m) = (tick + s + 1).checked_sub(2 * count).filter(|&m| m < all.len()) else { continue };
             let micro = &mut all[m];
-            for t in (s * per_stage..(s + 1) * per_stage).rev() {
+            for t in stages[s].clone().rev() {
                 micro.error = layers[t].backward(&micro.activations[t], &micro.activations[t + 1], &micro.error);
             }
             if let Some(examples) = micro.completes {
-                for layer in &mut layers[s * per_stage..(s + 1) * per_stage] {
-                    let warm = f64::from(layer.steps + 1) / warm_up;
-                    let factor = if stages == 1 { 1.0 } else { warm.min(1.0) };
-                    layer.step(examples, factor);
+                for layer in &mut layers[stages[s].clone()] {
+                    layer.step(examples, factor(layer.steps + 1));
                 }
             }
         }
-        for s in 0..stages {
+        for s in 0..count {
             let Some(m) = tick.checked_sub(s).filter(|&m| m < all.len()) else { continue };
             let micro = &mut all[m];
             if s == 0 {
                 micro.activations.push(inputs.select_columns(&micro.examples));
             }
-            for t in s * per_stage..(s + 1) * per_stage {
-                let delay = 2.0 * (stages - 1 - s) as f64 / full as f64;
+            for t in stages[s].clone() {
+                let delay = 2.0 * (count - 1 - s) as f64 / full as f64;
                 micro.activations.push(layers[t].forward(&micro.activations[t], delay));
             }
-            if s + 1 == stages {
+            if s + 1 == count {
                 micro.error = micro.activations.last().unwrap() - targets.select_columns(&micro.examples);
             }
         }
@@ -193,74 +193,134 @@ fn dataset(inputs: &Matrix, targets: &Matrix) -> Dataset<f64> {
     Dataset::regression(inputs, targets).unwrap()
 }
 
+/// A network in flight beside its simulation.
+struct Case {
+    hidden: usize,
+    /// As asked for.
+    stages: usize,
+    micro_batch: usize,
+    examples: usize,
+    batch: usize,
+    epochs: usize,
+    /// The first layer of each stage, and the sizes of the micro-batches of a full batch and of the last one, by hand.
+    first: &'static [usize],
+    full: &'static [usize],
+    last: &'static [usize],
+    /// Updates of the warm-up, by hand.
+    warm_up: f64,
+}
+
+/// The factor of an observer on the learning rate in an epoch.
+const FACTORS: [f64; 3] = [1.0, 0.5, 0.8];
+
+impl Case {
+    fn check(&self) {
+        let &Case { hidden, stages, micro_batch, examples, batch, epochs, .. } = self;
+        let (mut inputs, targets) = (uniform(3, examples, 1), uniform(2, examples, 2));
+        // The example's number, for `Noting`.
+        (0..examples).for_each(|i| inputs[(0, i)] = i as f64 / examples as f64);
+        let data = dataset(&inputs, &targets);
+        let method = Method::in_flight(stages, micro_batch);
+        let mut net = dense(3, hidden, 4, 2).optimizer(Adam::new(RATE)).method(method).seed(5).build().unwrap();
+        let widths = |t: usize| if t == 0 { 3 } else { 4 };
+        let mut plain: Vec<Plain> = (0..=hidden).map(|t| Plain::new(net.params(t), widths(t), t < hidden)).collect();
+        let config = FitConfig::new().epochs(epochs).batch_size(batch).seed(9);
+        let order = order_of(&data, &config);
+        let factor = |epoch: usize| FACTORS[(epoch - 1) % 3];
+        net.fit_observed(&data, &config, &mut [&mut LearningRateScheduler::new(factor)]).unwrap();
+
+        let ends = self.first.iter().copied().skip(1).chain([hidden + 1]);
+        let ranges: Vec<Range<usize>> = self.first.iter().copied().zip(ends).map(|(a, b)| a..b).collect();
+        for (epoch, order) in order.chunks(examples).enumerate() {
+            let parts = order.chunks(batch).map(|own| {
+                let sizes = if own.len() == batch { self.full } else { self.last };
+                let mut rest = own.iter().copied();
+                sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect::<Vec<Vec<usize>>>()
+            });
+            let warm = |update: i32| if ranges.len() == 1 { 1.0 } else { (f64::from(update) / self.warm_up).min(1.0) };
+            let factor = |update| FACTORS[epoch % 3] * warm(update);
+            simulate(&mut plain, &ranges, (&inputs, &targets), parts.collect(), self.full.len(), factor);
+        }
+        let what = format!("{hidden} hidden layers, {stages} stages");
+        for (t, plain) in plain.iter().enumerate() {
+            for (found, expected) in net.params(t).iter().zip(plain.params()) {
+                assert!((found - expected).abs() < 1e-12, "{what}, layer {t}: {found} instead of {expected}");
+            }
+        }
+        // Each example bears the number of the update that its batch led to.
+        let batches = examples.div_ceil(batch);
+        let stamps = net.bank().unwrap().visited_at();
+        for (i, &example) in order[(epochs - 1) * examples..].iter().enumerate() {
+            assert_eq!(stamps[example], ((epochs - 1) * batches + i / batch + 1) as u64, "{what}");
+        }
+    }
+}
+
+/// The order in which a fit visits the examples, which is that of its seed whatever the network: one that notes it.
+fn order_of(data: &Dataset<f64>, config: &FitConfig<'_, f64>) -> Vec<usize> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noting = Noting { width: 3, seen: Arc::clone(&seen) };
+    let mut net = Net::builder(3).layer(noting).dense(2, Activation::Identity).threads(1).build().unwrap();
+    // A build tries its layers out.
+    seen.lock().unwrap().clear();
+    let report = net.fit_backprop(data, &config.clone().batch_size(1)).unwrap();
+    let count = data.len() * report.epochs.len();
+    let seen = seen.lock().unwrap();
+    seen.iter().take(count).map(|x| (x * data.len() as f64).round() as usize).collect()
+}
+
 /// The parameters after some epochs are those of a simulation on dense matrices, for several depths, numbers of stages and micro-batches,
 /// with batches that do not divide.
 #[test]
 fn a_flight_is_what_a_plain_simulation_says() {
-    // Hidden layers, stages, micro-batch, examples of a batch; and the examples of the parts of a full batch and of the last of 23 examples,
-    // by hand.
-    type Case = (usize, usize, usize, usize, &'static [usize], &'static [usize]);
-    let cases: [Case; 8] = [
-        (1, 1, 3, 8, &[3, 3, 2], &[3, 3, 1]),
-        (1, 2, 8, 8, &[8], &[7]),
-        (3, 2, 2, 8, &[2, 2, 2, 2], &[2, 2, 2, 1]),
-        (3, 4, 4, 8, &[2, 2, 2, 2], &[2, 2, 2, 1]),
-        (5, 6, 8, 8, &[1; 8], &[1; 7]),
-        (5, 6, 8, 16, &[3, 3, 3, 3, 3, 1], &[3, 3, 1]),
-        (5, 3, 1, 4, &[1, 1, 1, 1], &[1, 1, 1]),
-        (11, 12, 9, 23, &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1], &[2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1]),
+    let base = Case {
+        hidden: 1,
+        stages: 1,
+        micro_batch: 3,
+        examples: 23,
+        batch: 8,
+        epochs: 3,
+        first: &[0],
+        full: &[3, 3, 2],
+        last: &[3, 3, 1],
+        // Two epochs.
+        warm_up: 6.0,
+    };
+    let cases = [
+        Case { ..base },
+        Case { stages: 2, micro_batch: 8, first: &[0, 1], full: &[8], last: &[7], ..base },
+        Case { stages: 2, micro_batch: 7, first: &[0, 1], full: &[7, 1], last: &[7], ..base },
+        Case { hidden: 3, stages: 2, micro_batch: 2, first: &[0, 2], full: &[2; 4], last: &[2, 2, 2, 1], ..base },
+        // At most two updates late: 16 examples, of the 6 micro-batches on their way.
+        Case { hidden: 3, stages: 4, micro_batch: 4, first: &[0, 1, 2, 3], full: &[2; 4], last: &[2, 2, 2, 1], ..base },
+        Case { hidden: 3, stages: 3, micro_batch: 4, first: &[0, 1, 2], full: &[4, 4], last: &[4, 3], ..base },
+        Case { hidden: 5, stages: 6, micro_batch: 8, first: &[0, 1, 2, 3, 4, 5], full: &[1; 8], last: &[1; 7], ..base },
+        // A batch of four leaves room for five stages.
+        Case {
+            hidden: 5,
+            stages: 6,
+            batch: 4,
+            first: &[0, 1, 2, 3, 4],
+            full: &[1; 4],
+            last: &[1; 3],
+            warm_up: 12.0,
+            ..base
+        },
+        // More than 300 updates, of two epochs that have 320.
+        Case {
+            hidden: 2,
+            stages: 2,
+            examples: 160,
+            batch: 1,
+            epochs: 2,
+            first: &[0, 1],
+            full: &[1],
+            last: &[1],
+            warm_up: 300.0,
+            ..base
+        },
     ];
-    for (hidden, stages, micro_batch, batch, full, last) in cases {
-        let (examples, epochs) = (23, 3);
-        let (mut inputs, targets) = (uniform(3, examples, 1), uniform(2, examples, 2));
-        // The example's number, for `Noting`.
-        (0..examples).for_each(|i| inputs[(0, i)] = i as f64 / 23.0);
-        let data = dataset(&inputs, &targets);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let mut net = dense(3, hidden, 4, 2)
-            .optimizer(Adam::new(RATE))
-            .method(Method::in_flight(stages, micro_batch))
-            .seed(5)
-            .threads(1)
-            .build()
-            .unwrap();
-        let widths = |t: usize| if t == 0 { 3 } else { 4 };
-        let mut plain: Vec<Plain> = (0..=hidden).map(|t| Plain::new(net.params(t), widths(t), t < hidden)).collect();
-        // The order of an epoch is that of the seed for every method: a network that notes it.
-        let mut noting = Net::builder(3)
-            .layer(Noting { width: 3, seen: Arc::clone(&seen) })
-            .dense(2, Activation::Identity)
-            .threads(1)
-            .build()
-            .unwrap();
-        // A build tries its layers out.
-        seen.lock().unwrap().clear();
-        let config = FitConfig::new().epochs(epochs).batch_size(batch).seed(9);
-        noting.fit_backprop(&data, &config.clone().batch_size(1)).unwrap();
-        let order: Vec<usize> =
-            seen.lock().unwrap().iter().map(|x| (x * 23.0).round() as usize).take(examples * epochs).collect();
-
-        net.fit(&data, &config).unwrap();
-        let batches = examples.div_ceil(batch);
-        for epoch in order.chunks(examples) {
-            let parts = epoch.chunks(batch).map(|own| {
-                let sizes = if own.len() == batch { full } else { last };
-                let mut rest = own.iter().copied();
-                sizes.iter().map(|&size| rest.by_ref().take(size).collect()).collect::<Vec<Vec<usize>>>()
-            });
-            // Two epochs: less than 300 steps.
-            let warm_up = 2.0 * batches as f64;
-            simulate(&mut plain, stages, (&inputs, &targets), parts.collect(), (full.len(), warm_up));
-        }
-        for (t, plain) in plain.iter().enumerate() {
-            for (found, expected) in net.params(t).iter().zip(plain.params()) {
-                assert!(
-                    (found - expected).abs() < 1e-12,
-                    "{hidden} hidden layers, {stages} stages, layer {t}: {found} instead of {expected}"
-                );
-            }
-        }
-    }
+    cases.iter().for_each(Case::check);
 }
 
 /// Soft targets of three classes, with weights.
@@ -310,17 +370,15 @@ fn a_single_stage_is_backpropagation() {
     }
 }
 
-/// One micro-batch in flight: the only one of an epoch.
+/// All micro-batches of an epoch that has a single update pass before it; with two stages that is one micro-batch alone in flight.
 #[test]
-fn a_micro_batch_alone_is_backpropagation_through_any_number_of_stages() {
+fn an_update_alone_is_backpropagations_through_any_number_of_stages() {
     let data = weighted().take(5).unwrap();
     for stages in 2..=4 {
-        // One update an epoch, of which the first is taken at half the rate: so is the twin's.
+        // The first update is taken at half the rate: so is the twin's.
         let net = |method, rate| classifier(method).optimizer(Sgd::new(rate)).build().unwrap();
         let (mut net, mut twin) = (net(Method::in_flight(stages, 1000), 0.1), net(Method::default(), 0.05));
         let config = FitConfig::new().epochs(1).full_batch();
-        // As few examples as stages leave room for.
-        let data = data.take(stages - 1).unwrap();
         net.fit(&data, &config).unwrap();
         twin.fit_backprop(&data, &config).unwrap();
         assert_equal(&net, &twin, &format!("{stages} stages"));
@@ -360,13 +418,15 @@ fn stages_cut_layers_evenly_and_are_two_updates_late_at_most() {
         |depth, stages, size| Method::<f64>::in_flight(stages, size).schedule(depth).flight_plan().cloned().unwrap();
     assert_eq!(of(7, 3, 1).stages(), [0..2, 2..4, 4..7]);
     assert_eq!(of(3, 100, 1).stages(), [0..1, 1..2, 2..3]);
-    assert_eq!(of(3, usize::MAX, usize::MAX).stages().len(), 3);
+    assert_eq!(of(3, usize::MAX, usize::MAX).for_batch(usize::MAX).stages().len(), 3);
     // 31 stages: two updates of 128 examples are 256, of which each of the 60 others on their way has 4.
-    assert_eq!(of(31, 31, 1000).micro_batch(128), 4);
-    assert_eq!(of(31, 31, 2).micro_batch(128), 2);
-    assert_eq!(of(31, 31, 8).micro_batch(7), 1);
-    assert_eq!(of(31, 1, 1000).micro_batch(128), 128);
-    let late = of(11, 11, 8);
+    assert_eq!(of(31, 31, 1000).for_batch(128).micro_batch(), 4);
+    assert_eq!(of(31, 31, 2).for_batch(128).micro_batch(), 2);
+    // Of 7 examples, two updates are 14: seven stages above the lowest have one each, up and down.
+    let few = of(31, 31, 8).for_batch(7);
+    assert_eq!((few.micro_batch(), few.stages().len(), few.delay(0, 7)), (1, 8, 2.0));
+    assert_eq!(of(31, 1, 1000).for_batch(128).micro_batch(), 128);
+    let late = of(11, 11, 8).for_batch(128);
     assert_eq!(late.delay(10, 128), 0.0);
     // Ten stages above, each of which has a micro-batch on its way up and one on its way down; 16 make an update.
     assert_eq!(late.delay(0, 128), 1.25);
@@ -388,7 +448,7 @@ fn what_does_not_fly_is_refused_before_anything_changes() {
         ("Reads::Forward", flying().reads(Reads::Stored)),
         ("no multipliers", flying().multipliers(Multipliers::kept())),
         ("GradientStep", flying().parameter(Ridge::default())),
-        ("one sweep from the output down", Method::bcd(1.0).timing(timing).reads(Reads::Forward)),
+        ("one sweep from the output down", Method::bcd(1.0).timing(timing)),
     ];
     for (why, method) in refused {
         // Dense maps apart from their activation functions, so that closed forms fit it.
@@ -437,4 +497,46 @@ fn observers_see_every_batch_when_it_is_back_and_a_break_waits_for_those_in_flig
     let visited = net.bank().unwrap().visited_at().iter().filter(|&&at| at > 0).count();
     assert_eq!(visited, 4 * net.updates() as usize);
     assert!((3..8).contains(&net.updates()), "{}", net.updates());
+}
+
+#[test]
+fn an_error_in_flight_leaves_a_network_to_train_on() {
+    /// Fails at its second step.
+    struct Fails(usize);
+    impl Observer<f64> for Fails {
+        fn step(&mut self, step: &Step<'_, f64>) -> decoupled::Result<ControlFlow<StopReason>> {
+            self.0 = step.number;
+            if step.number == 2 {
+                Err(Error::other(std::io::Error::other("enough")))
+            } else {
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+    let (data, config) = (weighted(), FitConfig::new().epochs(2).batch_size(4));
+    let mut net = classifier(Method::in_flight(4, 1)).build().unwrap();
+    let before: Vec<Vec<f64>> = (0..4).map(|t| net.params(t).to_vec()).collect();
+    net.fit_observed(&data, &config, &mut [&mut Fails(0)]).unwrap_err();
+    assert!((0..4).all(|t| net.params(t) == before[t]), "those of the start of the epoch");
+    let report = net.fit(&data, &config).unwrap();
+    assert!(report.last().unwrap().train_loss < report.epochs[0].train_loss);
+
+    let mut wild = classifier(Method::in_flight(4, 1)).optimizer(Sgd::new(1e200)).build().unwrap();
+    let error = wild.fit(&data, &config).unwrap_err();
+    assert!(matches!(error, Error::Diverged { epoch: 1, layer: 0..4, .. }), "{error}");
+    assert!((0..4).all(|t| wild.params(t).iter().all(|p| p.is_finite())) && wild.bank().is_none());
+}
+
+/// Age in updates: every example is visited once an epoch, so on average as many updates ago as an epoch has, less the one it led to.
+#[test]
+fn staleness_counts_updates_that_are_still_to_come() {
+    for stages in [1, 2, 4] {
+        let mut net = classifier(Method::in_flight(stages, 2)).build().unwrap();
+        let mut sweep = classifier(Method::backprop_by_sweep()).build().unwrap();
+        let config = FitConfig::new().epochs(3).batch_size(8);
+        let staleness = |net: &mut Net| -> Vec<_> {
+            net.fit(&weighted(), &config).unwrap().epochs.iter().map(|epoch| epoch.staleness).collect()
+        };
+        assert_eq!(staleness(&mut net), staleness(&mut sweep), "{stages} stages");
+    }
 }

@@ -278,9 +278,9 @@ fn every_preset_is_the_method_that_its_documentation_spells_out() {
         ),
         (Method::backprop_by_sweep(), Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward)),
         (
-            Method::in_flight(2, 5),
+            Method::in_flight(3, 5),
             Method::new(anchored, sweep(backward, 1, 1.0).per_penalty(), forward)
-                .timing(Timing::InFlight { stages: 2, micro_batch: 5 }),
+                .timing(Timing::InFlight { stages: 3, micro_batch: 5 }),
         ),
         (
             Method::local_targets(3),

@@ -82,6 +82,7 @@ impl<T: Scalar> LayerState<T> {
     }
 
     /// Returns the number of steps that the optimizer has taken.
+    #[cfg(feature = "save")]
     pub(crate) fn steps(&self) -> u64 {
         self.steps
     }

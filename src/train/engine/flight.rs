@@ -1,9 +1,9 @@
 //! Micro-batches in flight: every stage of layers works at every tick, on a micro-batch of its own.
 //!
 //! ```text
-//! tick n     stage s receives micro-batch n − s from below                 predict, and hand up
-//!            stage s receives micro-batch n − 2S + 1 + s from above        set targets, add gradients, hand down
+//! tick n     stage s receives micro-batch n − 2S + 1 + s from above        set targets, add gradients, hand down
 //!            the last of a batch has come back to stage s                  its layers step
+//!            stage s receives micro-batch n − s from below                 predict, and hand up
 //! ```
 //!
 //! No two stages ever have the same micro-batch, so they run in parallel.
@@ -13,11 +13,12 @@ use std::ops::Range;
 
 use super::lane::{Lane, LaneInput};
 use super::{FitState, Share, update};
-use crate::machine::linalg;
+use crate::bank::Column;
 use crate::machine::parallel::{Chunks, Spare, for_row};
 use crate::method::block::Group;
 use crate::method::circuit::Circuit;
 use crate::method::flight_plan::FlightPlan;
+use crate::train::reduce::{self, PIECE};
 use crate::train::tally::Tally;
 use crate::{DecoupledNetwork, Result, Scalar};
 
@@ -25,6 +26,7 @@ use crate::{DecoupledNetwork, Result, Scalar};
 #[derive(Debug)]
 pub(super) struct Flight<T> {
     plan: FlightPlan,
+    stages: Vec<Range<usize>>,
     /// Examples of a full batch, and batches of an epoch.
     batch: usize,
     batches: usize,
@@ -34,9 +36,9 @@ pub(super) struct Flight<T> {
     gathered: Vec<Gathered<T>>,
     /// The parameters that layers predict with.
     ahead: Vec<Vec<T>>,
-    /// Batches in flight, and those of them whose step the output layer has not taken yet.
-    aloft: usize,
-    untaken: u64,
+    /// Batches that are not back yet, and those of them whose step the output layer has not taken.
+    batches_in_flight: usize,
+    pending_updates: u64,
     work: Spare<Vec<f64>>,
 }
 
@@ -69,28 +71,33 @@ struct Gathered<T> {
     own: Vec<T>,
 }
 
-/// Parameters that one task reads ahead: few enough that they stay in the cache.
-const PIECE: usize = 4096;
-
 impl<T: Scalar> Flight<T> {
     /// Makes the stages for batches of `batch` examples, `batches` of them in an epoch.
-    pub(super) fn new(net: &DecoupledNetwork<T>, plan: FlightPlan, batch: usize, batches: usize) -> Self {
-        let slots = || plan.stages().iter().map(|_| Box::new(Slot { lane: Lane::new(net, 0), part: None })).collect();
+    pub(super) fn new(net: &DecoupledNetwork<T>, plan: &FlightPlan, batch: usize, batches: usize) -> Self {
+        let plan = plan.for_batch(batch);
+        let stages = plan.stages();
+        let slots = || stages.iter().map(|_| Box::new(Slot { lane: Lane::new(net, 0), part: None })).collect();
         let sums =
             |layers: &Range<usize>| net.params[layers.clone()].iter().map(|p| vec![T::zero(); p.len()]).collect();
-        let gathered = plan.stages().iter().map(|layers| Gathered { sums: sums(layers), own: Vec::new() });
+        let gathered = stages.iter().map(|layers| Gathered { sums: sums(layers), own: Vec::new() });
         Self {
             up: slots(),
             down: slots(),
             gathered: gathered.collect(),
             ahead: Vec::new(),
-            aloft: 0,
-            untaken: 0,
+            batches_in_flight: 0,
+            pending_updates: 0,
             work: Spare::default(),
             plan,
+            stages,
             batch,
             batches,
         }
+    }
+
+    /// Returns the number of updates that are to come of batches in flight.
+    pub(super) fn pending_updates(&self) -> u64 {
+        self.pending_updates
     }
 
     /// Sends off the batch `batch` of a share, a micro-batch a tick. Returns the number of batches whose last step was taken meanwhile.
@@ -102,35 +109,34 @@ impl<T: Scalar> Flight<T> {
         batch: Range<usize>,
         tally: &mut Tally,
     ) -> Result<usize> {
-        if self.aloft == 0 {
+        if self.batches_in_flight == 0 {
             // Nothing is late yet.
             self.ahead.clone_from(&net.params);
         }
-        let (before, end, examples) = (self.aloft, batch.end, batch.len());
-        self.aloft += 1;
-        self.untaken += 1;
-        let update = net.training.updates + self.untaken;
-        // Parts of about the same size: a small rest would cost a tick of its own.
-        let width = examples.div_ceil(examples.div_ceil(self.plan.micro_batch(self.batch)));
+        let (before, end, examples) = (self.batches_in_flight, batch.end, batch.len());
+        self.batches_in_flight += 1;
+        self.pending_updates += 1;
+        let update = net.training.updates + self.pending_updates;
+        let width = self.plan.micro_batch();
         for from in batch.clone().step_by(width) {
             let columns = from..end.min(from + width);
             let completes = (columns.end == end).then_some(examples);
             let part = Part { begins: from == batch.start, completes, update, columns };
             self.tick(fit, net, share, tally, Some(part))?;
         }
-        Ok(before + 1 - self.aloft)
+        Ok(before + 1 - self.batches_in_flight)
     }
 
-    /// Waits for all micro-batches. Returns the number of batches whose last step was taken meanwhile.
-    pub(super) fn land(
+    /// Takes ticks until all micro-batches are back. Returns the number of batches whose last step was taken meanwhile.
+    pub(super) fn drain(
         &mut self,
         fit: &FitState<'_, T>,
         net: &mut DecoupledNetwork<T>,
         share: &mut Share<'_, '_, T>,
         tally: &mut Tally,
     ) -> Result<usize> {
-        let before = self.aloft;
-        while self.aloft > 0 {
+        let before = self.batches_in_flight;
+        while self.batches_in_flight > 0 {
             self.tick(fit, net, share, tally, None)?;
         }
         Ok(before)
@@ -144,36 +150,41 @@ impl<T: Scalar> Flight<T> {
         tally: &mut Tally,
         part: Option<Part>,
     ) -> Result<()> {
-        let stages = self.plan.stages();
+        let stages = &self.stages;
+        let update = self.down[0].part.as_ref().map_or(0, |part| part.update);
         // Down first: a step that is taken now counts for the prediction of the same tick.
-        let pass = fit.pass(net, false, 0);
-        for_row((&mut self.down[..], &mut self.gathered[..]), |s, (slot, gathered)| {
-            slot.part.as_ref().map_or(Ok(()), |part| slot.lane.descend(&pass, stages[s].clone(), part.begins, gathered))
+        let pass = fit.pass(net, false, update);
+        for_row((&mut self.down[..], &mut self.gathered[..]), |s, (slot, gathered)| match &slot.part {
+            Some(part) => slot.lane.backward_stage(&pass, stages[s].clone(), part.begins, gathered),
+            None => Ok(()),
         })?;
+        // Before the steps, as in every visit.
+        let Slot { lane, part: back } = &mut *self.down[0];
+        if let Some(Part { columns, .. }) = back {
+            if !fit.starts.is_empty() {
+                // Missing inputs take their step by the parameters as they are, and not as they were expected to be.
+                lane.block.parameters_moved();
+            }
+            lane.store(&pass, &share.examples[columns.clone()], &mut share.columns[columns.clone()])?;
+            tally.add(&lane.tally);
+        }
         for s in (0..stages.len()).rev() {
-            if let Some(examples) = self.down[s].part.as_ref().and_then(|part| part.completes) {
-                self.step(fit, net, s, examples)?;
+            if let Some(Part { completes: Some(examples), update, .. }) = self.down[s].part {
+                self.step(fit, net, s, (examples, update))?;
             }
         }
-        if let Some(part) = self.down[0].part.take() {
-            let lane = &mut self.down[0].lane;
-            let pass = fit.pass(net, false, part.update);
-            // Missing inputs take a step by the parameters as they are now.
-            lane.block.parameters_moved();
-            lane.store(&pass, &share.examples[part.columns.clone()], &mut share.columns[part.columns])?;
-            tally.add(&lane.tally);
-            self.aloft -= usize::from(part.completes.is_some());
-        }
-        let mut pass = fit.pass(net, false, 0);
+        let back = self.down[0].part.take();
+        self.batches_in_flight -= usize::from(back.is_some_and(|part| part.completes.is_some()));
+        let mut pass = fit.pass(net, false, update);
         if let Some(part) = &part {
             let columns = part.columns.clone();
-            self.up[0].lane.take_off(&pass, &share.examples[columns.clone()], &share.columns[columns])?;
+            self.up[0].lane.load_first(&pass, &share.examples[columns.clone()], &share.columns[columns])?;
         }
         self.up[0].part = part;
         pass.objective.circuit = Circuit::new(&net.layers, &self.ahead);
-        let stages = self.plan.stages();
+        let stages = &self.stages;
         for_row(&mut self.up[..], |s, slot| match slot.part {
-            Some(_) => slot.lane.ascend_through(&pass, stages[s].clone()),
+            Some(_) => slot.lane.forward_stage(&pass, stages[s].clone()),
             None => Ok(()),
         })?;
         // One stage further: the highest turns round, and the one that has come back makes room for the next.
@@ -185,19 +196,23 @@ impl<T: Scalar> Flight<T> {
     }
 
     /// Moves the parameters of stage s by the sums over a batch, and those that it predicts with.
-    fn step(&mut self, fit: &FitState<'_, T>, net: &mut DecoupledNetwork<T>, s: usize, examples: usize) -> Result<()> {
-        let layers = self.plan.stages()[s].clone();
+    fn step(
+        &mut self,
+        fit: &FitState<'_, T>,
+        net: &mut DecoupledNetwork<T>,
+        s: usize,
+        (examples, number): (usize, u64),
+    ) -> Result<()> {
+        let layers = self.stages[s].clone();
         let ahead = &mut self.ahead[layers.clone()];
         for (ahead, params) in ahead.iter_mut().zip(&net.params[layers.clone()]) {
             ahead.copy_from_slice(params);
         }
-        for state in &mut net.training.layers[layers.clone()] {
-            let own = self.plan.learning_rate_factor(state.steps() + 1, self.batches);
-            state.rate = T::of(fit.learning_rate_factor * own);
-        }
+        let rate = fit.learning_rate_factor * self.plan.learning_rate_factor(number, self.batches);
+        net.training.layers[layers.clone()].iter_mut().for_each(|state| state.rate = T::of(rate));
         let (steps, sums) = (&fit.recipe.parameter, &mut self.gathered[s].sums);
         update(net, (steps, fit.factor, &self.work), layers.clone(), sums, examples)?;
-        self.untaken -= u64::from(s + 1 == self.plan.stages().len());
+        self.pending_updates -= u64::from(s + 1 == self.stages.len());
         let delay = T::of(self.plan.delay(s, self.batch));
         for_row((ahead, &net.params[layers]), |_, (ahead, params)| {
             let pieces = (Chunks { slice: &mut ahead[..], width: PIECE }, Chunks { slice: &params[..], width: PIECE });
@@ -214,19 +229,14 @@ impl<T: Scalar> Flight<T> {
 
 impl<T: Scalar> Lane<T> {
     /// Loads `examples`, before the lowest stage.
-    fn take_off(
-        &mut self,
-        pass: &LaneInput<'_, T>,
-        examples: &[usize],
-        columns: &[crate::bank::Column<'_, T>],
-    ) -> Result<()> {
+    fn load_first(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) -> Result<()> {
         self.load(pass, examples, columns);
         self.block.begin_forward();
         self.reset_memory(pass)
     }
 
     /// Predicts with these layers, stores the predictions, and measures their terms.
-    fn ascend_through(&mut self, pass: &LaneInput<'_, T>, layers: Range<usize>) -> Result<()> {
+    fn forward_stage(&mut self, pass: &LaneInput<'_, T>, layers: Range<usize>) -> Result<()> {
         let depth = self.block.layers();
         pass.objective.forward_through(&mut self.block, layers.clone())?;
         self.block.store_forward_of(layers.start + 1..depth.min(layers.end + 1));
@@ -237,7 +247,7 @@ impl<T: Scalar> Lane<T> {
     }
 
     /// Adds the gradients of these layers, and moves the activations that they read: the targets of the layers below.
-    fn descend(
+    fn backward_stage(
         &mut self,
         pass: &LaneInput<'_, T>,
         layers: Range<usize>,
@@ -253,7 +263,7 @@ impl<T: Scalar> Lane<T> {
                 } else {
                     own.resize(sum.len(), T::zero());
                     pass.objective.parameter_gradient(&mut self.block, t, reads, own)?;
-                    linalg::axpy(T::one(), own, sum);
+                    reduce::add(sum, own)?;
                 }
             }
             if t > 0 {

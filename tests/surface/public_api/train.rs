@@ -84,7 +84,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     assert_eq!(method.parameter_steps(3), 2);
     let visit = Method::<f64>::in_flight(3, 4).schedule(3);
     let plan: &FlightPlan = visit.flight_plan().unwrap();
-    assert_eq!((plan.stages().len(), plan.micro_batch(8), plan.delay(2, 8)), (3, 4, 0.0));
+    assert_eq!((plan.stages().len(), plan.for_batch(8).micro_batch(), plan.delay(2, 8)), (3, 4, 0.0));
     assert_eq!(
         Method::<f64>::backprop_by_sweep().timing(Timing::InFlight { stages: 3, micro_batch: 4 }).schedule(3),
         visit

@@ -228,6 +228,7 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
         1 => (steps.clone(), rate.clone()).prop_map(|(steps, rate)| Method::error_based(steps, rate)),
         1 => steps.clone().prop_map(Method::local_targets),
         1 => Just(Method::backprop_by_sweep()),
+        1 => (1usize..6, 1usize..9).prop_map(|(stages, micro_batch)| Method::in_flight(stages, micro_batch)),
         1 => capped.prop_map(Method::alm),
         1 => steps.clone().prop_map(Method::mac),
         3 => (own, moves(wild)).prop_map(|((start, reads), moves)| Method::new(start, moves, reads)),
@@ -257,6 +258,11 @@ type Knobs<T> = (
 
 fn turned<T: Scalar>(method: Method<T>, knobs: Knobs<T>) -> Method<T> {
     let (start, moves, timing, reads, penalty, multipliers, finish) = knobs;
+    if method.schedule(2).flight_plan().is_some() {
+        // It refuses the others.
+        let method = penalty.into_iter().fold(method, Method::penalty);
+        return finish.into_iter().fold(method, Method::finish);
+    }
     let method = start.into_iter().fold(method, Method::start);
     let method = moves.into_iter().fold(method, Method::activation);
     let method = timing.into_iter().fold(method, Method::timing);
