@@ -60,8 +60,8 @@ fn main() {
         let own = FitConfig::new().epochs(1).batch_size(batch).method(Method::in_flight(STAGES, micro_batch));
         let twin = FitConfig::new().epochs(1).batch_size(micro_batch).accumulate(batch / micro_batch);
         let plan = Method::<f32>::in_flight(STAGES, micro_batch).schedule(STAGES);
-        let plan = plan.flight_plan().expect("a flight");
-        assert_eq!(plan.micro_batch(batch), micro_batch, "the twin has the same");
+        let plan = plan.flight_plan().expect("a flight").for_batch(batch);
+        assert_eq!((plan.stages().len(), plan.micro_batch()), (STAGES, micro_batch), "a batch has room for both");
         let mut jobs = [1, 2].map(|threads| Job {
             threads,
             networks: [network(threads), network(threads)],

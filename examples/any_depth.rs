@@ -149,7 +149,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Trains one network a seed: by the default, or by backpropagation at minus this share of the default's learning rate.
+    /// Trains one network a seed: by the default, or by backpropagation at minus this share of 0.002 or, beyond ten layers, 0.02 / layers.
     fn outcome(
         &self,
         layers: usize,
@@ -163,7 +163,10 @@ impl Settings {
             let steps = if share > 0.0 { self.method(layers).parameter_steps(layers + 1) } else { 1 };
             let epochs = if share > 0.0 { self.epochs } else { self.bp_epochs };
             let updates = epochs * train.len().div_ceil(self.batch) * steps;
-            let rule = Adam::new(share.abs() * f64::min(2e-3, 0.02 / layers as f64));
+            let rule = match share > 0.0 {
+                true => Adam::for_depth(layers),
+                false => Adam::new(-share * f64::min(2e-3, 0.02 / layers as f64)),
+            };
             let rule = Scheduled::new(rule, Schedule::Cosine { total: updates as u64, floor: 0.0 });
             let mut network = self.builder(layers, drawn, train).optimizer(rule).seed(seed).build()?;
             let config = FitConfig::new().method(self.method(layers)).epochs(epochs).batch_size(self.batch).seed(seed);

@@ -17,7 +17,7 @@ use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::{ErrorSteps, Order, Reads, Start, Sweeps};
 use decoupled::nalgebra::DMatrix;
-use decoupled::network::{BankStart, Evidence, InferConfig};
+use decoupled::network::{Evidence, InferConfig};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result, Scalar};
 
@@ -232,8 +232,8 @@ fn others<T: Scalar>() -> Result<Vec<(&'static str, String)>> {
     let mut network = deep::<T>().build()?;
     network.start_from_unit_variance(data.inputs(), 0.5)?;
     line("start_from_unit_variance", of_params(&network));
-    network.start_from_bank(data.inputs(), &BankStart::new())?;
-    line("start_from_bank", of_params(&network));
+    network.start_isometric(data.inputs(), 0)?;
+    line("start_isometric", of_params(&network));
     network.refit_output(&data)?;
     line("refit_output", of_params(&network));
 

@@ -1,6 +1,6 @@
-//! Deep plain networks whose gradient fades or explodes, trained anyway: a start that chooses the stored activations before the
-//! parameters, then layer-local steps. Beside it three baselines by backpropagation: SGD and Adam from the weights as drawn,
-//! and Adam from the same start. Here you learn where the signal dies in each, and what the start alone is worth.
+//! Deep plain networks whose gradient fades or explodes, trained anyway: an isometric start, then layer-local steps. Beside it three
+//! baselines by backpropagation: SGD and Adam from the weights as drawn, and Adam from the same start. Here you learn where the
+//! signal dies in each, and what the start alone is worth.
 //!
 //! The four unpacked IDX files (`train-images-idx3-ubyte` and so on) are read from the folder that `MNIST_DIR` names;
 //! without it the example says so and ends.
@@ -20,8 +20,11 @@ mod mnist;
 #[path = "common/options.rs"]
 mod options;
 
-use deep::{Deep, SAMPLE};
+use deep::Deep;
 use options::{Options, refuse};
+
+/// Examples that the start of unit variance looks at.
+const SAMPLE: usize = 2000;
 
 const USAGE: &str = "\
 network
@@ -29,11 +32,10 @@ network
   --layers D --width W     D hidden layers of W (10, 100)
   --gain G                 multiplies the initial weights, N(0, 1/inputs), for relu N(0, 2/inputs) (1)
 start
-  --start given|unit|bank  weights as drawn; scaled to unit variance (4 for sigmoid); or stored activations first (bank)
+  --start NAME             given: weights as drawn; unit: scaled to unit variance (4 for sigmoid); isometric (isometric)
 training
-  --preset NAME            best: what was found to do best for the activation and the depth (best)
-  --local-steps M          parameter steps of each layer a visit (the preset's)
-  --lr R                   learning rate of Adam, annealed to zero along half a cosine (the preset's)
+  --local-steps M          parameter steps of each layer a visit (2, as the default)
+  --lr R                   learning rate of Adam, annealed to zero along half a cosine (that of Adam::for_depth)
   --epochs N               visits to every example (20)
   --batch N                examples in a batch (128)
   --examples N             the first N of the training part (20000)
@@ -52,7 +54,7 @@ fn main() {
 enum From {
     Given,
     Unit,
-    Bank,
+    Isometric,
 }
 
 #[derive(Debug)]
@@ -99,28 +101,23 @@ impl Settings {
             "relu" => Activation::Relu,
             word => refuse(format!("--activation takes one of sigmoid, tanh, relu, not {word:?}")),
         };
-        let start = match &*options.value("start", "bank".to_owned()) {
+        let start = match &*options.value("start", "isometric".to_owned()) {
             "given" => From::Given,
             "unit" => From::Unit,
-            "bank" => From::Bank,
-            word => refuse(format!("--start takes one of given, unit, bank, not {word:?}")),
+            "isometric" => From::Isometric,
+            word => refuse(format!("--start takes one of given, unit, isometric, not {word:?}")),
         };
-        let preset: String = options.value("preset", "best".to_owned());
-        if preset != "best" {
-            refuse(format!("--preset takes best, not {preset:?}"));
-        }
         let net = Deep {
             activation,
             layers: options.count("layers", 10),
             width: options.count("width", 100),
             gain: options.value("gain", 1.0),
         };
-        let (local_steps, learning_rate) = best(net);
         Self {
             net,
             start,
-            local_steps: options.count("local-steps", local_steps),
-            learning_rate: options.value("lr", learning_rate),
+            local_steps: options.count("local-steps", 2),
+            learning_rate: options.value("lr", Adam::for_depth(net.layers).learning_rate()),
             epochs: options.count("epochs", 20),
             batch: options.count("batch", 128),
             examples: options.count("examples", 20_000),
@@ -187,7 +184,7 @@ impl Settings {
 
     /// Three learning rates for backpropagation with Adam; a very deep network wants smaller ones.
     fn rates(&self) -> [f64; 3] {
-        if self.net.is_very_deep() { [1e-4, 3e-4, 1e-3] } else { [3e-4, 1e-3, 3e-3] }
+        if self.net.layers >= 50 { [1e-4, 3e-4, 1e-3] } else { [3e-4, 1e-3, 3e-3] }
     }
 
     fn network(
@@ -209,7 +206,7 @@ impl Settings {
                 let variance = if self.net.activation == Activation::Sigmoid { 4.0 } else { 1.0 };
                 network.start_from_unit_variance(sample.inputs(), variance)?;
             }
-            From::Bank => self.net.start_from_bank(&mut network, train)?,
+            From::Isometric => drop(network.start_isometric(train.inputs(), seed)?),
         }
         Ok(network)
     }
@@ -251,18 +248,6 @@ impl Settings {
             (0..sizes.len()).step_by(step).map(|t| format!("{}:{:.1}", t + 1, sizes[t].log10())).collect();
         println!("log10 {quantity}, {name}, after one update, layer by layer:\n  {}", shown.join("  "));
         Ok(())
-    }
-}
-
-/// What was found to do best for local targets: steps of each layer in a visit, and the learning rate of Adam. Sigmoid and
-/// ReLU bear larger steps than tanh, and all bear less the deeper they are.
-fn best(net: Deep) -> (usize, f64) {
-    match (net.activation, net.layers) {
-        (Activation::Tanh, 50..) => (3, 1e-4),
-        (Activation::Tanh, _) => (3, 3e-4),
-        (_, 50..) => (5, 3e-4),
-        (_, 20..) => (5, 5e-4),
-        _ => (5, 1e-3),
     }
 }
 

@@ -208,8 +208,8 @@ impl<T: Scalar> Method<T> {
             || guarded("groups of the activation step", None, || {
                 step.steps(depth) == 1 && step.groups(depth).into_iter().eq((1..depth).rev().map(Group::one))
             })?;
-        let trains = (0..depth).filter(|&t| circuit.layers[t].param_len() > 0);
-        let by_gradient = trains.clone().all(|t| self.parameter.by_gradient(t));
+        let mut trains = circuit.layers.iter().enumerate().filter(|(_, layer)| layer.param_len() > 0);
+        let by_gradient = trains.all(|(t, _)| self.parameter.by_gradient(t));
         let refusals = [
             (
                 once && !step.streams(),

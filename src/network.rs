@@ -27,7 +27,6 @@ pub(crate) mod summary;
 
 pub use builder::NetworkBuilder;
 pub use infer::{Evidence, InferConfig, Inference};
-pub use initialise::BankStart;
 pub use isometry::Restart;
 pub(crate) use prediction::determination;
 pub use summary::{LayerSummary, Summary};
@@ -157,7 +156,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// [Checkpoints](Self::save_checkpoint) store it.
     ///
     /// A method that ends with a [finish](crate::Method::finish) refits the last layer, and is refused if that is frozen, as are
-    /// [`start_from_bank`](Self::start_from_bank) and [`start_from_unit_variance`](Self::start_from_unit_variance) of a network with
+    /// [`start_isometric`](Self::start_isometric) and [`start_from_unit_variance`](Self::start_from_unit_variance) of a network with
     /// frozen layers. [`set_params`](Self::set_params), [`load_params`](Self::load_params) and [`resume`](Self::resume) set
     /// parameters of frozen layers, too.
     ///

@@ -116,7 +116,6 @@ enum Start {
     Drawn,
     /// The restart that a user asks for, or gets where no initialiser is named.
     Isometric,
-    Bank,
 }
 
 /// What the others are compared with: BP from a start that keeps the signal.
@@ -155,21 +154,19 @@ impl Signal {
 
     /// That of [`Adam::for_depth`].
     fn rate(&self) -> f64 {
-        f64::min(2e-3, 0.02 / self.net.layers as f64)
+        Adam::for_depth(self.net.layers).learning_rate()
     }
 
     fn ways(&self) -> Vec<Way> {
         let way = |name, method, start, rates: &[f64]| Way { name, method, start, rates: rates.to_vec() };
-        let (default, rate) = (|| Some(Method::default()), [self.rate()]);
+        let (default, rate) = (Some(Method::default()), [self.rate()]);
         let in_flight = Some(Method::in_flight(usize::MAX, 8));
         vec![
             way("BP as drawn", None, Start::Drawn, &RATES),
-            way("default as drawn", default(), Start::Drawn, &rate),
+            way("default as drawn", default.clone(), Start::Drawn, &rate),
             way(ISOMETRIC, None, Start::Isometric, &RATES),
-            way("default from an isometric start", default(), Start::Isometric, &rate),
+            way("default from an isometric start", default, Start::Isometric, &rate),
             way("in_flight from an isometric start", in_flight, Start::Isometric, &rate),
-            way("BP from the bank", None, Start::Bank, &RATES),
-            way("default from the bank", default(), Start::Bank, &rate),
         ]
     }
 
@@ -180,10 +177,8 @@ impl Signal {
             for rate in rates {
                 let rule = adam(rate, self.epochs * steps * train.len().div_ceil(BATCH));
                 let mut network = self.net.network(train, rule).seed(seed).build()?;
-                match start {
-                    Start::Drawn => {}
-                    Start::Isometric => drop(network.start_isometric(train.inputs(), seed)?),
-                    Start::Bank => self.net.start_from_bank(&mut network, train)?,
+                if start == Start::Isometric {
+                    network.start_isometric(train.inputs(), seed)?;
                 }
                 let sizes = signals(network.clone(), method.as_ref(), train)?;
                 let trained = fit(&mut network, method.as_ref(), self.epochs, seed, train);
@@ -415,7 +410,7 @@ fn accuracies(seed: u64, train: &Dataset<f32>, test: &Dataset<f32>) -> Result<Ve
         for Lock { name, method } in Lock::all() {
             let steps = method.as_ref().map_or(1, |method| method.parameter_steps(layers + 1));
             let total = LOCK_EPOCHS * steps * train.len().div_ceil(BATCH);
-            let rule = adam(f64::min(2e-3, 0.02 / layers as f64), total);
+            let rule = adam(Adam::for_depth(layers).learning_rate(), total);
             let hidden = |net: decoupled::NetworkBuilder<f32>, _| net.dense(100, Activation::Relu);
             let network = (0..layers).fold(DecoupledNetwork::builder(train.input_dim()), hidden);
             let network =

@@ -1,10 +1,8 @@
-//! Plain networks of many hidden layers, the start that chooses the stored activations first, and how much of the signal from the
-//! output is left in each layer.
+//! Plain networks of many hidden layers, and how much of the signal from the output is left in each.
 
 use decoupled::layer::{Activation, Init};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::method::backprop;
-use decoupled::network::BankStart;
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Optimizer, Result};
 
 /// Hidden layers of one kind below an output of classes.
@@ -17,15 +15,10 @@ pub(crate) struct Deep {
     pub(crate) gain: f64,
 }
 
-/// Examples that a start looks at, and that a signal is measured on.
-pub(crate) const SAMPLE: usize = 2000;
+/// Examples that a signal is measured on.
 const MEASURED: usize = 128;
 
 impl Deep {
-    pub(crate) fn is_very_deep(&self) -> bool {
-        self.layers >= 50
-    }
-
     /// With the weights as drawn.
     pub(crate) fn network(&self, data: &Dataset<f32>, rule: impl Optimizer<f32> + 'static) -> NetworkBuilder<f32> {
         let init = match self.activation {
@@ -39,24 +32,6 @@ impl Deep {
         }
         network = network.dense_with(data.target_dim(), Activation::Identity, init);
         network.output_loss(SoftmaxCrossEntropy::new()).optimizer(rule)
-    }
-
-    /// Chooses the stored activations, and then the parameters that make them.
-    pub(crate) fn start_from_bank(&self, network: &mut DecoupledNetwork<f32>, data: &Dataset<f32>) -> Result<()> {
-        let sample = data.take(data.len().min(SAMPLE))?;
-        // Where the function is nearly linear: that of tanh is half as wide as that of a sigmoid.
-        let start = match self.activation {
-            Activation::Tanh => BankStart::new().spread(0.25),
-            Activation::Relu => BankStart::new().centre(0.5),
-            _ => BankStart::new(),
-        };
-        network.start_from_bank(sample.inputs(), &start)?;
-        if self.is_very_deep() {
-            // Hidden layers that learn under an output of zeros lose the code before the output is of use. The bank ends
-            // with the targets, so the last layer is fitted to those.
-            network.refit_output(&sample)?;
-        }
-        Ok(())
     }
 }
 

@@ -11,7 +11,6 @@ pub(crate) enum Purpose {
     Split = 3,
     Probe = 4,
     Synthetic = 5,
-    Code = 6,
     Blocks = 7,
     Folds = 8,
     Search = 9,

@@ -17,7 +17,8 @@ pub struct FlightPlan {
 /// Most updates of the lowest stage between a micro-batch's way up and its way down. On the digits three cost half a point, and six or more
 /// everything.
 const MAX_DELAY: usize = 2;
-/// The learning rate is warmed up over the first `WARM_UP` updates, or `WARM_UP_EPOCHS` epochs if these have fewer.
+/// The learning rate is warmed up over the first `WARM_UP` updates, or `WARM_UP_EPOCHS` epochs if these have fewer. Half of that costs networks
+/// of thirty layers a tenth of a point after ten epochs of MNIST, and gains ten layers of sigmoids half a point after four.
 const WARM_UP: usize = 300;
 const WARM_UP_EPOCHS: usize = 2;
 

@@ -32,11 +32,18 @@ impl Adam {
         Self { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 
-    /// Returns [`new`](Self::new) at a learning rate that suits networks of this many hidden layers: 0.002 for up to ten, and 0.02 / layers
-    /// for more, since the steps of all layers add up. The default of [`NetworkBuilder`](crate::NetworkBuilder). The example `depth` tries
+    /// Returns [`new`](Self::new) at a learning rate that suits networks of D hidden layers, the steps of which add up: 0.002 for up to ten,
+    /// 0.02/D for up to thirty, and 0.11/D^1.5 for more. The default of [`NetworkBuilder`](crate::NetworkBuilder). The example `depth` tries
     /// it with [`Method::default`](crate::Method) and with backpropagation; the latter alone bears half as much again.
     pub fn for_depth(hidden_layers: usize) -> Self {
-        Self::new(f64::min(2e-3, 0.02 / hidden_layers.max(1) as f64))
+        let depth = hidden_layers.max(1) as f64;
+        // 0.02 √30 = 0.11: the rules meet at thirty.
+        Self::new(2e-3_f64.min(0.02 / depth).min(0.02 * 30_f64.sqrt() / (depth * depth.sqrt())))
+    }
+
+    /// Returns η.
+    pub const fn learning_rate(&self) -> f64 {
+        self.learning_rate
     }
 
     /// Sets β₁, the memory of the first moment, 0 ≤ β₁ < 1.

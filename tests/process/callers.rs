@@ -9,7 +9,7 @@ use std::{env, fs, iter, process::Command};
 use decoupled::data::{Examples, two_moons};
 use decoupled::layer::Activation;
 use decoupled::loss::SoftmaxCrossEntropy;
-use decoupled::network::{BankStart, Evidence, InferConfig};
+use decoupled::network::{Evidence, InferConfig};
 use decoupled::observer::{Epoch, Step};
 use decoupled::search::{Search, Space};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, Observer, Result, StopReason, diagnostics};
@@ -112,7 +112,7 @@ fn everything_that_may_use_threads_under_a_lock_within_par_iter() {
         ("mac", &|n| n.fit(&data, &config().method(Method::mac(1))).map(drop)),
         ("refit_output", &|n| n.refit_output(&data).map(drop)),
         ("start_from_unit_variance", &|n| n.start_from_unit_variance(inputs(), 1.0)),
-        ("start_from_bank", &|n| n.start_from_bank(inputs(), &BankStart::new()).map(drop)),
+        ("start_isometric", &|n| n.start_isometric(inputs(), 0).map(drop)),
         ("infer", &|n| n.infer(&Evidence::new().clamp(0, inputs()), &InferConfig::new()).map(drop)),
         ("find_step", &|n| diagnostics::find_step(n, &data).map(drop)),
         ("similarity", &|n| diagnostics::similarity(n, &base, &data).map(drop)),

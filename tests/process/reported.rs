@@ -14,7 +14,6 @@ use decoupled::data::csv::{Options, Table};
 use decoupled::data::{self, Examples, Scaler};
 use decoupled::layer::{Activation, Dense, Init};
 use decoupled::loss::{BinaryCrossEntropy, SoftmaxCrossEntropy};
-use decoupled::network::BankStart;
 use decoupled::observer::{Checkpoint, OnNewBest};
 use decoupled::optimizer::{self, Adam, Sgd};
 use decoupled::search::{Search, Space};
@@ -415,8 +414,8 @@ fn a_learning_rate_that_is_too_high_is_told() {
 #[test]
 fn a_deep_network_that_collapses_is_told() {
     let digits = data::digits().unwrap().stratified_split(0.8, 1).unwrap().0;
-    let mut net = classifier(64, &[32; 20], Activation::Tanh, 10).optimizer(Adam::new(1e-3)).build().unwrap();
-    net.start_from_bank(digits.inputs(), &BankStart::new()).unwrap();
+    let mut net = classifier(64, &[32; 20], Activation::Tanh, 10).optimizer(Adam::new(3e-3)).build().unwrap();
+    net.start_isometric(digits.inputs(), 0).unwrap();
     let config = FitConfig::new().epochs(15).batch_size(32).method(Method::local_targets(5));
     let report = net.fit(&digits, &config).unwrap();
     is_told(&net, &digits, report);

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Elementwise, LayerNorm};
 use decoupled::method::{Reads, Ridge, Start};
-use decoupled::network::BankStart;
 use decoupled::observer::Step;
 use decoupled::optimizer::{Adam, AdamW, ClipNorm, L1, RmsProp, Schedule, Scheduled, Sgd, WeightDecay};
 use decoupled::{
@@ -130,7 +129,7 @@ fn freezing_names_a_layer_that_there_is_and_nothing_sets_its_parameters_behind_i
         net.refit_output(&data).map(drop),
         net.fit(&data, &FitConfig::new().method(Method::joint(0.1).finish(true))).map(drop),
         net.start_from_unit_variance(data.inputs(), 1.0),
-        net.start_from_bank(data.inputs(), &BankStart::new()).map(drop),
+        net.start_isometric(data.inputs(), 0).map(drop),
     ];
     for outcome in outcomes {
         assert!(matches!(outcome, Err(Error::Unsupported { why, .. }) if why.contains("unfreeze")), "{outcome:?}");

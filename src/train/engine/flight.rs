@@ -31,8 +31,8 @@ pub(super) struct Flight<T> {
     batch: usize,
     batches: usize,
     /// The micro-batch that each stage has on its way up, and on its way down.
-    up: Vec<Box<Slot<T>>>,
-    down: Vec<Box<Slot<T>>>,
+    up: Vec<Slot<T>>,
+    down: Vec<Slot<T>>,
     gathered: Vec<Gathered<T>>,
     /// The parameters that layers predict with.
     ahead: Vec<Vec<T>>,
@@ -76,7 +76,7 @@ impl<T: Scalar> Flight<T> {
     pub(super) fn new(net: &DecoupledNetwork<T>, plan: &FlightPlan, batch: usize, batches: usize) -> Self {
         let plan = plan.for_batch(batch);
         let stages = plan.stages();
-        let slots = || stages.iter().map(|_| Box::new(Slot { lane: Lane::new(net, 0), part: None })).collect();
+        let slots = || stages.iter().map(|_| Slot { lane: Lane::new(net, 0), part: None }).collect();
         let sums =
             |layers: &Range<usize>| net.params[layers.clone()].iter().map(|p| vec![T::zero(); p.len()]).collect();
         let gathered = stages.iter().map(|layers| Gathered { sums: sums(layers), own: Vec::new() });
@@ -117,7 +117,8 @@ impl<T: Scalar> Flight<T> {
         self.batches_in_flight += 1;
         self.pending_updates += 1;
         let update = net.training.updates + self.pending_updates;
-        let width = self.plan.micro_batch();
+        // As many parts, of about the same size.
+        let width = examples.div_ceil(examples.div_ceil(self.plan.micro_batch()));
         for from in batch.clone().step_by(width) {
             let columns = from..end.min(from + width);
             let completes = (columns.end == end).then_some(examples);
@@ -159,7 +160,7 @@ impl<T: Scalar> Flight<T> {
             None => Ok(()),
         })?;
         // Before the steps, as in every visit.
-        let Slot { lane, part: back } = &mut *self.down[0];
+        let Slot { lane, part: back } = &mut self.down[0];
         if let Some(Part { columns, .. }) = back {
             if !fit.starts.is_empty() {
                 // Missing inputs take their step by the parameters as they are, and not as they were expected to be.

@@ -12,7 +12,7 @@ use decoupled::method::{
     Block, Coupling, ErrorSteps, Exact, FlightPlan, GaussNewton, GradientStep, Group, Multipliers, Order, Penalty,
     PenaltyIncrease, Reads, Ridge, Stall, Start, Sweeps, Timing, backprop, curvature,
 };
-use decoupled::network::{BankStart, Restart};
+use decoupled::network::Restart;
 use decoupled::observer::{EarlyStopping, LearningRateScheduler};
 use decoupled::optimizer::{Adam, Sgd};
 use decoupled::train::Refit;
@@ -288,6 +288,8 @@ fn a_deep_network_starts_as_an_isometry() -> Result<()> {
     assert_eq!(unit, Unit { map: Some(Dense::new(2, 3)), function: Activation::Identity });
     assert_eq!(format!("{:?}", Adam::for_depth(20)), format!("{:?}", Adam::new(1e-3)));
     assert_eq!(format!("{:?}", Adam::for_depth(0)), format!("{:?}", Adam::new(2e-3)));
+    // 0.02 √30 / 120^1.5 = 0.02 / 240.
+    assert!((Adam::for_depth(120).learning_rate() / (0.02 / 240.0) - 1.0).abs() < 1e-12);
     assert_eq!(
         [Activation::Gelu, Activation::Tanh].map(Init::for_activation),
         [Init::he_normal(), Init::glorot_uniform()]
@@ -342,10 +344,8 @@ fn a_visit_is_a_list_of_stages() {
 fn parameters_start_from_the_data_and_end_refitted() -> Result<()> {
     let (mut net, data) = (net(), moons());
     net.start_from_unit_variance(data.inputs(), 1.0)?;
-    let residuals =
-        net.start_from_bank(data.inputs(), &BankStart::new().spread(0.4).centre(0.1).ridge(1e-3).seed(1))?;
-    assert!(residuals.len() == 2 && residuals.iter().all(|r| *r < 1.0));
-    assert!(net.params(2).iter().all(|p| *p == 0.0));
+    let output = vec![0.0; net.params(2).len()];
+    net.set_params(2, &output)?;
     let Refit { before, after } = net.refit_output(&data)?;
     assert!((before - 2f64.ln()).abs() < 1e-12 && after < before);
     let report = net.fit_backprop(&data, &FitConfig::new().epochs(2))?;
