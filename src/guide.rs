@@ -40,7 +40,7 @@
 //!
 //! | promise | which methods keep it |
 //! |---|---|
-//! | all layers work at once, at any depth | [`in_flight`](crate::Method::in_flight), each on a small batch of its own, with [BP's accuracy](results#the-sequential-lock); [`joint`](crate::Method::joint), all on the same batch, with far less. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; a sweep from the output makes that chain as long as BP's. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
+//! | all layers work at once, at any depth | [`in_flight`](crate::Method::in_flight), each on a micro-batch of its own; an update takes as many ticks as there are of these, at least one less than the stages. After ten epochs it is [within 0.2 points of BP](results#the-sequential-lock), after few it is not. [`joint`](crate::Method::joint), all on the same batch, is far less accurate. The others begin every visit of a batch with a forward pass, from which its stored vectors start anew, or go through the layers in order; a sweep from the output makes that chain as long as BP's. Of the [default](crate::Method::default), the parameter steps are of all layers at once |
 //! | nothing fades or explodes on its way down | the [default](crate::Method::default) and BP alike, from the start that a [first fit](crate::DecoupledNetwork::fit) takes where the error changes its size on the way down, or the network is deep: [an isometry](crate::DecoupledNetwork::start_isometric), up to a hundred plain layers. [`red_black`](crate::Method::red_black) fades beyond about ten |
 //! | no derivative is needed | [`bcd`](crate::Method::bcd) and [`admm`](crate::Method::admm), which solve every layer's small problem exactly: ReLU networks learn by closed forms alone. Units that jump do not: there the closed forms bring nothing beyond the last layer, and [`local_targets`](crate::Method::local_targets) needs a substitute derivative, as BP does |
 //!
@@ -48,8 +48,8 @@
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
 //!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
-//! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP, at any depth. After the
-//!   same number of epochs it is as accurate, within 0.15 points, or better ([tables and commands](results)).
+//! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP. After the
+//!   same number of epochs it is as accurate, within 0.2 points, or better ([tables and commands](results)).
 //! * *Effort*: methods that relax their activations have one more learning rate. The default has no such rate.
 //!
 //! **When to use it.**
@@ -60,7 +60,8 @@
 //!   BP from the same start is as good, so that the start does it; from ordinary initial weights both learn little or nothing where the
 //!   gradient vanishes.
 //! * Epochs are expensive, because data are few or slow to read: the default learns more from each.
-//! * Your network is deep and the cores are many: `in_flight` keeps all layers at work.
+//! * Your network is deep, you train it for ten epochs or more, and you have eight cores or more: `in_flight` keeps all layers at work (a
+//!   prediction; on two cores it gains [little or nothing](results#the-sequential-lock)).
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!

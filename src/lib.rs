@@ -90,7 +90,7 @@
 //!   nets, no GPU.
 //! * Not less arithmetic: an epoch of backpropagation costs about half of the default's, and where BP has 2T products of layers in
 //!   sequence the default has 2T + 2. [`Method::red_black`] has no sweep from the output to the input, but some 3T;
-//!   [`Method::joint`] has two, at any depth.
+//!   [`Method::joint`] has two, at any depth, and [`Method::in_flight`] keeps all layers at work on micro-batches of their own.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the
 //!   bytes, and a bank that is still too large can [be in a file](bank::BankFile).
 //!

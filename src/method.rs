@@ -71,7 +71,7 @@ use schedule::{Reach, Schedule, Stage};
 /// The default is [`local_targets`](Self::local_targets) with two steps: one sweep from the output sets a target for every layer, and all
 /// layers then take two steps towards their targets, each by itself. The first of these is backpropagation's, up to rounding; the second,
 /// from the parameters that the first has reached, is not. After as many epochs, with twice the updates in about 1.9 times the time, and from
-/// the same start it is as accurate as backpropagation, within 0.15 points, or better, through one to thirty hidden layers. [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands
+/// the same start it is as accurate as backpropagation, within 0.2 points, or better, through one to a hundred hidden layers. [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands
 /// that print them, and the alternatives.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

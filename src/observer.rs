@@ -156,7 +156,7 @@ pub trait Observer<T: Scalar>: Send {
     /// [accumulated](crate::FitConfig::accumulate).
     ///
     /// `Break` ends the epoch here. It counts as one, its report is of the visits that took place, and `epoch` follows. Batches that are
-    /// [in flight](crate::Method::in_flight) come back first.
+    /// [in flight](crate::Method::in_flight) come back first, without a call.
     ///
     /// # Errors
     /// Yours. The network goes back to the parameters that the epoch started with.

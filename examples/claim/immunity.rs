@@ -368,8 +368,8 @@ fn ticks(method: &Method<f32>, layers: usize) -> usize {
 /// Products that must follow one another in one update, which are the same in every run.
 fn products() -> Result<String> {
     let mut text = format!(
-        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another in one update, \
-         however many processors there are; in_flight takes a tick for each micro-batch.\n\n| hidden layers | {} |\n|---{}|\n",
+        "\n### The sequential lock: tanh, width {LOCK_WIDTH}\n\nProducts that must follow one another, in one update \
+         unless a row says otherwise, however many processors there are; in_flight takes a tick for each micro-batch.\n\n| hidden layers | {} |\n|---{}|\n",
         DEPTHS.map(|layers| layers.to_string()).join(" | "),
         "|---".repeat(DEPTHS.len())
     );
@@ -388,8 +388,8 @@ fn products() -> Result<String> {
         };
         let ticks = DEPTHS.map(|layers| ticks(&method, layers));
         let update = counts.iter().zip(ticks).map(|(count, ticks)| count * ticks).collect();
-        add("in_flight, a tick", counts);
-        add("in_flight, an update: small products, of all layers at once", update);
+        add("one tick of in_flight", counts);
+        add("an update of in_flight, in small products", update);
     }
     Ok(text + &format!("\n{} – as many products at every depth.\n", sentence(&groups)))
 }

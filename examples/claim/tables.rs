@@ -176,10 +176,14 @@ impl Table<'_> {
             .collect();
         let inside = self.inside(DEFAULT, "epochs", gap, &self.controls())?;
         Some(format!(
-            "* {task}: the accuracy of the default is {:.2} points from BP's; controls: {}. {} the controls.\n",
+            "* {task}: the accuracy of the default less BP's is {:.2} points; controls: {}. {} the controls.\n",
             percent(own),
             controls.join(", "),
-            if inside { "Inside" } else { "**Outside**" }
+            match inside {
+                true => "Inside",
+                false if own.mean > 0.0 => "**Above**",
+                false => "**Below**",
+            }
         ))
     }
 
@@ -204,7 +208,9 @@ impl Table<'_> {
                 |value: Option<f64>, digits: usize| value.map_or("–".to_owned(), |value| format!("{value:.digits$}"));
             let operations = show(mean("operations").map(|operations| operations / 1e6), 2);
             let bytes = show(mean("bank_bytes").map(|bytes| bytes / 1e6), 1);
-            text += &format!("| {name} | {} | {operations} | {bytes} |\n", show(mean("products"), 0));
+            let products = show(mean("products"), 0);
+            let products = if name == "in_flight" { format!("{products} a tick") } else { products };
+            text += &format!("| {name} | {products} | {operations} | {bytes} |\n");
         }
         text
     }

@@ -59,6 +59,6 @@
 //! # Where it comes from
 //!
 //! Auxiliary coordinates (Carreira-Perpiñán and Wang 2014), ADMM without gradients (Taylor et al. 2016), block coordinate descent (Zhang
-//! and Brand 2017, Zeng et al. 2019), predictive coding (Whittington and Bogacz 2017), local propagation (Marra et al. 2020), local losses with targets (target propagation, Lee et al. 2015; LocoProp, Amid et al. 2021, the
+//! and Brand 2017, Zeng et al. 2019), predictive coding (Whittington and Bogacz 2017), local propagation (Marra et al. 2020), pipelined backpropagation (Narayanan et al. 2019, layers in flight), local losses with targets (target propagation, Lee et al. 2015; LocoProp, Amid et al. 2021, the
 //! default) are the
 //! same objective with other choices in the four parts. Each [preset](crate::Method) names its paper.

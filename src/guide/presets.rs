@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | a network as good as BP's or better, through [one to a hundred](super::results#any-depth) plain hidden layers | [`default`](crate::Method::default), local targets with two steps | 1.9 × BP's time, a sweep in sequence |
 //! | at most half a point below BP without a sweep from the output down, through [up to ten](super::results#where-red-black-sweeps-end) hidden layers | [`red_black`](crate::Method::red_black), predictive coding that keeps its own rate stable | 1.3 to 2.7 × BP's time, some 3T products in sequence |
-//! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) with more steps, at a lower learning rate | a sweep in sequence |
-//! | all layers at work at once, at any depth, with [BP's accuracy](super::results#the-sequential-lock) | [`in_flight`](crate::Method::in_flight), a micro-batch for each stage of layers | many small products: worth it where the cores are many |
+//! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) with more steps, as `local_targets(5)`, at a lower learning rate | a sweep in sequence |
+//! | all layers [at work at once](super::results#the-sequential-lock), within 0.2 points of BP after ten epochs | [`in_flight`](crate::Method::in_flight)`(usize::MAX, 8)`: a stage a layer, micro-batches of at most 8 | many small products: for eight cores or more |
 //! | all layers at once on the same batch | [`joint`](crate::Method::joint), the objective taken literally | many epochs, and some accuracy |
 //! | BP's solution, by multipliers that persist in the bank | [`alm`](crate::Method::alm) | a second bank, for multipliers |
 //! | no derivative at all, for ReLU and the like | [`bcd`](crate::Method::bcd), [`admm`](crate::Method::admm) | squared errors, full batches, [pre-activations stored](crate::NetworkBuilder::store_pre_activations) |

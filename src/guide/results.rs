@@ -14,9 +14,7 @@
 //! | MNIST, 784-128×3-10 GELU, incremental predictive coding as in PCX (published: 98.3 to 98.5), 25 epochs, 3 seeds | 98.26 | | | `family -- --preset incremental --net 784-128-128-128-10 --activation gelu --init torch --loss mse --activation-steps 8 --activation-rate 0.85 --z-momentum 0.35 --lr 2.5e-4 --weight-decay 0.03 --epochs 25 --seeds 3 --no-bp` |
 //! | MNIST, 784-1500×3-10, block coordinate descent without gradients (published, Zeng et al.: 94.4 to 94.9 after 50 passes), 22 passes, 3 seeds | 94.60 | | | `family -- --preset bcd --net 784-1500-1500-1500-10 --epochs 22 --seeds 3 --no-bp` |
 //! | the same, 29 passes of seed 0 | 94.75 | | | the same with `--epochs 29` and without `--seeds 3` |
-//! | MNIST, 20,000 examples, sigmoid × 10, both from the bank's start, 6 epochs, 3 seeds | 95.80 | 95.06 | 2.6 | `depth -- --layers 10 --epochs 6 --seeds 3 --no-baselines` |
-//! | MNIST, 20,000 examples, tanh × 100, both from the bank's start, 2 epochs, 3 seeds | 90.98 | 91.01 | 2.3 | `depth -- --activation tanh --layers 100 --epochs 2 --seeds 3 --no-baselines` |
-//! | MNIST, 20,000 examples, ReLU × 15 of width 100 by `local_targets` | 96.71 | 95.98 | 3 | `family -- --preset local_targets --width 100 --depth 15 --examples 20000` |
+//! | MNIST, 20,000 examples, ReLU × 15 of width 100 by `local_targets(5)` | 96.71 | 95.98 | 3 | `family -- --preset local_targets --width 100 --depth 15 --examples 20000` |
 //! | digits through a layer of 8 units, error of a pixel | 0.0176 | 0.0175 | 2.0 | `autoencoder` |
 //! | lower halves of unseen digits from the upper ones, error of a pixel (mean digit 0.0775, nearest neighbour 0.0559), 5 seeds | 0.0443 | | | `occluded -- --seeds 5` |
 //!
@@ -40,8 +38,8 @@
 //! | 15 | 96.46 | 96.50 | 96.51 | 96.56 | 96.22 | 96.15 | 34 | 32 |
 //! | 20 | 96.36 | 96.25 | 96.43 | 96.49 | 95.89 | 95.93 | 44 | 42 |
 //! | 30 | 96.20 | 96.06 | 96.23 | 96.38 | 95.60 | 95.57 | 64 | 62 |
-//! | 50, 5 epochs, 1 seed | 95.44 | 95.00 | 95.59 | 95.69 | | | 104 | 102 |
-//! | 100, 5 epochs, 1 seed | 95.16 | 95.03 | 94.31 | 95.24 | | | 204 | 202 |
+//! | 50, 5 epochs, 1 seed | 95.20 | 95.00 | 95.65 | 95.69 | | | 104 | 102 |
+//! | 100, 5 epochs, 1 seed | 94.99 | 95.03 | 95.10 | 95.24 | | | 204 | 202 |
 //!
 //! An epoch takes 1.6 to 2.1 times BP's time (ratios of single cells, as the command prints them, scatter more on a busy machine). Two steps
 //! a visit also are two updates a visit, of which BP takes one: see [equal times](#equal-times).
@@ -66,18 +64,55 @@
 //!   learns to turn its gradients away from BP's, and fails.
 //! * *Two steps*. One is BP. Three bring ReLU networks another tenth of a point or nothing, at 2.5 to 2.9 times BP's time, and five at the
 //!   whole rate are too many for deep networks of tanh. Two at the rate of one hold through fifty layers; through a hundred of tanh
-//!   they cost 0.9 points.
+//!   they cost 0.9 points, so that the default's rate falls faster beyond thirty layers.
 //!
 //! # Equal times
 //!
-//! The default beside BP that is given 1.9 times its epochs, which takes about as long, two seeds, by
-//! `any_depth -- --layers 2,10,30 --bp-epochs 19 --seeds 2 --no-drawn`: the second step saves epochs, and little time.
+//! The default beside BP that is given 1.9 times its epochs, which takes about as long, by
+//! `any_depth -- --layers 2,10,15,30 --bp-epochs 19 --seeds 2 --no-drawn` and
+//! `any_depth -- --digits --layers 2,10,15,30 --bp-epochs 38 --seeds 5 --no-drawn`. The second step saves epochs, and little time.
 //!
-//! | hidden layers, ReLU | the default, 10 epochs | s | BP, 19 epochs | s |
+//! | hidden layers, ReLU | MNIST, the default, 10 epochs | s | BP, 19 epochs | s | digits, the default, 20 epochs | s | BP, 38 epochs | s |
+//! |---|---|---|---|---|---|---|---|---|
+//! | 2 | 97.23 | 1.4 | 97.16 | 1.7 | 98.11 | 0.1 | 98.33 | 0.1 |
+//! | 10 | 96.95 | 3.8 | 96.86 | 4.2 | 97.16 | 0.4 | 97.83 | 0.4 |
+//! | 15 | 96.48 | 4.6 | 96.59 | 4.9 | 97.33 | 0.4 | 97.05 | 0.5 |
+//! | 30 | 96.06 | 8.1 | 96.20 | 9.1 | 97.27 | 0.9 | 97.55 | 0.7 |
+//!
+//! # The sequential lock
+//!
+//! [`Method::in_flight`](crate::Method::in_flight), a stage a layer, with nothing else set, beside BP as [above](#any-depth), by
+//! `any_depth -- --in-flight S,B --no-drawn` and these options (S = 0: a stage a layer). Every layer works at every tick, on a micro-batch of
+//! its own; two products of it follow one another in a tick.
+//!
+//! | options | stages | ticks of an update | in flight | BP |
 //! |---|---|---|---|---|
-//! | 2 | 97.23 | 1.5 | 97.16 | 1.6 |
-//! | 10 | 96.95 | 3.9 | 96.86 | 4.3 |
-//! | 30 | 96.06 | 8.0 | 96.20 | 8.0 |
+//! | `--layers 4 --in-flight 0,32 --seeds 3` | 5 | 4 | 96.94 | 97.08 |
+//! | `--layers 10 --in-flight 0,8 --seeds 3` | 11 | 16 | 96.69 | 96.83 |
+//! | `--layers 30 --in-flight 0,4 --seeds 3` | 31 | 32 | 95.91 | 96.06 |
+//! | `--layers 30 --in-flight 0,4 --seeds 3 --activation tanh` | 31 | 32 | 96.28 | 96.38 |
+//! | `--layers 10 --in-flight 0,16 --examples 60000 --epochs 4 --seeds 2` | 11 | 11 | 97.47 | 97.61 |
+//! | `--layers 100 --in-flight 16,4 --epochs 5` | 16 | 32 | 94.22 | 95.03 |
+//! | the same with `--activation tanh` | 16 | 32 | 94.80 | 95.24 |
+//! | `--digits --in-flight 0,2 --seeds 5 --layers 2,12,20,30` | 3, 13, 21, 31 | 16, 16, 32, 32 | 97.83, 95.77, 97.27, 96.94 | 98.16, 96.99, 97.16, 97.33 |
+//! | the same with `--activation tanh` | 3, 13, 21, 31 | 16, 16, 32, 32 | 97.27, 97.60, 97.83, 97.77 | 97.72, 97.83, 97.88, 97.77 |
+//!
+//! An update still takes at least S − 1 ticks: the depth is hidden behind the work on other micro-batches, not removed. And it loses more
+//! where training is short: after two to six epochs, of which the warm-up of 300 updates is a good part, deep networks of sigmoids and tanh
+//! are [two to three points](super::study#the-immunities) below BP.
+//!
+//! What it buys is work for many cores: the layers' products run at the same time, each on weights that stay where they are. How many ticks a
+//! second 32 hidden layers of 256 take, by `cargo bench --bench flight` on two cores of an Intel Xeon (AVX-512, 145 GFLOP/s of fused
+//! multiply-adds a core), beside BP on the same micro-batches with the same updates; the last three columns are predicted by
+//! a + w · ⌈S/p⌉/S seconds on p cores, fitted to the first two:
+//!
+//! | micro-batch | 1 thread | 2 threads | | BP, 2 threads | ratio | 8 cores | 16 | 64 |
+//! |---|---|---|---|---|---|---|---|---|
+//! | 8 | 197 | 414 | 2.10 × | 345 | 1.20 | 1204 | 2007 | 6020 |
+//! | 32 | 106 | 220 | 2.08 × | 236 | 0.93 | 649 | 1082 | 3247 |
+//!
+//! On one or two cores it is not worth it: on one it takes a third more time than BP with micro-batches of 8, since each tick reads the
+//! parameters of all layers twice, as they are and as they are expected to be.
 //!
 //! # Red-black sweeps and their alternatives
 //!
@@ -174,35 +209,23 @@
 //! | `--order jacobi --activation-rate 0.1` | 90.55 | 83.71 | 33 | 4.1 |
 //! | `--order reverse` | 95.25 | 95.44 | 33 | 1.7 |
 //!
-//! # Starting from the bank
+//! # From weights as drawn, and restarted
 //!
-//! Deep networks whose signal dies or explodes from the weights as drawn, on the first 20,000 examples of MNIST, hidden layers of 100:
-//! [`local_targets`](crate::Method::local_targets) against BP with Adam at its best of three rates (and with SGD from the weights as
-//! drawn), at equal epochs and from the same start: the weights as drawn, those of
-//! [unit variance](crate::DecoupledNetwork::start_from_unit_variance), and the [bank first](crate::network::BankStart).
+//! Deep networks whose signal dies or explodes from weights that are drawn by a named initialiser, on the first 20,000 examples of MNIST,
+//! hidden layers of 100, batches of 128: as drawn, BP learns little (in the last of these two thirds of the digits), and the default nothing (the [study](super::study#the-immunities) has
+//! these, and the signal layer by layer). After [`start_isometric`](crate::DecoupledNetwork::start_isometric), means of three seeds, BP
+//! at the best of three rates, by `depth -- --seeds 3 --no-baselines` with these options:
 //!
-//! | network | as drawn: SGD, Adam | the method | unit variance: Adam | the method | bank first: Adam | the method |
-//! |---|---|---|---|---|---|---|
-//! | sigmoid × 10, 6 epochs | 11.35, 21.16; in 20 epochs 11.35, 57.81 | in 20: 11.35 | 95.02 | 95.62 | 95.06 | **95.80** |
-//! | sigmoid × 30, 12 epochs | 11.35, 11.35 | 11.35 | 92.95 | 92.91 | 93.63 | **94.94** |
-//! | tanh × 30, gain 0.5, 6 epochs | 11.35, 21.00 | 11.35 | 92.19 | 92.56 | 93.51 | **94.14** |
-//! | tanh × 30, gain 3, 6 epochs | 15.39, 20.89 | 11.36 | 90.64 | 89.89 | 93.51 | **94.14** |
-//! | ReLU × 10, gain 0.1, 6 epochs | in 20 epochs 11.35, 94.65 | in 20: 11.35 | 96.12 | 95.81 | 96.47 | **96.73** |
-//! | tanh × 100, 2 epochs | 11.35, 63.09 | 20.03 | 18.42 | 13.12 | **91.01** | 90.98 |
-//!
-//! By `depth --` with `--activation`, `--layers`, `--gain` and `--epochs` as in the first column and `--start given`,
-//! `--start unit --no-baselines` (seed 0) or `--no-baselines --seeds 3` (bank first, means of three seeds; it does not depend on the
-//! gain). The first two and the last row of "bank first" were measured again with the crate's own product kernel; before, they were 95.09
-//! and 95.78, 93.59 and 94.84, 91.03 and 91.40: rounding alone moves them by up to 0.4.
+//! | network | options | decoupled | BP |
+//! |---|---|---|---|
+//! | sigmoid × 10, 4 epochs | `--layers 10 --epochs 4` | 95.17 | 95.07 |
+//! | sigmoid × 30, 6 epochs | `--layers 30 --epochs 6` | 94.90 | 95.05 |
+//! | tanh × 30, gain 0.5, 2 epochs | `--activation tanh --layers 30 --gain 0.5 --epochs 2` | 94.33 | 94.31 |
+//! | tanh × 30, gain 3, 2 epochs | `--activation tanh --layers 30 --gain 3 --epochs 2` | 94.86 | 94.97 |
+//! | ReLU × 10, gain 0.1, 6 epochs | `--activation relu --layers 10 --gain 0.1 --epochs 6` | 96.60 | 96.35 |
 //!
 //! From the weights as drawn, 10⁻⁵·⁶ of the first network's gradient is left at the lowest layer (the highest has 1), and 10⁻¹⁸ of the
-//! second's; the fourth's grows to 10⁴·⁵. From the bank every layer's target is about a hundredth of its activation away, at any depth.
-//! The start does most of it, for BP too. At equal epochs the method adds 0.3 to 1.3 points through ten and thirty layers and nothing
-//! through a hundred, in 2.3 to 3.8 times the time, as it takes several steps a visit. From the weights as drawn it fails as BP does.
-//!
-//! At a rate of 10⁻³ the third of three runs through 30 layers of sigmoids broke down, so the example takes half of that there. The
-//! last network has its output fitted as well ([`refit_output`](crate::DecoupledNetwork::refit_output)): with an output of zeros it had
-//! 88.7 after 5 epochs, and BP 81.4.
+//! second's; the fourth's grows to 10⁴. The start does it, for BP too.
 //!
 //! # Missing inputs
 //!

@@ -169,7 +169,8 @@
 //!
 //! # `in_flight(3, 8)`
 //!
-//! The same sweep, which each layer joins when it gets there: the micro-batches before and behind are in other stages meanwhile.
+//! The same sweep, which each layer joins when it gets there: the rows are the way of one micro-batch, and those before and behind it are in
+//! other stages meanwhile.
 //!
 //! ```text
 //!                      in sequence  products

@@ -28,8 +28,8 @@ impl FlightPlan {
         Self { depth, stages: stages.clamp(1, depth.max(1)), micro_batch: micro_batch.max(1) }
     }
 
-    /// Returns the plan for an update every `batch` examples, in which no stage is more than two updates late: with fewer stages, if even
-    /// single examples would be later, and smaller micro-batches.
+    /// Returns the plan for an update every `batch` examples, in which no stage is more than two updates late: with smaller micro-batches and,
+    /// if even single examples came back too late, fewer stages.
     pub fn for_batch(&self, batch: usize) -> Self {
         let batch = batch.max(1);
         // 2 (S − 1) micro-batches are on their way when one comes back.
