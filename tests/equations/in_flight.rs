@@ -293,7 +293,17 @@ fn a_flight_is_what_a_plain_simulation_says() {
         Case { hidden: 3, stages: 2, micro_batch: 2, first: &[0, 2], full: &[2; 4], last: &[2, 2, 2, 1], ..base },
         // At most two updates late: 16 examples, of the 6 micro-batches on their way.
         Case { hidden: 3, stages: 4, micro_batch: 4, first: &[0, 1, 2, 3], full: &[2; 4], last: &[2, 2, 2, 1], ..base },
-        Case { hidden: 3, stages: 3, micro_batch: 4, first: &[0, 1, 2], full: &[4, 4], last: &[4, 3], ..base },
+        // Nine examples in three parts, by fours at most.
+        Case {
+            hidden: 3,
+            stages: 3,
+            micro_batch: 4,
+            batch: 9,
+            first: &[0, 1, 2],
+            full: &[3; 3],
+            last: &[3, 2],
+            ..base
+        },
         Case { hidden: 5, stages: 6, micro_batch: 8, first: &[0, 1, 2, 3, 4, 5], full: &[1; 8], last: &[1; 7], ..base },
         // A batch of four leaves room for five stages.
         Case {
