@@ -25,7 +25,7 @@ rules! {
     /// * Both gradients are linear in the cotangent, and agree with differences, at random inputs and parameters near the initial
     ///   ones; not of a layer that is [straight-through](Layer::is_straight_through) or has
     ///   [no derivative](Layer::has_derivative): differences say nothing there, or, over a fine staircase, the slope of its flight.
-    /// * Its [`unit`](Layer::unit), if it tells one, computes the same from the same parameters.
+    /// * Its [`unit`](Layer::unit), if it has one, computes the same from the same parameters.
     /// * Renumbered units give renumbered outputs, if it tells its [`wiring`](Layer::wiring), and scales go through if it says so.
     /// * [`Regression`](crate::layer::Regression) and [`Proximal`](crate::layer::Proximal), where it offers them, find minima,
     ///   tell the present pre-activation, and add up; an example of weight 2 counts as two.

@@ -28,7 +28,7 @@ pub struct Cost {
     pub bank_bytes: u128,
     /// Bytes of the micro-batches [in flight](Method::in_flight), two for each stage, if all examples are one batch (smaller batches may
     /// take smaller ones): for every layer its input, as predicted and as it moves, its output, the errors of both, and its
-    /// [cache](crate::Layer::cache_len). Parameters are there a second time, and not counted. 0 for other methods.
+    /// [cache](crate::Layer::cache_len). The second copy of the parameters is not counted. 0 for other methods.
     pub in_flight_bytes: u128,
 }
 

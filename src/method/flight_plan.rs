@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Consecutive layers in stages that all work at every tick, each on a micro-batch of its own: pipeline parallelism.
+/// Pipeline parallelism: consecutive layers form stages, which all work at every tick, each on another micro-batch.
 ///
 /// A micro-batch passes one stage a tick, up to the output, and then down again with its errors. With S stages, stage s, counted from 0 at the
 /// input, sees it again after 2 (S − 1 − s) others have come back, and these may have moved its parameters.
@@ -29,7 +29,7 @@ impl FlightPlan {
     }
 
     /// Returns the plan for an update every `batch` examples, in which no stage is more than two updates late: with smaller micro-batches and,
-    /// if even single examples came back too late, fewer stages.
+    /// if even single examples would return too late, fewer stages.
     pub fn for_batch(&self, batch: usize) -> Self {
         let batch = batch.max(1);
         // 2 (S − 1) micro-batches are on their way when one comes back.

@@ -543,7 +543,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.tell(done, tally, audience)
     }
 
-    /// Tells the observers of `batches` steps.
+    /// Calls the observers once for each of `batches` steps.
     fn tell(&self, batches: usize, tally: &Tally, audience: &mut Audience<'_, '_, T>) -> Result<ControlFlow<()>> {
         for _ in 0..batches {
             if audience.step(self, tally)?.is_break() {

@@ -1,4 +1,4 @@
-//! The rule of a layer's unit: it computes what it says.
+//! The rule of a layer's unit: it computes the same as the layer.
 
 use super::{
     super::{guard, rounding},

@@ -4,7 +4,7 @@ use super::{Method, Timing};
 use crate::Scalar;
 
 impl<T: Scalar> Method<T> {
-    /// Returns layers **in flight**: all layers work at every tick, each on a micro-batch of its own, from activations that were stored
+    /// Returns layers **in flight**: all layers work at every tick, each on another micro-batch, from activations that were stored
     /// when that one passed.
     ///
     /// The layers are cut into S stages of consecutive layers, `stages` or at most one a layer, which all work at the same time. At tick n

@@ -1,4 +1,4 @@
-//! Micro-batches in flight: every stage of layers works at every tick, on a micro-batch of its own.
+//! Micro-batches in flight: every stage of layers works at every tick, each on another micro-batch.
 //!
 //! ```text
 //! tick n     stage s receives micro-batch n − 2S + 1 + s from above        set targets, add gradients, hand down
@@ -36,7 +36,7 @@ pub(super) struct Flight<T> {
     gathered: Vec<Gathered<T>>,
     /// The parameters that layers predict with.
     ahead: Vec<Vec<T>>,
-    /// Batches that are not back yet, and those of them whose step the output layer has not taken.
+    /// Batches with micro-batches in flight, and batches whose step the output layer has not taken yet.
     batches_in_flight: usize,
     pending_updates: u64,
     work: Spare<Vec<f64>>,
@@ -95,12 +95,12 @@ impl<T: Scalar> Flight<T> {
         }
     }
 
-    /// Returns the number of updates that are to come of batches in flight.
+    /// Returns the number of batches in flight whose update is still to come.
     pub(super) fn pending_updates(&self) -> u64 {
         self.pending_updates
     }
 
-    /// Sends off the batch `batch` of a share, a micro-batch a tick. Returns the number of batches whose last step was taken meanwhile.
+    /// Feeds the batch `batch` of a share to the lowest stage, one micro-batch a tick. Returns the number of batches completed meanwhile.
     pub(super) fn send(
         &mut self,
         fit: &FitState<'_, T>,
@@ -128,7 +128,7 @@ impl<T: Scalar> Flight<T> {
         Ok(before + 1 - self.batches_in_flight)
     }
 
-    /// Takes ticks until all micro-batches are back. Returns the number of batches whose last step was taken meanwhile.
+    /// Takes ticks until no micro-batch is in flight. Returns the number of batches completed meanwhile.
     pub(super) fn drain(
         &mut self,
         fit: &FitState<'_, T>,
