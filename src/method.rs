@@ -49,7 +49,7 @@ use schedule::{Reach, Schedule, Stage};
 ///
 /// | preset | start | activation step | parameter step | reads | coupling | needs |
 /// |---|---|---|---|---|---|---|
-/// | [`default`](Self::default) | anchored | 1 reverse sweep of 1/μ | 2 optimizer steps | forward | penalty | |
+/// | [`default`](Self::default) | anchored | 1 reverse sweep of 1/μ | 2 optimizer steps, of the first layer along one gradient | forward | penalty | |
 /// | [`red_black`](Self::red_black) | anchored | 1 + ⌈hidden layers / 2⌉ red-black sweeps, at most 1.8/λmax | optimizer | forward | penalty | |
 /// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty | |
 /// | [`predictive_coding`](Self::predictive_coding) | anchored | K Jacobi sweeps | optimizer | forward | penalty | |
@@ -84,10 +84,11 @@ pub struct Method<T> {
 }
 
 impl<T: Scalar> Default for Method<T> {
-    /// Returns [`local_targets`](Method::local_targets) with two steps. With T layers 2T + 2 products are sequential in a visit, which has two
-    /// updates; backpropagation has 2T and one.
+    /// Returns [`local_targets`](Method::local_targets) with two steps, those of the first layer
+    /// [along one gradient](Timing::FirstGradientOnce). With T layers 2T + 2 products are sequential in a visit, which has two updates;
+    /// backpropagation has 2T and one.
     fn default() -> Self {
-        Self::local_targets(2)
+        Self::local_targets(2).timing(Timing::FirstGradientOnce { local_steps: 2 })
     }
 }
 
@@ -250,8 +251,12 @@ impl<T: Scalar> Method<T> {
         let (measure, update) = (Stage::Measure(1..depth + 1), Stage::Update(all));
         let ascend = self.coupling.multipliers.map(|_| Stage::Ascend);
         match timing {
-            Timing::AfterRelaxation { .. } | Timing::InFlight { .. } => {
-                let local_steps = if let Timing::AfterRelaxation { local_steps } = timing { local_steps } else { 1 };
+            Timing::AfterRelaxation { .. } | Timing::FirstGradientOnce { .. } | Timing::InFlight { .. } => {
+                let (local_steps, lowest) = match timing {
+                    Timing::AfterRelaxation { local_steps } => (local_steps, 0),
+                    Timing::FirstGradientOnce { local_steps } => (local_steps, usize::from(depth > 1)),
+                    _ => (1, 0),
+                };
                 // Measure where the predictions from stored activations are there anyway, so that it costs nothing: before the gather if
                 // that reads them, else before the last activation step.
                 let early = if reads == Reads::Forward { steps.min(1) } else { 0 };
@@ -263,6 +268,7 @@ impl<T: Scalar> Method<T> {
                 stages.extend(ascend);
                 // The update of the last local step follows the store below.
                 if local_steps > 1 {
+                    let gather = self.gather(lowest..depth);
                     stages.push(update.clone());
                     stages.extend(Stage::repeat(local_steps - 2, &[gather.clone(), update.clone()]));
                     stages.push(gather);
@@ -283,7 +289,7 @@ impl<T: Scalar> Method<T> {
         let schedule = Schedule::new(stages, depth);
         match timing {
             Timing::InFlight { stages, micro_batch } => schedule.in_flight(FlightPlan::new(depth, stages, micro_batch)),
-            Timing::AfterRelaxation { .. } | Timing::EveryStep => schedule,
+            _ => schedule,
         }
     }
 
@@ -363,6 +369,10 @@ impl<T: Scalar> Method<T> {
                 what: "exact activation steps",
                 why: "their parameter step reads stored activations: Reads::Stored",
             });
+        }
+        if let (true, Timing::FirstGradientOnce { .. }) = (self.activation.streams(), self.parameter.timing) {
+            let why = "their sums are not kept for a further step: Timing::AfterRelaxation";
+            return Err(Error::Unsupported { what: "exact activation steps with Timing::FirstGradientOnce", why });
         }
         for (t, layer) in circuit.layers.iter().enumerate() {
             // Its step is never taken, so it need not fit.

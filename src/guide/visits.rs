@@ -22,7 +22,7 @@
 //! # `default`
 //!
 //! Local targets with two steps: one sweep from the output sets the targets, then all layers step at once, and once more from the
-//! parameters that they have reached.
+//! parameters that they have reached; the first layer, whose products are often the dearest, along the gradient that it has.
 //!
 //! ```text
 //!                      in sequence  products
@@ -33,10 +33,10 @@
 //! relax z_1                      1         1
 //! gather θ_0 … θ_2               1         3
 //! update θ_0 … θ_2
-//! gather θ_0 … θ_2               2         6
+//! gather θ_1 … θ_2               2         4
 //! store
 //! update θ_0 … θ_2
-//! all                            8        14
+//! all                            8        12
 //! ```
 //!
 //! # `red_black()`

@@ -198,6 +198,12 @@ pub enum Timing {
         /// Steps of every layer; at least 1.
         local_steps: usize,
     },
+    /// The same, but the first layer of several takes its steps along the gradient of the first of them, while the layers above it compute
+    /// theirs anew. Its products are often the dearest, because the input is wider than the hidden layers.
+    FirstGradientOnce {
+        /// Steps of every layer; at least 1.
+        local_steps: usize,
+    },
     /// Together with every activation step, both from gradients at the same point; exact steps move θ_t first, then z_t.
     EveryStep,
     /// Stage by stage of `stages`, each when the errors of a batch have reached it, a micro-batch after the other; see
@@ -246,7 +252,7 @@ impl<T: Scalar> ParameterSteps<T> {
 
     pub(crate) fn validate(&self) -> Result<()> {
         match self.timing {
-            Timing::AfterRelaxation { local_steps } => {
+            Timing::AfterRelaxation { local_steps } | Timing::FirstGradientOnce { local_steps } => {
                 require(local_steps > 0, "local parameter steps", "at least 1", local_steps as f64)?;
             }
             Timing::EveryStep => {}
@@ -277,15 +283,17 @@ impl<T: Scalar> ParameterSteps<T> {
     }
 }
 
-/// Sums ∂L/∂θ_t, or the moments of a regression, over a block's examples, for every layer that is not frozen, from its own input and
-/// target. `chained` takes the gradients of the chain rule, whose errors are in the block.
+/// Sums ∂L/∂θ_t, or the moments of a regression, over a block's examples, for every one of `layers` that is not frozen, from its own input
+/// and target. `chained` takes the gradients of the chain rule, whose errors are in the block.
 pub(crate) fn gather<T: Scalar>(
-    (steps, states, chained): (&ParameterSteps<T>, &[LayerState<T>], bool),
+    (steps, states): (&ParameterSteps<T>, &[LayerState<T>]),
+    (layers, chained): (&Range<usize>, bool),
     objective: &Objective<'_, T>,
     block: &mut Block<T>,
     sums: &mut [Vec<T>],
 ) -> Result<()> {
-    for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !states[*t].frozen) {
+    let rests = |t: usize| !layers.contains(&t) || states[t].frozen;
+    for (t, sum) in sums.iter_mut().enumerate().filter(|(t, _)| !rests(*t)) {
         match steps.of(t).sum() {
             Sum::Gradient => sum.resize(objective.circuit.params[t].len(), T::zero()),
             Sum::Moments => {
@@ -295,7 +303,7 @@ pub(crate) fn gather<T: Scalar>(
             }
         }
     }
-    let skip = |t: usize| states[t].frozen || !steps.by_gradient(t);
+    let skip = |t: usize| rests(t) || !steps.by_gradient(t);
     match chained {
         true => objective.chained_gradients(block, sums, skip),
         false => objective.parameter_gradients(block, steps.reads, sums, skip),

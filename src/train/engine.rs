@@ -20,7 +20,7 @@ use crate::method::Method;
 use crate::method::activation_step::Prepared;
 use crate::method::block::{Block, Reads};
 use crate::method::energy::Objective;
-use crate::method::parameter_step::{self, ParameterSteps, Sum};
+use crate::method::parameter_step::{self, ParameterSteps, Sum, Timing};
 use crate::method::schedule::{Schedule, Stage};
 use crate::metrics::Judge;
 use crate::train::reduce::{self, sum_lanes};
@@ -62,6 +62,8 @@ pub(crate) struct Engine<'a, T: Scalar> {
     lanes: Vec<Lane<T>>,
     /// `sums[lane][t]`: the gradient or the moments of layer t. A batch that streams has parts instead of lanes.
     sums: Vec<Vec<Vec<T>>>,
+    /// The first layer's sum, where later steps of the visit reuse it.
+    first_sum: Vec<T>,
     streams: Streams<T>,
     /// Visits of this epoch.
     visits: usize,
@@ -147,6 +149,8 @@ struct Batch<'v, 'b, T> {
     width: usize,
     /// Number of sums that belong to this batch.
     parts: usize,
+    /// The layers whose sums are those of the last gather.
+    gathered: Range<usize>,
     /// Whether its lanes are still to be loaded.
     begins: bool,
     /// Whether the report wants a forward pass.
@@ -199,6 +203,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             fit,
             lanes: Vec::new(),
             sums: Vec::new(),
+            first_sum: Vec::new(),
             streams: Streams::default(),
             visits: 0,
             sample: None,
@@ -258,7 +263,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let width = self.cut(net, examples.len());
         // Lanes that stream have no sums of their own: each gather sets the number of its parts.
         let parts = if self.fit.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
-        let mut batch = Batch { examples, columns, width, parts, begins: true, report };
+        let mut batch = Batch { examples, columns, width, parts, gathered: 0..0, begins: true, report };
         self.run(net, self.fit.recipe.schedule.stages(), &mut batch)?;
         match self.fit.recipe.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
@@ -369,6 +374,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
         let update = net.training.updates + u64::from(self.fit.recipe.schedule.ends_in_update());
         let pass = self.fit.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
+        if let Some(Stage::Gather { layers, .. }) = stages.iter().find(|stage| matches!(stage, Stage::Gather { .. })) {
+            batch.gathered = layers.clone();
+        }
         let Batch { examples, ref mut columns, width, parts, .. } = *batch;
         // The same cut in examples, sums and columns, so lanes share nothing that they write.
         let row = ((&mut self.lanes[..parts], Chunks { slice: examples, width }), &mut self.sums[..parts]);
@@ -507,7 +515,16 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// Moves the parameters of `layers` by the sums of all lanes: a barrier.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
         let sums = &mut self.sums[..batch.parts];
-        sum_lanes(sums, |t| !layers.contains(&t) || net.training.layers[t].frozen)?;
+        // The first layer steps again along its last sum where the stages gather it only once.
+        let again = |t: usize| t < batch.gathered.start;
+        sum_lanes(sums, |t| !layers.contains(&t) || again(t) || net.training.layers[t].frozen)?;
+        if let Timing::FirstGradientOnce { .. } = self.fit.recipe.parameter.timing {
+            // A step may overwrite its sum.
+            match again(0) {
+                false => self.first_sum.clone_from(&sums[0][0]),
+                true => sums[0][0].clone_from(&self.first_sum),
+            }
+        }
         // Layers without parameters have gathered nothing, and their update counts all the same.
         let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
         let (parameter, factor) = (&self.fit.recipe.parameter, self.fit.factor);

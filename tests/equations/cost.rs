@@ -200,6 +200,10 @@ fn the_products_are_those_that_a_visit_asks_for() {
         ("reverse sweeps", Some(pc_in(Order::ReverseGaussSeidel))),
         ("reverse, persisted", Some(pc_in(Order::ReverseGaussSeidel).start(Start::Persisted))),
         ("out of reach", Some(Method::predictive_coding(1, 0.1))),
+        ("the first gradient once", { Some(pc().timing(Timing::FirstGradientOnce { local_steps: 3 })) }),
+        ("the first gradient once, reads stored", {
+            Some(pc().reads(Reads::Stored).timing(Timing::FirstGradientOnce { local_steps: 2 }))
+        }),
         ("out of reach, local steps", {
             let timing = Timing::AfterRelaxation { local_steps: 3 };
             Some(Method::predictive_coding(1, 0.1).timing(timing))

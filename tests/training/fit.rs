@@ -411,6 +411,57 @@ fn local_steps_follow_the_same_targets_from_the_parameters_they_have_reached() {
 }
 
 #[test]
+fn the_first_layer_steps_again_along_the_gradient_that_is_reused() {
+    /// Notes every gradient, and leaves none of it, as an optimizer may.
+    #[derive(Debug, Default)]
+    struct Notes(Mutex<Vec<(u64, Vec<f64>)>>);
+    impl Optimizer<f64> for Notes {
+        fn is_elementwise(&self) -> bool {
+            false
+        }
+        fn update(&self, step: Step<f64>, params: &mut [f64], grad: &mut [f64], _: &mut [f64]) {
+            self.0.lock().unwrap().push((step.number, grad.to_vec()));
+            params.iter_mut().zip(&*grad).for_each(|(p, g)| *p -= 0.5 * g);
+            grad.fill(7.0);
+        }
+    }
+    // 150 examples: several lanes, whose sums are added once.
+    let data = teacher(1);
+    let train = |method: Method<f64>| {
+        let notes = [0, 1].map(|_| Arc::new(Notes::default()));
+        let builder = Net::builder(3).dense(4, Activation::Tanh).dense(2, Activation::Identity).seed(3);
+        let builder = builder.layer_optimizer(0, notes[0].clone()).layer_optimizer(1, notes[1].clone());
+        let mut net = builder.build().unwrap();
+        let before = net.params(0).to_vec();
+        net.fit(&data, &FitConfig::new().epochs(2).batch_size(100).method(method)).unwrap();
+        let notes = notes.map(|notes| notes.0.lock().unwrap().clone());
+        (notes, before, params(&net))
+    };
+    let anew = train(Method::local_targets(3)).0;
+    let ([first, second], mut expected, found) =
+        train(Method::local_targets(3).timing(Timing::FirstGradientOnce { local_steps: 3 }));
+    let numbers = |notes: &[(u64, Vec<f64>)]| notes.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+    // Two batches an epoch, each with three steps of every layer.
+    assert_eq!([numbers(&first), numbers(&second)], [(1..=12).collect::<Vec<_>>(), (1..=12).collect()]);
+    for visit in first.chunks(3) {
+        assert!(visit[0].1 == visit[1].1 && visit[0].1 == visit[2].1);
+        visit.iter().for_each(|(_, grad)| expected.iter_mut().zip(grad).for_each(|(p, g)| *p -= 0.5 * g));
+    }
+    assert_eq!(found[0], expected);
+    // The first visit starts from the same parameters: the first gradient is the one that is computed anyway, and the layer above, whose
+    // input and target stand still, takes the same three steps.
+    assert_eq!((&first[0], &second[..3]), (&anew[0][0], &anew[1][..3]));
+    assert_ne!(first[1], anew[0][1]);
+    // An only layer has no layer above it that would gain.
+    let alone = |method: Method<f64>| {
+        let mut net = Net::builder(3).dense(2, Activation::Tanh).seed(3).build().unwrap();
+        net.fit(&data, &config(2).method(method)).unwrap();
+        params(&net)
+    };
+    assert_eq!(alone(Method::default()), alone(Method::local_targets(2)));
+}
+
+#[test]
 fn the_scale_cheat_is_warned_of_and_a_healthy_training_is_not() {
     // An output layer that grows by itself, and a bank that costs next to nothing to move: it reaches its targets ever
     // better while the forward loss rises.

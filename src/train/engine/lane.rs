@@ -104,9 +104,9 @@ impl<T: Scalar> Lane<T> {
                 }
                 Stage::Relax { group, begins, .. } => self.step(pass, group, *begins)?,
                 Stage::Measure(terms) => self.measure(objective, terms.clone())?,
-                Stage::Gather { chained, .. } => {
-                    let by = (pass.parameter, pass.states, *chained);
-                    parameter_step::gather(by, objective, &mut self.block, sums)?;
+                Stage::Gather { layers, chained, .. } => {
+                    let by = (pass.parameter, pass.states);
+                    parameter_step::gather(by, (layers, *chained), objective, &mut self.block, sums)?;
                 }
                 Stage::Ascend => {
                     for t in pass.multipliers() {

@@ -157,6 +157,7 @@ fn wrong_methods<T: Scalar>(bad: f64) -> Vec<Method<T>> {
         method().start(Start::Blend(1.0)),
         method().start(Start::Blend(bad)),
         method().timing(Timing::AfterRelaxation { local_steps: 0 }),
+        method().timing(Timing::FirstGradientOnce { local_steps: 0 }),
         Method::in_flight(0, 1),
         Method::in_flight(1, 0),
         method().multipliers(Multipliers { rate: bad, ..Multipliers::kept() }),

@@ -173,6 +173,12 @@ fn timings() -> impl Strategy<Value = Timing> {
     prop_oneof![Just(Timing::EveryStep), (1usize..4).prop_map(|local_steps| Timing::AfterRelaxation { local_steps })]
 }
 
+/// Those of steps that do not stream, too.
+fn all_timings() -> impl Strategy<Value = Timing> {
+    let once = (1usize..4).prop_map(|local_steps| Timing::FirstGradientOnce { local_steps });
+    prop_oneof![2 => timings(), 1 => once]
+}
+
 fn penalties() -> impl Strategy<Value = Penalty> {
     let raises = (select(vec![Stall::Residual, Stall::ForwardLoss]), 1.1..10.0, 0.0..0.99, 1.0..100.0);
     raises
@@ -237,7 +243,7 @@ pub(crate) fn gradient_methods<T: Scalar>(wild: bool) -> BoxedStrategy<Method<T>
     let knobs = (
         option::weighted(few, starts()),
         option::weighted(0.5, moves(wild)),
-        option::weighted(few, timings()),
+        option::weighted(few, all_timings()),
         option::weighted(few, reads),
         option::weighted(few, penalties()),
         option::weighted(few, multipliers()),
