@@ -1,6 +1,8 @@
-//! The one error type, and how numbers stand in its texts. Needs nothing else of the crate.
+//! The one error type, and how numbers stand in its texts. Needs of the crate only the shape of an example.
 
 use std::path::PathBuf;
+
+use crate::layer::shape::Shape;
 
 /// `std::result::Result` with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -56,6 +58,16 @@ pub enum Error {
         expected: usize,
         /// Inputs of this layer.
         found: usize,
+    },
+    /// A layer that takes pictures does not accept the shape of what the layer below it produces.
+    #[error("layer {layer} takes inputs of shape {found}, but what is below it has {expected}")]
+    ShapeMismatch {
+        /// The layer above the seam.
+        layer: usize,
+        /// Shape of the output below, or of the network's input.
+        expected: Shape,
+        /// Shape of this layer's input.
+        found: Shape,
     },
     /// A layer, or the network's input, has width zero.
     #[error("layer {layer} has a width of zero")]

@@ -6,32 +6,42 @@ use rand::Rng;
 
 #[cfg(feature = "serde")]
 use crate::description::Description;
-use crate::{MatMut, MatRef, Result, Scalar};
+use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 mod activation;
 mod chain;
+#[expect(clippy::indexing_slicing, reason = "parameters and pictures have the sizes that the layer gives")]
+mod conv2d;
 #[expect(clippy::indexing_slicing, reason = "parameters and columns have the widths that the layer gives")]
 mod dense;
 mod init;
 mod layer_norm;
+#[expect(clippy::indexing_slicing, reason = "pixels that the windows reach")]
+mod pool2d;
 mod prox;
 mod proximal;
 mod regression;
 mod residual;
+pub(crate) mod shape;
 mod shared;
 mod tensor;
+#[expect(clippy::indexing_slicing, reason = "two axes, and pixels that the windows reach")]
+mod windows;
 #[expect(clippy::indexing_slicing, reason = "parameters in the places that the wiring gives, and units that there are")]
 mod wiring;
 
 pub use activation::{Activation, Elementwise};
 pub use chain::Chain;
+pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
+pub use pool2d::{AvgPool2d, MaxPool2d};
 pub use proximal::Proximal;
 pub(crate) use regression::pre_activation_rows;
 pub use regression::{Change, Regression};
 pub use residual::Residual;
+pub use shape::Shape;
 pub use tensor::Tensor;
 pub(crate) use tensor::tensors_of;
 pub use wiring::{Tied, Wiring};
@@ -143,6 +153,19 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// Rows of the output.
     fn output_dim(&self) -> usize;
 
+    /// Shape of the input: a picture for a layer that takes one. [`Shape::Flat`], which reads a picture of as many numbers too, unless said
+    /// otherwise.
+    fn input_shape(&self) -> Shape {
+        Shape::Flat(self.input_dim())
+    }
+
+    /// Shape of the output for an input of this shape, which has [`input_dim`](Self::input_dim) numbers: a picture for a layer that gives
+    /// one, `input` for one that works number by number. [`Shape::Flat`] unless said otherwise.
+    fn output_shape(&self, input: Shape) -> Shape {
+        let _ = input;
+        Shape::Flat(self.output_dim())
+    }
+
     /// Number of parameters; 0 for a fixed map.
     fn param_len(&self) -> usize {
         0
@@ -187,10 +210,11 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         (f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// Whether it uses a parameter more than once for an example, as a convolution does. The [cost](crate::diagnostics::cost) counts
-    /// each parameter once a product, and is a lower bound then. False by default.
-    fn shares_weights(&self) -> bool {
-        false
+    /// Floating-point operations of one product with the parameters, for one example, as the [cost](crate::diagnostics::cost) counts them:
+    /// 2 for each parameter, a multiplication and an addition, unless said otherwise. A convolution, which uses each of them for every pixel,
+    /// takes more.
+    fn operations(&self) -> usize {
+        self.param_len().saturating_mul(2)
     }
 
     /// Writes initial parameters; called once, with [`param_len`](Self::param_len) zeros.
@@ -261,6 +285,18 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     #[cfg(feature = "serde")]
     fn describe(&self) -> Option<Description> {
         None
+    }
+}
+
+/// Checks that layer t, with inputs of shape `own`, reads what is below it.
+///
+/// # Errors
+/// [`Error::LayerMismatch`] for another number of inputs, [`Error::ShapeMismatch`] for pictures.
+pub(crate) fn check_seam(layer: usize, below: Shape, own: Shape) -> Result<()> {
+    match (own.reads(below), below, own) {
+        (true, ..) => Ok(()),
+        (false, Shape::Flat(expected), Shape::Flat(found)) => Err(Error::LayerMismatch { layer, expected, found }),
+        (false, expected, found) => Err(Error::ShapeMismatch { layer, expected, found }),
     }
 }
 

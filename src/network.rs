@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, Bank, BankFile, Storage};
+use crate::layer::Shape;
 use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::machine::parallel::{Pool, guarded};
 use crate::method::Method;
@@ -94,9 +95,16 @@ pub struct Scores {
 pub(crate) const CHUNK: usize = 256;
 
 impl<T: Scalar> DecoupledNetwork<T> {
-    /// Starts a network for inputs of `input_dim` features.
-    pub fn builder(input_dim: usize) -> NetworkBuilder<T> {
-        NetworkBuilder::new(input_dim)
+    /// Starts a network for inputs of so many features, or pictures of so many channels, rows and columns.
+    ///
+    /// ```
+    /// use decoupled::DecoupledNetwork;
+    ///
+    /// let flat = DecoupledNetwork::<f32>::builder(784);
+    /// let pictures = DecoupledNetwork::<f32>::builder([1, 28, 28]);
+    /// ```
+    pub fn builder(input: impl Into<Shape>) -> NetworkBuilder<T> {
+        NetworkBuilder::new(input.into())
     }
 
     /// Returns d_0, the rows of the input.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;
-use crate::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
+use crate::layer::{AvgPool2d, Chain, Conv2d, Dense, Elementwise, LayerNorm, MaxPool2d, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -42,6 +42,9 @@ registry! {
     Dense,
     Elementwise,
     LayerNorm,
+    Conv2d,
+    MaxPool2d,
+    AvgPool2d,
     Chain<T>,
     Residual<T>,
 }

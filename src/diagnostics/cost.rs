@@ -19,9 +19,8 @@ pub struct Cost {
     /// ([`GaussNewton`](crate::method::GaussNewton)) or where the work is not in products ([`Exact`](crate::method::Exact) activation steps, and
     /// parameter steps by least squares, [`Ridge`](crate::method::Ridge)).
     pub products: Option<Vec<Products>>,
-    /// Floating-point operations of these products for one example: 2 for every parameter of the layer and every product, a
-    /// multiplication and an addition. This is exact for a dense map, its biases counted as weights. A layer that uses a parameter more
-    /// than once takes more, and one without parameters counts as 0.
+    /// Floating-point operations of these products for one example, as the layers [tell](crate::Layer::operations) them: a multiplication
+    /// and an addition for every use of a parameter in every product, biases counted as weights. A layer without parameters counts as 0.
     pub operations: Option<f64>,
     /// Bytes of the activation bank for all examples, with the state of the activation optimizer and the multipliers, in the network's
     /// [`Storage`](crate::bank::Storage): [`ActivationBank::bytes`](crate::bank::ActivationBank::bytes) of a new bank. 0 for backpropagation.
@@ -71,8 +70,8 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
     let depth = network.depth();
     let products = products(network, method);
     let operations = products.as_ref().map(|products| {
-        let terms = network.params.iter().zip(products);
-        terms.map(|(params, products)| 2.0 * params.len() as f64 * products.total() as f64).sum()
+        let terms = network.layers.iter().zip(products);
+        terms.map(|(layer, products)| layer.operations() as f64 * products.total() as f64).sum()
     });
     Cost {
         sequential_products: method.map_or(2 * depth, |method| method.sequential_products(depth)),

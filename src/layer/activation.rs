@@ -1,6 +1,6 @@
 //! Activation functions, and the layer that applies one to every unit.
 
-use super::{Layer, Proximal, Unit, Wiring};
+use super::{Layer, Proximal, Shape, Unit, Wiring};
 use crate::error::require;
 use crate::machine::linalg::dispatch;
 use crate::machine::linalg::functions::{gelu, sigmoid, silu, softplus, tanh};
@@ -306,6 +306,10 @@ impl<T: Scalar> Layer<T> for Elementwise {
 
     fn output_dim(&self) -> usize {
         self.dim
+    }
+
+    fn output_shape(&self, input: Shape) -> Shape {
+        input
     }
 
     fn cache_len(&self, examples: usize) -> usize {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Activation, Change, Layer, Regression, Tensor, Unit, Wiring};
+use super::{Activation, Change, Layer, Regression, Shape, Tensor, Unit, Wiring, check_seam};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -81,6 +81,14 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         self.layers.last().map_or(0, |layer| layer.output_dim())
     }
 
+    fn input_shape(&self) -> Shape {
+        self.layers.first().map_or(Shape::Flat(0), |layer| layer.input_shape())
+    }
+
+    fn output_shape(&self, input: Shape) -> Shape {
+        self.layers.iter().fold(input, |shape, layer| layer.output_shape(shape))
+    }
+
     fn param_len(&self) -> usize {
         self.layers.iter().map(|layer| layer.param_len()).fold(0, usize::saturating_add)
     }
@@ -100,16 +108,17 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         if self.layers.is_empty() {
             return Err(Error::Empty { what: "a chain of layers" });
         }
-        let mut expected = self.input_dim();
+        let mut shape = self.input_shape();
         for (index, layer) in self.layers.iter().enumerate() {
-            if layer.input_dim() == 0 || layer.output_dim() == 0 {
+            let valid = layer.validate();
+            // A window that does not fit leaves no width either; the layer's own error is the clearer one.
+            let empty = layer.input_dim() == 0 || layer.output_dim() == 0;
+            if empty && !matches!(valid, Err(Error::HyperParameter { .. })) {
                 return Err(Error::ZeroWidth { layer: index });
             }
-            if layer.input_dim() != expected {
-                return Err(Error::LayerMismatch { layer: index, expected, found: layer.input_dim() });
-            }
-            layer.validate()?;
-            expected = layer.output_dim();
+            valid?;
+            check_seam(index, shape, layer.input_shape())?;
+            shape = layer.output_shape(shape);
         }
         Ok(())
     }
@@ -135,8 +144,8 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         self.layers.last().map_or((f64::NEG_INFINITY, f64::INFINITY), |layer| layer.output_range())
     }
 
-    fn shares_weights(&self) -> bool {
-        self.layers.iter().any(|layer| layer.shares_weights())
+    fn operations(&self) -> usize {
+        self.layers.iter().map(|layer| layer.operations()).fold(0, usize::saturating_add)
     }
 
     fn init_params(&self, mut params: &mut [T], rng: &mut dyn Rng) {

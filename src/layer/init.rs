@@ -184,16 +184,22 @@ impl Init {
     }
 
     /// Draws `weights`, `out × in`.
-    pub fn fill<T: Scalar>(&self, mut weights: MatMut<'_, T>, rng: &mut dyn Rng) {
+    pub fn fill<T: Scalar>(&self, weights: MatMut<'_, T>, rng: &mut dyn Rng) {
+        let fans = [weights.cols(), weights.rows()];
+        self.fill_fans(weights, fans, rng);
+    }
+
+    /// Draws `weights`, with these numbers of inputs and outputs in the variance of independent entries.
+    pub(crate) fn fill_fans<T: Scalar>(&self, mut weights: MatMut<'_, T>, fans: [usize; 2], rng: &mut dyn Rng) {
         let (fan_out, fan_in) = (weights.rows(), weights.cols());
         let gain = T::of(self.gain);
         match self.scheme {
             Scheme::Normal(fan) => {
-                let deviation = gain * T::of(fan.variance(fan_in, fan_out).sqrt());
+                let deviation = gain * T::of(fan.variance(fans[0], fans[1]).sqrt());
                 weights.as_mut_slice().fill_with(|| deviation * T::standard_normal(rng));
             }
             Scheme::Uniform(fan) => {
-                let bound = gain * T::of((3.0 * fan.variance(fan_in, fan_out)).sqrt());
+                let bound = gain * T::of((3.0 * fan.variance(fans[0], fans[1])).sqrt());
                 let two = T::of(2.0);
                 weights.as_mut_slice().fill_with(|| bound * (two * T::uniform(rng) - T::one()));
             }

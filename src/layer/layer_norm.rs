@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::{Layer, Tensor, Tied, Wiring};
+use super::{Layer, Shape, Tensor, Tied, Wiring};
 use crate::machine::linalg::{add_columns, sum_zip};
 use crate::machine::setting::require_positive;
 use crate::{MatMut, MatRef, Result, Scalar};
@@ -56,6 +56,10 @@ impl<T: Scalar> Layer<T> for LayerNorm {
 
     fn output_dim(&self) -> usize {
         self.dim
+    }
+
+    fn output_shape(&self, input: Shape) -> Shape {
+        input
     }
 
     fn param_len(&self) -> usize {

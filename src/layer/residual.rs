@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Tensor, Wiring};
+use super::{Layer, Shape, Tensor, Wiring};
 use crate::machine::linalg::axpy;
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
@@ -55,6 +55,14 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         self.inner.output_dim()
     }
 
+    fn input_shape(&self) -> Shape {
+        self.inner.input_shape()
+    }
+
+    fn output_shape(&self, input: Shape) -> Shape {
+        self.inner.output_shape(input)
+    }
+
     fn param_len(&self) -> usize {
         self.inner.param_len()
     }
@@ -84,8 +92,8 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         self.inner.is_straight_through()
     }
 
-    fn shares_weights(&self) -> bool {
-        self.inner.shares_weights()
+    fn operations(&self) -> usize {
+        self.inner.operations()
     }
 
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Proximal, Regression, Tensor, Unit, Wiring};
+use super::{Layer, Proximal, Regression, Shape, Tensor, Unit, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -15,6 +15,14 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
 
     fn output_dim(&self) -> usize {
         (**self).output_dim()
+    }
+
+    fn input_shape(&self) -> Shape {
+        (**self).input_shape()
+    }
+
+    fn output_shape(&self, input: Shape) -> Shape {
+        (**self).output_shape(input)
     }
 
     fn param_len(&self) -> usize {
@@ -49,8 +57,8 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
         (**self).output_range()
     }
 
-    fn shares_weights(&self) -> bool {
-        (**self).shares_weights()
+    fn operations(&self) -> usize {
+        (**self).operations()
     }
 
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {

@@ -6,24 +6,29 @@ use super::Layer;
 use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
-/// A matrix or a vector among a layer's parameters, with a name: what a [saved](crate::DecoupledNetwork::save) network is made of.
+/// A matrix, a vector or an array of more axes among a layer's parameters, with a name: what a [saved](crate::DecoupledNetwork::save) network is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     name: String,
-    rows: usize,
-    /// None for a vector.
-    cols: Option<usize>,
+    shape: Vec<usize>,
+    /// Whether it lies column after column.
+    by_columns: bool,
 }
 
 impl Tensor {
     /// A `rows × cols` matrix, column after column; in the file it lies row after row.
     pub fn matrix(name: impl Into<String>, rows: usize, cols: usize) -> Self {
-        Self { name: name.into(), rows, cols: Some(cols) }
+        Self { name: name.into(), shape: vec![rows, cols], by_columns: true }
+    }
+
+    /// An array of several axes, the last of which is the fastest, in the layer as in the file.
+    pub fn array(name: impl Into<String>, shape: impl Into<Vec<usize>>) -> Self {
+        Self { name: name.into(), shape: shape.into(), by_columns: false }
     }
 
     /// So many numbers in a row.
     pub fn vector(name: impl Into<String>, len: usize) -> Self {
-        Self { name: name.into(), rows: len, cols: None }
+        Self::array(name, [len])
     }
 
     /// Its name.
@@ -31,24 +36,27 @@ impl Tensor {
         &self.name
     }
 
-    /// Rows and columns; one column for a vector.
+    /// Rows and columns of a matrix; one column of all numbers for other tensors, which lie as in the file.
     pub fn size(&self) -> (usize, usize) {
-        (self.rows, self.cols.unwrap_or(1))
+        match *self.shape {
+            [rows, cols] if self.by_columns => (rows, cols),
+            _ => (self.len(), 1),
+        }
     }
 
-    /// Whether it is a matrix, not a vector.
-    pub(crate) fn is_matrix(&self) -> bool {
-        self.cols.is_some()
+    /// Whether it has several axes, as weights have, and is not a vector.
+    pub(crate) fn has_axes(&self) -> bool {
+        self.shape.len() > 1
     }
 
     /// What a file calls its shape.
     pub fn shape(&self) -> Vec<usize> {
-        [self.rows].into_iter().chain(self.cols).collect()
+        self.shape.clone()
     }
 
     /// How many numbers it holds; saturates.
     pub(crate) fn len(&self) -> usize {
-        self.rows.saturating_mul(self.cols.unwrap_or(1))
+        self.shape.iter().copied().fold(1, usize::saturating_mul)
     }
 
     /// The same as a part of the layer or network that calls it so.

@@ -24,6 +24,8 @@ pub(crate) use functions::Precision;
 pub(crate) use product::Vectors;
 pub(crate) use simd::{dispatch, dispatch_from};
 
+use std::ops::Range;
+
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
 use crate::machine::parallel::{Chunks, for_row};
@@ -60,6 +62,11 @@ impl<'a, T: Scalar> Strided<'a, T> {
     #[expect(clippy::indexing_slicing, reason = "a row of the matrix")]
     fn without_rows_above(self, row: usize) -> Self {
         Self { data: &self.data[row * self.row_stride..], rows: self.rows - row, ..self }
+    }
+
+    /// Only some rows.
+    fn of_rows(self, rows: Range<usize>) -> Self {
+        Self { rows: rows.len(), ..self.without_rows_above(rows.start) }
     }
 
     fn view(self) -> DMatrixView<'a, T, Dyn, Dyn> {
@@ -108,6 +115,23 @@ pub fn matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>
 /// C += A·B, with A `m × k`, B `k × n`, C `m × n`.
 pub(crate) fn add_matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
     gemm(Strided::plain(a), Strided::plain(b), StridedMut::plain(c), Onto::Add);
+}
+
+/// C += A·B in the rows `rows` of C, with A `r × k`, B `k × n`, C `m × n`.
+pub(crate) fn add_matmul_rows<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>, rows: Range<usize>) {
+    let (cols, col_stride) = (c.cols(), c.rows());
+    let c = StridedMut { data: c.into_mut_slice().split_at_mut(rows.start).1, rows: rows.len(), cols, col_stride };
+    gemm(Strided::plain(a), Strided::plain(b), c, Onto::Add);
+}
+
+/// C = A·Bᵀ of the rows `rows` of A, with A `m × k`, B `n × k`, C `r × n`.
+pub(crate) fn matmul_nt_rows<T: Scalar>(a: MatRef<'_, T>, rows: Range<usize>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
+    assign(Strided::plain(a).of_rows(rows), Strided::transposed(b), c);
+}
+
+/// C += Aᵀ·B of the rows `rows` of B, with A `r × m`, B `k × n`, C `m × n`.
+pub(crate) fn add_matmul_tn_rows<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, rows: Range<usize>, c: MatMut<'_, T>) {
+    gemm(Strided::transposed(a), Strided::plain(b).of_rows(rows), StridedMut::plain(c), Onto::Add);
 }
 
 /// C −= A·B, with A `m × k`, B `k × n`, C `m × n`.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bank::{Bank, Storage};
-use crate::layer::{Activation, CACHE, Chain, Dense, Elementwise, Init, tensors_of};
+use crate::layer::{
+    Activation, CACHE, Chain, Conv2d, Dense, Elementwise, Init, MaxPool2d, Shape, check_seam, tensors_of,
+};
 use crate::loss::{Outputs, SquaredError};
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::filled;
@@ -29,7 +31,7 @@ use crate::{DecoupledNetwork, Error, Layer, Loss, MatRef, Optimizer, Result, Sca
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound = "T: Scalar"))]
 pub struct NetworkBuilder<T: Scalar> {
-    input_dim: usize,
+    input: Shape,
     layers: Vec<Arc<dyn Layer<T>>>,
     output_loss: Arc<dyn Loss<T>>,
     hidden_loss: Arc<dyn Loss<T>>,
@@ -68,9 +70,9 @@ fn default_threshold() -> f64 {
 }
 
 impl<T: Scalar> NetworkBuilder<T> {
-    pub(crate) fn new(input_dim: usize) -> Self {
+    pub(crate) fn new(input: Shape) -> Self {
         Self {
-            input_dim,
+            input,
             layers: Vec::new(),
             output_loss: Arc::new(SquaredError),
             hidden_loss: Arc::new(SquaredError),
@@ -94,8 +96,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// Returns a builder with these layers and this output loss.
     #[cfg(feature = "save")]
     pub(crate) fn described(layers: Vec<Arc<dyn Layer<T>>>, output_loss: Arc<dyn Loss<T>>) -> Self {
-        let input_dim = layers.first().map_or(0, |layer| layer.input_dim());
-        Self { layers, output_loss, ..Self::new(input_dim) }
+        let input = layers.first().map_or(Shape::Flat(0), |layer| layer.input_shape());
+        Self { layers, output_loss, ..Self::new(input) }
     }
 
     /// Adds a layer: one unit of the circuit, with a stored activation below and above it. Fuse maps that should share a
@@ -107,6 +109,34 @@ impl<T: Scalar> NetworkBuilder<T> {
     fn push(mut self, layer: impl Layer<T> + 'static) -> Self {
         self.layers.push(Arc::new(layer));
         self
+    }
+
+    /// Returns the shape of what the highest layer so far gives, or of the input: that which a further layer reads.
+    ///
+    /// ```
+    /// use decoupled::DecoupledNetwork;
+    /// use decoupled::layer::{Conv2d, Shape};
+    ///
+    /// let builder = DecoupledNetwork::<f32>::builder([1, 28, 28]);
+    /// let conv = Conv2d::new(builder.shape(), 8, [5, 5]);
+    /// assert_eq!(builder.layer(conv).shape(), Shape::from([8, 24, 24]));
+    /// ```
+    pub fn shape(&self) -> Shape {
+        self.layers.iter().fold(self.input, |shape, layer| layer.output_shape(shape))
+    }
+
+    /// Adds a [convolution](Conv2d) of what is below, with its activation as one unit: kernels of this height and width by
+    /// [`Init::for_activation`], stride 1, no padding, biases zero. For other settings, or a pooling in the same unit, give
+    /// [`layer`](Self::layer) a [`Chain`].
+    pub fn conv2d(self, channels: usize, kernel: [usize; 2], activation: Activation) -> Self {
+        let conv = Conv2d::new(self.shape(), channels, kernel).init(Init::for_activation(activation));
+        self.activated(conv, activation)
+    }
+
+    /// Adds the largest pixel of each window of this height and width, side by side, as a [unit](MaxPool2d) of its own.
+    pub fn max_pool2d(self, window: [usize; 2]) -> Self {
+        let pool = MaxPool2d::new(self.shape(), window);
+        self.layer(pool)
     }
 
     /// Adds a dense map with its activation as one unit: ẑ = σ(W·z + b), W `units × width below`. [`Init::for_activation`],
@@ -140,16 +170,17 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     fn unit(self, units: usize, activation: Activation, init: Init) -> Self {
-        let below = self.layers.last().map_or(self.input_dim, |l| l.output_dim());
-        let dense = Dense::new(below, units).init(init);
+        let dense = Dense::new(self.shape().len(), units).init(init);
+        self.activated(dense, activation)
+    }
+
+    fn activated(self, map: impl Layer<T> + 'static, activation: Activation) -> Self {
+        let function = Elementwise::new(map.output_dim(), activation);
         match activation {
             // No unit for the identity: the bank would store the same activations twice.
-            Activation::Identity => self.push(dense),
-            _ if self.store_pre_activations => {
-                let function = Elementwise::new(units, activation);
-                Self { named: true, ..self.push(dense).push(function) }
-            }
-            _ => self.push(Chain::new().then(dense).then(Elementwise::new(units, activation))),
+            Activation::Identity => self.push(map),
+            _ if self.store_pre_activations => Self { named: true, ..self.push(map).push(function) },
+            _ => self.push(Chain::new().then(map).then(function)),
         }
     }
 
@@ -259,7 +290,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// Checks the description, draws the parameters and calls every layer once on two random examples.
     ///
     /// # Errors
-    /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`] for layers that do not form a circuit,
+    /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`], [`Error::ShapeMismatch`] for layers that do not form a circuit,
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for a setting of a layer
     ///   that does not exist, [`Error::InLayer`] for an error of one layer or of a setting of its own,
     /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, or a method whose parts
@@ -371,22 +402,31 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     fn check_circuit(&self) -> Result<()> {
-        if self.input_dim == 0 {
+        if self.input.is_empty() {
             return Err(Error::Empty { what: "the network's input" });
         }
-        let mut expected = self.input_dim;
+        let mut shape = self.input;
         for (layer, l) in self.layers.iter().enumerate() {
             let (input, output) = guarded("input_dim or output_dim", layer, || (l.input_dim(), l.output_dim()))?;
             let valid = guarded("validate", layer, || l.validate())?;
             // An empty chain has no width either; its own error is the clearer one.
-            if (input == 0 || output == 0) && !matches!(valid, Err(Error::Empty { .. })) {
+            // Nor has one whose windows do not fit.
+            if (input == 0 || output == 0) && !matches!(valid, Err(Error::Empty { .. } | Error::HyperParameter { .. }))
+            {
                 return Err(Error::ZeroWidth { layer });
             }
             valid.map_err(|error| error.in_layer(layer))?;
-            if input != expected {
-                return Err(Error::LayerMismatch { layer, expected, found: input });
+            let (own, above) =
+                guarded("input_shape or output_shape", layer, || (l.input_shape(), l.output_shape(shape)))?;
+            check_seam(layer, shape, own)?;
+            for (what, shape, expected) in [("input_shape", own, input), ("output_shape", above, output)] {
+                if shape.len() != expected {
+                    let (subject, rule) = (format!("layer {layer}, {l:?}"), "shapes_have_their_dimensions");
+                    let (expected, found) = (expected as f64, shape.len() as f64);
+                    return Err(Error::Contract { subject, rule, what: format!("numbers of {what}"), expected, found });
+                }
             }
-            expected = output;
+            shape = above;
         }
         Ok(())
     }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::diagnostics::{Cost, cost};
+use crate::layer::Shape;
 use crate::{DecoupledNetwork, Scalar, table};
 
-/// What a network is made of, and what it takes to train; printed, a table, with `≥` before the operations where a layer
-/// [shares weights](crate::Layer::shares_weights).
+/// What a network is made of, and what it takes to train; printed, a table.
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, layer::Activation};
@@ -37,17 +37,14 @@ pub struct Summary {
 pub struct LayerSummary {
     /// What it [calls itself](crate::Layer::name).
     pub name: String,
-    /// Rows of its input.
-    pub input_dim: usize,
-    /// Rows of its output.
-    pub output_dim: usize,
+    /// Shape of its input.
+    pub input: Shape,
+    /// Shape of its output.
+    pub output: Shape,
     /// Number of its parameters.
     pub params: usize,
     /// Whether its parameters [stand](DecoupledNetwork::freeze).
     pub frozen: bool,
-    /// Whether it [uses a parameter more than once](crate::Layer::shares_weights) for an example: the operations that are counted
-    /// are fewer than it takes then.
-    pub shares_weights: bool,
 }
 
 impl Summary {
@@ -59,16 +56,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Layers, parameters, and what training takes, by [`cost`].
     ///
     /// # Panics
-    /// When the [name](crate::Layer::name) of a layer does, or the activation optimizer.
+    /// When the [name](crate::Layer::name) or a shape of a layer does, or the activation optimizer.
     pub fn summary(&self) -> Summary {
+        let mut shape = self.layers.first().map_or(Shape::Flat(0), |layer| layer.input_shape());
         let layers = self.layers.iter().zip(&self.params).zip(&self.training.layers);
-        let layers = layers.map(|((layer, params), state)| LayerSummary {
-            name: layer.name(),
-            input_dim: layer.input_dim(),
-            output_dim: layer.output_dim(),
-            params: params.len(),
-            frozen: state.frozen,
-            shares_weights: layer.shares_weights(),
+        let layers = layers.map(|((layer, params), state)| {
+            let output = layer.output_shape(shape);
+            let input = std::mem::replace(&mut shape, output);
+            LayerSummary { name: layer.name(), input, output, params: params.len(), frozen: state.frozen }
         });
         Summary {
             layers: layers.collect(),
@@ -82,9 +77,9 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["layer", "unit", "shape", "parameters"].map(str::to_owned).to_vec();
         let row = |(t, layer): (usize, &LayerSummary)| {
-            let LayerSummary { name, input_dim, output_dim, params, frozen, .. } = layer;
+            let LayerSummary { name, input, output, params, frozen } = layer;
             let name = if *frozen { format!("{name} (frozen)") } else { name.clone() };
-            vec![t.to_string(), name, format!("{input_dim} → {output_dim}"), params.to_string()]
+            vec![t.to_string(), name, format!("{input} → {output}"), params.to_string()]
         };
         let rows = self.layers.iter().enumerate().map(row);
         writeln!(f, "{}", table::aligned(&[head].into_iter().chain(rows).collect::<Vec<_>>()))?;
@@ -93,16 +88,15 @@ impl fmt::Display for Summary {
         let frozen = if frozen > 0 { format!(" ({frozen} frozen)") } else { String::new() };
         let (bytes, examples) = (self.cost.bank_bytes, Self::EXAMPLES);
         writeln!(f, "{params} parameters{frozen}, {bytes} bytes of activation bank for {examples} examples")?;
-        let at_least = if self.layers.iter().any(|layer| layer.shares_weights) { "≥ " } else { "" };
-        writeln!(f, "an update: {}", takes(&self.cost, at_least))?;
-        write!(f, "by backpropagation: {}", takes(&self.backprop, at_least))
+        writeln!(f, "an update: {}", takes(&self.cost))?;
+        write!(f, "by backpropagation: {}", takes(&self.backprop))
     }
 }
 
-fn takes(cost: &Cost, at_least: &str) -> String {
+fn takes(cost: &Cost) -> String {
     let operations = cost.operations.map_or_else(
         || "operations that are not counted".to_owned(),
-        |operations| format!("{at_least}{operations} operations an example"),
+        |operations| format!("{operations} operations an example"),
     );
     format!("{} products that wait for one another, {operations}", cost.sequential_products)
 }

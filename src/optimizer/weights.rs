@@ -51,7 +51,7 @@ pub(crate) fn ranges_of_weights(tensors: &[Tensor]) -> Vec<Range<usize>> {
         let start = end;
         // Parameters that no memory holds are refused when it is asked for them.
         end = end.saturating_add(tensor.len());
-        tensor.is_matrix().then_some(start..end)
+        tensor.has_axes().then_some(start..end)
     };
     tensors.iter().filter_map(place).collect()
 }

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::layer::{
+    Activation, AvgPool2d, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape,
+};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -79,7 +81,36 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         )),
     ];
     layers.extend(ACTIVATIONS.into_iter().flat_map(|activation| units(a, activation)));
+    let conv = convolution(rng);
+    let window = |shape: Shape, rng: &mut ChaCha12Rng| {
+        let [_, height, width] = shape.image();
+        [rng.random_range(1..=height), rng.random_range(1..=width)]
+    };
+    let (below, above) = (window(conv.output(), rng), Elementwise::new(conv.output().len(), Activation::Silu));
+    layers.extend([
+        Arc::new(conv) as Arc<dyn Layer<T>>,
+        Arc::new(Chain::new().then(conv).then(above).then(AvgPool2d::new(conv.output(), below))),
+        Arc::new(MaxPool2d::new(conv.output(), below)),
+        Arc::new(MaxPool2d::new(conv.output(), below).stride([1, 2])),
+        Arc::new(AvgPool2d::new(conv.output(), below).stride([2, 1])),
+        Arc::new(AvgPool2d::global(conv.output())),
+        Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
+    ]);
     layers
+}
+
+/// A convolution of random settings.
+pub(crate) fn convolution(rng: &mut ChaCha12Rng) -> Conv2d {
+    let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+    let (groups, kernel) = (draw(1..=3), [draw(1..=3), draw(1..=3)]);
+    let (stride, dilation, padding) =
+        ([draw(1..=3), draw(1..=3)], [draw(1..=2), draw(1..=2)], [draw(0..=2), draw(0..=3)]);
+    let (inputs, outputs) = (groups * draw(1..=3), groups * draw(1..=3));
+    // The window fits, without the padding too.
+    let size = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1) + draw(1..=6));
+    let conv = Conv2d::new([inputs, size[0], size[1]], outputs, kernel);
+    let conv = conv.stride(stride).dilation(dilation).padding(padding).groups(groups).init(Init::lecun_uniform());
+    if draw(0..=3) == 0 { conv.without_bias() } else { conv.bias(0.1 + 0.2) }
 }
 
 /// An activation function as a layer: as it is, and straight through where it jumps.

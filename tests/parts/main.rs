@@ -9,5 +9,6 @@ mod contracts;
 mod layers;
 mod losses;
 mod optimizers;
+mod pictures;
 mod prox;
 mod steps;

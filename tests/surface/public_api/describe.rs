@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use decoupled::bank::Storage;
-use decoupled::layer::{Activation, Chain, Dense, Elementwise, Init, LayerNorm, Residual};
+use decoupled::layer::{
+    Activation, AvgPool2d, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape, Tensor,
+};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -12,9 +14,39 @@ use decoupled::optimizer::{
     Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay, Weights,
 };
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Layer, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, check};
+use decoupled::{Error, Layer, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, check};
 
 use super::{Net, one, path};
+
+/// A picture goes through two convolutions and three poolings.
+#[test]
+fn pictures_are_described_by_their_shapes() {
+    let builder = Net::builder([2, 12, 9]).conv2d(4, [3, 2], Activation::Relu).max_pool2d([2, 2]);
+    assert_eq!(builder.shape().image(), [4, 5, 4]);
+    let conv = Conv2d::new(builder.shape(), 8, [3, 3]).stride([1, 2]).padding([1, 0]).dilation([2, 1]).groups(4);
+    let conv = conv.without_bias().init(Init::lecun_normal());
+    let pool = MaxPool2d::new(conv.output(), [2, 1]).stride([1, 1]);
+    let unit = Chain::new().then(conv.bias(0.1)).then(pool).then(AvgPool2d::global(pool.output()));
+    let mean = AvgPool2d::new([8, 1, 1], [1, 1]).stride([2, 2]);
+    let net = builder.layer(unit).layer(mean).build().unwrap();
+    let Shape::Image { channels, height, width } = mean.output() else { panic!("no picture") };
+    assert_eq!((channels, height, width, net.output_dim()), (8, 1, 1, 8));
+    let flat = Shape::Flat(8);
+    assert!(flat.reads(mean.output()) && !flat.is_empty() && Layer::<f64>::operations(&mean) == 0);
+    let shapes: Vec<_> = net.summary().layers.iter().map(|layer| (layer.input, layer.output)).collect();
+    assert_eq!(
+        (shapes[0].0, shapes[3].1, shapes[2].0),
+        (Shape::from([2, 12, 9]), flat_picture(), Shape::from([4, 5, 4]))
+    );
+    let tensor = &Layer::<f64>::tensors(&conv)[0];
+    assert_eq!((tensor.shape(), Tensor::array("weight", [8, 1, 3, 3])), (vec![8, 1, 3, 3], tensor.clone()));
+    let wrong = Net::builder([3, 3, 3]).layer(conv).build().unwrap_err();
+    assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, expected: _, found } if found.image() == [4, 5, 4]));
+}
+
+fn flat_picture() -> Shape {
+    [8, 1, 1].into()
+}
 
 #[test]
 fn activation_functions_have_values_derivatives_and_best_inputs() {

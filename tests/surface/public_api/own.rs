@@ -2,7 +2,7 @@
 
 use decoupled::description::Description;
 use decoupled::diagnostics::cost;
-use decoupled::layer::{Activation, Change, Dense, Elementwise, Proximal, Regression, Tensor, Tied, Wiring};
+use decoupled::layer::{Activation, Change, Dense, Elementwise, Proximal, Regression, Shape, Tensor, Tied, Wiring};
 use decoupled::loss::{Outputs, SoftmaxCrossEntropy};
 use decoupled::method::activation_step::{Memory, Prepared};
 use decoupled::method::energy::Objective;
@@ -48,8 +48,14 @@ impl<P: Layer<f64>> Layer<f64> for Own<P> {
     fn output_range(&self) -> (f64, f64) {
         self.0.output_range()
     }
-    fn shares_weights(&self) -> bool {
-        self.0.shares_weights()
+    fn operations(&self) -> usize {
+        self.0.operations()
+    }
+    fn input_shape(&self) -> Shape {
+        self.0.input_shape()
+    }
+    fn output_shape(&self, input: Shape) -> Shape {
+        self.0.output_shape(input)
     }
     fn init_params(&self, params: &mut [f64], rng: &mut dyn Rng) {
         self.0.init_params(params, rng);

@@ -76,6 +76,7 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
         .parameter(ridge)
         .layer_parameter(0, GradientStep)
         .coupling(coupling)
+        .timing(Timing::FirstGradientOnce { local_steps: 1 })
         .timing(Timing::AfterRelaxation { local_steps: 2 })
         .reads(Reads::Stored)
         .penalty(Penalty::Raised(PenaltyIncrease { stall: Stall::ForwardLoss, ..raise }))

@@ -1,0 +1,83 @@
+//! The shape of one example: so many numbers, or a picture.
+
+use std::fmt;
+
+/// The shape of one example, on its way through a network.
+///
+/// A picture lies in its column channel after channel, each row after row, as in PyTorch: the entry of channel c, row y and column x
+/// is number `(c · height + y) · width + x`. A layer that takes a [`Flat`](Self::Flat) input reads a picture of as many numbers too,
+/// and one that takes a picture reads a flat input: no layer is needed between them.
+///
+/// ```
+/// use decoupled::layer::Shape;
+///
+/// assert_eq!(Shape::from([3, 32, 32]).to_string(), "3×32×32");
+/// assert_eq!(Shape::from(784).len(), 784);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[non_exhaustive]
+pub enum Shape {
+    /// So many numbers.
+    Flat(usize),
+    /// A picture.
+    Image {
+        /// Numbers of a pixel, as 3 for red, green and blue.
+        channels: usize,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+impl Shape {
+    /// Returns how many numbers an example has; saturates.
+    pub const fn len(&self) -> usize {
+        match *self {
+            Self::Flat(len) => len,
+            Self::Image { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
+        }
+    }
+
+    /// Returns whether an example has no numbers.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns channels, height and width; so many channels of one pixel for a flat shape.
+    pub const fn image(&self) -> [usize; 3] {
+        match *self {
+            Self::Flat(len) => [len, 1, 1],
+            Self::Image { channels, height, width } => [channels, height, width],
+        }
+    }
+
+    /// Returns whether a layer with inputs of this shape reads those of shape `below`.
+    pub fn reads(&self, below: Self) -> bool {
+        let flat = |shape| matches!(shape, Self::Flat(_));
+        *self == below || (flat(*self) || flat(below)) && self.len() == below.len()
+    }
+}
+
+impl From<usize> for Shape {
+    fn from(len: usize) -> Self {
+        Self::Flat(len)
+    }
+}
+
+/// Channels, height and width.
+impl From<[usize; 3]> for Shape {
+    fn from([channels, height, width]: [usize; 3]) -> Self {
+        Self::Image { channels, height, width }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flat(len) => write!(f, "{len}"),
+            Self::Image { channels, height, width } => write!(f, "{channels}×{height}×{width}"),
+        }
+    }
+}

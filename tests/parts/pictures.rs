@@ -1,0 +1,249 @@
+//! Convolution and pooling against their definitions, pixel by pixel.
+
+use decoupled::layer::{Activation, AvgPool2d, Chain, Conv2d, Elementwise, Init, MaxPool2d, Shape};
+use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
+use decoupled::{DecoupledNetwork, Error, Layer, MatMut, MatRef};
+
+/// The settings of a convolution; pairs are height and width.
+struct Conv {
+    input: [usize; 3],
+    channels: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+    groups: usize,
+}
+
+impl Conv {
+    fn layer(&self) -> Conv2d {
+        let Self { input, channels, kernel, stride, padding, dilation, groups } = *self;
+        Conv2d::new(input, channels, kernel).stride(stride).padding(padding).dilation(dilation).groups(groups)
+    }
+
+    /// Every use of a weight: output, weight and input, by their numbers, as the definition of the convolution has them.
+    fn uses(&self) -> Vec<[usize; 3]> {
+        let Self { input: [inputs, height, width], channels, kernel, stride, padding, dilation, groups } = *self;
+        let count = |size: usize, axis: usize| {
+            (size + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1
+        };
+        let (down, across, own) = (count(height, 0), count(width, 1), inputs / groups);
+        let mut uses = Vec::new();
+        for o in 0..channels {
+            for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
+                for (c, i, j) in
+                    (0..own).flat_map(|c| (0..kernel[0]).flat_map(move |i| (0..kernel[1]).map(move |j| (c, i, j))))
+                {
+                    let row = (y * stride[0] + i * dilation[0]) as isize - padding[0] as isize;
+                    let column = (x * stride[1] + j * dilation[1]) as isize - padding[1] as isize;
+                    if (0..height as isize).contains(&row) && (0..width as isize).contains(&column) {
+                        let channel = o / (channels / groups) * own + c;
+                        let weight = ((o * own + c) * kernel[0] + i) * kernel[1] + j;
+                        let pixel = (channel * height + row as usize) * width + column as usize;
+                        uses.push([(o * down + y) * across + x, weight, pixel]);
+                    }
+                }
+            }
+        }
+        uses
+    }
+}
+
+fn near(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() < 1e-12, "{what}, {i}: {found} instead of {expected}");
+    }
+}
+
+fn compare(conv: &Conv, rng: &mut ChaCha12Rng) {
+    let (layer, uses) = (conv.layer(), conv.uses());
+    let dims = |layer: &dyn Layer<f64>| [layer.input_dim(), layer.output_dim(), layer.param_len(), layer.cache_len(2)];
+    let [inputs, outputs, params, cache] = dims(&layer);
+    let mut draw = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+    let (params, x, c) = (draw(params), draw(2 * inputs), draw(2 * outputs));
+    let biases = params.len() - conv.channels;
+    let pixels = outputs / conv.channels;
+    let (mut y, mut by_input, mut by_params) = (vec![0.0; 2 * outputs], vec![0.0; 2 * inputs], vec![0.0; params.len()]);
+    for example in 0..2 {
+        let (from, to) = (example * inputs, example * outputs);
+        for o in 0..outputs {
+            y[to + o] = params[biases + o / pixels];
+            by_params[biases + o / pixels] += c[to + o];
+        }
+        for &[o, w, i] in &uses {
+            y[to + o] += params[w] * x[from + i];
+            by_input[from + i] += params[w] * c[to + o];
+            by_params[w] += x[from + i] * c[to + o];
+        }
+    }
+    let (input, cotangent) = (MatRef::new(&x, inputs, 2), MatRef::new(&c, outputs, 2));
+    let [mut output, mut grad, mut gradient, mut cache] =
+        [2 * outputs, 2 * inputs, params.len(), cache].map(|len| vec![f64::NAN; len]);
+    layer.forward(&params, input, MatMut::new(&mut output, outputs, 2), &mut cache);
+    near(&output, &y, "output");
+    layer.input_gradient(&params, input, cotangent, MatMut::new(&mut grad, inputs, 2), &mut cache);
+    near(&grad, &by_input, "input gradient");
+    layer.param_gradient(&params, input, cotangent, &mut gradient, &mut cache);
+    near(&gradient, &by_params, "parameter gradient");
+}
+
+#[test]
+fn a_convolution_is_its_definition_at_random_settings() {
+    for seed in 0..150 {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+        let (groups, kernel) = (draw(1..=3), [draw(1..=4), draw(1..=4)]);
+        let dilation = [draw(1..=3), draw(1..=3)];
+        let size = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1) + draw(1..=7));
+        let (stride, padding) = ([draw(1..=3), draw(1..=3)], [draw(0..=3), draw(0..=3)]);
+        let (inputs, channels) = (groups * draw(1..=3), groups * draw(1..=4));
+        let conv = Conv { input: [inputs, size[0], size[1]], channels, kernel, stride, padding, dilation, groups };
+        compare(&conv, &mut rng);
+    }
+}
+
+/// More patches than are unfolded at a time.
+#[test]
+fn a_large_picture_is_convolved_band_by_band() {
+    let large = Conv {
+        input: [3, 70, 90],
+        channels: 2,
+        kernel: [5, 3],
+        stride: [1, 1],
+        padding: [2, 1],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    assert!(3 * 15 * 70 * 90 > 4 * large.layer_cache(), "several bands");
+    compare(&large, &mut ChaCha12Rng::seed_from_u64(0));
+}
+
+impl Conv {
+    fn layer_cache(&self) -> usize {
+        Layer::<f64>::cache_len(&self.layer(), 1)
+    }
+}
+
+#[test]
+fn windows_without_an_overlap_are_pooled_as_by_hand() {
+    // Two channels of 3 × 5; windows of 2 × 2 leave the last row and column.
+    let x: Vec<f64> = (0..30).map(|i| f64::from((i * 7) % 30)).collect();
+    let input = MatRef::new(&x, 30, 1);
+    let pooled = |layer: &dyn Layer<f64>| {
+        let mut y = vec![f64::NAN; layer.output_dim()];
+        layer.forward(&[], input, MatMut::new(&mut y, layer.output_dim(), 1), &mut []);
+        let c: Vec<f64> = (1..=layer.output_dim() as u32).map(f64::from).collect();
+        let mut grad = vec![f64::NAN; 30];
+        let cotangent = MatRef::new(&c, c.len(), 1);
+        layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 30, 1), &mut []);
+        (y, grad)
+    };
+    // Rows 0 7 14 21 28 | 5 12 19 26 3 | 10 17 24 1 8, then 15 22 29 6 13 | 20 27 4 11 18 | 25 2 9 16 23.
+    let (y, grad) = pooled(&MaxPool2d::new([2, 3, 5], [2, 2]));
+    assert_eq!(y, [12.0, 26.0, 27.0, 29.0]);
+    let mut expected = [0.0; 30];
+    (expected[6], expected[8], expected[21], expected[17]) = (1.0, 2.0, 3.0, 4.0);
+    assert_eq!(grad, expected);
+    let (y, grad) = pooled(&AvgPool2d::new([2, 3, 5], [2, 2]));
+    assert_eq!(y, [6.0, 20.0, 21.0, 12.5]);
+    assert_eq!((grad[0], grad[8], grad[9], grad[15], grad[18]), (0.25, 0.5, 0.0, 0.75, 1.0));
+    let (y, _) = pooled(&AvgPool2d::global([2, 3, 5]));
+    assert_eq!(y, [(0..15).map(|i| x[i]).sum::<f64>() / 15.0, (15..30).map(|i| x[i]).sum::<f64>() / 15.0]);
+    // Overlapping: three columns of windows, one pixel apart.
+    let (y, _) = pooled(&MaxPool2d::new([2, 3, 5], [3, 3]).stride([1, 1]));
+    assert_eq!(y, [24.0, 26.0, 28.0, 29.0, 29.0, 29.0]);
+}
+
+#[test]
+fn the_first_of_equal_pixels_is_the_largest() {
+    let layer = MaxPool2d::new([1, 2, 2], [2, 2]);
+    let mut grad = [f64::NAN; 4];
+    let ones = MatRef::new(&[1.0; 4], 4, 1);
+    layer.input_gradient(&[], ones, MatRef::new(&[3.0], 1, 1), MatMut::new(&mut grad, 4, 1), &mut []);
+    assert_eq!(grad, [3.0, 0.0, 0.0, 0.0]);
+}
+
+type Net = DecoupledNetwork<f64>;
+
+#[test]
+fn shapes_are_followed_through_a_network_and_printed() {
+    let builder = Net::builder([1, 8, 8]).conv2d(4, [3, 3], Activation::Relu).max_pool2d([2, 2]);
+    assert_eq!(builder.shape(), Shape::from([4, 3, 3]));
+    let conv = Conv2d::new(builder.shape(), 2, [2, 2]);
+    let unit = Chain::new()
+        .then(conv)
+        .then(Elementwise::new(conv.output().len(), Activation::Tanh))
+        .then(AvgPool2d::global(conv.output()));
+    let net = builder.layer(unit).dense(3, Activation::Identity).build().unwrap();
+    let table = "
+layer                            unit          shape  parameters
+    0                   Conv2d → Relu  1×8×8 → 4×6×6          40
+    1                       MaxPool2d  4×6×6 → 4×3×3           0
+    2  Conv2d → Tanh → AvgPool2d  4×3×3 → 2×1×1          34
+    3                           Dense      2×1×1 → 3           9
+83 parameters";
+    let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let summary = net.summary();
+    assert!(squeezed(&summary.to_string()).starts_with(&squeezed(table)), "{summary}");
+    // A multiplication and an addition for each use of a parameter: 40 for each of 36 pixels, 34 for each of 4, 9.
+    assert_eq!(summary.backprop.operations, Some(2.0 * (2.0 * 1440.0 + 3.0 * 136.0 + 3.0 * 9.0)));
+}
+
+#[test]
+fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
+    let conv = Conv2d::new([2, 5, 5], 3, [2, 2]);
+    let wrong = Net::builder([1, 5, 10]).layer(conv).build().unwrap_err();
+    let (expected, found) = (Shape::from([1, 5, 10]), Shape::from([2, 5, 5]));
+    assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, expected: e, found: f } if (e, f) == (expected, found)));
+    assert_eq!(wrong.to_string(), "layer 0 takes inputs of shape 2×5×5, but what is below it has 1×5×10");
+    let wrong = Net::builder(51).layer(conv).build().unwrap_err();
+    assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, .. }));
+    // A flat input is a picture, and the other way round.
+    Net::builder(50).layer(conv).dense(2, Activation::Tanh).build().unwrap();
+    let above = |layer: Conv2d| Net::builder([2, 5, 5]).layer(conv).layer(layer).build().unwrap_err();
+    let inner =
+        |error: Error| if let Error::InLayer { layer: 1, source } = error { *source } else { panic!("{error}") };
+    for (layer, what) in [
+        (Conv2d::new([3, 4, 4], 3, [5, 2]), "height of a window, dilated"),
+        (Conv2d::new([3, 4, 4], 3, [2, 3]).dilation([1, 2]), "width of a window, dilated"),
+        (Conv2d::new([3, 4, 4], 3, [0, 2]), "pixels along a side of a window"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).stride([1, 0]), "stride of windows"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).dilation([0, 1]), "dilation of a window"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(2), "groups of Conv2d"),
+        (Conv2d::new([3, 4, 4], 4, [2, 2]).groups(3), "groups of Conv2d"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(0), "groups of Conv2d"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).bias(f64::NAN), "bias of Conv2d"),
+    ] {
+        let error = inner(above(layer));
+        assert!(matches!(&error, Error::HyperParameter { name, .. } if *name == what), "{error}");
+    }
+    // A dense layer has flat outputs: pixels of one channel each.
+    let flat = Net::builder(3).dense(9, Activation::Relu).conv2d(2, [2, 2], Activation::Relu).build().unwrap_err();
+    assert!(matches!(flat, Error::InLayer { layer: 1, .. }), "{flat}");
+}
+
+/// The variance of He's initialiser, over many kernels: 2 divided by the weights of an output channel.
+#[test]
+fn kernels_are_drawn_by_their_fans() {
+    let fans = |init: Init| {
+        let layer = Conv2d::new([8, 3, 3], 400, [3, 3]).without_bias().init(init);
+        let mut params = vec![0.0_f64; Layer::<f64>::param_len(&layer)];
+        layer.init_params(&mut params, &mut ChaCha12Rng::seed_from_u64(1));
+        params.iter().map(|w| w * w).sum::<f64>() / params.len() as f64
+    };
+    let (inputs, outputs) = (8.0 * 9.0, 400.0 * 9.0);
+    assert!((fans(Init::he_normal()) * inputs / 2.0 - 1.0).abs() < 0.03);
+    assert!((fans(Init::glorot_uniform()) * (inputs + outputs) / 2.0 - 1.0).abs() < 0.03);
+    // Orthogonal kernels: rows of a matrix with more columns have length 1.
+    let layer = Conv2d::new([2, 3, 3], 4, [3, 3]).without_bias().init(Init::orthogonal());
+    let mut params = vec![0.0_f64; 72];
+    layer.init_params(&mut params, &mut ChaCha12Rng::seed_from_u64(1));
+    let kernels: Vec<&[f64]> = params.chunks(18).collect();
+    for (i, a) in kernels.iter().enumerate() {
+        for (j, b) in kernels.iter().enumerate() {
+            let dot: f64 = a.iter().zip(*b).map(|(a, b)| a * b).sum();
+            assert!((dot - f64::from(u8::from(i == j))).abs() < 1e-12);
+        }
+    }
+}
