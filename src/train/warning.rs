@@ -253,4 +253,12 @@ mod tests {
         assert!(text(1).starts_with("the lowest layer is out of reach"), "{}", text(1));
         assert!(text(3).starts_with("the lowest 3 layers are out of reach"), "{}", text(3));
     }
+
+    #[test]
+    fn a_feature_that_is_far_from_one_by_itself_differs_from_none() {
+        let text = |smallest| Warning::FeatureScales { what: "inputs", largest: (3, 1e4), smallest }.to_string();
+        let (alone, two) = (text((3, 1e4)), text((7, 0.1)));
+        assert!(alone.contains("feature 3 has") && !alone.contains("differ"), "{alone}");
+        assert!(two.contains("differ") && two.contains("feature 3 has") && two.contains("feature 7 "), "{two}");
+    }
 }

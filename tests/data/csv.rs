@@ -318,6 +318,17 @@ fn a_line_is_counted_once_however_it_ends() {
     assert_format_error(read(&options.clone().comment(b'#'), "commented", commented), "line 5, field 1");
     let bytes = [b"\xff\xfe".as_slice(), &"x,y\n1,2\n".bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>()].concat();
     assert_format_error(read(&options, "utf16", bytes), "byte 0");
+    // A header with a break in its first name is said to be where it begins.
+    assert_format_error(read(&options, "two lines", "\n\"a\nb\",s\n1,2\n"), "line 2");
+}
+
+#[test]
+fn spaces_before_and_behind_a_quoted_cell_are_none_of_it() {
+    let text = "x, s ,y\n1, \"u, v\" ,3\n2,\t\"w\",4\n5,\"u, v\",6\n7,w,8\n";
+    let table = read(&Options::classes("s"), "spaces", text).unwrap();
+    assert_eq!(table.classes, ["u, v", "w"]);
+    assert_eq!(table.dataset.labels(), Some(&[0, 1, 0, 1][..]));
+    assert_eq!(table.dataset.inputs().as_slice(), [1.0, 3.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
 }
 
 #[test]

@@ -171,6 +171,21 @@ species  target, 2 classes: aster, lily";
 }
 
 #[test]
+fn the_report_names_eight_classes_and_categories_and_counts_the_others() -> Result<()> {
+    for (many, more) in [(8, ""), (9, ", … (9 in all)")] {
+        // Each comes twice: what is different in every line would be free text.
+        let lines: String = (0..2 * many).map(|i| format!("k{},c{}\n", i % many, i % many)).collect();
+        let report = read(&Options::classes("y"), "many", &format!("a,y\n{lines}"))?.columns.to_string();
+        let first = |letter: char| (0..8).map(|i| format!("{letter}{i}")).collect::<Vec<_>>().join(", ");
+        assert_eq!(
+            report,
+            format!("a  one-hot: {}{more}\ny  target, {many} classes: {}{more}", first('k'), first('c'))
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn columns_are_told_apart_by_their_cells() {
     use LeftOut::{Blank, Dates, FreeText, Index, Unnamed};
     let of = |name: &str, cells: &[&str]| {
@@ -442,6 +457,11 @@ fn numbers_with_a_unit_are_said_to_be_no_numbers() -> Result<()> {
     ] {
         assert!(of(&cells)?.columns.left_out().eq([("a", LeftOut::FreeText)]), "{cells:?}");
     }
+    // A unit may be as long as a line; sixty characters of it are shown.
+    let long = "k".repeat(61);
+    let cells = ["7", "8", "9"].map(|number| format!("{number}{long}"));
+    let error = of(&cells.each_ref().map(|cell| &**cell)).unwrap_err().to_string();
+    assert!(error.contains(&format!("unit ({}…)", "k".repeat(60))), "{error}");
     // Among numbers it is the first that is none.
     let error = of(&["7", "8", "9%"]).unwrap_err().to_string();
     assert!(error.contains("line 4, field 1 (a)") && error.contains("without their unit"), "{error}");
@@ -535,6 +555,11 @@ fn without_a_header_the_places_must_be_those_of_the_training_table() -> Result<(
     assert!(matches!(columns.read::<f64>(file("places", "4,v\n")), Err(Error::Format { .. })));
     let first = read(&Options::numbers([0]).header(false), "places", "1,2,5\n2,3,7\n")?.columns;
     assert!(matches!(first.read_inputs::<f64>(file("places", "2,5\n")), Err(Error::Format { .. })));
+    // Where one target of two stands first, a table without them would be read from the wrong places.
+    let ends =
+        read(&Options::numbers([0, 4]).header(false).leave_out([3]), "places", "1,2,5,6,9\n2,3,7,4,8\n")?.columns;
+    assert_eq!(ends.read_inputs::<f64>(file("places", "1,2,5,6,9\n"))?.matrix().as_slice(), [2.0, 5.0]);
+    assert!(matches!(ends.read_inputs::<f64>(file("places", "2,5,6\n")), Err(Error::Format { .. })));
     Ok(())
 }
 

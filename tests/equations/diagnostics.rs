@@ -54,6 +54,20 @@ fn outputs_that_are_not_finite_are_no_diagnosis() -> Result<()> {
 }
 
 #[test]
+fn data_of_another_width_are_no_diagnosis() -> Result<()> {
+    let (net, _) = moons(1.0)?;
+    let data = |inputs: usize, outputs: usize| {
+        let zeros = |rows: usize| Examples::from_row_slice(&vec![0.0; 5 * rows], 5, rows);
+        Dataset::regression(zeros(inputs)?, zeros(outputs)?)
+    };
+    for (inputs, outputs) in [(3, 2), (2, 3)] {
+        let outcome = decoupling(&net, &data(inputs, outputs)?, &Method::default());
+        assert!(matches!(outcome, Err(decoupled::Error::Shape { expected: 2, found: 3, .. })), "{outcome:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_long_relaxation_goes_all_the_way() -> Result<()> {
     let (net, data) = moons(1.0)?;
     let sweeps = Sweeps::new(Order::Jacobi, 4000, 1.0).stable(1.0);

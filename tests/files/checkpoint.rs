@@ -313,6 +313,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
             let other = DecoupledNetwork::builder(2).dense(7, Activation::Sigmoid).dense(5, Activation::Relu);
             other.dense(2, Activation::Identity)
         }),
+        ("another depth", builder().dense(2, Activation::Identity)),
         ("another loss", builder().output_loss(decoupled::loss::SoftmaxCrossEntropy::new())),
         ("another optimizer", builder().optimizer(Adam::new(0.02))),
         ("another storage", builder().bank_storage(Storage::F32)),
@@ -326,6 +327,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         match name {
             "a smaller limit" => assert!(matches!(found, Error::BankTooLarge { .. }), "{name}: {found}"),
             "a bank in a file" => assert!(matches!(found, Error::Unsupported { .. }), "{name}: {found}"),
+            "another depth" => assert!(matches!(found, Error::Shape { expected: 4, found: 3, .. }), "{name}: {found}"),
             "another storage" => {
                 let Error::Format { expected, found, .. } = &found else { panic!("{name}: {found}") };
                 let text = |width| format!("hidden widths 7, 5 in numbers of {width} bytes, of a network of 8 bytes");

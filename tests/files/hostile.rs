@@ -122,6 +122,22 @@ fn a_forged_file_is_read_if_nothing_is_wrong_with_it() {
 }
 
 #[test]
+fn names_that_are_not_of_the_networks_width_are_refused() {
+    let path = path("names");
+    let load = |names: &str| {
+        let contents = described(json!([dense(1, 1)])).replace(r#""class_names":[]"#, names);
+        forge(&path, &contents, ONE_BY_ONE, &2.5f32.to_le_bytes());
+        Model::<f32>::load(&path)
+    };
+    let two = load(r#""class_names":["no","yes"]"#).unwrap();
+    assert_eq!(two.class_names, ["no", "yes"]);
+    let three = load(r#""class_names":["no","perhaps","yes"]"#);
+    assert!(matches!(three, Err(Error::Shape { what: "class names", expected: 2, found: 3 })), "{three:?}");
+    let features = load(r#""class_names":[],"feature_names":["a","b"]"#);
+    assert!(matches!(features, Err(Error::Shape { what: "feature names", expected: 1, found: 2 })), "{features:?}");
+}
+
+#[test]
 fn claims_of_any_size_are_refused_and_take_no_memory() {
     let path = path("claims");
     let (huge, data) = (1 << 60, 1f32.to_le_bytes());

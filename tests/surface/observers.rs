@@ -408,6 +408,29 @@ fn what_thins_out_epochs_passes_all_else_on() {
     assert!(Observer::<f64>::set_state(&mut on_best, &[]).is_err());
 }
 
+#[test]
+fn every_epoch_is_a_choice_of_every_and_none_is_not() {
+    let mut seen = Vec::new();
+    let mut every = Every::new(1, |epoch: &EpochReport| {
+        seen.push(epoch.epoch);
+        ControlFlow::Continue(())
+    });
+    builder().build().unwrap().fit_observed(&data(), &config(3), &mut [&mut every]).unwrap();
+    assert_eq!(seen, [1, 2, 3]);
+    let mut never = Every::new(0, |_: &EpochReport| ControlFlow::Continue(()));
+    let found = builder().build().unwrap().fit_observed(&data(), &config(3), &mut [&mut never]);
+    assert!(matches!(found, Err(Error::HyperParameter { .. })), "{found:?}");
+}
+
+#[test]
+fn an_observer_that_keeps_nothing_takes_nothing_back() {
+    let mut watch = |_: &EpochReport| ControlFlow::Continue(());
+    assert!(Observer::<f64>::state(&watch).is_empty());
+    Observer::<f64>::set_state(&mut watch, &[]).unwrap();
+    let found = Observer::<f64>::set_state(&mut watch, &[1.0]);
+    assert!(matches!(found, Err(Error::Shape { expected: 0, found: 1, .. })), "{found:?}");
+}
+
 /// What `keras.callbacks.EarlyStopping` is documented to do, on one sequence of the monitored number: epochs run, the epoch whose
 /// weights are restored, both counted from 0, and whether it stopped.
 fn keras(values: &[f64], options: &Options) -> (usize, Option<usize>, bool) {

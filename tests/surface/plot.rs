@@ -277,6 +277,31 @@ fn axes_and_lines_have_their_names() {
 }
 
 #[test]
+fn a_loss_without_an_energy_beside_it_is_named_alone() {
+    let fit = report((0..5).map(|_| (1.0, 1.0, None, Vec::new())));
+    assert_says(&plot::training_curves(&[("own", &fit)]).unwrap(), &["loss (mean per example)"]);
+}
+
+#[test]
+fn a_title_is_broken_between_words_and_stays_inside_the_picture() {
+    // Two of them have room beside one another, and a third has not.
+    let words: Vec<String> = (0..10).map(|i| format!("{}{i}", "syllable".repeat(3))).collect();
+    let picture = plot::barrier(&[("a", &[1.0, 2.0])]).unwrap().titled(&words.join(" ")).unwrap();
+    let elements = parse(picture.svg());
+    let bold = |element: &&Element| element.attributes.get("font-weight").is_some_and(|weight| weight == "bold");
+    let lines: Vec<&Element> = elements.iter().filter(bold).collect();
+    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" "), words.join(" "));
+    let width = f64::from(picture.width()) * 10.0;
+    for line in &lines {
+        let [left, _, right, _] = extent(line);
+        assert!(left >= 0.0 && right <= width, "{}: {left} to {right} of {width}", line.text);
+    }
+    // All but the last take more than half of the width.
+    let long = |line: &&Element| extent(line)[2] - extent(line)[0] > width / 2.0;
+    assert!(lines.iter().take(lines.len() - 1).all(long), "{} lines", lines.len());
+}
+
+#[test]
 fn every_line_is_drawn_once_and_named_once_with_a_marker_and_colour_of_its_own() {
     let values = [[1.0, 2.0, 3.0, 4.0], [2.0, 2.5, 3.0, 2.0], [0.5, 0.1, 0.2, 0.3]];
     let picture = plot::barrier(&[("a", &values[0]), ("b", &values[1]), ("c", &values[2])]).unwrap();
@@ -396,6 +421,43 @@ fn the_lowest_layers_are_at_the_lower_left_and_values_stand_in_their_cells() {
     assert!(texts(&plot::cka("a", "b", &large).unwrap()).iter().all(|text| text != "0.50"));
 }
 
+/// Left, top, right and bottom of points.
+fn around(points: impl Iterator<Item = (f64, f64)>) -> [f64; 4] {
+    points.fold([f64::MAX, f64::MAX, f64::MIN, f64::MIN], |[left, top, right, bottom], (x, y)| {
+        [left.min(x), top.min(y), right.max(x), bottom.max(y)]
+    })
+}
+
+#[test]
+fn cells_and_bar_fill_their_outlines_and_marks_of_numbers_point_outward() {
+    let picture = plot::cka("a", "b", &[vec![0.1, 0.2, 0.3], vec![0.4, 0.5, 0.6]]).unwrap();
+    let elements = parse(picture.svg());
+    let corners = |cell: &&Element| {
+        let (x, y) = (cell.number("x"), cell.number("y"));
+        [(x, y), (x + cell.number("width"), y + cell.number("height"))]
+    };
+    let lines: Vec<_> = named(&elements, "polyline").iter().map(|line| line.points()).collect();
+    let outlines: Vec<_> = lines.iter().filter(|points| points.len() == 5).collect();
+    let [map, bar] = [outlines[0], outlines[1]].map(|points| around(points.iter().copied()));
+    assert_eq!(outlines.len(), 2);
+    // The first is the ground.
+    let cells = named(&elements, "rect");
+    let (own, shades) = cells[1..].split_at(6);
+    for (outline, cells) in [(map, own), (bar, shades)] {
+        let found = around(cells.iter().flat_map(corners));
+        assert!(found.iter().zip(outline).all(|(a, b)| (a - b).abs() <= 1.0), "{found:?} in {outline:?}");
+    }
+    assert!(bar[0] > map[2]);
+    let marks: Vec<&Vec<_>> = lines.iter().filter(|points| points.len() == 2).collect();
+    let boxes = || marks.iter().map(|ends| around(ends.iter().copied()));
+    let is_level = |[_, top, _, bottom]: &[f64; 4]| top == bottom;
+    let below = boxes().filter(|own| !is_level(own) && own[0] == own[2] && own[1] >= map[3]).count();
+    let left = boxes().filter(|own| is_level(own) && own[2] <= map[0]).count();
+    let right = boxes().filter(|own| is_level(own) && own[0] >= bar[2]).count();
+    // Three columns, two rows, and 0, 0.2, …, 1.
+    assert_eq!((below, left, right, marks.len()), (3, 2, 6, 11));
+}
+
 #[test]
 fn residuals_are_lighter_where_they_are_larger_and_grey_where_they_are_zero() {
     let fit = report((0..4).map(|i| {
@@ -452,7 +514,17 @@ fn the_boundary_of_a_half_plane_is_where_it_is() {
             }
         }
         assert!(seen[&true].1 > 100 && seen[&false].1 > 100 && seen[&true].0 != seen[&false].0);
-        assert!((luminance(&seen[&true].0) - luminance(&seen[&false].0)).abs() > 0.05, "alike in grey");
+        // By turns lighter and darker, class 0 first: they are told apart in grey.
+        assert!(luminance(&seen[&false].0) - luminance(&seen[&true].0) > 0.05, "{seen:?}");
+        // The dark line between them goes along the edges of cells.
+        let thin = named(&elements, "polyline").into_iter().filter(|line| line.number("stroke-width") == 8.0);
+        let ends: Vec<(f64, f64)> = thin.flat_map(Element::points).collect();
+        assert!(ends.len() >= 2);
+        for (x, y) in ends {
+            let (a, b) = value(x, y);
+            let beyond = a * angle.cos() + b * angle.sin() - shift;
+            assert!(beyond.abs() < 0.03, "a line at {a}, {b}");
+        }
     }
 }
 

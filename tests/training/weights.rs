@@ -80,6 +80,18 @@ fn weighted_metrics_are_scikit_learns() {
 }
 
 #[test]
+fn targets_of_which_two_are_equal_still_vary() {
+    // Mean 3/2 of the weighted targets; the errors are 2 · 1², the deviations 3 · (1/2)² + (3/2)².
+    let weighted = SampleWeight::new(&[1.0, 2.0, 1.0]).unwrap();
+    let r2 = weighted.r2(MatRef::new(&[1.0, 1.0, 3.0], 1, 3), MatRef::new(&[1.0, 2.0, 3.0], 1, 3)).unwrap();
+    assert!((r2 - 1.0 / 3.0).abs() < 1e-15, "{r2}");
+    // Nothing is explained of targets that are constant where they weigh anything.
+    let weighted = SampleWeight::new(&[1.0, 2.0, 0.0]).unwrap();
+    let r2 = weighted.r2(MatRef::new(&[1.0, 1.0, 3.0], 1, 3), MatRef::new(&[1.0, 2.0, 3.0], 1, 3)).unwrap();
+    assert_eq!(r2, 0.0);
+}
+
+#[test]
 fn balanced_classes_have_scikit_learns_weights() {
     cases("labels", 7, |case| {
         let (truth, classes) = (labels(case, "truth"), labels(case, "classes")[0]);

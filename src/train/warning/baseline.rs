@@ -263,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_turn_of_the_slope_asks_for_the_last_step() {
+        // The secant condition H·y = s of the newest pair, whatever is remembered before it.
+        let first = (vec![1.0, 2.0, -1.0], vec![3.0, 1.0, 0.5]);
+        let last = (vec![0.5, -1.0, 2.0], vec![1.0, -0.25, 4.0]);
+        for memory in [vec![last.clone()], vec![first, last.clone()]] {
+            let found = direction(&memory, &last.1);
+            assert!(found.iter().zip(&last.0).all(|(d, s)| (d + s).abs() < 1e-12), "{found:?}");
+        }
+    }
+
+    #[test]
     fn a_loss_that_is_not_finite_has_none() {
         #[derive(Debug)]
         struct Broken;

@@ -264,6 +264,14 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_that_has_faded_and_come_back_has_not_faded() {
+        let of = |lowest| EpochReport { residuals: vec![lowest, 0.1, 0.1], ..history(&[(1.0, 1.0)]).remove(0) };
+        let faded = |lowest: [f64; 2]| Warning::faded(&[true; 4], &lowest.map(of), (0, 0));
+        assert_eq!(faded([0.1, 0.0]), Some(1));
+        assert_eq!(faded([0.0, 0.1]), None);
+    }
+
+    #[test]
     fn a_signal_that_is_still_on_its_way_has_not_faded() {
         // One Jacobi step a visit and three hidden layers: three visits bring it down, and a fourth shows it.
         let dark = EpochReport { residuals: vec![0.0, 0.1, 0.1], ..history(&[(1.0, 1.0)]).remove(0) };
