@@ -160,7 +160,7 @@ impl fmt::Display for Warning {
             ),
             Self::SignalFades { layers } => write!(
                 f,
-                "the signal fades on its way down to {}: train by Method::local_targets(2), the default, from \
+                "the signal fades on its way down to {}: train by the default (Method::default), from \
                  DecoupledNetwork::start_isometric if the weights were set or their initialiser named; or take sweeps in \
                  Order::RedBlack at a larger activation rate, or fewer layers",
                 lowest(*layers, "hidden layer", "hidden layers")

@@ -264,14 +264,14 @@ fn noise_is_not_learned_and_that_is_told() {
 fn where_the_signal_fades_the_default_helps() {
     let (train, test) = digits();
     for (activation, depth, gain) in
-        [(Activation::Tanh, 20, 0.03), (Activation::Relu, 20, 0.02), (Activation::Sigmoid, 12, 0.02)]
+        [(Activation::Tanh, 20, 0.03), (Activation::Relu, 20, 0.015), (Activation::Sigmoid, 12, 0.02)]
     {
         let net =
             || classifier::<f32>(64, &vec![32; depth], activation, 10).optimizer(Adam::new(1e-3)).build().unwrap();
         let mut faded = net();
         let told = faded.fit(&train, &config(15).method(Method::red_black())).unwrap();
         let warning = told.warnings.iter().find(|warning| matches!(warning, Warning::SignalFades { .. }));
-        advises_first(warning.unwrap(), "train by Method::local_targets(2), the default");
+        advises_first(warning.unwrap(), "train by the default (Method::default)");
         let mut advised = net();
         let report = advised.fit(&train, &config(15)).unwrap();
         assert_eq!(report.warnings, [], "{activation:?}");
@@ -322,7 +322,7 @@ fn dead_units_are_told_and_a_lower_learning_rate_helps() {
             let mut net = classifier(64, &[32, 32], Activation::Relu, 10).optimizer(Adam::new(rate)).build().unwrap();
             (fit(&mut net, &train, &config(5), backprop), accuracy(&net, &test))
         };
-        let ((told, before), (silent, after)) = (run(0.3), run(0.03));
+        let ((told, before), (silent, after)) = (run(0.3), run(0.01));
         let dead = told.warnings.iter().find(|warning| matches!(warning, Warning::DeadUnits { .. })).unwrap();
         advises_first(dead, "lower the learning rate");
         assert_eq!(silent.warnings, []);
