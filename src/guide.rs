@@ -48,8 +48,8 @@
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
 //!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
-//! * *Time*: an epoch of the default, local targets with two steps, takes about 1.9 times as long as one of BP. After the
-//!   same number of epochs it is as accurate, within 0.2 points, or better ([tables and commands](results)).
+//! * *Time*: an epoch of the default, local targets with two steps, takes 1.3 to 1.9 times as long as one of BP, the more the deeper the
+//!   network and the narrower its input. After the same number of epochs it is as accurate, within 0.4 points, or better ([tables and commands](results)).
 //! * *Effort*: methods that relax their activations have one more learning rate. The default has no such rate.
 //!
 //! **When to use it.**
@@ -65,9 +65,9 @@
 //! * You study learning without backpropagation, and want the published methods in one place, with instruments, each beside the same
 //!   network trained by BP. [`red_black`](crate::Method::red_black) is the one that comes nearest to BP without a pass from the output.
 //!
-//! **When not.** If BP trains your network and epochs are cheap, use BP: it takes half the time for one, and is about as accurate
-//! ([results]). Nor if you need a GPU, convolutions or recurrent layers: there are none. Nor for examples that never come back, such as streams or random augmentation: a
-//! stored vector belongs to one example.
+//! **When not.** If BP trains your network and epochs are cheap, use BP: it takes less time for one, and is about as accurate
+//! ([results]). Nor if you need a GPU or recurrent layers: there are none. Nor for examples that never come back, such as streams or random
+//! augmentation: a stored vector belongs to one example.
 //!
 //! # Training, in five lines
 //!
