@@ -111,8 +111,18 @@ fn each_window(windows: &Windows, mut f: impl FnMut(usize, Pixels)) {
 
 /// Returns the place of the largest of a window's pixels, the first if there are several.
 fn largest<T: Scalar>(picture: &[T], pixels: Pixels) -> usize {
-    let larger = |most, pixel| if picture[pixel] > picture[most] { pixel } else { most };
-    pixels.each().reduce(larger).unwrap_or(pixels.first)
+    // Plain loops take half of the time of `each`, and are most of the layer's.
+    let Pixels { first, size: [height, across], width } = pixels;
+    let mut most = first;
+    for row in 0..height {
+        let start = first + row * width;
+        for pixel in start..start + across {
+            if picture[pixel] > picture[most] {
+                most = pixel;
+            }
+        }
+    }
+    most
 }
 
 impl AvgPool2d {

@@ -111,8 +111,12 @@ impl Windows {
     /// Adds to every pixel what is written for it in `patches`, by each window that reads it: the transpose of [`unfold`](Self::unfold).
     pub(super) fn fold<T: Scalar>(&self, patches: &[T], channels: Range<usize>, rows: Range<usize>, picture: &mut [T]) {
         self.runs(channels, rows, |run, first| {
-            let pixels = picture[first..].iter_mut().step_by(self.stride[1]);
-            pixels.zip(&patches[run]).for_each(|(pixel, from)| *pixel += *from);
+            let (run, pixels) = (&patches[run], &mut picture[first..]);
+            match self.stride[1] {
+                // Beside each other: several at a time.
+                1 => pixels.iter_mut().zip(run).for_each(|(pixel, from)| *pixel += *from),
+                stride => pixels.iter_mut().step_by(stride).zip(run).for_each(|(pixel, from)| *pixel += *from),
+            }
         });
     }
 }
