@@ -1,5 +1,7 @@
 //! Convolution and pooling against their definitions, pixel by pixel.
 
+use std::collections::BTreeMap;
+
 use decoupled::layer::{Activation, AvgPool2d, Chain, Conv2d, Elementwise, Init, MaxPool2d, Shape};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{DecoupledNetwork, Error, Layer, MatMut, MatRef};
@@ -123,6 +125,48 @@ impl Conv {
     fn layer_cache(&self) -> usize {
         Layer::<f64>::cache_len(&self.layer(), 1)
     }
+}
+
+/// What tests/torch/pictures.py has written, in PyTorch's order, which is that of a column; two examples of each.
+#[test]
+fn convolutions_and_poolings_are_pytorchs() {
+    let mut expected: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+    for line in include_str!("../torch/pictures.csv").lines() {
+        let mut cells = line.split(',');
+        let name = (cells.next().unwrap(), cells.next().unwrap());
+        expected.insert(name, cells.map(|cell| cell.parse().unwrap()).collect());
+    }
+    let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
+    let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
+    let layers: [(&str, &dyn Layer<f64>); 9] = [
+        ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
+        ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
+        ("settings", &settings),
+        ("depthwise", &depthwise),
+        ("max", &MaxPool2d::new([2, 5, 6], [2, 3])),
+        ("max overlapping", &MaxPool2d::new([2, 5, 6], [3, 2]).stride([1, 2])),
+        ("mean", &AvgPool2d::new([3, 4, 5], [2, 2])),
+        ("mean overlapping", &AvgPool2d::new([3, 4, 5], [3, 2]).stride([1, 1])),
+        ("mean of all", &AvgPool2d::global([3, 4, 5])),
+    ];
+    let numbers = |len: usize, f: fn(f64) -> f64| (0..len).map(|i| f(i as f64)).collect::<Vec<_>>();
+    for (name, layer) in layers {
+        let (inputs, outputs) = (layer.input_dim(), layer.output_dim());
+        let (params, x) = (numbers(layer.param_len(), |i| (0.7 * i).cos()), numbers(2 * inputs, f64::sin));
+        let c = numbers(2 * outputs, |i| (1.3 * i + 1.0).sin());
+        let [mut y, mut by_input, mut by_params, mut cache] =
+            [2 * outputs, 2 * inputs, params.len(), layer.cache_len(2)].map(|len| vec![f64::NAN; len]);
+        let (input, cotangent) = (MatRef::new(&x, inputs, 2), MatRef::new(&c, outputs, 2));
+        layer.forward(&params, input, MatMut::new(&mut y, outputs, 2), &mut cache);
+        near(&y, &expected[&(name, "output")], name);
+        layer.input_gradient(&params, input, cotangent, MatMut::new(&mut by_input, inputs, 2), &mut cache);
+        near(&by_input, &expected[&(name, "input gradient")], name);
+        if !params.is_empty() {
+            layer.param_gradient(&params, input, cotangent, &mut by_params, &mut cache);
+            near(&by_params, &expected[&(name, "parameter gradient")], name);
+        }
+    }
+    assert_eq!(expected.len(), 4 * 3 + 5 * 2);
 }
 
 #[test]

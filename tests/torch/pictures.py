@@ -1,0 +1,57 @@
+"""Writes pictures.csv beside this file, with PyTorch 2.15 in float64: outputs and gradients of convolutions and poolings of two examples.
+
+Inputs are sin(i), parameters cos(0.7 i), cotangents sin(1.3 i + 1), i from 0 in PyTorch's order.
+"""
+
+import math
+import pathlib
+
+import torch
+from torch.nn import functional as F
+
+HERE = pathlib.Path(__file__).parent
+
+# Input, output channels, kernel, stride, padding, dilation, groups.
+CONVOLUTIONS = {
+    "plain": ([2, 5, 6], 3, [3, 2], [1, 1], [0, 0], [1, 1], 1),
+    "same": ([1, 4, 5], 2, [3, 3], [1, 1], [1, 1], [1, 1], 1),
+    "settings": ([4, 7, 6], 6, [3, 2], [2, 1], [2, 1], [1, 3], 2),
+    "depthwise": ([3, 5, 4], 6, [2, 3], [1, 2], [0, 2], [2, 1], 3),
+}
+
+POOLINGS = {
+    "max": ([2, 5, 6], lambda x: F.max_pool2d(x, [2, 3])),
+    "max overlapping": ([2, 5, 6], lambda x: F.max_pool2d(x, [3, 2], stride=[1, 2])),
+    "mean": ([3, 4, 5], lambda x: F.avg_pool2d(x, [2, 2])),
+    "mean overlapping": ([3, 4, 5], lambda x: F.avg_pool2d(x, [3, 2], stride=[1, 1])),
+    "mean of all": ([3, 4, 5], lambda x: F.adaptive_avg_pool2d(x, 1)),
+}
+
+
+def numbers(shape, f):
+    values = [f(i) for i in range(math.prod(shape))]
+    return torch.tensor(values, dtype=torch.float64).reshape(shape).requires_grad_()
+
+
+def rows(name, function, x, parameters):
+    y = function(x, *parameters)
+    y.backward(numbers(y.shape, lambda i: math.sin(1.3 * i + 1)).detach())
+    yield name, "output", y
+    yield name, "input gradient", x.grad
+    if parameters:
+        yield name, "parameter gradient", torch.cat([p.grad.flatten() for p in parameters])
+
+
+def all_rows():
+    for name, (shape, channels, kernel, stride, padding, dilation, groups) in CONVOLUTIONS.items():
+        x = numbers([2, *shape], math.sin)
+        weight = numbers([channels, shape[0] // groups, *kernel], lambda i: math.cos(0.7 * i))
+        bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
+        convolve = lambda x, w, b: F.conv2d(x, w, b, stride, padding, dilation, groups)
+        yield from rows(name, convolve, x, [weight, bias])
+    for name, (shape, pool) in POOLINGS.items():
+        yield from rows(name, pool, numbers([2, *shape], math.sin), [])
+
+
+lines = [",".join([name, of, *(repr(v) for v in t.flatten().tolist())]) for name, of, t in all_rows()]
+(HERE / "pictures.csv").write_text("\n".join(lines) + "\n")
