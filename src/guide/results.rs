@@ -74,16 +74,16 @@
 //!
 //! # Equal times
 //!
-//! The default beside BP that is given 1.9 times its epochs, which takes about as long, by
-//! `any_depth -- --layers 2,10,15,30 --bp-epochs 19 --seeds 2 --no-drawn` and
-//! `any_depth -- --digits --layers 2,10,15,30 --bp-epochs 38 --seeds 5 --no-drawn`. The second step saves epochs, and little time.
+//! The default beside BP that is given as many more epochs as take about as long, by
+//! `any_depth -- --layers D --bp-epochs N --seeds 2 --no-drawn` and `any_depth -- --digits --layers D --bp-epochs N --seeds 5 --no-drawn`. The second
+//! step saves epochs; whether it saves time differs from cell to cell.
 //!
-//! | hidden layers, ReLU | MNIST, the default, 10 epochs | s | BP, 19 epochs | s | digits, the default, 20 epochs | s | BP, 38 epochs | s |
-//! |---|---|---|---|---|---|---|---|---|
-//! | 2 | 97.23 | 1.4 | 97.16 | 1.7 | 98.11 | 0.1 | 98.33 | 0.1 |
-//! | 10 | 96.95 | 3.8 | 96.86 | 4.2 | 97.16 | 0.4 | 97.83 | 0.4 |
-//! | 15 | 96.48 | 4.6 | 96.59 | 4.9 | 97.33 | 0.4 | 97.05 | 0.5 |
-//! | 30 | 96.06 | 8.1 | 96.20 | 9.1 | 97.27 | 0.9 | 97.55 | 0.7 |
+//! | hidden layers, ReLU | MNIST, the default, 10 epochs | BP | its epochs | digits, the default, 20 epochs | BP | its epochs |
+//! |---|---|---|---|---|---|---|
+//! | 2 | 97.15 | 97.11 | 13 | 98.11 | 98.27 | 30 |
+//! | 10 | 96.81 | 96.95 | 16 | 97.33 | 97.60 | 33 |
+//! | 15 | 96.70 | 96.63 | 17 | 97.77 | 97.10 | 34 |
+//! | 30 | 96.07 | 96.20 | 19 | 97.44 | 96.88 | 36 |
 //!
 //! # The sequential lock
 //!
