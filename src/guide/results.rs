@@ -68,7 +68,7 @@
 //!   they cost 0.9 points, so that the default's rate falls faster beyond thirty layers.
 //! * *The first layer's two along one gradient*. Its input is the widest and never changes. Two gradients of its own
 //!   ([`local_targets(2)`](crate::Method::local_targets)) reach 97.21, 96.93 and 96.20 % through 2, 10 and 30 layers of ReLU and 96.53, 96.57 and
-//!   96.23 % of tanh, no more than the table has, at 1.9 times BP's time; a single step there costs 0.2 to 0.4 points. The same in every second
+//!   96.23 % of tanh, 0.1 points more at most, at 1.9 times BP's time; a single step there costs 0.2 to 0.4 points. The same in every second
 //!   layer was another tenth behind through two and four layers. A second step on half of the batch, or both steps on a half each, were tried as
 //!   well: within 0.1 points of BP on either side, at 1.5 and 1.4 times its time through two layers.
 //!
