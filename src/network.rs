@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 
 use crate::bank::{ActivationBank, Bank, BankFile, Storage};
+use crate::error::supported;
 use crate::layer::Shape;
 use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::machine::parallel::{Pool, guarded};
@@ -249,10 +250,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Fails if a layer is frozen, for `what`, which sets the parameters of all.
     pub(crate) fn check_unfrozen(&self, what: &'static str) -> Result<()> {
         let why = "a layer is frozen, and it sets the parameters of all: unfreeze it";
-        match self.training.layers.iter().any(|state| state.frozen) {
-            true => Err(Error::Unsupported { what, why }),
-            false => Ok(()),
-        }
+        supported(!self.training.layers.iter().any(|state| state.frozen), what, why)
     }
 
     /// Returns the stored activations; none before the first [`fit`](Self::fit), and none if they are in a

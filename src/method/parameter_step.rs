@@ -8,12 +8,11 @@ use std::sync::Arc;
 use crate::description::Description;
 use crate::error::require;
 use crate::layer::pre_activation_rows;
-use crate::machine::linalg;
-use crate::machine::linalg::matrix::{check_shape, filled, resize};
+use crate::machine::linalg::matrix::{check_diverged, check_shape, filled, resize};
 use crate::machine::parallel::{Spare, for_row, guarded};
 use crate::method::block::{Block, Reads};
 use crate::method::energy::{Hidden, Objective};
-use crate::{Dataset, Error, Layer, MatRef, Result, Scalar};
+use crate::{Dataset, Layer, MatRef, Result, Scalar};
 
 #[cfg(feature = "serde")]
 mod described;
@@ -60,7 +59,7 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
     /// Moves the parameters of one layer.
     ///
     /// # Errors
-    /// [`Error::NotPositiveDefinite`], [`Error::Diverged`] (epoch 0) and
+    /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) and
     /// others of the step's own; they end the fit.
     fn step(&self, update: &mut LayerUpdate<'_, T>) -> Result<()>;
 
@@ -76,8 +75,8 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
     /// [`Regression`](crate::layer::Regression) has been refused already, if the step reads moments.
     ///
     /// # Errors
-    /// [`Error::Incapable`], [`Error::LossMismatch`] or
-    /// [`Error::Unsupported`] if the step does not fit; the default returns none.
+    /// [`Error::Incapable`](crate::Error::Incapable), [`Error::LossMismatch`](crate::Error::LossMismatch) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the step does not fit; the default returns none.
     fn check(&self, objective: &Objective<'_, T>, t: usize) -> Result<()> {
         let _ = (objective, t);
         Ok(())
@@ -164,7 +163,7 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     /// Takes one step of the layer's optimizer along the mean gradient, `sum / examples`. Overwrites the sum.
     ///
     /// # Errors
-    /// [`Error::Diverged`] (epoch 0) when a number is not finite, [`Error::Panicked`]
+    /// [`Error::Diverged`](crate::Error::Diverged) (epoch 0) when a number is not finite, [`Error::Panicked`](crate::Error::Panicked)
     /// when the optimizer panics.
     pub fn optimizer_step(&mut self) -> Result<()> {
         let (expected, found) = (self.params.len(), self.sum.len());
@@ -269,7 +268,7 @@ impl<T: Scalar> ParameterSteps<T> {
     /// Converts settings to units of the data's mean weight.
     ///
     /// # Errors
-    /// [`Error::HyperParameter`] for a setting that is not finite in these units.
+    /// [`Error::HyperParameter`](crate::Error::HyperParameter) for a setting that is not finite in these units.
     pub(crate) fn in_units_of(mut self, data: &Dataset<T>) -> Result<Self> {
         let steps = self.layer_steps.iter_mut().map(|(_, step)| step).chain([&mut self.step]);
         for step in steps {
@@ -388,15 +387,8 @@ impl<T: Scalar> Update<'_, T> {
                 };
                 guarded("the parameter step", t, || step.step(&mut update))??;
                 // The optimizer checks what it writes, piece by piece while a piece is in the cache.
-                if update.writes { finite(update.params, t, "a parameter") } else { Ok(()) }
+                if update.writes { check_diverged(update.params, t, "a parameter") } else { Ok(()) }
             })
         })
-    }
-}
-
-fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Result<()> {
-    match linalg::all_finite(values) {
-        true => Ok(()),
-        false => Err(Error::Diverged { layer, epoch: 0, quantity }),
     }
 }

@@ -330,18 +330,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         let outputs = guarded("outputs of the output loss", None, || self.output_loss.outputs())?;
         let decision = Decision { outputs, threshold: self.threshold };
         decision.validate()?;
-        if outputs == Outputs::Classes && self.layers.last().is_some_and(|layer| layer.output_dim() == 1) {
-            return Err(Error::Unsupported {
-                what: "an output loss of classes, as SoftmaxCrossEntropy, with one output",
-                why: "its probability would be 1 whatever it is; use BinaryCrossEntropy, or an output for each class",
-            });
-        }
-        if !self.hidden_loss.serves_hidden() {
-            return Err(Error::Unsupported {
-                what: "hidden loss",
-                why: "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError",
-            });
-        }
+        let single = outputs == Outputs::Classes && self.layers.last().is_some_and(|layer| layer.output_dim() == 1);
+        let what = "an output loss of classes, as SoftmaxCrossEntropy, with one output";
+        let why = "its probability would be 1 whatever it is; use BinaryCrossEntropy, or an output for each class";
+        error::supported(!single, what, why)?;
+        let why = "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError";
+        error::supported(self.hidden_loss.serves_hidden(), "hidden loss", why)?;
 
         let mut penalties = vec![self.penalty; depth - 1];
         for &(t, penalty) in &self.layer_penalties {

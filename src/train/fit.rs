@@ -8,7 +8,7 @@ use crate::bank::order::{Share, natural_order, shuffled_order};
 use crate::bank::{Bank, Column, Layout, Plan};
 use crate::diagnostics::{self, Decoupling};
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::check_shape;
+use crate::machine::linalg::matrix::{check_diverged, check_shape};
 use crate::method::Method;
 use crate::method::coupling::Penalty;
 use crate::method::parameter_step::{LayerState, Timing};
@@ -157,10 +157,8 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     pub(crate) fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
         let Some(fraction) = self.validation_fraction else { return Ok(None) };
         error::require(0.0 < fraction && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
-        if self.validation.is_some() {
-            let why = "there are data to validate on: give one of the two";
-            return Err(Error::Unsupported { what: "validation_fraction", why });
-        }
+        let why = "there are data to validate on: give one of the two";
+        error::supported(self.validation.is_none(), "validation_fraction", why)?;
         let train = 1.0 - fraction;
         let by_class = data.labels().is_some();
         Ok(Some(if by_class { data.stratified_split(train, self.seed) } else { data.split(train, self.seed) }?))
@@ -328,12 +326,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
         let in_flight = matches!(method.parameter.timing, Timing::InFlight { .. });
-        if config.accumulate > 1 && (exact || ridge || in_flight || steps > 1) {
-            let why = "it is for methods that take one parameter step of all layers in a visit, by their optimizers: take larger batches, \
-                       or such a method, as Method::red_black()";
-            return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
-        }
-        Ok(())
+        let single = !(exact || ridge || in_flight || steps > 1);
+        let why = "it is for methods that take one parameter step of all layers in a visit, by their optimizers: take larger batches, \
+                   or such a method, as Method::red_black()";
+        error::supported(config.accumulate <= 1 || single, "accumulating gradients (accumulate)", why)
     }
 
     /// Returns the plan of a fit, for its observers; the settings have been checked.
@@ -403,11 +399,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         // Kept until an epoch stands: an error before that leaves the parameters as they were drawn.
         let mut drawn = self.training.drawn.map(|_| self.params.clone());
-        let restart = self.restart(data);
-        if let (Err(_), Some(drawn)) = (&restart, &mut drawn) {
-            self.params = std::mem::take(drawn);
-        }
-        let restart = restart?;
+        let restart = self.restart(data)?;
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
@@ -485,14 +477,11 @@ impl<T: Scalar> DecoupledNetwork<T> {
         if recipe.method.is_some() {
             self.bank = bank;
         }
-        let outcome = visited.map(|()| tally);
-        // Before the loss is checked: a step of the waiting batches can still diverge, and belongs to this epoch.
-        let outcome = outcome.and_then(|tally| engine.end_epoch(self).map(|()| tally));
-        let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
-            true => Ok(tally),
-            false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
-        });
-        let tally = tally.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
+        // The loss is checked last: a step of the waiting batches can still diverge, and belongs to this epoch.
+        let outcome = visited.and_then(|()| engine.end_epoch(self));
+        let top = self.depth() - 1;
+        let outcome = outcome.and_then(|()| check_diverged(&[tally.energy, tally.forward_loss], top, "the loss"));
+        outcome.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
 
         self.training.epochs = epoch;
         let (n, forward_examples) = (tally.examples as f64, tally.forward_examples as f64);

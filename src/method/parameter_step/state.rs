@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::finite;
-use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::matrix::{check_diverged, filled};
 use crate::machine::parallel::{Chunks, for_row, guarded};
 use crate::optimizer::{Step, Weights};
 use crate::{Optimizer, Result, Scalar};
@@ -127,10 +126,10 @@ impl<T: Scalar> LayerState<T> {
             // Once, after the sum: the lanes' gradients are sums, not means, so lanes of unequal width weigh right.
             gradient.iter_mut().for_each(|g| *g *= share);
             // Before the optimizer: its state would keep a NaN for all later steps.
-            finite(gradient, t, "the parameter gradient")?;
+            check_diverged(gradient, t, "the parameter gradient")?;
             let step = Step { weights: Weights::of_layer(weights, i * *piece), ..Step::new(*steps, *rate) };
             guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
-            finite(params, t, "a parameter")
+            check_diverged(params, t, "a parameter")
         })
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::bank::Column;
-use crate::machine::linalg;
+use crate::machine::linalg::matrix::check_diverged;
 use crate::machine::parallel::{for_row, guarded};
 use crate::method::Method;
 use crate::method::activation_step::{self, Memory, Prepared};
@@ -15,7 +15,7 @@ use crate::method::start::Start;
 use crate::metrics::Judge;
 use crate::train::missing;
 use crate::train::tally::Tally;
-use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, MatRef, Result, Scalar};
 
 /// Shared, read-only input of the lanes.
 #[derive(Clone, Copy, Debug)]
@@ -332,10 +332,7 @@ impl<T: Scalar> Lane<T> {
         let Some(multipliers) = pass.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
         let out = &mut self.multipliers[t - 1];
         pass.objective.ascend(&self.block, t, pass.parameter.reads, multipliers, out);
-        match linalg::all_finite(out) {
-            true => Ok(()),
-            false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" }),
-        }
+        check_diverged(out, t, "a multiplier")
     }
 
     /// Writes activations, multipliers and the state of the activations' optimizer to the bank, before the update that ends the visit.
@@ -350,7 +347,7 @@ impl<T: Scalar> Lane<T> {
         }
         let Self { block, memory, multipliers, .. } = self;
         // Check all layers before the first write: a divergence leaves no column half written.
-        (1..block.layers()).try_for_each(|t| check_finite(block, t))?;
+        (1..block.layers()).try_for_each(|t| check_diverged(block.stored(t).as_slice(), t, "the stored input"))?;
         let examples = columns.len();
         let anchored = pass.method.is_some_and(|method| method.start == Start::Anchored);
         for_row(columns, |i, column| {
@@ -374,7 +371,7 @@ impl<T: Scalar> Lane<T> {
 
     /// Writes z_t to the bank.
     fn put_back(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
-        check_finite(&self.block, t)?;
+        check_diverged(self.block.stored(t).as_slice(), t, "the stored input")?;
         let mut columns = columns.iter_mut().zip(self.block.stored(t).columns());
         columns.try_for_each(|(column, z)| column.set_activation(t, z))
     }
@@ -439,13 +436,6 @@ fn set_weights<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[u
     // Without a weighting the block's list stays empty: all weights are 1.
     let weights = data.weighting().into_iter();
     block.set_weights(weights.flat_map(|weighting| examples.iter().map(|&example| T::of(weighting.of(example)))));
-}
-
-fn check_finite<T: Scalar>(block: &Block<T>, t: usize) -> Result<()> {
-    match linalg::all_finite(block.stored(t).as_slice()) {
-        true => Ok(()),
-        false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" }),
-    }
 }
 
 /// Returns the i-th of `parts` equal parts of `whole`.
