@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bank::Layout;
 use crate::method::activation_step;
-use crate::method::schedule::{Assumptions, Products, Schedule, Walk};
+use crate::method::schedule::{Products, Schedule, Traits, Walk};
 use crate::method::start::Start;
 use crate::{DecoupledNetwork, Layer, Method, Scalar};
 
@@ -119,17 +119,12 @@ fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
             return None;
         }
     }
-    let mut walk = Walk::new(
-        depth,
-        Assumptions {
-            skips_zeros: true,
-            trains: (0..depth).map(|t| moves(network, t)).collect(),
-            frozen: network.training.layers.iter().map(|state| state.frozen).collect(),
-            lowest: network.training.layers.iter().position(|state| !state.frozen).unwrap_or(depth),
-            remembers: network.training.layers.iter().map(|state| state.has_slots()).collect(),
-            multipliers: method.and_then(|method| method.coupling.multipliers),
-        },
-    );
+    let traits = network.training.layers.iter().enumerate().map(|(t, own)| Traits {
+        trains: moves(network, t),
+        frozen: own.frozen,
+        remembers: own.has_slots(),
+    });
+    let mut walk = Walk::new(traits.collect(), true, method.and_then(|method| method.coupling.multipliers));
     walk.settle(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth)).stages());
     Some(walk.products)
 }
