@@ -303,10 +303,7 @@ pub(crate) fn gather<T: Scalar>(
         }
     }
     let skip = |t: usize| rests(t) || !steps.by_gradient(t);
-    match chained {
-        true => objective.chained_gradients(block, sums, skip),
-        false => objective.parameter_gradients(block, steps.reads, sums, skip),
-    }
+    objective.parameter_gradients(block, (steps.reads, chained), sums, skip)
 }
 
 /// Adds the moments of a block's examples for the regression of layer t to `moments`, which may be empty for zeros. Does nothing for a

@@ -240,7 +240,7 @@ impl<T: Scalar> Lane<T> {
     fn forward_stage(&mut self, pass: &LaneInput<'_, T>, layers: Range<usize>) -> Result<()> {
         let depth = self.block.layers();
         pass.objective.forward_through(&mut self.block, layers.clone())?;
-        self.block.store_forward_of(layers.start + 1..depth.min(layers.end + 1));
+        self.block.store_forward(layers.start + 1..depth.min(layers.end + 1));
         if layers.end == depth {
             self.report_forward(pass)?;
         }

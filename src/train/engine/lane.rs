@@ -205,7 +205,7 @@ impl<T: Scalar> Lane<T> {
         }
         // A forward pass is there, needed or for the report: start from it, then overwrite visited columns below.
         if self.tally.forward_examples > 0 {
-            self.block.store_forward();
+            self.block.store_forward(1..self.block.layers());
         }
         self.reset_memory(pass)?;
         let examples = columns.len();
