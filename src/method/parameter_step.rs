@@ -177,13 +177,13 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     pub fn parts(&mut self) -> (&mut [T], &mut [T], &mut Vec<T>) {
         // Whoever is lent the parameters may write them, so `Update::run` checks them afterwards.
         self.writes = true;
-        (self.sum, self.params, self.state.memory_mut())
+        (self.sum, self.params, &mut self.state.memory)
     }
 
     /// Returns the sum, the parameters, the memory and scratch.
     fn scratch(&mut self) -> (&[T], &mut [T], &mut Vec<T>, &mut Vec<f64>) {
         self.writes = true;
-        (self.sum, self.params, self.state.memory_mut(), self.work)
+        (self.sum, self.params, &mut self.state.memory, self.work)
     }
 }
 

@@ -351,10 +351,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
         // Activation functions that are units of their own take no steps.
-        let mut maps: usize = 0;
-        for (t, layer) in self.layers.iter().enumerate() {
-            maps += usize::from(guarded("param_len", t, || layer.param_len())? > 0);
-        }
+        let lens = self.layers.iter().enumerate().map(|(t, layer)| guarded("param_len", t, || layer.param_len()));
+        let lens = lens.collect::<Result<Vec<_>>>()?;
+        let maps = lens.iter().filter(|len| **len > 0).count();
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::new(Adam::for_depth(maps.saturating_sub(1))));
         guarded("validate of the optimizer", None, || optimizer.validate())??;
         let mut optimizers = vec![optimizer; depth];
@@ -366,10 +365,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
 
         let (mut params, mut states) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
-        for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
-            let len = guarded("param_len", t, || layer.param_len())?;
+        for (t, ((layer, optimizer), len)) in self.layers.iter().zip(optimizers).zip(lens).enumerate() {
             let tensors = tensors_of(&**layer, t, len).map_err(|error| error.in_layer(t))?;
-            states.push(LayerState::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
+            states.push(LayerState::new(optimizer, t, len, ranges_of_weights(&tensors))?);
             params.push(theta(t, layer, len)?);
         }
         for found in self.frozen {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bank::order::{Share, natural_order, shuffled_order};
-use crate::bank::{Bank, Column, Layout, Plan};
+use crate::bank::{Bank, Column, Plan};
 use crate::diagnostics::{self, Decoupling};
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::{check_diverged, check_shape};
 use crate::method::Method;
 use crate::method::coupling::Penalty;
 use crate::method::parameter_step::{LayerState, Timing};
-use crate::method::start::Start;
 use crate::observer::{self, Audience};
 use crate::train::engine::{self, Engine, Recipe};
 use crate::train::finish;
@@ -49,7 +48,7 @@ pub struct FitConfig<'a, T: Scalar> {
     seed: u64,
     block: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
-    validation: Option<&'a Dataset<T>>,
+    pub(crate) validation: Option<&'a Dataset<T>>,
     validation_fraction: Option<f64>,
     #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
@@ -154,7 +153,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// Returns the part to train on and the part to evaluate on, if `validation_fraction` is set.
-    pub(crate) fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
+    fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
         let Some(fraction) = self.validation_fraction else { return Ok(None) };
         error::require(0.0 < fraction && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
         let why = "there are data to validate on: give one of the two";
@@ -165,16 +164,11 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// Returns these settings with `validation` in place of the fraction.
-    pub(crate) fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
+    fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
     where
         'a: 'b,
     {
         FitConfig { validation: Some(validation), validation_fraction: None, ..self.clone() }
-    }
-
-    /// Returns the data to evaluate on.
-    pub(crate) fn validation_data(&self) -> Option<&'a Dataset<T>> {
-        self.validation
     }
 
     /// Measures [`Decoupling`] after every `every` epochs, counted over the life of the network, on `examples` examples spaced evenly in
@@ -296,7 +290,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
     }
 
-    pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+    fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
         error::require(config.epochs > 0, "epochs", "at least 1", config.epochs as f64)?;
         if let Some(size) = config.batch_size {
             error::require(size > 0, "batch size", "at least 1", size as f64)?;
@@ -333,7 +327,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// Returns the plan of a fit, for its observers; the settings have been checked.
-    pub(crate) fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
+    fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
         let (examples, size) = (data.len(), config.batch(data));
         let block = self.block(config).map_or(examples, |block| block.min(examples));
         observer::Plan {
@@ -353,20 +347,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Keeps the bank if it is that of `data`; otherwise opens or makes one.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
-        let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
-        // An anchored start resets the state in every visit: the bank has no need to keep it.
-        let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
-        let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
-        let keeps = method.coupling.multipliers.is_some();
-        let inputs = if data.missing() > 0 { data.input_dim() } else { 0 };
-        let layout = Layout::new::<T>(inputs, self.hidden_widths(), (slots, rule), keeps, self.storage);
+        let layout = self.layout(method, if data.missing() > 0 { data.input_dim() } else { 0 });
         let (path, block) = self.bank_file.as_ref().map(|(path, block)| (path.as_path(), *block)).unzip();
         let block = block.unwrap_or(data.len());
         let plan = Plan { layout, examples: data.len(), data_key: data.fingerprint(), block };
         self.bank.open(plan, path, self.bank_limit)
     }
 
-    pub(crate) fn train(
+    fn train(
         &mut self,
         recipe: &Recipe<'_, T>,
         data: &Dataset<T>,
