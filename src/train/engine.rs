@@ -20,7 +20,7 @@ use crate::method::Method;
 use crate::method::activation_step::Prepared;
 use crate::method::block::{Block, Reads};
 use crate::method::energy::Objective;
-use crate::method::parameter_step::{self, ParameterSteps, Sum, Timing};
+use crate::method::parameter_step::{ParameterSteps, Sum, Timing};
 use crate::method::schedule::{Schedule, Stage};
 use crate::metrics::Judge;
 use crate::train::reduce::{self, sum_lanes};
@@ -93,6 +93,8 @@ struct FitState<'a, T: Scalar> {
     factor: T,
     /// That of observers on the learning rates, in this epoch.
     learning_rate_factor: f64,
+    /// Scratch of closed forms.
+    work: Spare<Vec<f64>>,
 }
 
 impl<T: Scalar> FitState<'_, T> {
@@ -110,6 +112,35 @@ impl<T: Scalar> FitState<'_, T> {
             report,
             update,
         }
+    }
+
+    /// The barrier: moves the parameters of `layers` by their sums over the examples, one each, which it overwrites.
+    fn update(
+        &self,
+        net: &mut DecoupledNetwork<T>,
+        layers: Range<usize>,
+        sums: &mut [Vec<T>],
+        examples: usize,
+    ) -> Result<()> {
+        // Layer by layer, the topmost layer's step counts for the whole update.
+        net.training.updates += u64::from(layers.end == net.depth());
+        // Layers without parameters may have gathered nothing.
+        if sums.is_empty() {
+            return Ok(());
+        }
+        let DecoupledNetwork { training, layers: all, params, hidden, .. } = net;
+        // Layers move in parallel: each has its own optimizer, parameters and sum.
+        let own = ((&mut training.layers[layers.clone()], &mut params[layers.clone()]), sums);
+        for_row(own, |i, ((state, params), sum)| {
+            let t = layers.start + i;
+            if state.frozen || params.is_empty() {
+                return Ok(());
+            }
+            // The output's term has no penalty, so its factor is 1.
+            let penalty = hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
+            let term = (t, &*all[t], penalty);
+            self.work.lend(|work| self.recipe.parameter.update(term, (state, params), (sum, examples), work))
+        })
     }
 }
 
@@ -136,8 +167,6 @@ struct Accumulator<T> {
     waiting: usize,
     examples: usize,
     sum: Vec<Vec<T>>,
-    /// Scratch of closed forms.
-    work: Spare<Vec<f64>>,
 }
 
 /// A batch during its visit.
@@ -187,8 +216,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         (data, judge): (&'a Dataset<T>, Option<Judge<'a, T>>),
         (batch, batches, accumulate): (usize, usize, usize),
     ) -> Result<Self> {
-        let accumulator =
-            Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
+        let accumulator = Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
         let fit = FitState {
             recipe,
@@ -198,6 +226,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             prepared: Prepared::default(),
             factor: T::one(),
             learning_rate_factor: 1.0,
+            work: Spare::default(),
         };
         Ok(Self {
             fit,
@@ -291,7 +320,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// # Errors
     /// As [`visit`](Self::visit).
     pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
-        self.accumulator.step(net, &self.fit.recipe.parameter, self.fit.factor)
+        self.accumulator.step(net, &self.fit)
     }
 
     /// Adapts the activation step, which sets the rates of sweeps, to the curvature or not: at the first visit of an epoch, and every
@@ -527,8 +556,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         }
         // Layers without parameters have gathered nothing, and their update counts all the same.
         let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
-        let (parameter, factor) = (&self.fit.recipe.parameter, self.fit.factor);
-        self.accumulator.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
+        self.accumulator.add(net, &self.fit, layers.clone(), sum, batch.examples.len())?;
         if self.fit.recipe.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
@@ -544,16 +572,14 @@ impl<T: Scalar> Accumulator<T> {
     fn add(
         &mut self,
         net: &mut DecoupledNetwork<T>,
-        steps: &ParameterSteps<T>,
-        factor: T,
+        fit: &FitState<'_, T>,
         layers: Range<usize>,
         sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
         // The usual case needs no sum of its own: the batch's is the step's.
         if self.batches == 1 {
-            let sums = sums.get_mut(layers.clone()).unwrap_or_default();
-            return update(net, (steps, factor, &self.work), layers, sums, examples);
+            return fit.update(net, layers.clone(), sums.get_mut(layers).unwrap_or_default(), examples);
         }
         if self.sum.is_empty() {
             self.sum = net.params.iter().map(|params| vec![T::zero(); params.len()]).collect();
@@ -568,35 +594,13 @@ impl<T: Scalar> Accumulator<T> {
         self.waiting += 1;
         // The mean is over all examples that wait: batches may differ in size.
         self.examples += examples;
-        if self.waiting < self.batches { Ok(()) } else { self.step(net, steps, factor) }
+        if self.waiting < self.batches { Ok(()) } else { self.step(net, fit) }
     }
 
     /// Takes the step of the waiting batches, if any.
-    fn step(&mut self, net: &mut DecoupledNetwork<T>, steps: &ParameterSteps<T>, factor: T) -> Result<()> {
+    fn step(&mut self, net: &mut DecoupledNetwork<T>, fit: &FitState<'_, T>) -> Result<()> {
         // Taken before the step: no batch waits if it fails.
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
-        let layers = 0..net.depth();
-        if waiting == 0 { Ok(()) } else { update(net, (steps, factor, &self.work), layers, &mut self.sum, examples) }
+        if waiting == 0 { Ok(()) } else { fit.update(net, 0..net.depth(), &mut self.sum, examples) }
     }
-}
-
-/// Takes one parameter step of `layers` from their sums over the examples, one each.
-fn update<T: Scalar>(
-    net: &mut DecoupledNetwork<T>,
-    (steps, factor, work): (&ParameterSteps<T>, T, &Spare<Vec<f64>>),
-    layers: Range<usize>,
-    sums: &mut [Vec<T>],
-    examples: usize,
-) -> Result<()> {
-    // Layer by layer, the topmost layer's step counts for the whole update.
-    net.training.updates += u64::from(layers.end == net.depth());
-    let DecoupledNetwork { training, layers: all, params, hidden, .. } = net;
-    parameter_step::Update { steps, hidden, factor, work }.run(
-        layers,
-        all,
-        &mut training.layers,
-        params,
-        sums,
-        examples,
-    )
 }

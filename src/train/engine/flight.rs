@@ -12,9 +12,9 @@ use std::mem::swap;
 use std::ops::Range;
 
 use super::lane::{Lane, LaneInput};
-use super::{FitState, Share, update};
+use super::{FitState, Share};
 use crate::bank::Column;
-use crate::machine::parallel::{Chunks, Spare, for_row};
+use crate::machine::parallel::{Chunks, for_row};
 use crate::method::block::Group;
 use crate::method::circuit::Circuit;
 use crate::method::flight_plan::FlightPlan;
@@ -39,7 +39,6 @@ pub(super) struct Flight<T> {
     /// Batches with micro-batches in flight, and batches whose step the output layer has not taken yet.
     batches_in_flight: usize,
     pending_updates: u64,
-    work: Spare<Vec<f64>>,
 }
 
 /// Room for a micro-batch.
@@ -87,7 +86,6 @@ impl<T: Scalar> Flight<T> {
             ahead: Vec::new(),
             batches_in_flight: 0,
             pending_updates: 0,
-            work: Spare::default(),
             plan,
             stages,
             batch,
@@ -211,8 +209,7 @@ impl<T: Scalar> Flight<T> {
         }
         let rate = fit.learning_rate_factor * self.plan.learning_rate_factor(number, self.batches);
         net.training.layers[layers.clone()].iter_mut().for_each(|state| state.rate = T::of(rate));
-        let (steps, sums) = (&fit.recipe.parameter, &mut self.gathered[s].sums);
-        update(net, (steps, fit.factor, &self.work), layers.clone(), sums, examples)?;
+        fit.update(net, layers.clone(), &mut self.gathered[s].sums, examples)?;
         self.pending_updates -= u64::from(s + 1 == self.stages.len());
         let delay = T::of(self.plan.delay(s, self.batch));
         for_row((ahead, &net.params[layers]), |_, (ahead, params)| {
