@@ -8,6 +8,7 @@
 //! moved: a full batch is never decoded.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use lane::{Lane, LaneInput, STEP, Scratch, fill, load};
 
@@ -31,29 +32,6 @@ mod flight;
 mod lane;
 
 use flight::Flight;
-
-/// A method prepared for a network, or backpropagation.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe<'a, T> {
-    /// None for backpropagation, which has no activations of its own.
-    pub(crate) method: Option<&'a Method<T>>,
-    parameter: ParameterSteps<T>,
-    schedule: Schedule,
-}
-
-impl<'a, T: Scalar> Recipe<'a, T> {
-    pub(crate) fn decoupled(method: &'a Method<T>, depth: usize) -> Self {
-        Self { method: Some(method), parameter: method.parameter.clone(), schedule: method.schedule(depth) }
-    }
-
-    pub(crate) fn backprop(depth: usize) -> Self {
-        Self { method: None, parameter: ParameterSteps::new(Reads::Forward), schedule: Schedule::backprop(depth) }
-    }
-
-    fn streams(&self) -> bool {
-        self.method.is_some_and(|method| method.activation.streams())
-    }
-}
 
 /// Runs the visits of a fit.
 #[derive(Debug)]
@@ -83,7 +61,11 @@ pub(crate) struct Share<'s, 'b, T> {
 /// The parts of a fit that stay the same while lanes run.
 #[derive(Debug)]
 struct FitState<'a, T: Scalar> {
-    recipe: &'a Recipe<'a, T>,
+    /// None for backpropagation, which has no activations of its own.
+    method: Option<&'a Method<T>>,
+    parameter: ParameterSteps<T>,
+    /// Shared, because a visit that reads its stages changes the engine.
+    schedule: Arc<Schedule>,
     data: &'a Dataset<T>,
     judge: Option<Judge<'a, T>>,
     /// Start values of missing inputs, one per row; empty if none is missing.
@@ -98,20 +80,14 @@ struct FitState<'a, T: Scalar> {
 }
 
 impl<T: Scalar> FitState<'_, T> {
+    fn streams(&self) -> bool {
+        self.method.is_some_and(|method| method.activation.streams())
+    }
+
     /// Lends lanes what they read, on the way to the parameter update `update`.
     fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> LaneInput<'p, T> {
-        LaneInput {
-            objective: net.objective().with_factor(self.factor),
-            method: self.recipe.method,
-            parameter: &self.recipe.parameter,
-            states: &net.training.layers,
-            data: self.data,
-            judge: self.judge,
-            starts: &self.starts,
-            prepared: &self.prepared,
-            report,
-            update,
-        }
+        let objective = net.objective().with_factor(self.factor);
+        LaneInput { objective, fit: self, states: &net.training.layers, report, update }
     }
 
     /// The barrier: moves the parameters of `layers` by their sums over the examples, one each, which it overwrites.
@@ -139,7 +115,7 @@ impl<T: Scalar> FitState<'_, T> {
             // The output's term has no penalty, so its factor is 1.
             let penalty = hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
             let term = (t, &*all[t], penalty);
-            self.work.lend(|work| self.recipe.parameter.update(term, (state, params), (sum, examples), work))
+            self.work.lend(|work| self.parameter.update(term, (state, params), (sum, examples), work))
         })
     }
 }
@@ -212,14 +188,17 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// As [`Dataset::known_means`].
     pub(crate) fn new(
         net: &DecoupledNetwork<T>,
-        recipe: &'a Recipe<'a, T>,
+        method: Option<&'a Method<T>>,
         (data, judge): (&'a Dataset<T>, Option<Judge<'a, T>>),
         (batch, batches, accumulate): (usize, usize, usize),
     ) -> Result<Self> {
         let accumulator = Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
+        let depth = net.depth();
         let fit = FitState {
-            recipe,
+            method,
+            parameter: method.map_or_else(|| ParameterSteps::new(Reads::Forward), |method| method.parameter.clone()),
+            schedule: Arc::new(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth))),
             data,
             judge,
             starts,
@@ -229,6 +208,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             work: Spare::default(),
         };
         Ok(Self {
+            flight: fit.schedule.flight_plan().map(|plan| Flight::new(net, plan, batch, batches)),
             fit,
             lanes: Vec::new(),
             sums: Vec::new(),
@@ -237,7 +217,6 @@ impl<'a, T: Scalar> Engine<'a, T> {
             visits: 0,
             sample: None,
             accumulator,
-            flight: recipe.schedule.flight_plan().map(|plan| Flight::new(net, plan, batch, batches)),
         })
     }
 
@@ -291,10 +270,11 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.visits += 1;
         let width = self.cut(net, examples.len());
         // Lanes that stream have no sums of their own: each gather sets the number of its parts.
-        let parts = if self.fit.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
+        let parts = if self.fit.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, gathered: 0..0, begins: true, report };
-        self.run(net, self.fit.recipe.schedule.stages(), &mut batch)?;
-        match self.fit.recipe.streams() {
+        let schedule = Arc::clone(&self.fit.schedule);
+        self.run(net, schedule.stages(), &mut batch)?;
+        match self.fit.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
             // A smaller batch leaves the last lanes without examples.
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
@@ -328,8 +308,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
     fn adapt_step(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
         // Batches that share a step count as one: the rate changes only between parameter steps.
         let batches = self.accumulator.batches;
-        if let Some(method) = self.fit.recipe.method
-            && !self.fit.recipe.streams()
+        if let Some(method) = self.fit.method
+            && !self.fit.streams()
             && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
         {
             let batch = batch.saturating_mul(batches).min(self.fit.data.len());
@@ -352,7 +332,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Makes the lanes for a batch of `batch` examples, and returns the examples of each.
     fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
-        if self.fit.recipe.streams() {
+        if self.fit.streams() {
             let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
             self.streams.tallies.resize_with(batch.div_ceil(width), Tally::default);
             return width;
@@ -369,7 +349,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Runs `stages` in order; the local stages between two updates run lane by lane, without waiting for other lanes.
     fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let streams = self.fit.recipe.streams();
+        let streams = self.fit.streams();
         // Lanes that stream share one prepared factor, that of a single group of layers, so a relaxation ends their run; and they are
         // summed in other parts than they relax in, so a gather runs apart.
         let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
@@ -400,7 +380,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
         // The age of a stored column counts from the update that follows the store, so that update is included already.
-        let update = net.training.updates + u64::from(self.fit.recipe.schedule.ends_in_update());
+        let update = net.training.updates + u64::from(self.fit.schedule.ends_in_update());
         let pass = self.fit.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
         if let Some(Stage::Gather { layers, .. }) = stages.iter().find(|stage| matches!(stage, Stage::Gather { .. })) {
@@ -427,7 +407,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<()> {
         let objective = net.objective().with_factor(self.fit.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
-        if let (Some(method), Some(group)) = (self.fit.recipe.method, stages.iter().find_map(Stage::group)) {
+        if let (Some(method), Some(group)) = (self.fit.method, stages.iter().find_map(Stage::group)) {
             guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.fit.prepared))??;
         }
         // Here the store follows the last update, which the counter has already.
@@ -450,7 +430,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.fit.factor);
         for t in layers.filter(|&t| !net.params[t].is_empty() && !net.training.layers[t].frozen) {
-            match self.fit.recipe.parameter.of(t).sum() {
+            match self.fit.parameter.of(t).sum() {
                 Sum::Gradient => self.gather_gradient(net, &objective, t, batch)?,
                 Sum::Moments => self.gather_moments(net, &objective, t, batch)?,
             }
@@ -481,7 +461,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lane.get_or_insert_with(|| Lane::new(net, 0));
                 gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
-                    load(block, t..t + 2, (data, self.fit.recipe.method), (examples, columns));
+                    load(block, t..t + 2, (data, self.fit.method), (examples, columns));
                     objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
                     linalg::axpy(T::one(), gradient, sum);
                 }
@@ -525,7 +505,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 for_row((row, out), |_, ((examples, columns), (input, wanted))| {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                        load(block, t..t + 2, (self.fit.data, self.fit.recipe.method), (examples, columns));
+                        load(block, t..t + 2, (self.fit.data, self.fit.method), (examples, columns));
                         // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
@@ -547,7 +527,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         // The first layer steps again along its last sum where the stages gather it only once.
         let again = |t: usize| t < batch.gathered.start;
         sum_lanes(sums, |t| !layers.contains(&t) || again(t) || net.training.layers[t].frozen)?;
-        if let Timing::FirstGradientOnce { .. } = self.fit.recipe.parameter.timing {
+        if let Timing::FirstGradientOnce { .. } = self.fit.parameter.timing {
             // A step may overwrite its sum.
             match again(0) {
                 false => self.first_sum.clone_from(&sums[0][0]),
@@ -557,7 +537,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         // Layers without parameters have gathered nothing, and their update counts all the same.
         let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
         self.accumulator.add(net, &self.fit, layers.clone(), sum, batch.examples.len())?;
-        if self.fit.recipe.streams() {
+        if self.fit.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }

@@ -13,7 +13,7 @@ use crate::method::Method;
 use crate::method::coupling::Penalty;
 use crate::method::parameter_step::{LayerState, Timing};
 use crate::observer::{self, Audience};
-use crate::train::engine::{self, Engine, Recipe};
+use crate::train::engine::{self, Engine};
 use crate::train::finish;
 use crate::train::missing;
 use crate::train::tally::Tally;
@@ -258,7 +258,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
+        self.train(Some(&method), data, config, &mut audience)
     }
 
     /// Trains by backpropagation: the same layers, loss, optimizers and batches, with the gradients of the chain rule. Called on a clone,
@@ -287,7 +287,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
+        self.train(None, data, config, &mut audience)
     }
 
     fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
@@ -356,7 +356,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     fn train(
         &mut self,
-        recipe: &Recipe<'_, T>,
+        method: Option<&Method<T>>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
@@ -364,8 +364,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
         let steps = self.plan(data, config).steps;
-        let mut engine = Engine::new(self, recipe, (data, judge), (config.batch(data), steps, config.accumulate))?;
-        let method = recipe.method;
+        let mut engine = Engine::new(self, method, (data, judge), (config.batch(data), steps, config.accumulate))?;
         let layers = self.params.iter().zip(&self.training.layers);
         let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
         let learns = moves.contains(&true);
@@ -398,7 +397,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.training.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             // An epoch at a time, so that networks with the same threads take turns.
-            let epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience));
+            let epoch = pool.install(|| self.epoch(&mut engine, method, data, config, audience));
             if let (Err(_), Some(drawn)) = (&epoch, &mut drawn) {
                 self.params = std::mem::take(drawn);
             }
@@ -427,7 +426,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             // The finish reads every example once: no reason to shuffle.
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
-            report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.training.epochs))?);
+            report.refit = Some(refit.map_err(|error| self.forget(error, method, self.training.epochs))?);
         }
         // After the finish, which may lower the loss.
         if learns {
@@ -439,7 +438,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn epoch(
         &mut self,
         engine: &mut Engine<'_, T>,
-        recipe: &Recipe<'_, T>,
+        method: Option<&Method<T>>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
@@ -457,19 +456,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
         // Taken out for the epoch: its columns are borrowed while visits borrow the network.
-        let mut bank = if recipe.method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
+        let mut bank = if method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
         let mut tally = Tally::default();
         let size = config.batch(data);
         let visited =
             bank.visit(&order, |share, columns| self.visit_share(engine, share, size, columns, &mut tally, audience));
-        if recipe.method.is_some() {
+        if method.is_some() {
             self.bank = bank;
         }
         // The loss is checked last: a step of the waiting batches can still diverge, and belongs to this epoch.
         let outcome = visited.and_then(|()| engine.end_epoch(self));
         let top = self.depth() - 1;
         let outcome = outcome.and_then(|()| check_diverged(&[tally.energy, tally.forward_loss], top, "the loss"));
-        outcome.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
+        outcome.map_err(|error| self.recover(error, method, before.clone(), epoch))?;
 
         self.training.epochs = epoch;
         let (n, forward_examples) = (tally.examples as f64, tally.forward_examples as f64);
@@ -551,20 +550,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Leaves the network usable after an error: restores the parameters at the start of the epoch, resets the optimizers and, after a
     /// divergence, the bank.
-    fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
+    fn recover(&mut self, error: Error, method: Option<&Method<T>>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
         // Their state has seen the gradients that failed.
         self.training.layers.iter_mut().for_each(LayerState::reset);
         // The failed update counts: columns may have been stored for it.
         self.training.updates += 1;
-        self.forget(error, recipe, epoch)
+        self.forget(error, method, epoch)
     }
 
     /// Discards the bank after a divergence, and sets the error's epoch.
-    fn forget(&mut self, error: Error, recipe: &Recipe<'_, T>, epoch: usize) -> Error {
+    fn forget(&mut self, error: Error, method: Option<&Method<T>>, epoch: usize) -> Error {
         match error {
             Error::Diverged { layer, quantity, .. } => {
-                if recipe.method.is_some() {
+                if method.is_some() {
                     self.bank.forget();
                 }
                 Error::Diverged { layer, epoch, quantity }

@@ -255,7 +255,7 @@ impl<T: Scalar> Lane<T> {
         for t in layers.clone().rev() {
             let sum = &mut sums[t - layers.start];
             if !sum.is_empty() && !pass.states[t].frozen {
-                let reads = pass.parameter.reads;
+                let reads = pass.fit.parameter.reads;
                 if begins {
                     pass.objective.parameter_gradient(&mut self.block, t, reads, sum)?;
                 } else {
