@@ -242,8 +242,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.fit.judge.is_some()
     }
 
-    /// Visits the examples of a batch of the share and moves activations and parameters; adds its report to `tally`. Returns the number of
-    /// batches that are done: others than this one, and none for some time, if they are in flight.
+    /// Visits the examples of a batch of the share and moves activations and parameters; adds its report to `tally`. Without a batch, at
+    /// the end of a share, waits for what is in flight. Returns the number of batches that are done: others than this one, and none for some
+    /// time, if they are in flight.
     ///
     /// # Errors
     /// [`Error::Panicked`], [`Error::NotPositiveDefinite`], or [`Error::Diverged`] (epoch 0) before a number that is not finite reaches
@@ -252,9 +253,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
         &mut self,
         net: &mut DecoupledNetwork<T>,
         share: &mut Share<'_, '_, T>,
-        batch: Range<usize>,
+        batch: Option<Range<usize>>,
         tally: &mut Tally,
     ) -> Result<usize> {
+        let Some(batch) = batch else {
+            return self.flight.as_mut().map_or(Ok(0), |flight| flight.advance(&self.fit, net, share, None, tally));
+        };
         let examples = &share.examples[batch.clone()];
         let columns = share.columns.get_mut(batch.clone()).unwrap_or_default();
         // Before the visit stamps the columns anew.
@@ -263,7 +267,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.adapt_step(net, examples.len())?;
         if let Some(flight) = &mut self.flight {
             self.visits += 1;
-            return flight.send(&self.fit, net, share, batch, tally);
+            return flight.advance(&self.fit, net, share, Some(batch), tally);
         }
         // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
@@ -280,19 +284,6 @@ impl<'a, T: Scalar> Engine<'a, T> {
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
         }
         Ok(1)
-    }
-
-    /// Ends a share: waits for what is in flight. Returns the number of batches that are done by now and were not before.
-    ///
-    /// # Errors
-    /// As [`visit`](Self::visit).
-    pub(crate) fn end_share(
-        &mut self,
-        net: &mut DecoupledNetwork<T>,
-        share: &mut Share<'_, '_, T>,
-        tally: &mut Tally,
-    ) -> Result<usize> {
-        self.flight.as_mut().map_or(Ok(0), |flight| flight.drain(&self.fit, net, share, tally))
     }
 
     /// Ends an epoch: takes the step of batches that still wait for others.

@@ -507,23 +507,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<ControlFlow<()>> {
         let mut share = engine::Share { examples: &share.examples, columns };
         let examples = share.examples.len();
-        for from in (0..examples).step_by(size) {
-            let done = engine.visit(self, &mut share, from..examples.min(from + size), tally)?;
-            if self.tell(done, tally, audience)?.is_break() {
-                // Examples in flight have been seen: their layers still learn from them.
-                engine.end_share(self, &mut share, tally)?;
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        let done = engine.end_share(self, &mut share, tally)?;
-        self.tell(done, tally, audience)
-    }
-
-    /// Calls the observers once for each of `batches` steps.
-    fn tell(&self, batches: usize, tally: &Tally, audience: &mut Audience<'_, '_, T>) -> Result<ControlFlow<()>> {
-        for _ in 0..batches {
-            if audience.step(self, tally)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+        let batches = (0..examples).step_by(size).map(|from| from..examples.min(from + size));
+        // Last, what is in flight.
+        for batch in batches.map(Some).chain([None]) {
+            for _ in 0..engine.visit(self, &mut share, batch, tally)? {
+                if audience.step(self, tally)?.is_break() {
+                    // Examples in flight have been seen: their layers still learn from them.
+                    engine.visit(self, &mut share, None, tally)?;
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
         Ok(ControlFlow::Continue(()))

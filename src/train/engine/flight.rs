@@ -98,20 +98,28 @@ impl<T: Scalar> Flight<T> {
         self.pending_updates
     }
 
-    /// Feeds the batch `batch` of a share to the lowest stage, one micro-batch a tick. Returns the number of batches completed meanwhile.
-    pub(super) fn send(
+    /// Feeds the batch `batch` of a share to the lowest stage, one micro-batch a tick; without one, takes ticks until no micro-batch is in
+    /// flight. Returns the number of batches completed meanwhile.
+    pub(super) fn advance(
         &mut self,
         fit: &FitState<'_, T>,
         net: &mut DecoupledNetwork<T>,
         share: &mut Share<'_, '_, T>,
-        batch: Range<usize>,
+        batch: Option<Range<usize>>,
         tally: &mut Tally,
     ) -> Result<usize> {
-        if self.batches_in_flight == 0 {
+        let before = self.batches_in_flight;
+        let Some(batch) = batch else {
+            while self.batches_in_flight > 0 {
+                self.tick(fit, net, share, tally, None)?;
+            }
+            return Ok(before);
+        };
+        if before == 0 {
             // Nothing is late yet.
             self.ahead.clone_from(&net.params);
         }
-        let (before, end, examples) = (self.batches_in_flight, batch.end, batch.len());
+        let (end, examples) = (batch.end, batch.len());
         self.batches_in_flight += 1;
         self.pending_updates += 1;
         let update = net.training.updates + self.pending_updates;
@@ -124,21 +132,6 @@ impl<T: Scalar> Flight<T> {
             self.tick(fit, net, share, tally, Some(part))?;
         }
         Ok(before + 1 - self.batches_in_flight)
-    }
-
-    /// Takes ticks until no micro-batch is in flight. Returns the number of batches completed meanwhile.
-    pub(super) fn drain(
-        &mut self,
-        fit: &FitState<'_, T>,
-        net: &mut DecoupledNetwork<T>,
-        share: &mut Share<'_, '_, T>,
-        tally: &mut Tally,
-    ) -> Result<usize> {
-        let before = self.batches_in_flight;
-        while self.batches_in_flight > 0 {
-            self.tick(fit, net, share, tally, None)?;
-        }
-        Ok(before)
     }
 
     fn tick(
