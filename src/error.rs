@@ -477,3 +477,8 @@ pub(crate) fn four_digits(value: f64) -> String {
 pub(crate) fn require(holds: bool, name: &'static str, expected: &'static str, found: f64) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::HyperParameter { name, expected, found }) }
 }
+
+/// `Ok` when `holds`, else [`Error::Unsupported`].
+pub(crate) fn supported(holds: bool, what: &'static str, why: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Unsupported { what, why }) }
+}

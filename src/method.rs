@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::slice;
 use std::sync::Arc;
 
-use crate::error::require;
+use crate::error::{require, supported};
 use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
@@ -180,11 +180,10 @@ impl<T: Scalar> Method<T> {
         let (steps, groups) =
             guarded("groups of the activation step", None, || (step.steps(depth), step.groups(depth)))?;
         require(steps > 0, "activation steps", "at least 1", steps as f64)?;
-        if step.streams() && guarded("optimizer of the activation step", None, || step.optimizer().is_some())? {
-            let why =
-                "activations that are loaded for one layer at a time have no room for the memory of its optimizer";
-            return Err(Error::Unsupported { what: "an activation step that streams", why });
-        }
+        let remembers =
+            step.streams() && guarded("optimizer of the activation step", None, || step.optimizer().is_some())?;
+        let why = "activations that are loaded for one layer at a time have no room for the memory of its optimizer";
+        supported(!remembers, "an activation step that streams", why)?;
         let breach = |what: &str, expected: usize, found: usize| {
             let (subject, rule) = (format!("{step:?}"), "groups_are_of_hidden_activations");
             Error::Contract { subject, rule, what: what.to_owned(), expected: expected as f64, found: found as f64 }
@@ -222,10 +221,7 @@ impl<T: Scalar> Method<T> {
             (self.coupling.multipliers.is_none(), "they have no multipliers"),
             (by_gradient, "their layers step along gradients; take GradientStep in place of steps by least squares"),
         ];
-        match refusals.into_iter().find(|(holds, _)| !holds) {
-            Some((_, why)) => Err(Error::Unsupported { what: "layers in flight (Timing::InFlight)", why }),
-            None => Ok(()),
-        }
+        refusals.into_iter().try_for_each(|(holds, why)| supported(holds, "layers in flight (Timing::InFlight)", why))
     }
 
     /// Returns the activation step of this method, to relax your own block.
@@ -365,16 +361,12 @@ impl<T: Scalar> Method<T> {
         }
         guarded("check of the activation step", None, || self.activation.check(objective))??;
         self.check_groups(count)?;
-        if self.activation.streams() && self.parameter.reads == Reads::Forward {
-            return Err(Error::Unsupported {
-                what: "exact activation steps",
-                why: "their parameter step reads stored activations: Reads::Stored",
-            });
-        }
-        if let (true, Timing::FirstGradientOnce { .. }) = (self.activation.streams(), self.parameter.timing) {
-            let why = "their sums are not kept for a further step: Timing::AfterRelaxation";
-            return Err(Error::Unsupported { what: "exact activation steps with Timing::FirstGradientOnce", why });
-        }
+        let (resident, stored) = (!self.activation.streams(), self.parameter.reads == Reads::Stored);
+        let why = "their parameter step reads stored activations: Reads::Stored";
+        supported(resident || stored, "exact activation steps", why)?;
+        let once = matches!(self.parameter.timing, Timing::FirstGradientOnce { .. });
+        let why = "their sums are not kept for a further step: Timing::AfterRelaxation";
+        supported(resident || !once, "exact activation steps with Timing::FirstGradientOnce", why)?;
         for (t, layer) in circuit.layers.iter().enumerate() {
             // Its step is never taken, so it need not fit.
             if layer.param_len() == 0 {

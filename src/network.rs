@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use crate::bank::{ActivationBank, Bank, BankFile, Storage};
+use crate::bank::{ActivationBank, Bank, BankFile, Layout, Storage};
+use crate::error::supported;
 use crate::layer::Shape;
 use crate::machine::linalg::matrix::{check_finite, check_shape};
 use crate::machine::parallel::{Pool, guarded};
@@ -14,6 +15,7 @@ use crate::method::circuit::Circuit;
 use crate::method::coupling::PenaltyFactor;
 use crate::method::energy::{Hidden, OUTPUT_LOSS, Objective};
 use crate::method::parameter_step::LayerState;
+use crate::method::start::Start;
 use crate::metrics::Decision;
 use crate::{Dataset, Error, Layer, Loss, MatRef, Metric, Optimizer, Result, Scalar};
 
@@ -249,10 +251,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Fails if a layer is frozen, for `what`, which sets the parameters of all.
     pub(crate) fn check_unfrozen(&self, what: &'static str) -> Result<()> {
         let why = "a layer is frozen, and it sets the parameters of all: unfreeze it";
-        match self.training.layers.iter().any(|state| state.frozen) {
-            true => Err(Error::Unsupported { what, why }),
-            false => Ok(()),
-        }
+        supported(!self.training.layers.iter().any(|state| state.frozen), what, why)
     }
 
     /// Returns the stored activations; none before the first [`fit`](Self::fit), and none if they are in a
@@ -403,6 +402,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// Returns the widths d_t of the hidden z_t, t = 1 .. T.
     pub(crate) fn hidden_widths(&self) -> impl Iterator<Item = usize> {
         self.layers.iter().skip(1).map(|layer| layer.input_dim())
+    }
+
+    /// Returns the layout of the bank that a fit by this method opens, with so many rows of the input.
+    pub(crate) fn layout(&self, method: &Method<T>, inputs: usize) -> Layout {
+        // An anchored start resets the state in every visit: the bank has no need to keep it.
+        let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
+        let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
+        let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
+        let keeps = method.coupling.multipliers.is_some();
+        Layout::new::<T>(inputs, self.hidden_widths(), (slots, rule), keeps, self.storage)
     }
 
     /// Returns this network with other parameters, of the same number in every layer, without a bank and with optimizers reset.

@@ -194,7 +194,7 @@ impl<'c, T: Scalar> Pipeline<'c, T> {
             model.target_scaler = Some(scaler);
         }
 
-        let validation = self.config.validation_data().map(|data| model.apply(data)).transpose()?;
+        let validation = self.config.validation.map(|data| model.apply(data)).transpose()?;
         let mut config = self.config.clone();
         if let Some(validation) = &validation {
             config = config.validation(validation);

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bank::Layout;
-use crate::method::activation_step;
-use crate::method::schedule::{Assumptions, Products, Schedule, Walk};
-use crate::method::start::Start;
+use crate::method::schedule::{Products, Schedule, Traits, Walk};
 use crate::{DecoupledNetwork, Layer, Method, Scalar};
 
 /// The cost of one visit of an example, counted from the definition of the method; see [`cost`]. Seconds are in the reports
@@ -77,7 +74,7 @@ pub fn cost<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
         sequential_products: method.map_or(2 * depth, |method| method.sequential_products(depth)),
         products,
         operations,
-        bank_bytes: method.map_or(0, |method| layout(network, method).bytes(examples)),
+        bank_bytes: method.map_or(0, |method| network.layout(method, 0).bytes(examples)),
         in_flight_bytes: method.map_or(0, |method| in_flight_bytes(network, method, examples)),
     }
 }
@@ -97,14 +94,6 @@ fn in_flight_bytes<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>,
     2 * plan.stages().len() as u128 * micro_batch * size_of::<T>() as u128
 }
 
-/// Returns the layout of the bank that a fit would open.
-fn layout<T: Scalar>(network: &DecoupledNetwork<T>, method: &Method<T>) -> Layout {
-    let slots = if method.start == Start::Anchored { 0 } else { activation_step::slots(&*method.activation) };
-    let widths = network.layers[1..].iter().map(|layer| layer.input_dim());
-    let memory = (slots, String::new());
-    Layout::new::<T>(0, widths, memory, method.coupling.multipliers.is_some(), network.storage)
-}
-
 /// Returns whether layer t has parameters and is not frozen.
 fn moves<T: Scalar>(network: &DecoupledNetwork<T>, t: usize) -> bool {
     !network.params[t].is_empty() && !network.training.layers[t].frozen
@@ -119,17 +108,12 @@ fn products<T: Scalar>(network: &DecoupledNetwork<T>, method: Option<&Method<T>>
             return None;
         }
     }
-    let mut walk = Walk::new(
-        depth,
-        Assumptions {
-            skips_zeros: true,
-            trains: (0..depth).map(|t| moves(network, t)).collect(),
-            frozen: network.training.layers.iter().map(|state| state.frozen).collect(),
-            lowest: network.training.layers.iter().position(|state| !state.frozen).unwrap_or(depth),
-            remembers: network.training.layers.iter().map(|state| state.has_slots()).collect(),
-            multipliers: method.and_then(|method| method.coupling.multipliers),
-        },
-    );
+    let traits = network.training.layers.iter().enumerate().map(|(t, own)| Traits {
+        trains: moves(network, t),
+        frozen: own.frozen,
+        remembers: own.slots > 0,
+    });
+    let mut walk = Walk::new(traits.collect(), true, method.and_then(|method| method.coupling.multipliers));
     walk.settle(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth)).stages());
     Some(walk.products)
 }

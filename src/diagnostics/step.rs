@@ -1,8 +1,7 @@
 //! Activation rates that are stable at a network's present parameters.
 
 use super::decoupling::{POWER_STEPS, anchored};
-use crate::method::activation_step::{Coordinates, PowerIteration};
-use crate::method::activation_step::{Order, curvature};
+use crate::method::activation_step::{Coordinates, Order, curvature, curvatures};
 use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar};
 
 /// How large an activation step may be at a network's present parameters; see [`find_step`].
@@ -75,8 +74,7 @@ pub fn find_step<T: Scalar>(network: &DecoupledNetwork<T>, data: &Dataset<T>) ->
     let objective = network.objective();
     network.pool.install(|| {
         let mut block = anchored(&objective, &sample)?;
-        let layers =
-            PowerIteration::default().run(&objective, &mut block, (1, Coordinates::Activations), POWER_STEPS)?.to_vec();
+        let layers = curvatures(&objective, &mut block, (1, Coordinates::Activations), POWER_STEPS)?;
         let advice =
             StepAdvice { curvature: curvature(&objective, &mut block, POWER_STEPS)?, layer_curvatures: layers };
         // Norms that are NaN look like 0 to a maximum: the gradients themselves have to be looked at.

@@ -26,7 +26,7 @@ mod memory;
 mod sweeps;
 
 pub use curvature::curvature;
-pub(crate) use curvature::{Coordinates, PowerIteration};
+pub(crate) use curvature::{Coordinates, curvatures};
 pub use error_steps::ErrorSteps;
 pub use exact::Exact;
 pub use gauss_newton::GaussNewton;

@@ -1,6 +1,6 @@
 //! The baseline: the chain rule on the same network.
 
-use crate::method::block::Block;
+use crate::method::block::{Block, Reads};
 use crate::method::energy::Objective;
 use crate::{Result, Scalar};
 
@@ -15,5 +15,6 @@ use crate::{Result, Scalar};
 pub fn gradients<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, grads: &mut [Vec<T>]) -> Result<()> {
     objective.forward(block)?;
     objective.chain_rule(block, |_| false)?;
-    objective.chained_gradients(block, grads, |_| false)
+    let chained = true;
+    objective.parameter_gradients(block, (Reads::Forward, chained), grads, |_| false)
 }

@@ -52,11 +52,11 @@ pub(crate) struct Activations<T> {
     /// λ_t at index t; all empty when the objective has no multipliers.
     multiplier: Vec<Vec<T>>,
     /// One per example; empty if all are 1.
-    weights: Vec<T>,
+    pub(crate) weights: Vec<T>,
 }
 
 /// The evaluations of one layer, at z_t and at a_t.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Site<T> {
     /// Whether z_t = a_t, entry by entry: then the forward evaluation serves both.
     same: bool,
@@ -65,17 +65,11 @@ pub(crate) struct Site<T> {
 }
 
 /// A layer's output, with its cache for gradients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Evaluation<T> {
     pub(crate) output: Vec<T>,
     pub(crate) cache: Vec<T>,
     pub(crate) fresh: bool,
-}
-
-impl<T> Evaluation<T> {
-    const fn new() -> Self {
-        Self { output: Vec::new(), cache: Vec::new(), fresh: false }
-    }
 }
 
 impl<T> Site<T> {
@@ -179,10 +173,6 @@ impl<T: Scalar> Activations<T> {
         (!entries.is_empty()).then(|| self.matrix(t, entries))
     }
 
-    pub(crate) fn weights(&self) -> &[T] {
-        &self.weights
-    }
-
     /// Returns the prediction ẑ_{t+1} of layer t, as last evaluated.
     pub(crate) fn prediction<'s>(&self, t: usize, site: &'s Site<T>, reads: Reads) -> MatRef<'s, T> {
         let evaluation = site.at(reads);
@@ -199,9 +189,8 @@ impl<T: Scalar> Block<T> {
         // T layers, but T + 1 activations.
         widths.extend(layers.last().map(|l| l.output_dim()));
         let each = |count| vec![Vec::new(); count];
-        let site = || Site { same: false, stored: Evaluation::new(), forward: Evaluation::new() };
         let mut block = Self {
-            sites: layers.iter().map(|_| site()).collect(),
+            sites: layers.iter().map(|_| Site::default()).collect(),
             cotangent: each(widths.len()),
             gradient: each(widths.len()),
             spare: Vec::new(),
@@ -353,7 +342,7 @@ impl<T: Scalar> Block<T> {
 
     /// Returns the weights of the examples; empty if all are 1.
     pub(crate) fn weights(&self) -> &[T] {
-        self.activations.weights()
+        &self.activations.weights
     }
 
     /// Sets the weights of the examples, until the next [`resize`](Self::resize).
@@ -430,13 +419,8 @@ impl<T: Scalar> Block<T> {
         self.sites.iter_mut().enumerate().for_each(|(t, site)| site.same = t == 0);
     }
 
-    /// z_t ← a_t for all hidden layers: the bank agrees with the forward pass.
-    pub(crate) fn store_forward(&mut self) {
-        self.store_forward_of(1..self.layers());
-    }
-
-    /// z_t ← a_t for these hidden layers.
-    pub(crate) fn store_forward_of(&mut self, layers: Range<usize>) {
+    /// z_t ← a_t for these hidden layers: with all of them, the bank agrees with the forward pass.
+    pub(crate) fn store_forward(&mut self, layers: Range<usize>) {
         let Activations { z, a, .. } = &mut self.activations;
         let (sites, z, a) = (&mut self.sites[layers.clone()], &mut z[layers.clone()], &a[layers]);
         for ((site, z), a) in sites.iter_mut().zip(z).zip(a) {
@@ -450,26 +434,6 @@ impl<T: Scalar> Block<T> {
     pub(crate) fn accept_gradient(&mut self, t: usize) {
         self.activations.z[t].copy_from_slice(&self.gradient[t]);
         self.moved(t);
-    }
-
-    /// cotangent_t ← gradient_t: the chain rule.
-    pub(crate) fn chain(&mut self, t: usize) {
-        self.cotangent[t].copy_from_slice(&self.gradient[t]);
-    }
-
-    /// cotangent_t ← cotangent_t + gradient_t: the chain rule through a stored activation that moves with its prediction.
-    pub(crate) fn add_chain(&mut self, t: usize) {
-        linalg::axpy(T::one(), &self.gradient[t], &mut self.cotangent[t]);
-    }
-
-    /// cotangent_T ← one row of the identity for every example.
-    pub(crate) fn set_unit_cotangent(&mut self, row: usize) {
-        let top = self.layers();
-        for column in self.cotangent[top].chunks_exact_mut(self.activations.widths[top]) {
-            column.fill(T::zero());
-            // The pull-back of unit vector `row` is row `row` of the Jacobian.
-            column[row] = T::one();
-        }
     }
 
     /// z_t ← z_t − ẑ_t for every hidden layer: the stored activations in error coordinates, until

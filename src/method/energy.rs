@@ -73,7 +73,7 @@ impl<T: Scalar> Objective<'_, T> {
     /// Sets every z_t to the forward activation: every hidden residual is 0 then, and the energy is the forward loss.
     pub fn anchor(&self, block: &mut Block<T>) -> Result<()> {
         self.forward(block)?;
-        block.store_forward();
+        block.store_forward(1..block.layers());
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl<T: Scalar> Objective<'_, T> {
     fn term_of(&self, of: &Activations<T>, t: usize, below: &Site<T>) -> Result<T> {
         let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
         let (loss, penalty) = self.loss(t);
-        let weights = of.weights();
+        let weights = &of.weights;
         let value =
             penalty * T::of(guarded(self.loss_name(t), None, || loss::total(loss, target, prediction, weights))?);
         let Some(multiplier) = of.multiplier(t) else { return Ok(value) };
@@ -138,7 +138,7 @@ impl<T: Scalar> Objective<'_, T> {
             let below = terms.start - 1 + i;
             self.circuit.evaluate(below, of, site, Reads::Stored)?;
             let prediction = of.prediction(below, site, Reads::Stored);
-            let residual = weighted_residual(of.stored(below + 1), prediction, of.weights());
+            let residual = residual(of.stored(below + 1), prediction, &of.weights);
             *out = (self.term_of(of, below + 1, site)?, residual);
             Ok(())
         })
@@ -198,11 +198,17 @@ impl<T: Scalar> Objective<'_, T> {
             if group.has(t) || group.has(t + 1) {
                 self.circuit.evaluate(t, of, site, Reads::Stored)?;
             }
-            if group.has(t) { self.write_cotangent(of, t + 1, site, Reads::Stored, cotangent) } else { Ok(()) }
+            match group.has(t) {
+                true => self.differentiate(of, t + 1, By::Prediction, (site, Reads::Stored), cotangent),
+                false => Ok(()),
+            }
         })?;
         let row = ((&mut sites[start..end], &cotangent[start + 1..=end]), &mut gradient[start..end]);
         for_row(row, |i, ((site, cotangent), gradient)| match group.has(start + i) {
-            true => self.pull_back_one(of, start + i, site, Reads::Stored, cotangent, gradient),
+            true => {
+                let (input, cache) = (of.stored(start + i), &mut site.at_mut(Reads::Stored).cache);
+                self.circuit.input_gradient(start + i, input, cotangent, gradient, cache)
+            }
             false => Ok(()),
         })?;
         // After all pull-backs, whose cotangents it overwrites.
@@ -212,19 +218,8 @@ impl<T: Scalar> Objective<'_, T> {
     /// gradient_t ← (∂f/∂z)ᵀ · cotangent_{t+1} at z_t or a_t.
     pub(crate) fn pull_back(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
         let Block { activations: of, sites, cotangent, gradient, .. } = block;
-        self.pull_back_one(of, t, &mut sites[t], reads, &cotangent[t + 1], &mut gradient[t])
-    }
-
-    fn pull_back_one(
-        &self,
-        of: &Activations<T>,
-        t: usize,
-        site: &mut Site<T>,
-        reads: Reads,
-        cotangent: &[T],
-        gradient: &mut [T],
-    ) -> Result<()> {
-        self.circuit.input_gradient(t, of.input(t, reads), cotangent, gradient, &mut site.at_mut(reads).cache)
+        let cache = &mut sites[t].at_mut(reads).cache;
+        self.circuit.input_gradient(t, of.input(t, reads), &cotangent[t + 1], &mut gradient[t], cache)
     }
 
     /// Adds ∂/∂z_t of z_t's own term to gradient_t, for the z_t of a group, whose predictions are up to date.
@@ -235,7 +230,7 @@ impl<T: Scalar> Objective<'_, T> {
         let row = ((&sites[start - 1..end - 1], &mut cotangent[start..end]), &mut gradient[start..end]);
         for_row(row, |i, ((below, scratch), gradient)| {
             if group.has(start + i) {
-                self.write_own_gradient(of, start + i, below, scratch)?;
+                self.differentiate(of, start + i, By::Target, (below, Reads::Stored), scratch)?;
                 linalg::axpy(T::one(), scratch, gradient);
             }
             Ok(())
@@ -260,7 +255,7 @@ impl<T: Scalar> Objective<'_, T> {
             self.cotangent(block, t + 1, Reads::Stored)?;
             // The target does not move: ∂L/∂ε_T = 0.
             if t + 1 < top {
-                block.add_chain(t + 1);
+                linalg::axpy(T::one(), &block.gradient[t + 1], &mut block.cotangent[t + 1]);
             }
             self.pull_back(block, t, Reads::Stored)?;
             self.add_own_gradients(block, &Group::one(t))?;
@@ -282,29 +277,24 @@ impl<T: Scalar> Objective<'_, T> {
     /// target is the stored z_{t+1} either way. Writes [`param_len`](crate::Layer::param_len) entries.
     pub fn parameter_gradient(&self, block: &mut Block<T>, t: usize, reads: Reads, grad: &mut [T]) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
-        self.circuit.evaluate(t, of, &mut sites[t], reads)?;
         // In a lane that streams the buffer may come from another layer, at that layer's length.
         cotangent[t + 1].resize(of.stored(t + 1).as_slice().len(), T::zero());
-        self.write_cotangent(of, t + 1, &sites[t], reads, &mut cotangent[t + 1])?;
-        self.pull_back_to_parameters(of, t, &mut sites[t], reads, &mut cotangent[t + 1], grad)
+        self.parameter_gradient_at(of, t, (&mut sites[t], reads, false), &mut cotangent[t + 1], grad)
     }
 
-    /// Computes ∂L/∂θ_t for all layers in parallel, except those that `skip` names. With weights the cotangents are scratch afterwards.
+    /// Computes ∂L/∂θ_t for all layers in parallel, except those that `skip` names; `chained` takes the errors that the
+    /// [chain rule](Self::chain_rule) has left. With weights the cotangents are scratch afterwards.
     pub(crate) fn parameter_gradients(
         &self,
         block: &mut Block<T>,
-        reads: Reads,
+        (reads, chained): (Reads, bool),
         grads: &mut [Vec<T>],
         skip: impl Fn(usize) -> bool + Sync,
     ) -> Result<()> {
         let Block { activations: of, sites, cotangent, .. } = block;
-        for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| {
-            if skip(t) {
-                return Ok(());
-            }
-            self.circuit.evaluate(t, of, site, reads)?;
-            self.write_cotangent(of, t + 1, site, reads, cotangent)?;
-            self.pull_back_to_parameters(of, t, site, reads, cotangent, grad)
+        for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| match skip(t) {
+            true => Ok(()),
+            false => self.parameter_gradient_at(of, t, (site, reads, chained), cotangent, grad),
         })
     }
 
@@ -317,37 +307,27 @@ impl<T: Scalar> Objective<'_, T> {
         let lowest = (0..depth).find(|&t| !skip(t)).unwrap_or(depth);
         for t in (lowest + 1..depth).rev() {
             self.pull_back(block, t, Reads::Forward)?;
-            block.chain(t);
+            block.cotangent[t].copy_from_slice(&block.gradient[t]);
         }
         Ok(())
     }
 
-    /// Computes ∂L_y/∂θ_t after the [chain rule](Self::chain_rule), for all layers in parallel, except those that `skip` names.
-    pub(crate) fn chained_gradients(
-        &self,
-        block: &mut Block<T>,
-        grads: &mut [Vec<T>],
-        skip: impl Fn(usize) -> bool + Sync,
-    ) -> Result<()> {
-        let Block { activations: of, sites, cotangent, .. } = block;
-        for_row(((&mut sites[..], &mut cotangent[1..]), grads), |t, ((site, cotangent), grad)| match skip(t) {
-            true => Ok(()),
-            false => self.pull_back_to_parameters(of, t, site, Reads::Forward, cotangent, grad),
-        })
-    }
-
-    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the weights stay in the cotangent.
-    fn pull_back_to_parameters(
+    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the cotangent is that of its term or, `chained`, what is there, and
+    /// keeps the weights.
+    fn parameter_gradient_at(
         &self,
         of: &Activations<T>,
         t: usize,
-        site: &mut Site<T>,
-        reads: Reads,
+        (site, reads, chained): (&mut Site<T>, Reads, bool),
         cotangent: &mut [T],
         grad: &mut [T],
     ) -> Result<()> {
+        if !chained {
+            self.circuit.evaluate(t, of, site, reads)?;
+            self.differentiate(of, t + 1, By::Prediction, (site, reads), cotangent)?;
+        }
         // Only for parameters: activation steps ignore the weights, and write their cotangents anew.
-        linalg::scale_columns(cotangent, of.weights());
+        linalg::scale_columns(cotangent, &of.weights);
         self.circuit.param_gradient(t, of.input(t, reads), cotangent, grad, &mut site.at_mut(reads).cache)
     }
 
@@ -355,54 +335,43 @@ impl<T: Scalar> Objective<'_, T> {
     pub(crate) fn cotangent(&self, block: &mut Block<T>, t: usize, reads: Reads) -> Result<()> {
         self.evaluate(block, t - 1, reads)?;
         let Block { activations: of, sites, cotangent, .. } = block;
-        self.write_cotangent(of, t, &sites[t - 1], reads, &mut cotangent[t])
+        self.differentiate(of, t, By::Prediction, (&sites[t - 1], reads), &mut cotangent[t])
     }
 
-    /// out ← c_t = μ_t ∂L_h/∂ẑ_t − λ_t, or ∂L_y/∂ẑ_T, from a prediction that is up to date.
-    fn write_cotangent(
+    /// out ← the derivative of the term of z_t by ẑ_t, c_t = μ_t ∂L_h/∂ẑ_t − λ_t or ∂L_y/∂ẑ_T, or by z_t itself, μ_t ∂L_h/∂z_t + λ_t; from
+    /// a prediction that is up to date.
+    fn differentiate(
         &self,
         of: &Activations<T>,
         t: usize,
-        below: &Site<T>,
-        reads: Reads,
+        by: By,
+        (below, reads): (&Site<T>, Reads),
         out: &mut [T],
     ) -> Result<()> {
         let (loss, penalty) = self.loss(t);
         let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, reads));
         let grad = MatMut::new(out, target.rows(), target.cols());
-        guarded(self.loss_name(t), None, || loss.gradient(target, prediction, grad))?;
-        scale(out, penalty);
-        add(out, -T::one(), of.multiplier(t));
+        guarded(self.loss_name(t), None, || match by {
+            By::Prediction => loss.gradient(target, prediction, grad),
+            By::Target => loss.target_gradient(target, prediction, grad),
+        })?;
+        // Saves a pass over the entries in the usual case of penalty 1.
+        if penalty != T::one() {
+            out.iter_mut().for_each(|x| *x *= penalty);
+        }
+        if let Some(multiplier) = of.multiplier(t) {
+            let sign = if by == By::Target { T::one() } else { -T::one() };
+            linalg::axpy(sign, multiplier.as_slice(), out);
+        }
         Ok(())
-    }
-
-    /// out ← μ_t ∂L_h/∂z_t + λ_t: the part of ∂L/∂z_t from its own term, without the pull-back from above.
-    fn write_own_gradient(&self, of: &Activations<T>, t: usize, below: &Site<T>, out: &mut [T]) -> Result<()> {
-        let (loss, penalty) = self.loss(t);
-        let (target, prediction) = (of.stored(t), of.prediction(t - 1, below, Reads::Stored));
-        let grad = MatMut::new(out, target.rows(), target.cols());
-        guarded(self.loss_name(t), None, || loss.target_gradient(target, prediction, grad))?;
-        scale(out, penalty);
-        add(out, T::one(), of.multiplier(t));
-        Ok(())
-    }
-
-    /// out ← ∂L_y/∂ẑ_T, `d_T × n`, from a prediction that is up to date.
-    pub(crate) fn output_gradient(&self, block: &Block<T>, out: MatMut<'_, T>) -> Result<()> {
-        let (target, prediction) = self.output(block);
-        guarded(OUTPUT_LOSS, None, || self.output_loss.gradient(target, prediction, out))
     }
 
     /// out ← ∂²L_y/∂ẑ_T² · cotangent_T, `d_T × n`, from a prediction that is up to date.
     pub(crate) fn output_hessian_product(&self, block: &Block<T>, out: MatMut<'_, T>) -> Result<()> {
-        let (target, prediction) = self.output(block);
-        let direction = MatRef::new(&block.cotangent[block.layers()], target.rows(), target.cols());
-        guarded(OUTPUT_LOSS, None, || self.output_loss.hessian_product(target, prediction, direction, out))
-    }
-
-    fn output<'b>(&self, block: &'b Block<T>) -> (MatRef<'b, T>, MatRef<'b, T>) {
         let top = block.layers();
-        (block.stored(top), block.prediction(top - 1, Reads::Stored))
+        let (target, prediction) = (block.stored(top), block.prediction(top - 1, Reads::Stored));
+        let direction = MatRef::new(&block.cotangent[top], target.rows(), target.cols());
+        guarded(OUTPUT_LOSS, None, || self.output_loss.hessian_product(target, prediction, direction, out))
     }
 
     /// out ← the target pre-activation of layer t, for z_{t+1} shifted by its multiplier, from z_t or a_t. Does nothing for a layer
@@ -472,18 +441,11 @@ impl<T: Scalar> Objective<'_, T> {
     }
 }
 
-fn scale<T: Scalar>(entries: &mut [T], factor: T) {
-    // Saves a pass over the entries in the usual case of penalty 1.
-    if factor != T::one() {
-        entries.iter_mut().for_each(|x| *x *= factor);
-    }
-}
-
-/// entries ← entries + sign · multiplier, if there is one.
-fn add<T: Scalar>(entries: &mut [T], sign: T, multiplier: Option<MatRef<'_, T>>) {
-    if let Some(multiplier) = multiplier {
-        linalg::axpy(sign, multiplier.as_slice(), entries);
-    }
+/// What the term of z_t is differentiated by: ẑ_t or z_t.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    Prediction,
+    Target,
 }
 
 /// Returns the i-th column of `m`, one example.
@@ -494,27 +456,22 @@ fn example<T: Scalar>(m: MatRef<'_, T>, i: usize) -> MatRef<'_, T> {
 /// Computes Σ λᵀ(z − ẑ).
 fn lagrangian<T: Scalar>(multiplier: MatRef<'_, T>, z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> T {
     // As two sums over two slices each, which need no buffer for z − ẑ.
-    let product = |a, b| {
-        linalg::sum_zip(multiplier.as_slice(), a, |m, x| m * x)
-            - linalg::sum_zip(multiplier.as_slice(), b, |m, x| m * x)
-    };
-    product(z.as_slice(), prediction.as_slice())
+    let product = |x: MatRef<'_, T>| linalg::sum_zip(multiplier.as_slice(), x.as_slice(), |m, x| m * x);
+    product(z) - product(prediction)
 }
 
-/// Computes the [`residual`], each example by its weight.
-pub(crate) fn weighted_residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
+/// Computes Σ ‖z − ẑ‖² and Σ ‖z‖² over the examples, each by its weight.
+fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>, weights: &[T]) -> (f64, f64) {
+    // Squares instead of their quotient: these add up over lanes and visits.
+    let squares = |z: &[T], prediction: &[T]| {
+        let difference = linalg::sum_zip(z, prediction, |z, p| (z - p) * (z - p));
+        (difference.to_f64(), linalg::norm_squared(z).to_f64())
+    };
     if weights.is_empty() {
-        return residual(z, prediction);
+        return squares(z.as_slice(), prediction.as_slice());
     }
-    weights.iter().enumerate().fold((0.0, 0.0), |sums, (i, weight)| {
-        let (own, weight) = (residual(example(z, i), example(prediction, i)), weight.to_f64());
+    z.columns().zip(prediction.columns()).zip(weights).fold((0.0, 0.0), |sums, ((z, prediction), weight)| {
+        let (own, weight) = (squares(z, prediction), weight.to_f64());
         (sums.0 + weight * own.0, sums.1 + weight * own.1)
     })
-}
-
-/// Computes ‖z − ẑ‖² and ‖z‖² over all entries.
-pub(crate) fn residual<T: Scalar>(z: MatRef<'_, T>, prediction: MatRef<'_, T>) -> (f64, f64) {
-    let difference = linalg::sum_zip(z.as_slice(), prediction.as_slice(), |z, p| (z - p) * (z - p));
-    // Squares instead of their quotient: these add up over lanes and visits.
-    (difference.to_f64(), linalg::norm_squared(z.as_slice()).to_f64())
 }

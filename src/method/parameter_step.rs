@@ -8,12 +8,11 @@ use std::sync::Arc;
 use crate::description::Description;
 use crate::error::require;
 use crate::layer::pre_activation_rows;
-use crate::machine::linalg;
-use crate::machine::linalg::matrix::{check_shape, filled, resize};
-use crate::machine::parallel::{Spare, for_row, guarded};
+use crate::machine::linalg::matrix::{check_diverged, check_shape, filled, resize};
+use crate::machine::parallel::guarded;
 use crate::method::block::{Block, Reads};
-use crate::method::energy::{Hidden, Objective};
-use crate::{Dataset, Error, Layer, MatRef, Result, Scalar};
+use crate::method::energy::Objective;
+use crate::{Dataset, Layer, MatRef, Result, Scalar};
 
 #[cfg(feature = "serde")]
 mod described;
@@ -60,7 +59,7 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
     /// Moves the parameters of one layer.
     ///
     /// # Errors
-    /// [`Error::NotPositiveDefinite`], [`Error::Diverged`] (epoch 0) and
+    /// [`Error::NotPositiveDefinite`](crate::Error::NotPositiveDefinite), [`Error::Diverged`](crate::Error::Diverged) (epoch 0) and
     /// others of the step's own; they end the fit.
     fn step(&self, update: &mut LayerUpdate<'_, T>) -> Result<()>;
 
@@ -76,8 +75,8 @@ pub trait ParameterStep<T: Scalar>: Debug + Send + Sync {
     /// [`Regression`](crate::layer::Regression) has been refused already, if the step reads moments.
     ///
     /// # Errors
-    /// [`Error::Incapable`], [`Error::LossMismatch`] or
-    /// [`Error::Unsupported`] if the step does not fit; the default returns none.
+    /// [`Error::Incapable`](crate::Error::Incapable), [`Error::LossMismatch`](crate::Error::LossMismatch) or
+    /// [`Error::Unsupported`](crate::Error::Unsupported) if the step does not fit; the default returns none.
     fn check(&self, objective: &Objective<'_, T>, t: usize) -> Result<()> {
         let _ = (objective, t);
         Ok(())
@@ -164,7 +163,7 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     /// Takes one step of the layer's optimizer along the mean gradient, `sum / examples`. Overwrites the sum.
     ///
     /// # Errors
-    /// [`Error::Diverged`] (epoch 0) when a number is not finite, [`Error::Panicked`]
+    /// [`Error::Diverged`](crate::Error::Diverged) (epoch 0) when a number is not finite, [`Error::Panicked`](crate::Error::Panicked)
     /// when the optimizer panics.
     pub fn optimizer_step(&mut self) -> Result<()> {
         let (expected, found) = (self.params.len(), self.sum.len());
@@ -176,15 +175,15 @@ impl<T: Scalar> LayerUpdate<'_, T> {
     /// Returns the sum, the parameters, and the layer's memory, for the step to use as it likes: empty before the first visit, and kept
     /// from visit to visit, in checkpoints too. A step that is set after another for the same layer finds the other's.
     pub fn parts(&mut self) -> (&mut [T], &mut [T], &mut Vec<T>) {
-        // Whoever is lent the parameters may write them, so `Update::run` checks them afterwards.
+        // Whoever is lent the parameters may write them, so `ParameterSteps::update` checks them afterwards.
         self.writes = true;
-        (self.sum, self.params, self.state.memory_mut())
+        (self.sum, self.params, &mut self.state.memory)
     }
 
     /// Returns the sum, the parameters, the memory and scratch.
     fn scratch(&mut self) -> (&[T], &mut [T], &mut Vec<T>, &mut Vec<f64>) {
         self.writes = true;
-        (self.sum, self.params, self.state.memory_mut(), self.work)
+        (self.sum, self.params, &mut self.state.memory, self.work)
     }
 }
 
@@ -250,6 +249,27 @@ impl<T: Scalar> ParameterSteps<T> {
         self.of(t).sum() == Sum::Gradient
     }
 
+    /// Moves the parameters of layer t, whose term has the factor `penalty`, by their sum over a batch of `examples`, which it overwrites.
+    /// `work` is scratch.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
+    /// [`Error::Panicked`]; some parameters may have moved by then.
+    pub(crate) fn update(
+        &self,
+        (t, layer, penalty): (usize, &dyn Layer<T>, T),
+        (state, params): (&mut LayerState<T>, &mut [T]),
+        (sum, examples): (&mut [T], usize),
+        work: &mut Vec<f64>,
+    ) -> Result<()> {
+        let (learning_rate_factor, writes) = (state.rate, false);
+        let mut update =
+            LayerUpdate { t, layer, penalty, examples, learning_rate_factor, sum, params, state, work, writes };
+        guarded("the parameter step", t, || self.of(t).step(&mut update))??;
+        // The optimizer checks what it writes, piece by piece while a piece is in the cache.
+        if update.writes { check_diverged(update.params, t, "a parameter") } else { Ok(()) }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         match self.timing {
             Timing::AfterRelaxation { local_steps } | Timing::FirstGradientOnce { local_steps } => {
@@ -269,7 +289,7 @@ impl<T: Scalar> ParameterSteps<T> {
     /// Converts settings to units of the data's mean weight.
     ///
     /// # Errors
-    /// [`Error::HyperParameter`] for a setting that is not finite in these units.
+    /// [`Error::HyperParameter`](crate::Error::HyperParameter) for a setting that is not finite in these units.
     pub(crate) fn in_units_of(mut self, data: &Dataset<T>) -> Result<Self> {
         let steps = self.layer_steps.iter_mut().map(|(_, step)| step).chain([&mut self.step]);
         for step in steps {
@@ -304,10 +324,7 @@ pub(crate) fn gather<T: Scalar>(
         }
     }
     let skip = |t: usize| rests(t) || !steps.by_gradient(t);
-    match chained {
-        true => objective.chained_gradients(block, sums, skip),
-        false => objective.parameter_gradients(block, steps.reads, sums, skip),
-    }
+    objective.parameter_gradients(block, (steps.reads, chained), sums, skip)
 }
 
 /// Adds the moments of a block's examples for the regression of layer t to `moments`, which may be empty for zeros. Does nothing for a
@@ -330,73 +347,4 @@ pub(crate) fn add_moments<T: Scalar>(
         regression.accumulate(input, wanted, block.weights(), moments);
         Ok(())
     })?
-}
-
-/// The barrier: moves the parameters of all layers by the sums over a batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Update<'u, T> {
-    pub(crate) steps: &'u ParameterSteps<T>,
-    pub(crate) hidden: &'u [Hidden<T>],
-    /// The factor on the penalties.
-    pub(crate) factor: T,
-    /// Scratch of closed forms.
-    pub(crate) work: &'u Spare<Vec<f64>>,
-}
-
-impl<T: Scalar> Update<'_, T> {
-    /// Moves the parameters of the layers of `span` by their sums over a batch of `examples`, one each, which it overwrites.
-    ///
-    /// # Errors
-    /// [`Error::Diverged`] (epoch 0, for the caller to fill in) when a number is not finite, [`Error::NotPositiveDefinite`],
-    /// [`Error::Panicked`]; some parameters may have moved by then.
-    pub(crate) fn run(
-        &self,
-        span: Range<usize>,
-        layers: &[Arc<dyn Layer<T>>],
-        states: &mut [LayerState<T>],
-        params: &mut [Vec<T>],
-        sums: &mut [Vec<T>],
-        examples: usize,
-    ) -> Result<()> {
-        // Layers without parameters may have gathered nothing.
-        if sums.is_empty() {
-            return Ok(());
-        }
-        // Layers move in parallel: each has its own optimizer, parameters and sum.
-        let own = ((&mut states[span.clone()], &mut params[span.clone()]), sums);
-        for_row(own, |i, ((state, params), sum)| {
-            let t = span.start + i;
-            if state.frozen || params.is_empty() {
-                return Ok(());
-            }
-            // The output's term has no penalty, so its factor is 1.
-            let penalty = self.hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
-            let step = self.steps.of(t);
-            self.work.lend(|work| {
-                let (layer, learning_rate_factor) = (&*layers[t], state.rate);
-                let mut update = LayerUpdate {
-                    t,
-                    layer,
-                    penalty,
-                    examples,
-                    learning_rate_factor,
-                    sum,
-                    params,
-                    state,
-                    work,
-                    writes: false,
-                };
-                guarded("the parameter step", t, || step.step(&mut update))??;
-                // The optimizer checks what it writes, piece by piece while a piece is in the cache.
-                if update.writes { finite(update.params, t, "a parameter") } else { Ok(()) }
-            })
-        })
-    }
-}
-
-fn finite<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Result<()> {
-    match linalg::all_finite(values) {
-        true => Ok(()),
-        false => Err(Error::Diverged { layer, epoch: 0, quantity }),
-    }
 }

@@ -10,7 +10,7 @@ use crate::method::start::Start;
 mod walk;
 
 pub use walk::Products;
-pub(crate) use walk::{Assumptions, Walk};
+pub(crate) use walk::{Traits, Walk};
 
 /// The products of an activation step, and how far it carries a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl Schedule {
         if let Some(plan) = &self.flight_plan {
             return plan.sequential_products();
         }
-        let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
+        let mut walk = Walk::everything_moves(self.depth);
         walk.run(&self.stages);
         walk.sequential()
     }
@@ -284,8 +284,8 @@ impl Signal {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut walk = Walk::new(self.depth, Assumptions::everything_moves(self.depth));
-        let lines = walk.lines(&self.stages);
+        let mut walk = Walk::everything_moves(self.depth);
+        let lines = walk.run(&self.stages);
         let width = lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:width$}  in sequence  products", "")?;
         for line in &lines {

@@ -330,18 +330,12 @@ impl<T: Scalar> NetworkBuilder<T> {
         let outputs = guarded("outputs of the output loss", None, || self.output_loss.outputs())?;
         let decision = Decision { outputs, threshold: self.threshold };
         decision.validate()?;
-        if outputs == Outputs::Classes && self.layers.last().is_some_and(|layer| layer.output_dim() == 1) {
-            return Err(Error::Unsupported {
-                what: "an output loss of classes, as SoftmaxCrossEntropy, with one output",
-                why: "its probability would be 1 whatever it is; use BinaryCrossEntropy, or an output for each class",
-            });
-        }
-        if !self.hidden_loss.serves_hidden() {
-            return Err(Error::Unsupported {
-                what: "hidden loss",
-                why: "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError",
-            });
-        }
+        let single = outputs == Outputs::Classes && self.layers.last().is_some_and(|layer| layer.output_dim() == 1);
+        let what = "an output loss of classes, as SoftmaxCrossEntropy, with one output";
+        let why = "its probability would be 1 whatever it is; use BinaryCrossEntropy, or an output for each class";
+        error::supported(!single, what, why)?;
+        let why = "it is not bounded below in the stored activation; use SquaredError, Huber or RelativeSquaredError";
+        error::supported(self.hidden_loss.serves_hidden(), "hidden loss", why)?;
 
         let mut penalties = vec![self.penalty; depth - 1];
         for &(t, penalty) in &self.layer_penalties {
@@ -357,10 +351,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         let hidden = penalties.into_iter().map(|p| Hidden { loss: self.hidden_loss.clone(), penalty: T::of(p) });
 
         // Activation functions that are units of their own take no steps.
-        let mut maps: usize = 0;
-        for (t, layer) in self.layers.iter().enumerate() {
-            maps += usize::from(guarded("param_len", t, || layer.param_len())? > 0);
-        }
+        let lens = self.layers.iter().enumerate().map(|(t, layer)| guarded("param_len", t, || layer.param_len()));
+        let lens = lens.collect::<Result<Vec<_>>>()?;
+        let maps = lens.iter().filter(|len| **len > 0).count();
         let optimizer = self.optimizer.unwrap_or_else(|| Arc::new(Adam::for_depth(maps.saturating_sub(1))));
         guarded("validate of the optimizer", None, || optimizer.validate())??;
         let mut optimizers = vec![optimizer; depth];
@@ -372,10 +365,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         }
 
         let (mut params, mut states) = (Vec::with_capacity(depth), Vec::with_capacity(depth));
-        for (t, (layer, optimizer)) in self.layers.iter().zip(optimizers).enumerate() {
-            let len = guarded("param_len", t, || layer.param_len())?;
+        for (t, ((layer, optimizer), len)) in self.layers.iter().zip(optimizers).zip(lens).enumerate() {
             let tensors = tensors_of(&**layer, t, len).map_err(|error| error.in_layer(t))?;
-            states.push(LayerState::new(optimizer, t, len)?.weights(ranges_of_weights(&tensors)));
+            states.push(LayerState::new(optimizer, t, len, ranges_of_weights(&tensors))?);
             params.push(theta(t, layer, len)?);
         }
         for found in self.frozen {

@@ -1,8 +1,7 @@
 //! A start that gives every unit the same variance over the data, for networks whose signal fades or explodes from the weights as drawn.
 
 use crate::layer::{Regression, pre_activation_rows};
-use crate::machine::linalg;
-use crate::machine::linalg::matrix::{check_finite, check_shape, filled};
+use crate::machine::linalg::matrix::{check_diverged, check_finite, check_shape, filled};
 use crate::machine::parallel::guarded;
 use crate::machine::setting::require_positive;
 use crate::method::circuit::Circuit;
@@ -112,11 +111,7 @@ fn fit<T: Scalar>(
         layer.solve(&moments, T::zero(), proximal, params, &mut Vec::new())
     })?
     .map_err(|error| error.at_layer(t))?;
-    if linalg::all_finite(params) {
-        Ok(())
-    } else {
-        Err(Error::Diverged { layer: t, epoch: 0, quantity: "a parameter" })
-    }
+    check_diverged(params, t, "a parameter")
 }
 
 fn incapable<T: Scalar>(layer: usize, own: &dyn Layer<T>) -> Error {

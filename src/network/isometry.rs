@@ -6,10 +6,11 @@ use std::fmt;
 use crate::error::four_digits;
 use crate::layer::{Activation, Dense, Init, Unit};
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::matrix::{check_diverged, filled};
 use crate::machine::parallel::guarded;
 use crate::machine::random::{Purpose, stream};
 use crate::method::circuit::Circuit;
+use crate::method::energy::Objective;
 use crate::{Dataset, DecoupledNetwork, Error, Layer, MatMut, MatRef, Result, Scalar};
 
 /// A new start of the hidden layers before the first epoch of a fit: an [isometry](DecoupledNetwork::start_isometric) in place of the
@@ -105,7 +106,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             return Ok(None);
         }
         let batch = data.evenly(BATCH)?;
-        let before = self.passed(&batch)?;
+        let before = self.passed(&self.params, &batch)?;
         let paired = |t: usize| self.layers.get(t).and_then(|layer| layer.unit()?.function.pairs()).is_some();
         let [deep_pairs, deep] = DEEP;
         let limit = if (0..hidden).all(paired) { deep_pairs } else { deep };
@@ -122,20 +123,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
             Err(Error::Diverged { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let drawn = std::mem::replace(&mut self.params, params);
-        let after = self.passed(&batch)?;
+        let after = self.passed(&params, &batch)?;
         let worse = change(after) > change(before).max(CHANGE) || change(after) == f64::INFINITY;
         if worse || left.len() == hidden {
             // No gain: keep the parameters that the user has seen.
-            self.params = drawn;
             return Ok(None);
         }
+        self.params = params;
         Ok(Some(Restart { before, after }))
     }
 
-    /// Computes ‖∂L/∂a_1‖ / ‖∂L/∂a_{T−1}‖ by the chain rule.
-    fn passed(&self, batch: &Dataset<T>) -> Result<f64> {
-        let objective = self.objective();
+    /// Computes ‖∂L/∂a_1‖ / ‖∂L/∂a_{T−1}‖ by the chain rule, at `params`.
+    fn passed(&self, params: &[Vec<T>], batch: &Dataset<T>) -> Result<f64> {
+        let objective = Objective { circuit: Circuit::new(&self.layers, params), ..self.objective() };
         let mut block = objective.block(batch.len());
         block.stored_mut(0).copy_from_slice(batch.inputs().as_slice());
         let top = self.depth();
@@ -189,13 +189,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
                     below = None;
                 }
             }
-            if !linalg::all_finite(&params[t]) {
-                return Err(Error::Diverged { layer: t, epoch: 0, quantity: "a parameter" });
-            }
+            check_diverged(&params[t], t, "a parameter")?;
             z = Circuit::new(&self.layers, &params).output(t, input)?;
-            if !linalg::all_finite(&z) {
-                return Err(Error::Diverged { layer: t + 1, epoch: 0, quantity: "the input" });
-            }
+            check_diverged(&z, t + 1, "the input")?;
         }
         Ok((params, left))
     }
@@ -227,9 +223,7 @@ fn standardise<T: Scalar>(
         u.chunks_exact_mut(rows).for_each(|u| u.iter_mut().zip(&*bias).for_each(|(u, b)| *u += *b));
     }
     let square = mean_square(&u);
-    if !raw.is_finite() || !square.is_finite() {
-        return Err(Error::Diverged { layer: t, epoch: 0, quantity: "the input" });
-    }
+    check_diverged(&[raw, square], t, "the input")?;
     // Below this they are the rounding of the mean: all inputs are alike.
     let rounding = n as f64 * T::default_epsilon().to_f64();
     if square > rounding * rounding * raw {

@@ -2,6 +2,7 @@
 
 use nalgebra::DMatrix;
 
+use crate::error::supported;
 use crate::loss::Outputs;
 use crate::metrics::{Decision, SampleWeight, r2};
 use crate::{Dataset, DecoupledNetwork, Error, MatMut, MatRef, Metric, Result, Scalar};
@@ -33,12 +34,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Fails if the outputs are not logits.
     pub(crate) fn check_proba(&self) -> Result<()> {
-        if self.decision.outputs != Outputs::Numbers {
-            return Ok(());
-        }
         let why = "the output loss does not turn outputs into probabilities: take SoftmaxCrossEntropy for classes, \
                    BinaryCrossEntropy for labels, or predict";
-        Err(Error::Unsupported { what: "predict_proba", why })
+        supported(self.decision.outputs != Outputs::Numbers, "predict_proba", why)
     }
 
     /// Returns the class of each example for inputs `d_0 × n`: that of the largest output, the first of equal ones; with one output class 1

@@ -13,7 +13,6 @@ use crate::machine::file::format;
 use crate::machine::linalg::matrix::{check_shape, filled};
 use crate::machine::parallel::{caught, guarded};
 use crate::method::coupling::PenaltyFactor;
-use crate::method::parameter_step::LayerState;
 use crate::metrics::Decision;
 use crate::{DecoupledNetwork, Error, Observer, Result, Scalar};
 
@@ -155,7 +154,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             updates: self.training.updates,
             best_epoch: self.training.best_epoch.map(|(epoch, loss)| (epoch, loss.to_bits())),
             optimizers_since: None,
-            steps: self.training.layers.iter().map(LayerState::steps).collect(),
+            steps: self.training.layers.iter().map(|own| own.steps).collect(),
             drawn: self.training.drawn,
             frozen: self.training.layers.iter().enumerate().filter(|(_, own)| own.frozen).map(|(t, _)| t).collect(),
             penalty_factor: self.training.penalty_factor,
@@ -232,7 +231,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.training.drawn = training.drawn;
         let memories = optimizers.into_iter().zip(moments).zip(steps);
         for (t, (own, ((state, moments), steps))) in self.training.layers.iter_mut().zip(memories).enumerate() {
-            own.restore(state, moments, steps);
+            (own.state, own.memory, own.steps) = (state, moments, steps);
             own.frozen = training.frozen.contains(&t);
         }
         self.bank = bank.map_or(Bank::Nowhere, Bank::Memory);
@@ -297,7 +296,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// How many numbers the optimizer of layer t remembers.
     fn room(&self, t: usize) -> usize {
         let layers = self.training.layers.iter().zip(&self.params).nth(t);
-        layers.map_or(0, |(state, params)| state.room(params.len()))
+        layers.map_or(0, |(state, params)| state.slots.saturating_mul(params.len()))
     }
 }
 

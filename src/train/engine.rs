@@ -8,6 +8,7 @@
 //! moved: a full batch is never decoded.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use lane::{Lane, LaneInput, STEP, Scratch, fill, load};
 
@@ -20,7 +21,7 @@ use crate::method::Method;
 use crate::method::activation_step::Prepared;
 use crate::method::block::{Block, Reads};
 use crate::method::energy::Objective;
-use crate::method::parameter_step::{self, ParameterSteps, Sum, Timing};
+use crate::method::parameter_step::{ParameterSteps, Sum, Timing};
 use crate::method::schedule::{Schedule, Stage};
 use crate::metrics::Judge;
 use crate::train::reduce::{self, sum_lanes};
@@ -31,29 +32,6 @@ mod flight;
 mod lane;
 
 use flight::Flight;
-
-/// A method prepared for a network, or backpropagation.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipe<'a, T> {
-    /// None for backpropagation, which has no activations of its own.
-    pub(crate) method: Option<&'a Method<T>>,
-    parameter: ParameterSteps<T>,
-    schedule: Schedule,
-}
-
-impl<'a, T: Scalar> Recipe<'a, T> {
-    pub(crate) fn decoupled(method: &'a Method<T>, depth: usize) -> Self {
-        Self { method: Some(method), parameter: method.parameter.clone(), schedule: method.schedule(depth) }
-    }
-
-    pub(crate) fn backprop(depth: usize) -> Self {
-        Self { method: None, parameter: ParameterSteps::new(Reads::Forward), schedule: Schedule::backprop(depth) }
-    }
-
-    fn streams(&self) -> bool {
-        self.method.is_some_and(|method| method.activation.streams())
-    }
-}
 
 /// Runs the visits of a fit.
 #[derive(Debug)]
@@ -83,7 +61,11 @@ pub(crate) struct Share<'s, 'b, T> {
 /// The parts of a fit that stay the same while lanes run.
 #[derive(Debug)]
 struct FitState<'a, T: Scalar> {
-    recipe: &'a Recipe<'a, T>,
+    /// None for backpropagation, which has no activations of its own.
+    method: Option<&'a Method<T>>,
+    parameter: ParameterSteps<T>,
+    /// Shared, because a visit that reads its stages changes the engine.
+    schedule: Arc<Schedule>,
     data: &'a Dataset<T>,
     judge: Option<Judge<'a, T>>,
     /// Start values of missing inputs, one per row; empty if none is missing.
@@ -93,23 +75,48 @@ struct FitState<'a, T: Scalar> {
     factor: T,
     /// That of observers on the learning rates, in this epoch.
     learning_rate_factor: f64,
+    /// Scratch of closed forms.
+    work: Spare<Vec<f64>>,
 }
 
 impl<T: Scalar> FitState<'_, T> {
+    fn streams(&self) -> bool {
+        self.method.is_some_and(|method| method.activation.streams())
+    }
+
     /// Lends lanes what they read, on the way to the parameter update `update`.
     fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> LaneInput<'p, T> {
-        LaneInput {
-            objective: net.objective().with_factor(self.factor),
-            method: self.recipe.method,
-            parameter: &self.recipe.parameter,
-            states: &net.training.layers,
-            data: self.data,
-            judge: self.judge,
-            starts: &self.starts,
-            prepared: &self.prepared,
-            report,
-            update,
+        let objective = net.objective().with_factor(self.factor);
+        LaneInput { objective, fit: self, states: &net.training.layers, report, update }
+    }
+
+    /// The barrier: moves the parameters of `layers` by their sums over the examples, one each, which it overwrites.
+    fn update(
+        &self,
+        net: &mut DecoupledNetwork<T>,
+        layers: Range<usize>,
+        sums: &mut [Vec<T>],
+        examples: usize,
+    ) -> Result<()> {
+        // Layer by layer, the topmost layer's step counts for the whole update.
+        net.training.updates += u64::from(layers.end == net.depth());
+        // Layers without parameters may have gathered nothing.
+        if sums.is_empty() {
+            return Ok(());
         }
+        let DecoupledNetwork { training, layers: all, params, hidden, .. } = net;
+        // Layers move in parallel: each has its own optimizer, parameters and sum.
+        let own = ((&mut training.layers[layers.clone()], &mut params[layers.clone()]), sums);
+        for_row(own, |i, ((state, params), sum)| {
+            let t = layers.start + i;
+            if state.frozen || params.is_empty() {
+                return Ok(());
+            }
+            // The output's term has no penalty, so its factor is 1.
+            let penalty = hidden.get(t).map_or(T::one(), |hidden| hidden.penalty * self.factor);
+            let term = (t, &*all[t], penalty);
+            self.work.lend(|work| self.parameter.update(term, (state, params), (sum, examples), work))
+        })
     }
 }
 
@@ -136,8 +143,6 @@ struct Accumulator<T> {
     waiting: usize,
     examples: usize,
     sum: Vec<Vec<T>>,
-    /// Scratch of closed forms.
-    work: Spare<Vec<f64>>,
 }
 
 /// A batch during its visit.
@@ -183,23 +188,27 @@ impl<'a, T: Scalar> Engine<'a, T> {
     /// As [`Dataset::known_means`].
     pub(crate) fn new(
         net: &DecoupledNetwork<T>,
-        recipe: &'a Recipe<'a, T>,
+        method: Option<&'a Method<T>>,
         (data, judge): (&'a Dataset<T>, Option<Judge<'a, T>>),
         (batch, batches, accumulate): (usize, usize, usize),
     ) -> Result<Self> {
-        let accumulator =
-            Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new(), work: Spare::default() };
+        let accumulator = Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
         let starts = if data.missing() > 0 { data.known_means()? } else { Vec::new() };
+        let depth = net.depth();
         let fit = FitState {
-            recipe,
+            method,
+            parameter: method.map_or_else(|| ParameterSteps::new(Reads::Forward), |method| method.parameter.clone()),
+            schedule: Arc::new(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth))),
             data,
             judge,
             starts,
             prepared: Prepared::default(),
             factor: T::one(),
             learning_rate_factor: 1.0,
+            work: Spare::default(),
         };
         Ok(Self {
+            flight: fit.schedule.flight_plan().map(|plan| Flight::new(net, plan, batch, batches)),
             fit,
             lanes: Vec::new(),
             sums: Vec::new(),
@@ -208,7 +217,6 @@ impl<'a, T: Scalar> Engine<'a, T> {
             visits: 0,
             sample: None,
             accumulator,
-            flight: recipe.schedule.flight_plan().map(|plan| Flight::new(net, plan, batch, batches)),
         })
     }
 
@@ -234,8 +242,9 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.fit.judge.is_some()
     }
 
-    /// Visits the examples of a batch of the share and moves activations and parameters; adds its report to `tally`. Returns the number of
-    /// batches that are done: others than this one, and none for some time, if they are in flight.
+    /// Visits the examples of a batch of the share and moves activations and parameters; adds its report to `tally`. Without a batch, at
+    /// the end of a share, waits for what is in flight. Returns the number of batches that are done: others than this one, and none for some
+    /// time, if they are in flight.
     ///
     /// # Errors
     /// [`Error::Panicked`], [`Error::NotPositiveDefinite`], or [`Error::Diverged`] (epoch 0) before a number that is not finite reaches
@@ -244,9 +253,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
         &mut self,
         net: &mut DecoupledNetwork<T>,
         share: &mut Share<'_, '_, T>,
-        batch: Range<usize>,
+        batch: Option<Range<usize>>,
         tally: &mut Tally,
     ) -> Result<usize> {
+        let Some(batch) = batch else {
+            return self.flight.as_mut().map_or(Ok(0), |flight| flight.advance(&self.fit, net, share, None, tally));
+        };
         let examples = &share.examples[batch.clone()];
         let columns = share.columns.get_mut(batch.clone()).unwrap_or_default();
         // Before the visit stamps the columns anew.
@@ -255,17 +267,18 @@ impl<'a, T: Scalar> Engine<'a, T> {
         self.adapt_step(net, examples.len())?;
         if let Some(flight) = &mut self.flight {
             self.visits += 1;
-            return flight.send(&self.fit, net, share, batch, tally);
+            return flight.advance(&self.fit, net, share, Some(batch), tally);
         }
         // The first visit of an epoch always reports, so every epoch has a loss.
         let report = self.visits.is_multiple_of(REPORT_EVERY);
         self.visits += 1;
         let width = self.cut(net, examples.len());
         // Lanes that stream have no sums of their own: each gather sets the number of its parts.
-        let parts = if self.fit.recipe.streams() { 0 } else { examples.len().div_ceil(width) };
+        let parts = if self.fit.streams() { 0 } else { examples.len().div_ceil(width) };
         let mut batch = Batch { examples, columns, width, parts, gathered: 0..0, begins: true, report };
-        self.run(net, self.fit.recipe.schedule.stages(), &mut batch)?;
-        match self.fit.recipe.streams() {
+        let schedule = Arc::clone(&self.fit.schedule);
+        self.run(net, schedule.stages(), &mut batch)?;
+        match self.fit.streams() {
             true => self.streams.tallies.iter().for_each(|own| tally.add(own)),
             // A smaller batch leaves the last lanes without examples.
             false => self.lanes[..parts].iter().for_each(|lane| tally.add(&lane.tally)),
@@ -273,25 +286,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
         Ok(1)
     }
 
-    /// Ends a share: waits for what is in flight. Returns the number of batches that are done by now and were not before.
-    ///
-    /// # Errors
-    /// As [`visit`](Self::visit).
-    pub(crate) fn end_share(
-        &mut self,
-        net: &mut DecoupledNetwork<T>,
-        share: &mut Share<'_, '_, T>,
-        tally: &mut Tally,
-    ) -> Result<usize> {
-        self.flight.as_mut().map_or(Ok(0), |flight| flight.drain(&self.fit, net, share, tally))
-    }
-
     /// Ends an epoch: takes the step of batches that still wait for others.
     ///
     /// # Errors
     /// As [`visit`](Self::visit).
     pub(crate) fn end_epoch(&mut self, net: &mut DecoupledNetwork<T>) -> Result<()> {
-        self.accumulator.step(net, &self.fit.recipe.parameter, self.fit.factor)
+        self.accumulator.step(net, &self.fit)
     }
 
     /// Adapts the activation step, which sets the rates of sweeps, to the curvature or not: at the first visit of an epoch, and every
@@ -299,8 +299,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
     fn adapt_step(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> Result<()> {
         // Batches that share a step count as one: the rate changes only between parameter steps.
         let batches = self.accumulator.batches;
-        if let Some(method) = self.fit.recipe.method
-            && !self.fit.recipe.streams()
+        if let Some(method) = self.fit.method
+            && !self.fit.streams()
             && self.visits.is_multiple_of(CURVATURE_EVERY.saturating_mul(batches))
         {
             let batch = batch.saturating_mul(batches).min(self.fit.data.len());
@@ -323,7 +323,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Makes the lanes for a batch of `batch` examples, and returns the examples of each.
     fn cut(&mut self, net: &DecoupledNetwork<T>, batch: usize) -> usize {
-        if self.fit.recipe.streams() {
+        if self.fit.streams() {
             let width = batch.div_ceil(MAX_LANES).clamp(LANE, MOST);
             self.streams.tallies.resize_with(batch.div_ceil(width), Tally::default);
             return width;
@@ -340,7 +340,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Runs `stages` in order; the local stages between two updates run lane by lane, without waiting for other lanes.
     fn run(&mut self, net: &mut DecoupledNetwork<T>, stages: &[Stage], batch: &mut Batch<'_, '_, T>) -> Result<()> {
-        let streams = self.fit.recipe.streams();
+        let streams = self.fit.streams();
         // Lanes that stream share one prepared factor, that of a single group of layers, so a relaxation ends their run; and they are
         // summed in other parts than they relax in, so a gather runs apart.
         let apart = |stage: &Stage| streams && matches!(stage, Stage::Gather { .. } | Stage::Repeat { .. });
@@ -371,7 +371,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch: &mut Batch<'_, '_, T>,
     ) -> Result<()> {
         // The age of a stored column counts from the update that follows the store, so that update is included already.
-        let update = net.training.updates + u64::from(self.fit.recipe.schedule.ends_in_update());
+        let update = net.training.updates + u64::from(self.fit.schedule.ends_in_update());
         let pass = self.fit.pass(net, batch.report, update);
         let begins = std::mem::take(&mut batch.begins);
         if let Some(Stage::Gather { layers, .. }) = stages.iter().find(|stage| matches!(stage, Stage::Gather { .. })) {
@@ -398,7 +398,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     ) -> Result<()> {
         let objective = net.objective().with_factor(self.fit.factor);
         let Streams { lanes, tallies, .. } = &mut self.streams;
-        if let (Some(method), Some(group)) = (self.fit.recipe.method, stages.iter().find_map(Stage::group)) {
+        if let (Some(method), Some(group)) = (self.fit.method, stages.iter().find_map(Stage::group)) {
             guarded(STEP, None, || method.activation.prepare(&objective, group, &mut self.fit.prepared))??;
         }
         // Here the store follows the last update, which the counter has already.
@@ -421,7 +421,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     fn gather(&mut self, net: &DecoupledNetwork<T>, layers: Range<usize>, batch: &mut Batch<'_, '_, T>) -> Result<()> {
         let objective = net.objective().with_factor(self.fit.factor);
         for t in layers.filter(|&t| !net.params[t].is_empty() && !net.training.layers[t].frozen) {
-            match self.fit.recipe.parameter.of(t).sum() {
+            match self.fit.parameter.of(t).sum() {
                 Sum::Gradient => self.gather_gradient(net, &objective, t, batch)?,
                 Sum::Moments => self.gather_moments(net, &objective, t, batch)?,
             }
@@ -452,7 +452,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lane.get_or_insert_with(|| Lane::new(net, 0));
                 gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
-                    load(block, t..t + 2, (data, self.fit.recipe.method), (examples, columns));
+                    load(block, t..t + 2, (data, self.fit.method), (examples, columns));
                     objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
                     linalg::axpy(T::one(), gradient, sum);
                 }
@@ -496,7 +496,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 for_row((row, out), |_, ((examples, columns), (input, wanted))| {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                        load(block, t..t + 2, (self.fit.data, self.fit.recipe.method), (examples, columns));
+                        load(block, t..t + 2, (self.fit.data, self.fit.method), (examples, columns));
                         // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)
@@ -518,7 +518,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         // The first layer steps again along its last sum where the stages gather it only once.
         let again = |t: usize| t < batch.gathered.start;
         sum_lanes(sums, |t| !layers.contains(&t) || again(t) || net.training.layers[t].frozen)?;
-        if let Timing::FirstGradientOnce { .. } = self.fit.recipe.parameter.timing {
+        if let Timing::FirstGradientOnce { .. } = self.fit.parameter.timing {
             // A step may overwrite its sum.
             match again(0) {
                 false => self.first_sum.clone_from(&sums[0][0]),
@@ -527,9 +527,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
         }
         // Layers without parameters have gathered nothing, and their update counts all the same.
         let sum = sums.first_mut().map_or_else(|| &mut [][..], |sum| &mut sum[..]);
-        let (parameter, factor) = (&self.fit.recipe.parameter, self.fit.factor);
-        self.accumulator.add(net, parameter, factor, layers.clone(), sum, batch.examples.len())?;
-        if self.fit.recipe.streams() {
+        self.accumulator.add(net, &self.fit, layers.clone(), sum, batch.examples.len())?;
+        if self.fit.streams() {
             let used = sums.iter_mut().flat_map(|sums| &mut sums[layers.clone()]);
             self.streams.used.extend(used.map(std::mem::take).filter(|sum| sum.capacity() > 0));
         }
@@ -544,16 +543,14 @@ impl<T: Scalar> Accumulator<T> {
     fn add(
         &mut self,
         net: &mut DecoupledNetwork<T>,
-        steps: &ParameterSteps<T>,
-        factor: T,
+        fit: &FitState<'_, T>,
         layers: Range<usize>,
         sums: &mut [Vec<T>],
         examples: usize,
     ) -> Result<()> {
         // The usual case needs no sum of its own: the batch's is the step's.
         if self.batches == 1 {
-            let sums = sums.get_mut(layers.clone()).unwrap_or_default();
-            return update(net, (steps, factor, &self.work), layers, sums, examples);
+            return fit.update(net, layers.clone(), sums.get_mut(layers).unwrap_or_default(), examples);
         }
         if self.sum.is_empty() {
             self.sum = net.params.iter().map(|params| vec![T::zero(); params.len()]).collect();
@@ -568,35 +565,13 @@ impl<T: Scalar> Accumulator<T> {
         self.waiting += 1;
         // The mean is over all examples that wait: batches may differ in size.
         self.examples += examples;
-        if self.waiting < self.batches { Ok(()) } else { self.step(net, steps, factor) }
+        if self.waiting < self.batches { Ok(()) } else { self.step(net, fit) }
     }
 
     /// Takes the step of the waiting batches, if any.
-    fn step(&mut self, net: &mut DecoupledNetwork<T>, steps: &ParameterSteps<T>, factor: T) -> Result<()> {
+    fn step(&mut self, net: &mut DecoupledNetwork<T>, fit: &FitState<'_, T>) -> Result<()> {
         // Taken before the step: no batch waits if it fails.
         let (waiting, examples) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.examples));
-        let layers = 0..net.depth();
-        if waiting == 0 { Ok(()) } else { update(net, (steps, factor, &self.work), layers, &mut self.sum, examples) }
+        if waiting == 0 { Ok(()) } else { fit.update(net, 0..net.depth(), &mut self.sum, examples) }
     }
-}
-
-/// Takes one parameter step of `layers` from their sums over the examples, one each.
-fn update<T: Scalar>(
-    net: &mut DecoupledNetwork<T>,
-    (steps, factor, work): (&ParameterSteps<T>, T, &Spare<Vec<f64>>),
-    layers: Range<usize>,
-    sums: &mut [Vec<T>],
-    examples: usize,
-) -> Result<()> {
-    // Layer by layer, the topmost layer's step counts for the whole update.
-    net.training.updates += u64::from(layers.end == net.depth());
-    let DecoupledNetwork { training, layers: all, params, hidden, .. } = net;
-    parameter_step::Update { steps, hidden, factor, work }.run(
-        layers,
-        all,
-        &mut training.layers,
-        params,
-        sums,
-        examples,
-    )
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::bank::Column;
 use crate::bank::order::Share;
+use crate::error::supported;
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::matrix::{check_diverged, filled};
 use crate::machine::parallel::{for_each, guarded};
 use crate::method::block::{Block, Reads};
 use crate::method::circuit::Circuit;
@@ -69,17 +70,11 @@ fn top_width<T: Scalar>(net: &DecoupledNetwork<T>) -> usize {
 
 /// Fails when there is nothing to refit.
 pub(crate) fn check<T: Scalar>(net: &DecoupledNetwork<T>) -> Result<()> {
-    if net.training.layers.last().is_some_and(|last| last.frozen) {
-        let why = "it is frozen: unfreeze it, or fit without a finish (Method::finish)";
-        return Err(Error::Unsupported { what: "refitting the last layer", why });
-    }
-    match net.params.last() {
-        Some(params) if !params.is_empty() => Ok(()),
-        _ => Err(Error::Unsupported {
-            what: "refitting the last layer",
-            why: "it has no parameters; make the activation function of the output a part of the layer below it",
-        }),
-    }
+    let what = "refitting the last layer";
+    let why = "it is frozen: unfreeze it, or fit without a finish (Method::finish)";
+    supported(!net.training.layers.last().is_some_and(|last| last.frozen), what, why)?;
+    let why = "it has no parameters; make the activation function of the output a part of the layer below it";
+    supported(net.params.last().is_some_and(|params| !params.is_empty()), what, why)
 }
 
 /// Sets the bank, which belongs to `data`, to the forward pass, block after block, and refits the last layer to it.
@@ -111,9 +106,7 @@ fn refit<T: Scalar>(net: &mut DecoupledNetwork<T>, data: &Dataset<T>, features: 
     let last = Last { layer, output_loss: &*net.output_loss, data, features, index: top };
     let mut params = own.clone();
     let before = last.at(&params)?.0;
-    if !before.is_finite() {
-        return Err(Error::Diverged { layer: top, epoch: 0, quantity: "the loss" });
-    }
+    check_diverged(&[before], top, "the loss")?;
     last.least_squares(&mut params)?;
     let after = last.descend(&mut params)?;
     // Rounding can make the solution worse than the old parameters, or non-finite: keep the old ones then.
@@ -140,9 +133,7 @@ fn forward<T: Scalar>(
         let mut z = x.to_vec();
         for (t, layer) in net.layers.iter().take(top).enumerate() {
             z = net.circuit().output(t, MatRef::new(&z, layer.input_dim(), z.len() / layer.input_dim()))?;
-            if !linalg::all_finite(&z) {
-                return Err(Error::Diverged { layer: t + 1, epoch: 0, quantity: "the input" });
-            }
+            check_diverged(&z, t + 1, "the input")?;
             let width = layer.output_dim();
             for (column, z) in columns.iter_mut().zip(z.chunks_exact(width)) {
                 column.set_activation(t + 1, z)?;

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::bank::order::{Share, natural_order, shuffled_order};
-use crate::bank::{Bank, Column, Layout, Plan};
+use crate::bank::{Bank, Column, Plan};
 use crate::diagnostics::{self, Decoupling};
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::check_shape;
+use crate::machine::linalg::matrix::{check_diverged, check_shape};
 use crate::method::Method;
 use crate::method::coupling::Penalty;
 use crate::method::parameter_step::{LayerState, Timing};
-use crate::method::start::Start;
 use crate::observer::{self, Audience};
-use crate::train::engine::{self, Engine, Recipe};
+use crate::train::engine::{self, Engine};
 use crate::train::finish;
 use crate::train::missing;
 use crate::train::tally::Tally;
@@ -49,7 +48,7 @@ pub struct FitConfig<'a, T: Scalar> {
     seed: u64,
     block: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
-    validation: Option<&'a Dataset<T>>,
+    pub(crate) validation: Option<&'a Dataset<T>>,
     validation_fraction: Option<f64>,
     #[cfg_attr(feature = "serde", serde(skip))]
     metric: Option<Metric<T>>,
@@ -154,29 +153,22 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
     }
 
     /// Returns the part to train on and the part to evaluate on, if `validation_fraction` is set.
-    pub(crate) fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
+    fn cut(&self, data: &Dataset<T>) -> Result<Option<(Dataset<T>, Dataset<T>)>> {
         let Some(fraction) = self.validation_fraction else { return Ok(None) };
         error::require(0.0 < fraction && fraction < 1.0, "validation_fraction", "above 0 and below 1", fraction)?;
-        if self.validation.is_some() {
-            let why = "there are data to validate on: give one of the two";
-            return Err(Error::Unsupported { what: "validation_fraction", why });
-        }
+        let why = "there are data to validate on: give one of the two";
+        error::supported(self.validation.is_none(), "validation_fraction", why)?;
         let train = 1.0 - fraction;
         let by_class = data.labels().is_some();
         Ok(Some(if by_class { data.stratified_split(train, self.seed) } else { data.split(train, self.seed) }?))
     }
 
     /// Returns these settings with `validation` in place of the fraction.
-    pub(crate) fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
+    fn judged_on<'b>(&self, validation: &'b Dataset<T>) -> FitConfig<'b, T>
     where
         'a: 'b,
     {
         FitConfig { validation: Some(validation), validation_fraction: None, ..self.clone() }
-    }
-
-    /// Returns the data to evaluate on.
-    pub(crate) fn validation_data(&self) -> Option<&'a Dataset<T>> {
-        self.validation
     }
 
     /// Measures [`Decoupling`] after every `every` epochs, counted over the life of the network, on `examples` examples spaced evenly in
@@ -266,7 +258,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
         self.open_bank(data, &method)?;
-        self.train(&Recipe::decoupled(&method, self.depth()), data, config, &mut audience)
+        self.train(Some(&method), data, config, &mut audience)
     }
 
     /// Trains by backpropagation: the same layers, loss, optimizers and batches, with the gradients of the chain rule. Called on a clone,
@@ -295,10 +287,10 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.check_fit(data, config)?;
         data.check_known()?;
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        self.train(&Recipe::backprop(self.depth()), data, config, &mut audience)
+        self.train(None, data, config, &mut audience)
     }
 
-    pub(crate) fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
+    fn check_fit(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> Result<()> {
         error::require(config.epochs > 0, "epochs", "at least 1", config.epochs as f64)?;
         if let Some(size) = config.batch_size {
             error::require(size > 0, "batch size", "at least 1", size as f64)?;
@@ -328,16 +320,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Only a visit with a single optimizer step has one gradient to sum over batches.
         let steps = method.parameter_steps(self.depth());
         let in_flight = matches!(method.parameter.timing, Timing::InFlight { .. });
-        if config.accumulate > 1 && (exact || ridge || in_flight || steps > 1) {
-            let why = "it is for methods that take one parameter step of all layers in a visit, by their optimizers: take larger batches, \
-                       or such a method, as Method::red_black()";
-            return Err(Error::Unsupported { what: "accumulating gradients (accumulate)", why });
-        }
-        Ok(())
+        let single = !(exact || ridge || in_flight || steps > 1);
+        let why = "it is for methods that take one parameter step of all layers in a visit, by their optimizers: take larger batches, \
+                   or such a method, as Method::red_black()";
+        error::supported(config.accumulate <= 1 || single, "accumulating gradients (accumulate)", why)
     }
 
     /// Returns the plan of a fit, for its observers; the settings have been checked.
-    pub(crate) fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
+    fn plan(&self, data: &Dataset<T>, config: &FitConfig<'_, T>) -> observer::Plan {
         let (examples, size) = (data.len(), config.batch(data));
         let block = self.block(config).map_or(examples, |block| block.min(examples));
         observer::Plan {
@@ -357,22 +347,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Keeps the bank if it is that of `data`; otherwise opens or makes one.
     fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
-        let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);
-        // An anchored start resets the state in every visit: the bank has no need to keep it.
-        let slots = optimizer.map_or(0, |optimizer| optimizer.slots());
-        let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
-        let keeps = method.coupling.multipliers.is_some();
-        let inputs = if data.missing() > 0 { data.input_dim() } else { 0 };
-        let layout = Layout::new::<T>(inputs, self.hidden_widths(), (slots, rule), keeps, self.storage);
+        let layout = self.layout(method, if data.missing() > 0 { data.input_dim() } else { 0 });
         let (path, block) = self.bank_file.as_ref().map(|(path, block)| (path.as_path(), *block)).unzip();
         let block = block.unwrap_or(data.len());
         let plan = Plan { layout, examples: data.len(), data_key: data.fingerprint(), block };
         self.bank.open(plan, path, self.bank_limit)
     }
 
-    pub(crate) fn train(
+    fn train(
         &mut self,
-        recipe: &Recipe<'_, T>,
+        method: Option<&Method<T>>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
@@ -380,8 +364,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
         let steps = self.plan(data, config).steps;
-        let mut engine = Engine::new(self, recipe, (data, judge), (config.batch(data), steps, config.accumulate))?;
-        let method = recipe.method;
+        let mut engine = Engine::new(self, method, (data, judge), (config.batch(data), steps, config.accumulate))?;
         let layers = self.params.iter().zip(&self.training.layers);
         let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
         let learns = moves.contains(&true);
@@ -403,11 +386,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         // Kept until an epoch stands: an error before that leaves the parameters as they were drawn.
         let mut drawn = self.training.drawn.map(|_| self.params.clone());
-        let restart = self.restart(data);
-        if let (Err(_), Some(drawn)) = (&restart, &mut drawn) {
-            self.params = std::mem::take(drawn);
-        }
-        let restart = restart?;
+        let restart = self.restart(data)?;
         let mut report = FitReport { epochs: Vec::new(), stop: StopReason::Epochs, restart, refit: None, warnings };
         let pool = Arc::clone(&self.pool);
         let widths: Vec<usize> = self.hidden_widths().collect();
@@ -418,7 +397,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.training.penalty_factor.begin(method.map_or(Penalty::Constant, |method| method.coupling.penalty));
         for _ in 0..config.epochs {
             // An epoch at a time, so that networks with the same threads take turns.
-            let epoch = pool.install(|| self.epoch(&mut engine, recipe, data, config, audience));
+            let epoch = pool.install(|| self.epoch(&mut engine, method, data, config, audience));
             if let (Err(_), Some(drawn)) = (&epoch, &mut drawn) {
                 self.params = std::mem::take(drawn);
             }
@@ -447,7 +426,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             // The finish reads every example once: no reason to shuffle.
             let blocks = natural_order(data.len(), self.block(config));
             let refit = pool.install(|| finish::finish(self, data, &blocks));
-            report.refit = Some(refit.map_err(|error| self.forget(error, recipe, self.training.epochs))?);
+            report.refit = Some(refit.map_err(|error| self.forget(error, method, self.training.epochs))?);
         }
         // After the finish, which may lower the loss.
         if learns {
@@ -459,7 +438,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     fn epoch(
         &mut self,
         engine: &mut Engine<'_, T>,
-        recipe: &Recipe<'_, T>,
+        method: Option<&Method<T>>,
         data: &Dataset<T>,
         config: &FitConfig<'_, T>,
         audience: &mut Audience<'_, '_, T>,
@@ -477,22 +456,19 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let order = shuffled_order(data.len(), self.block(config), config.seed, epoch);
 
         // Taken out for the epoch: its columns are borrowed while visits borrow the network.
-        let mut bank = if recipe.method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
+        let mut bank = if method.is_some() { std::mem::take(&mut self.bank) } else { Bank::Nowhere };
         let mut tally = Tally::default();
         let size = config.batch(data);
         let visited =
             bank.visit(&order, |share, columns| self.visit_share(engine, share, size, columns, &mut tally, audience));
-        if recipe.method.is_some() {
+        if method.is_some() {
             self.bank = bank;
         }
-        let outcome = visited.map(|()| tally);
-        // Before the loss is checked: a step of the waiting batches can still diverge, and belongs to this epoch.
-        let outcome = outcome.and_then(|tally| engine.end_epoch(self).map(|()| tally));
-        let tally = outcome.and_then(|tally| match tally.energy.is_finite() && tally.forward_loss.is_finite() {
-            true => Ok(tally),
-            false => Err(Error::Diverged { layer: self.depth() - 1, epoch, quantity: "the loss" }),
-        });
-        let tally = tally.map_err(|error| self.recover(error, recipe, before.clone(), epoch))?;
+        // The loss is checked last: a step of the waiting batches can still diverge, and belongs to this epoch.
+        let outcome = visited.and_then(|()| engine.end_epoch(self));
+        let top = self.depth() - 1;
+        let outcome = outcome.and_then(|()| check_diverged(&[tally.energy, tally.forward_loss], top, "the loss"));
+        outcome.map_err(|error| self.recover(error, method, before.clone(), epoch))?;
 
         self.training.epochs = epoch;
         let (n, forward_examples) = (tally.examples as f64, tally.forward_examples as f64);
@@ -531,23 +507,15 @@ impl<T: Scalar> DecoupledNetwork<T> {
     ) -> Result<ControlFlow<()>> {
         let mut share = engine::Share { examples: &share.examples, columns };
         let examples = share.examples.len();
-        for from in (0..examples).step_by(size) {
-            let done = engine.visit(self, &mut share, from..examples.min(from + size), tally)?;
-            if self.tell(done, tally, audience)?.is_break() {
-                // Examples in flight have been seen: their layers still learn from them.
-                engine.end_share(self, &mut share, tally)?;
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        let done = engine.end_share(self, &mut share, tally)?;
-        self.tell(done, tally, audience)
-    }
-
-    /// Calls the observers once for each of `batches` steps.
-    fn tell(&self, batches: usize, tally: &Tally, audience: &mut Audience<'_, '_, T>) -> Result<ControlFlow<()>> {
-        for _ in 0..batches {
-            if audience.step(self, tally)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+        let batches = (0..examples).step_by(size).map(|from| from..examples.min(from + size));
+        // Last, what is in flight.
+        for batch in batches.map(Some).chain([None]) {
+            for _ in 0..engine.visit(self, &mut share, batch, tally)? {
+                if audience.step(self, tally)?.is_break() {
+                    // Examples in flight have been seen: their layers still learn from them.
+                    engine.visit(self, &mut share, None, tally)?;
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -574,20 +542,20 @@ impl<T: Scalar> DecoupledNetwork<T> {
 
     /// Leaves the network usable after an error: restores the parameters at the start of the epoch, resets the optimizers and, after a
     /// divergence, the bank.
-    fn recover(&mut self, error: Error, recipe: &Recipe<'_, T>, before: Vec<Vec<T>>, epoch: usize) -> Error {
+    fn recover(&mut self, error: Error, method: Option<&Method<T>>, before: Vec<Vec<T>>, epoch: usize) -> Error {
         self.params = before;
         // Their state has seen the gradients that failed.
         self.training.layers.iter_mut().for_each(LayerState::reset);
         // The failed update counts: columns may have been stored for it.
         self.training.updates += 1;
-        self.forget(error, recipe, epoch)
+        self.forget(error, method, epoch)
     }
 
     /// Discards the bank after a divergence, and sets the error's epoch.
-    fn forget(&mut self, error: Error, recipe: &Recipe<'_, T>, epoch: usize) -> Error {
+    fn forget(&mut self, error: Error, method: Option<&Method<T>>, epoch: usize) -> Error {
         match error {
             Error::Diverged { layer, quantity, .. } => {
-                if recipe.method.is_some() {
+                if method.is_some() {
                     self.bank.forget();
                 }
                 Error::Diverged { layer, epoch, quantity }

@@ -1,29 +1,21 @@
 //! Missing inputs of the training data: how they are inferred, and which methods do not support them.
 
+use crate::error::supported;
 use crate::method::Method;
 use crate::method::block::Block;
 use crate::method::energy::Objective;
 use crate::network::infer::descend;
-use crate::{Dataset, Error, Result, Scalar};
+use crate::{Dataset, Result, Scalar};
 
 /// Fails for a method, or a measurement, that does not support missing inputs.
 pub(crate) fn check<T: Scalar>(method: &Method<T>, measures_decoupling: bool) -> Result<()> {
-    let exact = method.activation.streams();
-    let refusals = [
-        (
-            exact,
-            "exact activation steps know no minimum over a part of z_0; take sweeps, Gauss–Newton or error coordinates",
-        ),
-        (
-            method.coupling.finish,
-            "the finish refits the last layer to inputs that are given; say Method::finish(false)",
-        ),
-        (measures_decoupling, "the decoupling is measured on inputs that are given; leave out measure_decoupling"),
-    ];
-    match refusals.into_iter().find(|(applies, _)| *applies) {
-        Some((_, why)) => Err(Error::Unsupported { what: "a fit on missing inputs", why }),
-        None => Ok(()),
-    }
+    let exact =
+        "exact activation steps know no minimum over a part of z_0; take sweeps, Gauss–Newton or error coordinates";
+    let finish = "the finish refits the last layer to inputs that are given; say Method::finish(false)";
+    let decoupling = "the decoupling is measured on inputs that are given; leave out measure_decoupling";
+    let needs =
+        [(!method.activation.streams(), exact), (!method.coupling.finish, finish), (!measures_decoupling, decoupling)];
+    needs.into_iter().try_for_each(|(holds, why)| supported(holds, "a fit on missing inputs", why))
 }
 
 /// Moves the entries of z_0 that are missing in the data: one step of [`infer`](crate::DecoupledNetwork::infer) with all else

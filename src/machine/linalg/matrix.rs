@@ -207,3 +207,8 @@ pub(crate) fn check_finite<T: Scalar>(what: &'static str, m: MatRef<'_, T>) -> R
     let (bad, value) = values.find(|(_, x)| !x.is_finite()).unwrap_or_default();
     Err(Error::NotFinite { what, example: bad / m.rows(), row: bad % m.rows(), value })
 }
+
+/// Fails when a number of a layer is NaN or infinite; the epoch is for the caller to fill in.
+pub(crate) fn check_diverged<T: Scalar>(values: &[T], layer: usize, quantity: &'static str) -> Result<()> {
+    if all_finite(values) { Ok(()) } else { Err(Error::Diverged { layer, epoch: 0, quantity }) }
+}

@@ -16,8 +16,7 @@ use crate::{Result, Scalar};
 /// [`Error::Panicked`](crate::Error::Panicked) when a layer or a loss panics.
 pub fn curvature<T: Scalar>(objective: &Objective<'_, T>, block: &mut Block<T>, iterations: usize) -> Result<f64> {
     let hidden = block.layers() - 1;
-    let mut iteration = PowerIteration::default();
-    let largest = iteration.run(objective, block, (hidden.max(1), Coordinates::Activations), iterations)?;
+    let largest = curvatures(objective, block, (hidden.max(1), Coordinates::Activations), iterations)?;
     Ok(largest.first().copied().unwrap_or(0.0))
 }
 
@@ -54,103 +53,72 @@ impl Coordinates {
     }
 }
 
-/// The scratch of [`curvature`]: vectors with an entry per stored activation, and values per example.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PowerIteration<T> {
-    origin: Vec<Vec<T>>,
-    home: Vec<Vec<T>>,
-    direction: Vec<Vec<T>>,
-    product: Vec<Vec<T>>,
-    /// Per diagonal block of the Hessian, and per example.
-    lengths: Vec<Vec<T>>,
-    steps: Vec<Vec<T>>,
-    largest: Vec<f64>,
-}
-
-impl<T: Scalar> PowerIteration<T> {
-    /// Estimates λmax of the Hessian's diagonal blocks, each of `layers` hidden layers, from the input to the output: 1 for each z_t
-    /// separately, or all of them for the whole Hessian.
-    pub(crate) fn run(
-        &mut self,
-        objective: &Objective<'_, T>,
-        block: &mut Block<T>,
-        (layers, coordinates): (usize, Coordinates),
-        iterations: usize,
-    ) -> Result<&[f64]> {
-        let hidden = 1..block.layers();
-        let examples = block.examples();
-        let Self { origin, home, direction, product, lengths, steps, largest } = self;
-        // The same start in every estimate: it changes with the network, not by chance.
-        let mut rng = stream(0, Purpose::Probe, 0, 0);
-        for vectors in [&mut *origin, &mut *home, &mut *direction, &mut *product] {
-            vectors.resize(hidden.len(), Vec::new());
-        }
-        let copy = |block: &Block<T>, to: &mut Vec<Vec<T>>| {
-            for (t, to) in hidden.clone().zip(to) {
-                to.clear();
-                to.extend_from_slice(block.stored(t).as_slice());
-            }
-        };
-        copy(block, origin);
-        // By the activations' size in errors too, which are zero at a forward pass: a smaller difference would round away in z.
-        column_norms(origin, layers, examples, steps);
-        coordinates.enter(objective, block)?;
-        copy(block, home);
-        for (home, direction) in home.iter().zip(&mut *direction) {
-            direction.clear();
-            direction.extend(home.iter().map(|_| T::standard_normal(&mut rng)));
-        }
-        // The cube root of the precision, relative to the activations' size: best for central differences.
-        let step = |size: &mut T| *size = (T::one() + *size) * T::default_epsilon().cbrt();
-        steps.iter_mut().flatten().for_each(step);
-        // Separate layers may move together if they are not neighbours: two gradients then serve all of them.
-        let every = if layers > 1 { 1 } else { 2 };
-        for _ in 0..iterations {
-            column_norms(direction, layers, examples, lengths);
-            for (v, lengths) in
-                direction.chunks_mut(layers).zip(&*lengths).flat_map(|(vs, l)| vs.iter_mut().map(move |v| (v, l)))
-            {
+/// Estimates λmax of the Hessian's diagonal blocks, each of `layers` hidden layers, from the input to the output: 1 for each z_t
+/// separately, or all of them for the whole Hessian.
+pub(crate) fn curvatures<T: Scalar>(
+    objective: &Objective<'_, T>,
+    block: &mut Block<T>,
+    (layers, coordinates): (usize, Coordinates),
+    iterations: usize,
+) -> Result<Vec<f64>> {
+    let (hidden, examples) = (1..block.layers(), block.examples());
+    // The same start in every estimate: it changes with the network, not by chance.
+    let mut rng = stream(0, Purpose::Probe, 0, 0);
+    let copy = |block: &Block<T>| hidden.clone().map(|t| block.stored(t).as_slice().to_vec()).collect::<Vec<_>>();
+    let origin = copy(block);
+    // By the activations' size in errors too, which are zero at a forward pass: a smaller difference would round away in z.
+    let (mut steps, mut lengths) = (Vec::new(), Vec::new());
+    column_norms(&origin, layers, examples, &mut steps);
+    coordinates.enter(objective, block)?;
+    let home = copy(block);
+    let draw = |home: &Vec<T>| home.iter().map(|_| T::standard_normal(&mut rng)).collect::<Vec<_>>();
+    let mut direction: Vec<Vec<T>> = home.iter().map(draw).collect();
+    let mut product = home.clone();
+    // The cube root of the precision, relative to the activations' size: best for central differences.
+    let step = |size: &mut T| *size = (T::one() + *size) * T::default_epsilon().cbrt();
+    steps.iter_mut().flatten().for_each(step);
+    // Separate layers may move together if they are not neighbours: two gradients then serve all of them.
+    let every = if layers > 1 { 1 } else { 2 };
+    let mut largest = Vec::new();
+    for _ in 0..iterations {
+        column_norms(&direction, layers, examples, &mut lengths);
+        for (vs, lengths) in direction.chunks_mut(layers).zip(&lengths) {
+            for v in vs {
                 let width = v.len() / examples;
-                for (v, &length) in v.chunks_exact_mut(width).zip(lengths) {
-                    v.iter_mut().for_each(|v| *v /= length);
-                }
+                let columns = v.chunks_exact_mut(width).zip(lengths);
+                columns.for_each(|(v, &length)| v.iter_mut().for_each(|v| *v /= length));
             }
-            for (product, v) in product.iter_mut().zip(&*direction) {
-                product.clear();
-                product.resize(v.len(), T::zero());
-            }
-            for last in (0..every.min(hidden.len())).map(|skipped| hidden.end - skipped) {
-                let group = if every == 1 { Group::all(1..last) } else { Group::every_second(1..last) };
-                let members = || hidden.clone().filter(|&t| group.has(t));
-                for sign in [T::one(), -T::one()] {
-                    for t in members() {
-                        let (z, v, steps) = (&home[t - 1], &direction[t - 1], &steps[(t - 1) / layers]);
-                        let width = z.len() / examples;
-                        let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
-                        moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * steps[i / width] * v);
-                    }
-                    coordinates.leave(objective, block)?;
-                    coordinates.gradients(objective, block, &group)?;
-                    for t in members() {
-                        let (product, steps) = (&mut product[t - 1], &steps[(t - 1) / layers]);
-                        let width = product.len() / examples;
-                        let pairs = product.iter_mut().zip(block.gradient(t).as_slice()).enumerate();
-                        pairs.for_each(|(i, (p, &g))| *p += sign * g / (steps[i / width] + steps[i / width]));
-                    }
-                }
-                // Restored before the neighbours move: their products are at the same point.
-                members().for_each(|t| block.stored_mut(t).copy_from_slice(&home[t - 1]));
-            }
-            column_norms(product, layers, examples, lengths);
-            largest.clear();
-            largest.extend(lengths.iter().map(|part| part.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()))));
-            // The product, normalised at the next iteration, is the next direction.
-            std::mem::swap(direction, product);
         }
-        // Bit for bit, which a way back through the errors is not.
-        hidden.zip(origin).for_each(|(t, z)| block.stored_mut(t).copy_from_slice(z));
-        Ok(largest)
+        product.iter_mut().for_each(|product| product.fill(T::zero()));
+        for last in (0..every.min(hidden.len())).map(|skipped| hidden.end - skipped) {
+            let group = if every == 1 { Group::all(1..last) } else { Group::every_second(1..last) };
+            for sign in [T::one(), -T::one()] {
+                for t in group.members() {
+                    let (z, v, steps) = (&home[t - 1], &direction[t - 1], &steps[(t - 1) / layers]);
+                    let width = z.len() / examples;
+                    let moved = block.stored_mut(t).iter_mut().zip(z.iter().zip(v)).enumerate();
+                    moved.for_each(|(i, (m, (&z, &v)))| *m = z + sign * steps[i / width] * v);
+                }
+                coordinates.leave(objective, block)?;
+                coordinates.gradients(objective, block, &group)?;
+                for t in group.members() {
+                    let (product, steps) = (&mut product[t - 1], &steps[(t - 1) / layers]);
+                    let width = product.len() / examples;
+                    let pairs = product.iter_mut().zip(block.gradient(t).as_slice()).enumerate();
+                    pairs.for_each(|(i, (p, &g))| *p += sign * g / (steps[i / width] + steps[i / width]));
+                }
+            }
+            // Restored before the neighbours move: their products are at the same point.
+            group.members().for_each(|t| block.stored_mut(t).copy_from_slice(&home[t - 1]));
+        }
+        column_norms(&product, layers, examples, &mut lengths);
+        largest = lengths.iter().map(|part| part.iter().fold(0.0, |l: f64, n| l.max(n.to_f64()))).collect();
+        // The product, normalised at the next iteration, is the next direction.
+        std::mem::swap(&mut direction, &mut product);
     }
+    // Bit for bit, which a way back through the errors is not.
+    hidden.zip(origin).for_each(|(t, z)| block.stored_mut(t).copy_from_slice(&z));
+    Ok(largest)
 }
 
 /// norms ← ‖column‖ over `layers` layers at a time, at least the machine epsilon, because it is a divisor.

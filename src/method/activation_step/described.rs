@@ -1,6 +1,5 @@
 //! Activation steps in JSON, by kind.
 
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
 use super::{ActivationStep, ErrorSteps, Exact, GaussNewton, Sweeps};
@@ -22,9 +21,7 @@ impl<T: Scalar> Serialize for dyn ActivationStep<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let none = || S::Error::custom("ActivationStep that is not built in, or holds an optimizer that is not");
         let Description { kind, settings } = self.describe().ok_or_else(none)?;
-        let mut map = to.serialize_map(Some(1))?;
-        map.serialize_entry(&kind, &settings)?;
-        map.end()
+        to.collect_map([(kind, settings)])
     }
 }
 

@@ -164,17 +164,23 @@ impl<T: Scalar> Model<T> {
         let hessian = zeros(hessian, outputs * outputs * examples);
         // Row by row of P_t, the pull-back of one output to the hidden activations, and column by column of H.
         for k in 0..outputs {
-            block.set_unit_cotangent(k);
+            // The pull-back of unit vector k is row k of the Jacobian.
+            for column in block.cotangent[top].chunks_exact_mut(outputs) {
+                column.fill(T::zero());
+                column[k] = T::one();
+            }
             for t in (1..top).rev() {
                 objective.pull_back(block, t, Reads::Stored)?;
-                block.chain(t);
+                block.cotangent[t].copy_from_slice(&block.gradient[t]);
                 set_columns(&mut pulls[t - 1], k, outputs, block.gradient(t));
             }
             let mut column = MatMut::new(zeros(product, outputs * examples), outputs, examples);
             objective.output_hessian_product(block, column.reborrow())?;
             set_columns(hessian, k, outputs, column.as_ref());
         }
-        objective.output_gradient(block, MatMut::new(zeros(gradient, outputs * examples), outputs, examples))
+        objective.cotangent(block, top, Reads::Stored)?;
+        gradient.clone_from(&block.cotangent[top]);
+        Ok(())
     }
 
     /// Computes ε_t' of every example, the minimum of the model; v overwrites g.

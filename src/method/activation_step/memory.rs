@@ -1,8 +1,8 @@
 //! The memory of activation steps: an optimizer's state per example, and values per group that all examples share.
 
-use super::curvature::Coordinates;
+use super::Rates;
+use super::curvature::{Coordinates, curvatures};
 use super::gauss_newton::Model;
-use super::{PowerIteration, Rates};
 use crate::machine::linalg::matrix::resize;
 use crate::machine::parallel::guarded;
 use crate::method::block::{Block, Group};
@@ -30,7 +30,6 @@ pub struct Prepared<T> {
     pub factor: Vec<T>,
     /// Scratch.
     pub work: Vec<f64>,
-    pub(super) iteration: PowerIteration<T>,
 }
 
 impl<T: Scalar> Prepared<T> {
@@ -44,16 +43,15 @@ impl<T: Scalar> Prepared<T> {
         (together, coordinates): (usize, Coordinates),
     ) -> Result<()> {
         let hidden = sample.layers() - 1;
-        let Self { rates, iteration, .. } = self;
         let Some(fraction) = stable.filter(|_| hidden > 0) else {
-            *rates = Rates { layers: vec![T::of(rate); hidden], curvature: None, margin: None };
+            self.rates = Rates { layers: vec![T::of(rate); hidden], curvature: None, margin: None };
             return Ok(());
         };
-        let largest = iteration.run(objective, sample, (together, coordinates), 8)?;
+        let largest = curvatures(objective, sample, (together, coordinates), 8)?;
         let each = largest
             .iter()
             .flat_map(|&largest| std::iter::repeat_n((largest, (fraction / largest).min(rate)), together));
-        *rates = Rates {
+        self.rates = Rates {
             layers: each.clone().map(|(_, rate)| T::of(rate)).collect(),
             curvature: Some(largest.iter().copied().fold(0.0, f64::max)),
             margin: Some(each.map(|(largest, rate)| 2.0 / (largest * rate)).fold(f64::INFINITY, f64::min)),

@@ -1,6 +1,5 @@
 //! Parameter steps in JSON, by kind.
 
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
 use super::{GradientStep, ParameterStep, Ridge};
@@ -22,9 +21,7 @@ impl<T: Scalar> Serialize for dyn ParameterStep<T> {
         if settings.is_null() {
             return to.serialize_str(&kind);
         }
-        let mut map = to.serialize_map(Some(1))?;
-        map.serialize_entry(&kind, &settings)?;
-        map.end()
+        to.collect_map([(kind, settings)])
     }
 }
 

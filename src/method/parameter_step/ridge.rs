@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{LayerUpdate, ParameterStep, Sum, finite};
+use super::{LayerUpdate, ParameterStep, Sum};
 #[cfg(feature = "serde")]
 use crate::description::Description;
 use crate::layer::{Change, Regression};
 use crate::machine::linalg;
-use crate::machine::linalg::matrix::resize;
+use crate::machine::linalg::matrix::{check_diverged, resize};
 use crate::machine::parallel::guarded;
 use crate::machine::setting::{require_non_negative, require_positive, require_share};
 use crate::method::energy::Objective;
@@ -93,7 +93,7 @@ impl Ridge {
         moments: &[T],
         work: &mut Vec<f64>,
     ) -> Result<()> {
-        finite(moments, t, "the moments of the stored input")?;
+        check_diverged(moments, t, "the moments of the stored input")?;
         // If every example has weight 0, there is nothing to fit: the penalties alone would pull all parameters to zero.
         let empty = moments.iter().all(|moment| *moment == T::zero());
         if let Some(regression) = layer.regression().filter(|_| !empty) {

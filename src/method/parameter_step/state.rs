@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::finite;
-use crate::machine::linalg::matrix::filled;
+use crate::machine::linalg::matrix::{check_diverged, filled};
 use crate::machine::parallel::{Chunks, for_row, guarded};
 use crate::optimizer::{Step, Weights};
 use crate::{Optimizer, Result, Scalar};
@@ -16,21 +15,21 @@ const PIECE: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct LayerState<T> {
     optimizer: Arc<dyn Optimizer<T>>,
-    /// Entries of state for each parameter.
-    slots: usize,
+    /// Entries of state for each parameter. With any, a parameter may move without a gradient, if it had one before.
+    pub(crate) slots: usize,
     /// Parameters in one call of the optimizer: all, unless it is elementwise.
     piece: usize,
     /// The factor on its learning rate in this epoch.
     pub(crate) rate: T,
     /// The optimizer's state: piece after piece, in each slot after slot; empty before the first fit that needs it.
-    state: Vec<T>,
+    pub(crate) state: Vec<T>,
     /// Where the weights lie among the parameters.
     weights: Vec<Range<usize>>,
     /// Steps that the state has seen. Frozen layers take none, so Adam still corrects the bias of its moments by the right number.
-    steps: u64,
+    pub(crate) steps: u64,
     pub(crate) frozen: bool,
     /// The memory of the parameter step between visits, such as the moments of a regression; empty before the first.
-    memory: Vec<T>,
+    pub(crate) memory: Vec<T>,
 }
 
 impl<T: Scalar> LayerState<T> {
@@ -38,22 +37,17 @@ impl<T: Scalar> LayerState<T> {
     ///
     /// # Errors
     /// [`Error::Panicked`] when the optimizer panics.
-    pub(crate) fn new(optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
+    pub(crate) fn new(
+        optimizer: Arc<dyn Optimizer<T>>,
+        t: usize,
+        params: usize,
+        weights: Vec<Range<usize>>,
+    ) -> Result<Self> {
         let (slots, elementwise) = guarded("the optimizer", t, || (optimizer.slots(), optimizer.is_elementwise()))?;
         // A rule that looks at all parameters, as a clipped norm does, gets them in one piece; a width of 0 cannot be cut.
         let piece = if elementwise { PIECE } else { params.max(1) };
-        let (state, weights, memory) = (Vec::new(), Vec::new(), Vec::new());
+        let (state, memory) = (Vec::new(), Vec::new());
         Ok(Self { optimizer, slots, piece, rate: T::one(), state, weights, steps: 0, frozen: false, memory })
-    }
-
-    /// Sets where the weights lie among the parameters.
-    pub(crate) fn weights(self, weights: Vec<Range<usize>>) -> Self {
-        Self { weights, ..self }
-    }
-
-    /// Returns whether the optimizer has state: then a parameter may move without a gradient, if it had one before.
-    pub(crate) fn has_slots(&self) -> bool {
-        self.slots > 0
     }
 
     /// Allocates the optimizer's state for `params` parameters, before the first fit that needs it.
@@ -75,24 +69,6 @@ impl<T: Scalar> LayerState<T> {
         (format!("{:?}", self.optimizer), [&self.state, &self.memory])
     }
 
-    /// Returns the length of the optimizer's state for `params` parameters.
-    #[cfg(feature = "save")]
-    pub(crate) fn room(&self, params: usize) -> usize {
-        self.slots.saturating_mul(params)
-    }
-
-    /// Returns the number of steps that the optimizer has taken.
-    #[cfg(feature = "save")]
-    pub(crate) fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Restores the state and memory that [`parts`](Self::parts) returned after `steps` steps.
-    #[cfg(feature = "save")]
-    pub(crate) fn restore(&mut self, state: Vec<T>, memory: Vec<T>, steps: u64) {
-        (self.state, self.memory, self.steps) = (state, memory, steps);
-    }
-
     /// Discards the state, the memory and the number of steps.
     pub(crate) fn reset(&mut self) {
         self.state.fill(T::zero());
@@ -105,7 +81,7 @@ impl<T: Scalar> LayerState<T> {
     /// # Errors
     /// As [`new`](Self::new).
     pub(crate) fn with_optimizer(&self, optimizer: Arc<dyn Optimizer<T>>, t: usize, params: usize) -> Result<Self> {
-        let new = Self { weights: self.weights.clone(), frozen: self.frozen, ..Self::new(optimizer, t, params)? };
+        let new = Self { frozen: self.frozen, ..Self::new(optimizer, t, params, self.weights.clone())? };
         let form =
             |own: &Self| guarded("Debug of the optimizer", t, || without_numbers(&format!("{:?}", own.optimizer)));
         // Compare the text without its numbers: a new learning rate must not cost Adam its moments.
@@ -127,16 +103,11 @@ impl<T: Scalar> LayerState<T> {
             // Once, after the sum: the lanes' gradients are sums, not means, so lanes of unequal width weigh right.
             gradient.iter_mut().for_each(|g| *g *= share);
             // Before the optimizer: its state would keep a NaN for all later steps.
-            finite(gradient, t, "the parameter gradient")?;
+            check_diverged(gradient, t, "the parameter gradient")?;
             let step = Step { weights: Weights::of_layer(weights, i * *piece), ..Step::new(*steps, *rate) };
             guarded("the optimizer", t, || optimizer.update(step, params, gradient, state))?;
-            finite(params, t, "a parameter")
+            check_diverged(params, t, "a parameter")
         })
-    }
-
-    /// Returns the memory of the parameter step.
-    pub(super) fn memory_mut(&mut self) -> &mut Vec<T> {
-        &mut self.memory
     }
 }
 

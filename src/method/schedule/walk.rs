@@ -23,35 +23,24 @@ impl Products {
     }
 }
 
-/// Properties of a network that decide which products a visit takes.
-#[derive(Clone, Debug)]
-pub(crate) struct Assumptions {
-    /// Whether products with zeros are skipped, and do not count.
-    pub(crate) skips_zeros: bool,
-    /// Whether θ_t may move, for t = 0 .. T.
-    pub(crate) trains: Vec<bool>,
-    /// Whether layer t is frozen, and takes no part in a gather.
-    pub(crate) frozen: Vec<bool>,
-    /// The layer that the chain rule stops at.
-    pub(crate) lowest: usize,
+/// Properties of a layer that decide which products a visit takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traits {
+    /// Whether θ_t may move.
+    pub(crate) trains: bool,
+    /// Whether it is frozen, and takes no part in a gather.
+    pub(crate) frozen: bool,
     /// Whether θ_t may move without a gradient, by the memory of its optimizer.
-    pub(crate) remembers: Vec<bool>,
-    pub(crate) multipliers: Option<Multipliers>,
-}
-
-impl Assumptions {
-    /// Returns the worst case: every parameter moves at every update, and every activation in its turn.
-    pub(crate) fn everything_moves(depth: usize) -> Self {
-        let (trains, frozen, remembers) = (vec![true; depth], vec![false; depth], vec![true; depth]);
-        Self { skips_zeros: false, trains, frozen, lowest: 0, remembers, multipliers: None }
-    }
+    pub(crate) remembers: bool,
 }
 
 /// A visit without numbers: tracks which predictions are stale and which signals are zero, and counts products.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
-    depth: usize,
-    assumptions: Assumptions,
+    layers: Vec<Traits>,
+    /// Whether products with zeros are skipped, and do not count.
+    skips_zeros: bool,
+    multipliers: Option<Multipliers>,
     pub(crate) products: Vec<Products>,
     /// Sequential products so far: up to the present activations, and up to the last sums over parameters, which run in parallel to
     /// activation steps until the next update.
@@ -59,34 +48,28 @@ pub(crate) struct Walk {
     gathered: usize,
     /// Whether the latest predictions were made by a measurement, which does not count their time itself.
     reported: bool,
-    state: State,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct State {
-    /// Whether z_t = a_t, the forward activation, for t = 0 .. T.
-    same: Vec<bool>,
-    /// Whether the prediction of layer t from z_t, and that from a_t, is up to date.
-    stored: Vec<bool>,
-    forward: Vec<bool>,
-    /// Whether θ_t has moved since the forward pass, and whether it will with the gradients of the last parameter step.
-    moved: Vec<bool>,
-    moves: Vec<bool>,
-    /// Whether ∂L/∂θ_t has been nonzero, and whether λ_t is, at index t; kept from visit to visit.
-    had_gradient: Vec<bool>,
-    has_multiplier: Vec<bool>,
+    sites: Vec<Site>,
     /// The input that the last parameter step has read.
     reads: Reads,
 }
 
-/// The products of one stage: sequential, and all.
-#[derive(Clone, Copy, Debug, Default)]
-struct Taken {
-    sequential: usize,
-    products: usize,
+/// What there is to know of layer t and its input z_t.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Site {
+    /// Whether z_t = a_t, the forward activation.
+    same: bool,
+    /// Whether the prediction from z_t, and that from a_t, is up to date.
+    stored: bool,
+    forward: bool,
+    /// Whether θ_t has moved since the forward pass, and whether it will with the gradients of the last parameter step.
+    moved: bool,
+    moves: bool,
+    /// Whether ∂L/∂θ_t has been nonzero, and whether λ_t is; kept from visit to visit.
+    had_gradient: bool,
+    has_multiplier: bool,
 }
 
-/// A stage as it is printed.
+/// A stage as it is printed, with its products: sequential, and all.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) text: String,
@@ -95,32 +78,29 @@ pub(crate) struct Line {
 }
 
 impl Walk {
-    pub(crate) fn new(depth: usize, assumptions: Assumptions) -> Self {
-        let none = vec![false; depth];
-        let (same, stored, forward) = (none.clone(), none.clone(), none.clone());
-        let (moved, moves, had_gradient, has_multiplier) = (none.clone(), none.clone(), none.clone(), none);
-        let state = State { same, stored, forward, moved, moves, had_gradient, has_multiplier, reads: Reads::Stored };
-        let products = vec![Products::default(); depth];
-        Self { depth, assumptions, products, clock: 0, gathered: 0, reported: false, state }
+    pub(crate) fn new(layers: Vec<Traits>, skips_zeros: bool, multipliers: Option<Multipliers>) -> Self {
+        let (products, sites) = (vec![Products::default(); layers.len()], vec![Site::default(); layers.len()]);
+        let (clock, gathered, reported, reads) = (0, 0, false, Reads::Stored);
+        Self { layers, skips_zeros, multipliers, products, clock, gathered, reported, sites, reads }
+    }
+
+    /// Makes a walk of the worst case: every parameter moves at every update, and every activation in its turn.
+    pub(crate) fn everything_moves(depth: usize) -> Self {
+        Self::new(vec![Traits { trains: true, frozen: false, remembers: true }; depth], false, None)
     }
 
     /// Runs visits until one leaves the kept state as it was, and counts that one.
     pub(crate) fn settle(&mut self, stages: &[Stage]) {
+        let kept = |walk: &Self| walk.sites.iter().map(|at| (at.had_gradient, at.has_multiplier)).collect::<Vec<_>>();
         // It ends: what is kept only ever turns from false to true.
         loop {
-            let kept = (self.state.had_gradient.clone(), self.state.has_multiplier.clone());
+            let before = kept(self);
             self.products.fill(Products::default());
             self.run(stages);
-            if kept == (self.state.had_gradient.clone(), self.state.has_multiplier.clone()) {
+            if before == kept(self) {
                 return;
             }
         }
-    }
-
-    /// Runs a visit.
-    pub(crate) fn run(&mut self, stages: &[Stage]) {
-        self.begin();
-        self.run_all(stages);
     }
 
     /// Returns the number of sequential products.
@@ -129,57 +109,43 @@ impl Walk {
     }
 
     /// Runs a visit, and returns its stages with their products, those of a repeated one indented.
-    pub(crate) fn lines(&mut self, stages: &[Stage]) -> Vec<Line> {
-        fn texts(stages: &[Stage], indent: usize, out: &mut Vec<String>) {
-            for stage in stages {
-                out.push(format!("{:indent$}{stage}", ""));
-                if let Stage::Repeat { stages, .. } = stage {
-                    texts(stages, indent + 2, out);
-                }
-            }
+    pub(crate) fn run(&mut self, stages: &[Stage]) -> Vec<Line> {
+        for (t, at) in self.sites.iter_mut().enumerate() {
+            // Other examples: nothing is cached.
+            let Site { had_gradient, has_multiplier, .. } = *at;
+            *at = Site { same: t == 0, had_gradient, has_multiplier, ..Site::default() };
         }
-        let mut all = Vec::new();
-        texts(stages, 0, &mut all);
-        self.begin();
-        let line =
-            |(text, taken): (String, Taken)| Line { text, sequential: taken.sequential, products: taken.products };
-        all.into_iter().zip(self.run_all(stages)).map(line).collect()
+        self.run_all(stages, 0)
     }
 
-    fn begin(&mut self) {
-        self.state.moved.fill(false);
-        self.state.moves.fill(false);
-        // Other examples: nothing is cached. `moves` is cleared before, because `stale` takes it for moved.
-        self.stale(0..self.depth);
-        self.state.same.iter_mut().enumerate().for_each(|(t, same)| *same = t == 0);
-    }
-
-    /// Runs stages, and returns the products of each, followed by those of the stages within it.
-    fn run_all(&mut self, stages: &[Stage]) -> Vec<Taken> {
-        let mut all = Vec::new();
+    /// Runs stages, and returns the line of each, followed by those of the stages within it.
+    fn run_all(&mut self, stages: &[Stage], indent: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
         for stage in stages {
+            let text = format!("{:indent$}{stage}", "");
             if let Stage::Repeat { times, stages } = stage {
-                all.push(Taken::default());
-                all.extend(self.repeat(*times, stages));
+                lines.push(Line { text, sequential: 0, products: 0 });
+                lines.extend(self.repeat(*times, stages, indent + 2));
             } else {
                 let before = self.total();
                 let sequential = self.stage(stage);
-                all.push(Taken { sequential, products: self.total() - before });
+                lines.push(Line { text, sequential, products: self.total() - before });
             }
         }
-        all
+        lines
     }
 
     /// Runs stages until they return to the same state, and multiplies from there: `times` may be large.
-    fn repeat(&mut self, times: usize, stages: &[Stage]) -> Vec<Taken> {
-        let mut all: Vec<Taken> = Vec::new();
+    fn repeat(&mut self, times: usize, stages: &[Stage], indent: usize) -> Vec<Line> {
+        let mut lines: Vec<Line> = Vec::new();
         let mut done = 0;
         while done < times {
-            let (state, clock, products) = (self.state.clone(), self.sequential(), self.products.clone());
-            let taken = self.run_all(stages);
+            let (sites, reads) = (self.sites.clone(), self.reads);
+            let (clock, products) = (self.sequential(), self.products.clone());
+            let mut taken = self.run_all(stages, indent);
             done += 1;
             // The same state again: all further repetitions take the same products.
-            let rest = if self.state == state { times - done } else { 0 };
+            let rest = if self.sites == sites && self.reads == reads { times - done } else { 0 };
             done += rest;
             let more = |now: usize, before: usize| now.saturating_add((now - before).saturating_mul(rest));
             if rest > 0 {
@@ -191,14 +157,14 @@ impl Walk {
                 now.to_activations = more(now.to_activations, before.to_activations);
                 now.to_parameters = more(now.to_parameters, before.to_parameters);
             }
-            all.resize(taken.len(), Taken::default());
-            for (sum, taken) in all.iter_mut().zip(taken) {
-                let each = |sum: usize, own: usize| sum.saturating_add(own.saturating_mul(1 + rest));
-                sum.sequential = each(sum.sequential, taken.sequential);
-                sum.products = each(sum.products, taken.products);
+            for (i, line) in taken.iter_mut().enumerate() {
+                let (sequential, products) = lines.get(i).map_or((0, 0), |sum| (sum.sequential, sum.products));
+                line.sequential = sequential.saturating_add(line.sequential.saturating_mul(1 + rest));
+                line.products = products.saturating_add(line.products.saturating_mul(1 + rest));
             }
+            lines = taken;
         }
-        all
+        lines
     }
 
     fn total(&self) -> usize {
@@ -207,19 +173,20 @@ impl Walk {
 
     /// Runs a stage, and returns its sequential products.
     fn stage(&mut self, stage: &Stage) -> usize {
-        let before = self.clock;
+        let (before, depth) = (self.clock, self.layers.len());
         match stage {
             Stage::Forward => {
-                let stale = (0..self.depth).filter(|&t| self.evaluate(t, Reads::Forward)).count();
+                let stale = (0..depth).filter(|&t| self.evaluate(t, Reads::Forward)).count();
                 add(&mut self.clock, stale);
             }
             Stage::Start(start) => {
                 let anchored = *start == Start::Anchored;
-                self.state.same.iter_mut().enumerate().for_each(|(t, same)| *same = t == 0 || anchored);
+                self.sites.iter_mut().enumerate().for_each(|(t, at)| at.same = t == 0 || anchored);
             }
             Stage::ChainRule => {
-                // The lowest trained layer needs no error below it, as in `Objective::chain_rule`.
-                let pulled = self.products.iter_mut().skip(self.assumptions.lowest + 1);
+                // The lowest layer that is not frozen needs no error below it, as in `Objective::chain_rule`.
+                let lowest = self.layers.iter().position(|layer| !layer.frozen).unwrap_or(depth);
+                let pulled = self.products.iter_mut().skip(lowest + 1);
                 let count = pulled.map(|products| add(&mut products.to_activations, 1)).count();
                 add(&mut self.clock, count);
             }
@@ -232,10 +199,10 @@ impl Walk {
                 self.reported |= stale > 0;
             }
             Stage::Gather { layers, reads, chained, by_gradient } => {
-                self.state.reads = *reads;
+                self.reads = *reads;
                 if *by_gradient {
                     let stale =
-                        layers.clone().filter(|&t| !chained && !self.assumptions.frozen[t] && self.evaluate(t, *reads));
+                        layers.clone().filter(|&t| !chained && !self.layers[t].frozen && self.evaluate(t, *reads));
                     let stale = stale.count();
                     self.predictions(stale);
                     layers.clone().for_each(|t| self.gather(t, *chained));
@@ -245,39 +212,30 @@ impl Walk {
                 }
             }
             Stage::Ascend => {
-                if let Some(multipliers) = self.assumptions.multipliers {
-                    for t in (1..self.depth).filter(|&t| multipliers.reaches(t, self.depth)) {
-                        // λ_t begins at zero, and stays there as long as there is no residual.
-                        self.state.has_multiplier[t] |= self.has_residual(t, self.state.reads);
-                    }
+                for t in (1..depth).filter(|&t| self.multipliers.is_some_and(|own| own.reaches(t, depth))) {
+                    // λ_t begins at zero, and stays there as long as there is no residual.
+                    self.sites[t].has_multiplier |= self.has_residual(t, self.reads);
                 }
             }
-            Stage::Store => {}
             Stage::Update(layers) => {
                 // A barrier: it waits for activations and for sums.
                 self.clock = self.sequential();
-                self.stale(layers.clone());
+                for at in &mut self.sites[layers.clone()] {
+                    // The predictions are those of the old parameters.
+                    *at = Site { stored: false, forward: false, moved: at.moved || at.moves, moves: false, ..*at };
+                }
                 return 0;
             }
-            Stage::Repeat { times, stages } => drop(self.repeat(*times, stages)),
+            // What is repeated, `run_all` runs.
+            Stage::Store | Stage::Repeat { .. } => {}
         }
         self.clock - before
     }
 
-    /// Marks the predictions of `layers` stale, after their parameters moved.
-    fn stale(&mut self, layers: std::ops::Range<usize>) {
-        for t in layers {
-            self.state.stored[t] = false;
-            self.state.forward[t] = false;
-            self.state.moved[t] |= self.state.moves[t];
-            self.state.moves[t] = false;
-        }
-    }
-
     /// Brings the prediction of layer t up to date, and returns whether it was stale.
     fn evaluate(&mut self, t: usize, reads: Reads) -> bool {
-        let State { same, stored, forward, .. } = &mut self.state;
-        let fresh = if same[t] || reads == Reads::Forward { &mut forward[t] } else { &mut stored[t] };
+        let at = &mut self.sites[t];
+        let fresh = if at.same || reads == Reads::Forward { &mut at.forward } else { &mut at.stored };
         let stale = !std::mem::replace(fresh, true);
         add(&mut self.products[t].predictions, usize::from(stale));
         stale
@@ -291,15 +249,15 @@ impl Walk {
 
     /// Returns whether z_t and its prediction may differ, t = 1 ..= T.
     fn has_residual(&self, t: usize, reads: Reads) -> bool {
-        let State { same, moved, .. } = &self.state;
-        let below = same[t - 1] || reads == Reads::Forward;
+        let below = self.sites[t - 1];
         // From a forward pass on, z_t equals its prediction until either moves; a target hardly ever does.
-        !self.assumptions.skips_zeros || t == self.depth || !same[t] || !below || moved[t - 1]
+        let same = self.sites.get(t).is_some_and(|at| at.same) && (below.same || reads == Reads::Forward);
+        !self.skips_zeros || !same || below.moved
     }
 
     /// Returns whether ∂L/∂ẑ_t may be nonzero, t = 1 ..= T.
     fn pulls(&self, t: usize, reads: Reads) -> bool {
-        self.has_residual(t, reads) || (t < self.depth && self.state.has_multiplier[t])
+        self.has_residual(t, reads) || self.sites.get(t).is_some_and(|at| at.has_multiplier)
     }
 
     /// Moves the z_t of a group in parallel.
@@ -324,9 +282,8 @@ impl Walk {
         }
         for (t, moved) in moved {
             // As in `Block::step`: z_t that has not moved from the forward pass keeps its prediction.
-            if moved || !self.state.same[t] {
-                self.state.same[t] = false;
-                self.state.stored[t] = false;
+            if moved || !self.sites[t].same {
+                self.moved(t);
             }
         }
     }
@@ -335,10 +292,13 @@ impl Walk {
     fn solve(&mut self, group: &Group) {
         let stale = group.members().filter(|&t| self.evaluate(t - 1, Reads::Stored)).count();
         self.predictions(stale);
-        for t in group.members() {
-            self.state.same[t] = false;
-            self.state.stored[t] = false;
-        }
+        group.members().for_each(|t| self.moved(t));
+    }
+
+    /// Marks z_t as moved away from the forward pass, and its prediction as stale.
+    fn moved(&mut self, t: usize) {
+        let at = &mut self.sites[t];
+        (at.same, at.stored) = (false, false);
     }
 
     /// Runs a backward pass through the z_t of a group, and a forward pass with the moved activations.
@@ -357,19 +317,19 @@ impl Walk {
             let stale = self.evaluate(t - 1, Reads::Stored);
             add(&mut self.clock, 1 + usize::from(stale));
             // The roll-out writes every z_t, moved or not, and so makes its prediction stale.
-            self.state.same[t] = false;
-            self.state.stored[t] = false;
+            self.moved(t);
         }
     }
 
     /// Counts ∂L/∂θ_t.
     fn gather(&mut self, t: usize, chained: bool) {
-        let has_gradient = chained || self.pulls(t + 1, self.state.reads);
-        if self.assumptions.trains[t] {
+        let has_gradient = chained || self.pulls(t + 1, self.reads);
+        let Traits { trains, remembers, .. } = self.layers[t];
+        if trains {
             add(&mut self.products[t].to_parameters, usize::from(has_gradient));
-            let State { moves, had_gradient, .. } = &mut self.state;
-            moves[t] |= has_gradient || (self.assumptions.remembers[t] && had_gradient[t]);
-            had_gradient[t] |= has_gradient;
+            let at = &mut self.sites[t];
+            at.moves |= has_gradient || (remembers && at.had_gradient);
+            at.had_gradient |= has_gradient;
         }
     }
 }

@@ -12,9 +12,9 @@ use std::mem::swap;
 use std::ops::Range;
 
 use super::lane::{Lane, LaneInput};
-use super::{FitState, Share, update};
+use super::{FitState, Share};
 use crate::bank::Column;
-use crate::machine::parallel::{Chunks, Spare, for_row};
+use crate::machine::parallel::{Chunks, for_row};
 use crate::method::block::Group;
 use crate::method::circuit::Circuit;
 use crate::method::flight_plan::FlightPlan;
@@ -39,7 +39,6 @@ pub(super) struct Flight<T> {
     /// Batches with micro-batches in flight, and batches whose step the output layer has not taken yet.
     batches_in_flight: usize,
     pending_updates: u64,
-    work: Spare<Vec<f64>>,
 }
 
 /// Room for a micro-batch.
@@ -87,7 +86,6 @@ impl<T: Scalar> Flight<T> {
             ahead: Vec::new(),
             batches_in_flight: 0,
             pending_updates: 0,
-            work: Spare::default(),
             plan,
             stages,
             batch,
@@ -100,20 +98,28 @@ impl<T: Scalar> Flight<T> {
         self.pending_updates
     }
 
-    /// Feeds the batch `batch` of a share to the lowest stage, one micro-batch a tick. Returns the number of batches completed meanwhile.
-    pub(super) fn send(
+    /// Feeds the batch `batch` of a share to the lowest stage, one micro-batch a tick; without one, takes ticks until no micro-batch is in
+    /// flight. Returns the number of batches completed meanwhile.
+    pub(super) fn advance(
         &mut self,
         fit: &FitState<'_, T>,
         net: &mut DecoupledNetwork<T>,
         share: &mut Share<'_, '_, T>,
-        batch: Range<usize>,
+        batch: Option<Range<usize>>,
         tally: &mut Tally,
     ) -> Result<usize> {
-        if self.batches_in_flight == 0 {
+        let before = self.batches_in_flight;
+        let Some(batch) = batch else {
+            while self.batches_in_flight > 0 {
+                self.tick(fit, net, share, tally, None)?;
+            }
+            return Ok(before);
+        };
+        if before == 0 {
             // Nothing is late yet.
             self.ahead.clone_from(&net.params);
         }
-        let (before, end, examples) = (self.batches_in_flight, batch.end, batch.len());
+        let (end, examples) = (batch.end, batch.len());
         self.batches_in_flight += 1;
         self.pending_updates += 1;
         let update = net.training.updates + self.pending_updates;
@@ -126,21 +132,6 @@ impl<T: Scalar> Flight<T> {
             self.tick(fit, net, share, tally, Some(part))?;
         }
         Ok(before + 1 - self.batches_in_flight)
-    }
-
-    /// Takes ticks until no micro-batch is in flight. Returns the number of batches completed meanwhile.
-    pub(super) fn drain(
-        &mut self,
-        fit: &FitState<'_, T>,
-        net: &mut DecoupledNetwork<T>,
-        share: &mut Share<'_, '_, T>,
-        tally: &mut Tally,
-    ) -> Result<usize> {
-        let before = self.batches_in_flight;
-        while self.batches_in_flight > 0 {
-            self.tick(fit, net, share, tally, None)?;
-        }
-        Ok(before)
     }
 
     fn tick(
@@ -211,8 +202,7 @@ impl<T: Scalar> Flight<T> {
         }
         let rate = fit.learning_rate_factor * self.plan.learning_rate_factor(number, self.batches);
         net.training.layers[layers.clone()].iter_mut().for_each(|state| state.rate = T::of(rate));
-        let (steps, sums) = (&fit.recipe.parameter, &mut self.gathered[s].sums);
-        update(net, (steps, fit.factor, &self.work), layers.clone(), sums, examples)?;
+        fit.update(net, layers.clone(), &mut self.gathered[s].sums, examples)?;
         self.pending_updates -= u64::from(s + 1 == self.stages.len());
         let delay = T::of(self.plan.delay(s, self.batch));
         for_row((ahead, &net.params[layers]), |_, (ahead, params)| {
@@ -240,7 +230,7 @@ impl<T: Scalar> Lane<T> {
     fn forward_stage(&mut self, pass: &LaneInput<'_, T>, layers: Range<usize>) -> Result<()> {
         let depth = self.block.layers();
         pass.objective.forward_through(&mut self.block, layers.clone())?;
-        self.block.store_forward_of(layers.start + 1..depth.min(layers.end + 1));
+        self.block.store_forward(layers.start + 1..depth.min(layers.end + 1));
         if layers.end == depth {
             self.report_forward(pass)?;
         }
@@ -258,7 +248,7 @@ impl<T: Scalar> Lane<T> {
         for t in layers.clone().rev() {
             let sum = &mut sums[t - layers.start];
             if !sum.is_empty() && !pass.states[t].frozen {
-                let reads = pass.parameter.reads;
+                let reads = pass.fit.parameter.reads;
                 if begins {
                     pass.objective.parameter_gradient(&mut self.block, t, reads, sum)?;
                 } else {

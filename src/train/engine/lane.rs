@@ -2,32 +2,27 @@
 
 use std::ops::Range;
 
+use super::FitState;
 use crate::bank::Column;
-use crate::machine::linalg;
+use crate::machine::linalg::matrix::check_diverged;
 use crate::machine::parallel::{for_row, guarded};
 use crate::method::Method;
-use crate::method::activation_step::{self, Memory, Prepared};
+use crate::method::activation_step::{self, Memory};
 use crate::method::block::{Block, Group, Reads};
 use crate::method::energy::Objective;
-use crate::method::parameter_step::{self, LayerState, ParameterSteps};
+use crate::method::parameter_step::{self, LayerState};
 use crate::method::schedule::Stage;
 use crate::method::start::Start;
-use crate::metrics::Judge;
 use crate::train::missing;
 use crate::train::tally::Tally;
-use crate::{Dataset, DecoupledNetwork, Error, MatRef, Result, Scalar};
+use crate::{Dataset, DecoupledNetwork, MatRef, Result, Scalar};
 
 /// Shared, read-only input of the lanes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LaneInput<'p, T: Scalar> {
     pub(super) objective: Objective<'p, T>,
-    pub(super) method: Option<&'p Method<T>>,
-    pub(super) parameter: &'p ParameterSteps<T>,
+    pub(super) fit: &'p FitState<'p, T>,
     pub(super) states: &'p [LayerState<T>],
-    pub(super) data: &'p Dataset<T>,
-    pub(super) judge: Option<Judge<'p, T>>,
-    pub(super) starts: &'p [T],
-    pub(super) prepared: &'p Prepared<T>,
     pub(super) report: bool,
     /// The parameter update that the visit leads to.
     pub(super) update: u64,
@@ -74,12 +69,12 @@ impl<T: Scalar> Lane<T> {
     /// Loads the inputs, targets and weights of `examples`.
     pub(super) fn load(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
         self.block.resize(examples.len());
-        fill(&mut self.block, pass.data, examples.iter().copied());
-        set_weights(&mut self.block, pass.data, examples);
+        fill(&mut self.block, pass.fit.data, examples.iter().copied());
+        set_weights(&mut self.block, pass.fit.data, examples);
         self.tally.begin(examples.len());
-        if !pass.starts.is_empty() {
-            let inputs = self.block.stored_mut(0).chunks_exact_mut(pass.starts.len());
-            columns.iter().zip(inputs).for_each(|(column, input)| column.complete(pass.starts, input));
+        if !pass.fit.starts.is_empty() {
+            let inputs = self.block.stored_mut(0).chunks_exact_mut(pass.fit.starts.len());
+            columns.iter().zip(inputs).for_each(|(column, input)| column.complete(&pass.fit.starts, input));
         }
     }
 
@@ -105,7 +100,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Relax { group, begins, .. } => self.step(pass, group, *begins)?,
                 Stage::Measure(terms) => self.measure(objective, terms.clone())?,
                 Stage::Gather { layers, chained, .. } => {
-                    let by = (pass.parameter, pass.states);
+                    let by = (&pass.fit.parameter, pass.states);
                     parameter_step::gather(by, (layers, *chained), objective, &mut self.block, sums)?;
                 }
                 Stage::Ascend => {
@@ -139,7 +134,7 @@ impl<T: Scalar> Lane<T> {
             });
             each.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
         };
-        let source = (pass.data, pass.method);
+        let source = (pass.fit.data, pass.fit.method);
         let mut loaded = false;
         for stage in stages {
             if matches!(stage, Stage::Measure(_) | Stage::Relax { .. })
@@ -167,7 +162,8 @@ impl<T: Scalar> Lane<T> {
                     }
                 }
                 Stage::Store => {
-                    let steps = pass.method.map_or(0, |method| method.activation.steps(pass.objective.circuit.depth()));
+                    let steps =
+                        pass.fit.method.map_or(0, |method| method.activation.steps(pass.objective.circuit.depth()));
                     for column in &mut *columns {
                         column.count(column.steps().saturating_add(steps as u64), pass.update);
                     }
@@ -188,7 +184,7 @@ impl<T: Scalar> Lane<T> {
         let (top, block) = (self.block.layers(), &self.block);
         self.tally.forward_examples = block.examples();
         self.tally.forward_loss = pass.objective.forward_loss(block)?;
-        if let Some(judge) = pass.judge {
+        if let Some(judge) = pass.fit.judge {
             let outputs = block.prediction(top - 1, Reads::Forward);
             let weight = |i: usize| block.weights().get(i).map_or(1.0, |weight| weight.to_f64());
             self.tally.score = judge.sum(block.stored(top), outputs, weight)?;
@@ -205,7 +201,7 @@ impl<T: Scalar> Lane<T> {
         }
         // A forward pass is there, needed or for the report: start from it, then overwrite visited columns below.
         if self.tally.forward_examples > 0 {
-            self.block.store_forward();
+            self.block.store_forward(1..self.block.layers());
         }
         self.reset_memory(pass)?;
         let examples = columns.len();
@@ -231,7 +227,7 @@ impl<T: Scalar> Lane<T> {
 
     /// Resets what the activation step remembers of the examples.
     pub(super) fn reset_memory(&mut self, pass: &LaneInput<'_, T>) -> Result<()> {
-        let slots = pass.method.map_or(0, |method| activation_step::slots(&*method.activation));
+        let slots = pass.fit.method.map_or(0, |method| activation_step::slots(&*method.activation));
         self.memory.reset(&self.block, slots)
     }
 
@@ -255,7 +251,7 @@ impl<T: Scalar> Lane<T> {
             examples.iter().for_each(|&example| out.extend_from_slice(source.column(example)));
         };
         let Scratch { input, output, cache, target, .. } = &mut self.scratch;
-        of(pass.data.inputs(), input);
+        of(pass.fit.data.inputs(), input);
         for t in 0..top {
             let rows = circuit.layers[t].output_dim();
             output.resize(rows * n, T::zero());
@@ -275,25 +271,25 @@ impl<T: Scalar> Lane<T> {
                 }
             }
         }
-        of(pass.data.targets(), target);
+        of(pass.fit.data.targets(), target);
         let (target, outputs) = (MatRef::new(target, target.len() / n, n), MatRef::new(input, input.len() / n, n));
-        let weights = pass.data.weights_of(examples.iter().copied());
+        let weights = pass.fit.data.weights_of(examples.iter().copied());
         self.tally.forward_examples = n;
         self.tally.forward_loss = pass.objective.loss_of(target, outputs, &weights)?;
-        if let Some(judge) = pass.judge {
-            self.tally.score = judge.sum(target, outputs, |i| pass.data.weight(examples[i]))?;
+        if let Some(judge) = pass.fit.judge {
+            self.tally.score = judge.sum(target, outputs, |i| pass.fit.data.weight(examples[i]))?;
         }
         Ok(())
     }
 
     /// Takes an activation step of `group`.
     pub(super) fn step(&mut self, pass: &LaneInput<'_, T>, group: &Group, begins: bool) -> Result<()> {
-        let Some(method) = pass.method else { return Ok(()) };
+        let Some(method) = pass.fit.method else { return Ok(()) };
         if begins {
             self.memory.count();
         }
         let Self { block, memory, .. } = self;
-        guarded(STEP, None, || method.activation.step(&pass.objective, block, group, pass.prepared, memory))?
+        guarded(STEP, None, || method.activation.step(&pass.objective, block, group, &pass.fit.prepared, memory))?
     }
 
     /// Adds the energy and the residuals of z_t for t in `terms`, every prediction taken from its stored input.
@@ -329,13 +325,10 @@ impl<T: Scalar> Lane<T> {
     /// Computes λ_t after this visit, from the residuals that the parameter step has just read. The rest of the visit still reads the old
     /// λ_t.
     fn ascend(&mut self, pass: &LaneInput<'_, T>, t: usize) -> Result<()> {
-        let Some(multipliers) = pass.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
+        let Some(multipliers) = pass.fit.method.and_then(|method| method.coupling.multipliers) else { return Ok(()) };
         let out = &mut self.multipliers[t - 1];
-        pass.objective.ascend(&self.block, t, pass.parameter.reads, multipliers, out);
-        match linalg::all_finite(out) {
-            true => Ok(()),
-            false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "a multiplier" }),
-        }
+        pass.objective.ascend(&self.block, t, pass.fit.parameter.reads, multipliers, out);
+        check_diverged(out, t, "a multiplier")
     }
 
     /// Writes activations, multipliers and the state of the activations' optimizer to the bank, before the update that ends the visit.
@@ -345,14 +338,14 @@ impl<T: Scalar> Lane<T> {
         examples: &[usize],
         columns: &mut [Column<'_, T>],
     ) -> Result<()> {
-        if !pass.starts.is_empty() {
-            missing::step(&pass.objective, &mut self.block, pass.data, examples)?;
+        if !pass.fit.starts.is_empty() {
+            missing::step(&pass.objective, &mut self.block, pass.fit.data, examples)?;
         }
         let Self { block, memory, multipliers, .. } = self;
         // Check all layers before the first write: a divergence leaves no column half written.
-        (1..block.layers()).try_for_each(|t| check_finite(block, t))?;
+        (1..block.layers()).try_for_each(|t| check_diverged(block.stored(t).as_slice(), t, "the stored input"))?;
         let examples = columns.len();
-        let anchored = pass.method.is_some_and(|method| method.start == Start::Anchored);
+        let anchored = pass.fit.method.is_some_and(|method| method.start == Start::Anchored);
         for_row(columns, |i, column| {
             column.set_input(block.stored(0).column(i))?;
             for t in 1..block.layers() {
@@ -374,7 +367,7 @@ impl<T: Scalar> Lane<T> {
 
     /// Writes z_t to the bank.
     fn put_back(&self, t: usize, columns: &mut [Column<'_, T>]) -> Result<()> {
-        check_finite(&self.block, t)?;
+        check_diverged(self.block.stored(t).as_slice(), t, "the stored input")?;
         let mut columns = columns.iter_mut().zip(self.block.stored(t).columns());
         columns.try_for_each(|(column, z)| column.set_activation(t, z))
     }
@@ -389,7 +382,8 @@ impl<T: Scalar> Lane<T> {
 impl<T: Scalar> LaneInput<'_, T> {
     /// Returns the t of the hidden activations that have multipliers.
     fn multipliers(&self) -> impl Iterator<Item = usize> + use<T> {
-        let (depth, multipliers) = (self.objective.circuit.depth(), self.method.and_then(|m| m.coupling.multipliers));
+        let multipliers = self.fit.method.and_then(|method| method.coupling.multipliers);
+        let depth = self.objective.circuit.depth();
         (1..depth).filter(move |&t| multipliers.is_some_and(|multipliers| multipliers.reaches(t, depth)))
     }
 }
@@ -439,13 +433,6 @@ fn set_weights<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: &[u
     // Without a weighting the block's list stays empty: all weights are 1.
     let weights = data.weighting().into_iter();
     block.set_weights(weights.flat_map(|weighting| examples.iter().map(|&example| T::of(weighting.of(example)))));
-}
-
-fn check_finite<T: Scalar>(block: &Block<T>, t: usize) -> Result<()> {
-    match linalg::all_finite(block.stored(t).as_slice()) {
-        true => Ok(()),
-        false => Err(Error::Diverged { layer: t, epoch: 0, quantity: "the stored input" }),
-    }
 }
 
 /// Returns the i-th of `parts` equal parts of `whole`.
