@@ -291,12 +291,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 /// Checks that layer t, with inputs of shape `own`, reads what is below it.
 ///
 /// # Errors
-/// [`Error::LayerMismatch`] for another number of inputs, [`Error::ShapeMismatch`] for pictures.
+/// [`Error::LayerMismatch`] for another number of inputs, [`Error::ShapeMismatch`] where it takes a picture.
 pub(crate) fn check_seam(layer: usize, below: Shape, own: Shape) -> Result<()> {
-    match (own.reads(below), below, own) {
-        (true, ..) => Ok(()),
-        (false, Shape::Flat(expected), Shape::Flat(found)) => Err(Error::LayerMismatch { layer, expected, found }),
-        (false, expected, found) => Err(Error::ShapeMismatch { layer, expected, found }),
+    match own {
+        _ if own.reads(below) => Ok(()),
+        Shape::Flat(found) => Err(Error::LayerMismatch { layer, expected: below.len(), found }),
+        found => Err(Error::ShapeMismatch { layer, expected: below, found }),
     }
 }
 

@@ -159,13 +159,13 @@ impl Signal {
 
     fn ways(&self) -> Vec<Way> {
         let way = |name, method, start, rates: &[f64]| Way { name, method, start, rates: rates.to_vec() };
-        let (default, rate) = (Some(Method::default()), [self.rate()]);
+        let (local, rate) = (Some(Method::local_targets(2)), [self.rate()]);
         let in_flight = Some(Method::in_flight(usize::MAX, 8));
         vec![
             way("BP as drawn", None, Start::Drawn, &RATES),
-            way("default as drawn", default.clone(), Start::Drawn, &rate),
+            way("local_targets(2) as drawn", local.clone(), Start::Drawn, &rate),
             way(ISOMETRIC, None, Start::Isometric, &RATES),
-            way("default from an isometric start", default, Start::Isometric, &rate),
+            way("local_targets(2) from an isometric start", local, Start::Isometric, &rate),
             way("in_flight from an isometric start", in_flight, Start::Isometric, &rate),
         ]
     }
@@ -352,7 +352,7 @@ impl Lock {
         let lock = |name, method| Self { name, method };
         [
             lock("BP", None),
-            lock("default", Some(Method::default())),
+            lock("local_targets(2)", Some(Method::local_targets(2))),
             lock("joint", Some(Method::joint(0.1))),
             lock("in_flight", Some(Method::in_flight(usize::MAX, 8))),
         ]

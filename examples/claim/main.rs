@@ -44,8 +44,8 @@ use tables::Table;
 
 const USAGE: &str = "\
 --quick       only the digits, through two hidden layers, 3 seeds: a minute; ends in a line of four numbers: the gap in test
-              accuracy of the default to backpropagation and the largest among the controls, both as absolute values of means over
-              the seeds, and the cosines of the displacements after matching, of the default and the mean of the controls
+              accuracy of local_targets(2) to backpropagation and the largest among the controls, both as absolute values of means over
+              the seeds, and the cosines of the displacements after matching, of local_targets(2) and the mean of the controls
 --part NAME   study: how near each method comes to backpropagation; immunity: what backpropagation suffers from; all (all; quick:
               study)
 --seeds N     networks of each kind (5; quick: 3)
@@ -54,8 +54,8 @@ const USAGE: &str = "\
 
 /// How to read the tables on the screen.
 const LEGEND: &str = "\
-Every row is compared with backpropagation (BP) from the same start, ± 95 % intervals over the seeds; `default, other order` is the
-default compared with itself. Controls come first: BP again, in another way.
+Every row is compared with backpropagation (BP) from the same start, ± 95 % intervals over the seeds; `local_targets(2), other
+order` is local_targets(2) compared with itself. Controls come first: BP again, in another way.
   gap            test accuracy less BP's
   agreement      how often the two name the same class, from chance (0) to always (1)
   JS             Jensen–Shannon divergence of their class probabilities, 0 for the same
@@ -178,7 +178,7 @@ fn run(
         sentences += &table.gap_in_words(task.name).unwrap_or_default();
         draw(&task, &table, &parts(0)?, figures)?;
         if quick {
-            let own = |key: &str| table.estimate(study::DEFAULT, "epochs", key).map_or(f64::NAN, |own| own.mean);
+            let own = |key: &str| table.estimate(study::LOCAL_TARGETS, "epochs", key).map_or(f64::NAN, |own| own.mean);
             last = format!(
                 "\nperformance_gap={:.4} control_gap={:.4} parameter_similarity={:.4} control_similarity={:.4}",
                 own("gap").abs(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Parts;
 use crate::immunity::Profile;
 use crate::rows::{Row, word};
-use crate::study::{DEFAULT, Task, Way};
+use crate::study::{LOCAL_TARGETS, Task, Way};
 use crate::tables::Table;
 
 /// Draws what a task has found for its first seed.
@@ -20,12 +20,12 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
     let first = |name: &str, at: &str| -> Option<&Row> {
         table.rows.iter().copied().find(|row| word(row, "name") == name && word(row, "at") == at)
     };
-    if let Some(row) = first(DEFAULT, "epochs") {
-        save("cka", plot::cka("BP", "the default", &matrix(row))?)?;
+    if let Some(row) = first(LOCAL_TARGETS, "epochs") {
+        save("cka", plot::cka("BP", "local_targets(2)", &matrix(row))?)?;
         let order = first("other seed", "epochs").unwrap_or(row);
         let lines = [
-            ("default, raw", numbers(row, "path")),
-            ("default, matched", numbers(row, "matched_path")),
+            ("local_targets(2), raw", numbers(row, "path")),
+            ("local_targets(2), matched", numbers(row, "matched_path")),
             ("BP, other seed, raw", numbers(order, "path")),
             ("BP, other seed, matched", numbers(order, "matched_path")),
         ];
@@ -33,7 +33,7 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
         save("barrier", plot::barrier(&lines)?)?;
     }
     if task.widths.len() > 6 {
-        let shown = ["other order", "other seed", DEFAULT, "red_black", "joint"];
+        let shown = ["other order", "other seed", LOCAL_TARGETS, "red_black", "joint"];
         let lines = shown.iter().filter_map(|name| Some((*name, numbers(first(name, "epochs")?, "cka_layers"))));
         let lines: Vec<(&str, Vec<f64>)> = lines.collect();
         let lines: Vec<(&str, &[f64])> = lines.iter().map(|(name, values)| (*name, &values[..])).collect();
@@ -41,10 +41,10 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
     }
     if !task.mnist {
         let way = Way { method: None, seeds: (0, 0), sgd: false };
-        let (default, joint) = (Method::default(), Method::joint(0.1));
+        let (local, joint) = (Method::local_targets(2), Method::joint(0.1));
         let train = |method| Ok(task.train(Way { method, ..way }, train, task.epochs)?.report);
-        let (bp, own, literal) = (train(None)?, train(Some(&default))?, train(Some(&joint))?);
-        save("training", plot::training_curves(&[("BP", &bp), ("default", &own), ("joint", &literal)])?)?;
+        let (bp, own, literal) = (train(None)?, train(Some(&local))?, train(Some(&joint))?);
+        save("training", plot::training_curves(&[("BP", &bp), ("local_targets(2)", &own), ("joint", &literal)])?)?;
         save("residuals", plot::residuals(&literal)?)?;
         boundaries(folder)?;
     }
@@ -82,7 +82,7 @@ fn boundaries(folder: &Path) -> Result<()> {
     let config = FitConfig::new().epochs(60).batch_size(20);
     own.fit(&moons, &config)?;
     twin.fit_backprop(&moons, &config)?;
-    plot::decision_boundary(&own, &moons)?.save(folder.join("moons-default.svg"))?;
+    plot::decision_boundary(&own, &moons)?.save(folder.join("moons-local-targets.svg"))?;
     plot::decision_boundary(&twin, &moons)?.save(folder.join("moons-bp.svg"))
 }
 

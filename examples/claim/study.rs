@@ -34,12 +34,12 @@ const LOSS_SAMPLE: usize = 10_000;
 const COMPARED: usize = 4_000;
 
 /// The method that the sentences below the verdicts are about, and that is compared with itself.
-pub(crate) const DEFAULT: &str = "default";
+pub(crate) const LOCAL_TARGETS: &str = "local_targets(2)";
 
 /// The methods of the study, in the order of its tables.
 pub(crate) fn methods() -> Vec<(&'static str, Method<f32>)> {
     vec![
-        (DEFAULT, Method::default()),
+        (LOCAL_TARGETS, Method::local_targets(2)),
         ("red_black", Method::red_black()),
         ("joint", Method::joint(0.1)),
         ("incremental", Method::incremental(4, 0.1)),
@@ -180,9 +180,9 @@ impl Task {
                 row.insert("bank_bytes".to_owned(), (cost.bank_bytes as f64).into());
                 rows.push(row);
             }
-            if *name == DEFAULT {
+            if *name == LOCAL_TARGETS {
                 let twin = self.train(Way { seeds: (seed, other), ..way }, train, self.epochs)?;
-                rows.extend(compare.both("control", "default, other order", &trained, &twin)?);
+                rows.extend(compare.both("control", "local_targets(2), other order", &trained, &twin)?);
             }
         }
         if let Some((trained, loss)) = reference.last() {

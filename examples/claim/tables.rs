@@ -2,7 +2,7 @@
 
 use crate::rows::{Row, number, word};
 use crate::statistics::Estimate;
-use crate::study::DEFAULT;
+use crate::study::LOCAL_TARGETS;
 
 fn percent(share: Estimate) -> Estimate {
     Estimate { mean: 100.0 * share.mean, half: 100.0 * share.half }
@@ -87,7 +87,7 @@ impl Table<'_> {
 
     /// The controls by backpropagation.
     fn controls(&self) -> Vec<&str> {
-        self.names("control").into_iter().filter(|name| !name.starts_with(DEFAULT)).collect()
+        self.names("control").into_iter().filter(|name| !name.starts_with(LOCAL_TARGETS)).collect()
     }
 
     /// The largest mean of the absolute value among the controls by backpropagation.
@@ -165,18 +165,18 @@ impl Table<'_> {
         self.names("method").into_iter().map(|name| (name.to_owned(), cell(name))).collect()
     }
 
-    /// The default's gap to backpropagation beside the controls', in a sentence.
+    /// The gap of `local_targets(2)` to backpropagation beside the controls', in a sentence.
     pub(crate) fn gap_in_words(&self, task: &str) -> Option<String> {
         let gap = MEASURES.iter().find(|measure| measure.key == "gap")?;
-        let own = self.estimate(DEFAULT, "epochs", "gap")?;
+        let own = self.estimate(LOCAL_TARGETS, "epochs", "gap")?;
         let controls: Vec<String> = self
             .controls()
             .into_iter()
             .filter_map(|name| Some(format!("{name} {:.2}", percent(self.estimate(name, "epochs", "gap")?))))
             .collect();
-        let inside = self.inside(DEFAULT, "epochs", gap, &self.controls())?;
+        let inside = self.inside(LOCAL_TARGETS, "epochs", gap, &self.controls())?;
         Some(format!(
-            "* {task}: the accuracy of the default less BP's is {:.2} points; controls: {}. {} the controls.\n",
+            "* {task}: the accuracy of local_targets(2) less BP's is {:.2} points; controls: {}. {} the controls.\n",
             percent(own),
             controls.join(", "),
             match inside {

@@ -39,7 +39,7 @@ pub struct Cost {
 /// Backpropagation takes a prediction and a pull-back to parameters in every layer, and a pull-back to activations in all but the
 /// lowest. [Frozen](DecoupledNetwork::freeze) layers take no pull-back to parameters, and for backpropagation those below all trained
 /// layers none to activations. [`Method::default`] takes a forward pass, a pull-back for every hidden activation, and two pull-backs to parameters in
-/// every layer, the second after a new prediction.
+/// every layer but the lowest, the second after a new prediction; in the lowest one.
 ///
 /// Not counted: passes for the report alone (of visits that need no forward pass, the first of an epoch and every eighth after it take
 /// one, as does an example's first visit); the estimate of λmax ([`Sweeps::stable`](crate::method::Sweeps::stable): every
@@ -54,7 +54,7 @@ pub struct Cost {
 /// let network = builder.build()?;
 /// let (own, twin) = (cost(&network, Some(&Method::default()), 1000), cost(&network, None, 1000));
 /// let (lower, upper) = ((64 + 1) * 32, (32 + 1) * 10);
-/// assert_eq!(own.operations, Some(2.0 * (4 * lower + 5 * upper) as f64));
+/// assert_eq!(own.operations, Some(2.0 * (2 * lower + 5 * upper) as f64));
 /// assert_eq!(twin.operations, Some(2.0 * (2 * lower + 3 * upper) as f64));
 /// assert_eq!((own.sequential_products, twin.sequential_products), (6, 4));
 /// assert_eq!((own.bank_bytes, twin.bank_bytes), (1000 * (32 * 4 + 16), 0));

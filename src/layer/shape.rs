@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// A picture lies in its column channel after channel, each row after row, as in PyTorch: the entry of channel c, row y and column x
 /// is number `(c · height + y) · width + x`. A layer that takes a [`Flat`](Self::Flat) input reads a picture of as many numbers too,
-/// and one that takes a picture reads a flat input: no layer is needed between them.
+/// and one that takes a picture reads a flat input, or one pixel of as many channels: no layer is needed between them.
 ///
 /// ```
 /// use decoupled::layer::Shape;
@@ -55,7 +55,8 @@ impl Shape {
 
     /// Returns whether a layer with inputs of this shape reads those of shape `below`.
     pub fn reads(&self, below: Self) -> bool {
-        let flat = |shape| matches!(shape, Self::Flat(_));
+        // One pixel is as good as flat.
+        let flat = |shape| matches!(shape, Self::Flat(_) | Self::Image { height: 1, width: 1, .. });
         *self == below || (flat(*self) || flat(below)) && self.len() == below.len()
     }
 }

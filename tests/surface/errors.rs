@@ -76,9 +76,9 @@ fn layers_that_make_no_circuit_are_refused() {
     );
     let conv = Conv2d::new([1, 2, 2], 2, [2, 2]);
     refused!(
-        DecoupledNetwork::<f64>::builder([4, 1, 1]).layer(conv).build(),
+        DecoupledNetwork::<f64>::builder([1, 4, 1]).layer(conv).build(),
         Error::ShapeMismatch { layer: 0, expected, found }
-            if (*expected, *found) == (Shape::from([4, 1, 1]), Shape::from([1, 2, 2]))
+            if (*expected, *found) == (Shape::from([1, 4, 1]), Shape::from([1, 2, 2]))
     );
     refused!(
         DecoupledNetwork::<f64>::builder(4).layer(Chain::new().then(conv).then(MaxPool2d::new([1, 2, 1], [1, 1]))).build(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::{Chain, Dense, Elementwise, LayerNorm, Residual};
+use decoupled::layer::{AvgPool2d, Chain, Conv2d, Dense, Elementwise, LayerNorm, MaxPool2d, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
@@ -122,7 +122,12 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             Unit::Elementwise(_) | Unit::StraightThrough(_) | Unit::Norm(_) | Unit::Residual(_) | Unit::Twice(_) => {
                 below
             }
-            Unit::Plain(_) | Unit::With(..) | Unit::Dense(..) | Unit::Fused(_) | Unit::Normed(_) => *width,
+            Unit::Plain(_)
+            | Unit::With(..)
+            | Unit::Dense(..)
+            | Unit::Fused(_)
+            | Unit::Normed(_)
+            | Unit::Convolved(_) => *width,
         };
         let dense = Dense::new(below, width);
         builder = match *unit {
@@ -140,6 +145,12 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             Unit::Elementwise(activation) => builder.layer(Elementwise::new(width, activation)),
             Unit::StraightThrough(activation) => builder.layer(Elementwise::new(width, activation).straight_through()),
             Unit::Norm(epsilon) => builder.layer(LayerNorm::new(width).epsilon(epsilon)),
+            Unit::Convolved(activation) => {
+                let conv = Conv2d::new([1, 1, below], width, [1, below.min(3)]).padding([0, 1]);
+                let pool = MaxPool2d::new(conv.output(), [1, 2]).stride([1, 1]);
+                let function = Elementwise::new(conv.output().len(), activation);
+                builder.layer(Chain::new().then(conv).then(function).then(pool).then(AvgPool2d::global(pool.output())))
+            }
             Unit::Residual(activation) => {
                 builder.layer(Residual::new(Chain::new().then(dense).then(Elementwise::new(width, activation))))
             }

@@ -30,6 +30,8 @@ pub(crate) enum Unit {
     StraightThrough(Activation),
     Norm(f64),
     Residual(Activation),
+    /// What is below as a picture of one row: convolved, pooled twice.
+    Convolved(Activation),
     /// One description of a layer at two places.
     Twice(Activation),
 }
@@ -80,6 +82,7 @@ pub(crate) fn units() -> impl Strategy<Value = Unit> {
         1 => jumps().prop_map(Unit::StraightThrough),
         1 => (0.1..1.0).prop_map(Unit::Norm),
         1 => activations().prop_map(Unit::Residual),
+        1 => activations().prop_map(Unit::Convolved),
         1 => activations().prop_map(Unit::Twice),
     ]
 }
