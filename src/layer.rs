@@ -288,16 +288,31 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     }
 }
 
-/// Checks that layer t, with inputs of shape `own`, reads what is below it.
+/// Returns the shape of the output of layer t above an output of shape `below`.
 ///
 /// # Errors
-/// [`Error::LayerMismatch`] for another number of inputs, [`Error::ShapeMismatch`] where it takes a picture.
-pub(crate) fn check_seam(layer: usize, below: Shape, own: Shape) -> Result<()> {
-    match own {
-        _ if own.reads(below) => Ok(()),
-        Shape::Flat(found) => Err(Error::LayerMismatch { layer, expected: below.len(), found }),
-        found => Err(Error::ShapeMismatch { layer, expected: below, found }),
+/// [`Error::LayerMismatch`] for another number of inputs, [`Error::ShapeMismatch`] where it takes another picture,
+/// [`Error::Contract`] for shapes of other numbers than its dimensions.
+pub(crate) fn shape_above<T: Scalar>(t: usize, below: Shape, layer: &dyn Layer<T>) -> Result<Shape> {
+    if layer.input_dim() != below.len() && matches!(layer.input_shape(), Shape::Flat(_)) {
+        return Err(Error::LayerMismatch { layer: t, expected: below.len(), found: layer.input_dim() });
     }
+    let own = layer.input_shape();
+    let has = |what: &str, expected: usize, found: usize| {
+        let breach = || {
+            let (subject, rule, what) =
+                (format!("layer {t}, {layer:?}"), "shapes_have_their_dimensions", what.to_owned());
+            Error::Contract { subject, rule, what, expected: expected as f64, found: found as f64 }
+        };
+        if expected == found { Ok(()) } else { Err(breach()) }
+    };
+    has("numbers of input_shape", layer.input_dim(), own.len())?;
+    if !own.reads(below) {
+        return Err(Error::ShapeMismatch { layer: t, expected: below, found: own });
+    }
+    let above = layer.output_shape(below);
+    has("numbers of output_shape", layer.output_dim(), above.len())?;
+    Ok(above)
 }
 
 /// A layer σ(W·z + b), or σ(z) without a map, as [`Layer::unit`] tells it.

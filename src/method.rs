@@ -311,7 +311,9 @@ impl<T: Scalar> Method<T> {
         let mut stages = vec![Stage::Measure(depth..depth + 1)];
         stages.extend(sweep(true));
         stages.extend(Stage::repeat(self.activation.steps(depth) - 1, &sweep(false)));
-        if let Timing::AfterRelaxation { local_steps } = self.parameter.timing {
+        if let Timing::AfterRelaxation { local_steps } | Timing::FirstGradientOnce { local_steps } =
+            self.parameter.timing
+        {
             stages.extend((0..depth).rev().flat_map(parameters));
             // A regression is at its minimum after one step.
             let by_gradient = (0..depth).rev().filter(|&t| self.parameter.by_gradient(t));
@@ -364,9 +366,6 @@ impl<T: Scalar> Method<T> {
         let (resident, stored) = (!self.activation.streams(), self.parameter.reads == Reads::Stored);
         let why = "their parameter step reads stored activations: Reads::Stored";
         supported(resident || stored, "exact activation steps", why)?;
-        let once = matches!(self.parameter.timing, Timing::FirstGradientOnce { .. });
-        let why = "their sums are not kept for a further step: Timing::AfterRelaxation";
-        supported(resident || !once, "exact activation steps with Timing::FirstGradientOnce", why)?;
         for (t, layer) in circuit.layers.iter().enumerate() {
             // Its step is never taken, so it need not fit.
             if layer.param_len() == 0 {

@@ -32,6 +32,7 @@ rules! {
     LAYER_RULES of Trial:
     account {
         sizes_stay_the_same,
+        shapes_have_their_dimensions,
         cache_does_not_shrink,
         name_is_one_line,
         tensors_cover_the_parameters,

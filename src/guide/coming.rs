@@ -16,7 +16,8 @@
 //! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
 //! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm): no layer here looks at other examples |
 //! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
-//! | `Conv2D`, `LSTM`, `Embedding` | none |
+//! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`MaxPool2d`](crate::layer::MaxPool2d), [`AvgPool2d`](crate::layer::AvgPool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet` |
+//! | `LSTM`, `Embedding` | none |
 //! | `trainable = False`, `requires_grad_(False)` | [`freeze`](crate::DecoupledNetwork::freeze) |
 //! | `random_state=`, `manual_seed` | [`seed`](crate::NetworkBuilder::seed) for parameters, [`FitConfig::seed`](crate::FitConfig::seed) for the order of the examples |
 //! | `n_jobs=`, `set_num_threads` | [`threads`](crate::NetworkBuilder::threads), or `RAYON_NUM_THREADS` |

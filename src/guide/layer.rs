@@ -28,6 +28,8 @@
 //! | [`output_range`](crate::Layer::output_range) | a warning where a loss reads logits from a last layer that does not give all numbers |
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |
 //! | [`wiring`](crate::Layer::wiring) | units that can be matched with those of another network |
+//! | [`input_shape`](crate::Layer::input_shape), [`output_shape`](crate::Layer::output_shape) | pictures that are checked at every border |
+//! | [`operations`](crate::Layer::operations) | a [cost](crate::diagnostics::cost) that counts every use of a parameter |
 //! | [`tensors`](crate::Layer::tensors) | parameters as named matrices in files |
 //! | [`name`](crate::Layer::name) | a name in [summaries](crate::DecoupledNetwork::summary) |
 //!

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Activation, Change, Layer, Regression, Shape, Tensor, Unit, Wiring, check_seam};
+use super::{Activation, Change, Layer, Regression, Shape, Tensor, Unit, Wiring, shape_above};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -82,7 +82,12 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     }
 
     fn input_shape(&self) -> Shape {
-        self.layers.first().map_or(Shape::Flat(0), |layer| layer.input_shape())
+        let Some(first) = self.layers.first() else { return Shape::Flat(0) };
+        // Below the first map of pictures, maps that work number by number take the same picture.
+        let flat = |layer: &&Arc<dyn Layer<T>>| matches!(layer.input_shape(), Shape::Flat(_));
+        let picture = self.layers.iter().find(|layer| !flat(layer)).map(|layer| layer.input_shape());
+        let keeps = |shape: Shape| self.layers.iter().take_while(flat).all(|layer| layer.output_shape(shape) == shape);
+        picture.filter(|&shape| shape.len() == first.input_dim() && keeps(shape)).unwrap_or(first.input_shape())
     }
 
     fn output_shape(&self, input: Shape) -> Shape {
@@ -117,8 +122,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
                 return Err(Error::ZeroWidth { layer: index });
             }
             valid?;
-            check_seam(index, shape, layer.input_shape())?;
-            shape = layer.output_shape(shape);
+            shape = shape_above(index, shape, &**layer)?;
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Conv2d {
         Self { windows, channels, groups: 1, bias: Some(0.0), init: Init::he_normal() }
     }
 
-    /// Sets how many pixels lie between two windows, down and across.
+    /// Sets how far the corners of neighbouring windows are apart, down and across.
     #[must_use]
     pub const fn stride(mut self, stride: [usize; 2]) -> Self {
         self.windows.stride = stride;

@@ -2,6 +2,7 @@
 
 use super::windows::Windows;
 use super::{Layer, Shape};
+use crate::error::require;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// The largest pixel of each window, channel by channel,
@@ -60,7 +61,7 @@ macro_rules! pool {
                 Self { windows: Windows { stride: window, ..Windows::new(input.into(), window) } }
             }
 
-            /// Sets how many pixels lie between two windows, down and across.
+            /// Sets how far the corners of neighbouring windows are apart, down and across.
             #[must_use]
             pub const fn stride(mut self, stride: [usize; 2]) -> Self {
                 self.windows.stride = stride;
@@ -109,6 +110,15 @@ fn each_window(windows: &Windows, mut f: impl FnMut(usize, Pixels)) {
     }
 }
 
+/// # Errors
+/// As [`Windows::validate`]; a file may also say of a pool what only a convolution has.
+fn validate(windows: &Windows) -> Result<()> {
+    let [padding, dilation] = [windows.padding, windows.dilation].map(|[down, across]| down.max(across));
+    require(windows.padding == [0; 2], "padding of a pool", "none", padding as f64)?;
+    require(windows.dilation == [1; 2], "dilation of a pool", "1", dilation as f64)?;
+    windows.validate()
+}
+
 /// Returns the place of the largest of a window's pixels, the first if there are several.
 fn largest<T: Scalar>(picture: &[T], pixels: Pixels) -> usize {
     // Plain loops take half of the time of `each`, and are most of the layer's.
@@ -117,7 +127,8 @@ fn largest<T: Scalar>(picture: &[T], pixels: Pixels) -> usize {
     for row in 0..height {
         let start = first + row * width;
         for pixel in start..start + across {
-            if picture[pixel] > picture[most] {
+            // A NaN stays, so that it shows.
+            if picture[pixel] > picture[most] || picture[pixel].to_f64().is_nan() {
                 most = pixel;
             }
         }
@@ -150,7 +161,7 @@ impl<T: Scalar> Layer<T> for MaxPool2d {
     }
 
     fn validate(&self) -> Result<()> {
-        self.windows.validate()
+        validate(&self.windows)
     }
 
     fn forward(&self, _params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, _cache: &mut [T]) {
@@ -197,7 +208,7 @@ impl<T: Scalar> Layer<T> for AvgPool2d {
     }
 
     fn validate(&self) -> Result<()> {
-        self.windows.validate()
+        validate(&self.windows)
     }
 
     fn forward(&self, _params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, _cache: &mut [T]) {

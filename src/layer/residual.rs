@@ -81,6 +81,11 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         if expected != found {
             return Err(Error::Shape { what: "output rows of the map in a residual block", expected, found });
         }
+        let input = self.inner.input_shape();
+        let output = self.inner.output_shape(input);
+        if !output.reads(input) {
+            return Err(Error::ShapeMismatch { layer: 0, expected: output, found: input });
+        }
         Ok(())
     }
 

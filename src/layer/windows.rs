@@ -33,8 +33,10 @@ impl Windows {
     pub(super) fn count(&self) -> [usize; 2] {
         [0, 1].map(|axis| {
             let extent = self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1)).saturating_add(1);
-            let padded = self.padding[axis].saturating_mul(2).saturating_add(self.input[axis + 1]);
-            padded.checked_sub(extent).map_or(0, |rest| rest / self.stride[axis].max(1) + 1)
+            // None fits into a picture whose size is beyond all numbers.
+            let padded = self.padding[axis].checked_mul(2).and_then(|both| both.checked_add(self.input[axis + 1]));
+            let rest = padded.and_then(|padded| padded.checked_sub(extent));
+            rest.map_or(0, |rest| rest / self.stride[axis].max(1) + 1)
         })
     }
 

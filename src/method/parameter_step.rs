@@ -27,8 +27,8 @@ pub(crate) use state::LayerState;
 /// How the parameters of a layer move while the activations are fixed.
 ///
 /// The lanes of a batch gather a [sum](Self::sum) over its examples; when the sums of all lanes have been added, the step moves the
-/// parameters by it. It is called once for every local step, with sums at the parameters just reached. Layers move in parallel, each by its
-/// own step.
+/// parameters by it. It is called once for every local step, with sums at the parameters just reached (layer 0 of the default with
+/// [the first](Timing::FirstGradientOnce)). Layers move in parallel, each by its own step.
 ///
 /// ```
 /// use decoupled::method::parameter_step::{LayerUpdate, ParameterStep, Sum};
@@ -197,8 +197,9 @@ pub enum Timing {
         /// Steps of every layer; at least 1.
         local_steps: usize,
     },
-    /// The same, but the first layer of several takes its steps along the gradient of the first of them, while the layers above it compute
-    /// theirs anew. Its products are often the dearest, because the input is wider than the hidden layers.
+    /// The same, but layer 0, if there are others, takes all of its steps by the sum of the first, while the layers above compute theirs
+    /// anew. Its products are often the dearest, because the input is wider than the hidden layers. For steps that
+    /// [stream](crate::ActivationStep::streams) as `AfterRelaxation`.
     FirstGradientOnce {
         /// Steps of every layer; at least 1.
         local_steps: usize,

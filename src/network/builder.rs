@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bank::{Bank, Storage};
 use crate::layer::{
-    Activation, CACHE, Chain, Conv2d, Dense, Elementwise, Init, MaxPool2d, Shape, check_seam, tensors_of,
+    Activation, CACHE, Chain, Conv2d, Dense, Elementwise, Init, MaxPool2d, Shape, shape_above, tensors_of,
 };
 use crate::loss::{Outputs, SquaredError};
 use crate::machine::linalg;
@@ -130,7 +130,7 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// [`layer`](Self::layer) a [`Chain`].
     pub fn conv2d(self, channels: usize, kernel: [usize; 2], activation: Activation) -> Self {
         let conv = Conv2d::new(self.shape(), channels, kernel).init(Init::for_activation(activation));
-        self.activated(conv, activation)
+        Self { named: true, ..self.activated(conv, activation) }
     }
 
     /// Adds the largest pixel of each window of this height and width, side by side, as a [unit](MaxPool2d) of its own.
@@ -408,17 +408,7 @@ impl<T: Scalar> NetworkBuilder<T> {
                 return Err(Error::ZeroWidth { layer });
             }
             valid.map_err(|error| error.in_layer(layer))?;
-            let (own, above) =
-                guarded("input_shape or output_shape", layer, || (l.input_shape(), l.output_shape(shape)))?;
-            check_seam(layer, shape, own)?;
-            for (what, shape, expected) in [("input_shape", own, input), ("output_shape", above, output)] {
-                if shape.len() != expected {
-                    let (subject, rule) = (format!("layer {layer}, {l:?}"), "shapes_have_their_dimensions");
-                    let (expected, found) = (expected as f64, shape.len() as f64);
-                    return Err(Error::Contract { subject, rule, what: format!("numbers of {what}"), expected, found });
-                }
-            }
-            shape = above;
+            shape = guarded("input_shape or output_shape", layer, || shape_above(layer, shape, &**l))??;
         }
         Ok(())
     }

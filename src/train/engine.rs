@@ -514,11 +514,13 @@ impl<'a, T: Scalar> Engine<'a, T> {
 
     /// Moves the parameters of `layers` by the sums of all lanes: a barrier.
     fn update(&mut self, net: &mut DecoupledNetwork<T>, layers: Range<usize>, batch: &Batch<'_, '_, T>) -> Result<()> {
+        let streams = self.fit.streams();
         let sums = &mut self.sums[..batch.parts];
         // The first layer steps again along its last sum where the stages gather it only once.
         let again = |t: usize| t < batch.gathered.start;
         sum_lanes(sums, |t| !layers.contains(&t) || again(t) || net.training.layers[t].frozen)?;
-        if let Timing::FirstGradientOnce { .. } = self.fit.parameter.timing {
+        if matches!(self.fit.parameter.timing, Timing::FirstGradientOnce { local_steps } if local_steps > 1) && !streams
+        {
             // A step may overwrite its sum.
             match again(0) {
                 false => self.first_sum.clone_from(&sums[0][0]),

@@ -402,8 +402,6 @@ fn a_method_that_a_network_cannot_do_is_refused_when_it_is_built_and_when_it_is_
     assert_eq!(mismatch(split().hidden_loss(decoupled::loss::Huber::new(1.0))), ("hidden loss", 0));
     let unsupported = |builder: NetworkBuilder<f64>| matches!(builder.build(), Err(Error::Unsupported { .. }));
     assert!(unsupported(split().method(Method::bcd(1.0).reads(Reads::Forward))));
-    let once = Timing::FirstGradientOnce { local_steps: 2 };
-    assert!(unsupported(split().method(Method::bcd(1.0).timing(once))));
     // A layer with parameters that no regression knows.
     let normed =
         DecoupledNetwork::<f64>::builder(3).layer(decoupled::layer::LayerNorm::new(3)).dense(2, Activation::Identity);

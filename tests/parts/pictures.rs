@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use decoupled::layer::{Activation, AvgPool2d, Chain, Conv2d, Elementwise, Init, MaxPool2d, Shape};
+use decoupled::layer::{
+    Activation, AvgPool2d, Chain, Conv2d, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape,
+};
+use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{DecoupledNetwork, Error, Layer, MatMut, MatRef};
+use decoupled::{DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef};
 
 /// The settings of a convolution; pairs are height and width.
 struct Conv {
@@ -110,7 +113,7 @@ fn a_convolution_is_its_definition_at_random_settings() {
 fn a_large_picture_is_convolved_band_by_band() {
     let large = Conv {
         input: [3, 70, 90],
-        channels: 2,
+        channels: 20,
         kernel: [5, 3],
         stride: [1, 1],
         padding: [2, 1],
@@ -265,6 +268,87 @@ fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
     // A dense layer has flat outputs: pixels of one channel each.
     let flat = Net::builder(3).dense(9, Activation::Relu).conv2d(2, [2, 2], Activation::Relu).build().unwrap_err();
     assert!(matches!(flat, Error::InLayer { layer: 1, .. }), "{flat}");
+}
+
+#[test]
+fn pictures_are_followed_through_maps_that_work_number_by_number() {
+    let unit = |width: usize| Elementwise::new(width, Activation::Relu);
+    let conv = Conv2d::new([1, 6, 8], 4, [3, 3]).padding([1, 1]);
+    let chain = || Chain::<f64>::new().then(unit(48)).then(LayerNorm::new(48)).then(conv);
+    assert_eq!(
+        (chain().input_shape(), Net::builder(48).layer(chain()).shape()),
+        (Shape::from([1, 6, 8]), conv.output())
+    );
+    Net::builder([1, 6, 8]).layer(chain()).build().unwrap();
+    let wrong = Net::builder([3, 4, 4]).layer(chain()).build().unwrap_err();
+    assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, .. }), "{wrong}");
+    // A residual block keeps the picture, or is refused.
+    let block =
+        Residual::<f64>::new(Chain::new().then(unit(48)).then(Conv2d::new([3, 4, 4], 3, [3, 3]).padding([1, 1])));
+    let net = Net::builder([3, 4, 4]).layer(block).layer(MaxPool2d::new([3, 4, 4], [2, 2])).build().unwrap();
+    assert_eq!(net.summary().layers[1].input, Shape::from([3, 4, 4]));
+    let halves = Residual::<f64>::new(Conv2d::new([1, 4, 4], 4, [2, 2]).stride([2, 2]));
+    assert!(matches!(halves.validate().unwrap_err(), Error::ShapeMismatch { .. }));
+    // 1 × 1 of one channel, with a bias, over 3 × 3 pixels.
+    let small = Residual::<f64>::new(Conv2d::new([1, 3, 3], 1, [1, 1]));
+    assert_eq!(small.operations(), 2 * 2 * 9);
+    // A picture reads what a dense map gives.
+    assert!(Net::builder([3, 4, 4]).dense(48, Activation::Relu).layer(unit(48)).layer(conv).build().is_ok());
+}
+
+#[test]
+fn a_pixel_that_is_no_number_shows_wherever_it_stands() {
+    let layer = MaxPool2d::new([1, 2, 2], [2, 2]);
+    for place in 0..4 {
+        let mut x = [1.0, 3.0, 2.0, 0.5];
+        x[place] = f64::NAN;
+        let mut y = [0.0];
+        layer.forward(&[], MatRef::new(&x, 4, 1), MatMut::new(&mut y, 1, 1), &mut []);
+        assert!(y[0].is_nan(), "at {place}");
+    }
+}
+
+#[test]
+fn sizes_beyond_all_numbers_are_refused() {
+    for padding in [[usize::MAX, 0], [0, usize::MAX], [usize::MAX / 2, 0]] {
+        let conv = Conv2d::new([1, 5, 5], 1, [1, 1]).padding(padding).stride([usize::MAX, 1]);
+        assert!(Net::builder([1, 5, 5]).layer(conv).build().is_err());
+    }
+    for conv in [Conv2d::new([usize::MAX, 5, 5], 1, [2, 2]), Conv2d::new([1, 5, 5], usize::MAX, [2, 2])] {
+        assert!(Net::builder([1, 5, 5]).layer(conv).build().is_err());
+    }
+}
+
+/// The activation's own initialiser, which is not the layer's for tanh.
+#[test]
+fn the_builder_draws_kernels_by_their_activation() {
+    let params = |net: DecoupledNetwork<f64>| net.params(0).to_vec();
+    for activation in [Activation::Relu, Activation::Tanh] {
+        let built = Net::builder([2, 6, 6]).conv2d(5, [3, 3], activation).seed(3).build().unwrap();
+        let conv = Conv2d::new([2, 6, 6], 5, [3, 3]).init(Init::for_activation(activation));
+        let by_hand = Chain::new().then(conv).then(Elementwise::new(80, activation));
+        assert_eq!(params(built), params(Net::builder([2, 6, 6]).layer(by_hand).seed(3).build().unwrap()));
+    }
+}
+
+/// Weight decay of weights alone moves kernels and leaves biases.
+#[test]
+fn kernels_are_weights_and_their_biases_are_not() {
+    let data = decoupled::data::two_moons::<f64>(8, 0.1, 0).unwrap();
+    let rule = WeightDecay::new(Sgd::new(1e-9), 1e6).weights_only();
+    let layer = Conv2d::new([1, 1, 2], 2, [1, 2]).bias(0.5);
+    let mut net = Net::builder([1, 1, 2]).layer(layer).optimizer(rule).build().unwrap();
+    let before = net.params(0).to_vec();
+    net.fit_backprop(&data, &FitConfig::new().epochs(1).full_batch()).unwrap();
+    let moved: Vec<bool> = net.params(0).iter().zip(&before).map(|(p, b)| (p - b).abs() > 1e-6 * b.abs()).collect();
+    assert_eq!(moved, [true, true, true, true, false, false]);
+}
+
+#[test]
+fn pictures_keep_the_contract_in_single_precision() {
+    let conv = Conv2d::new([2, 6, 5], 3, [3, 2]).padding([1, 0]);
+    let chain = Chain::new().then(conv).then(Elementwise::new(conv.output().len(), Activation::Gelu));
+    decoupled::check::layer::<f32>(&chain.then(AvgPool2d::new(conv.output(), [2, 2]))).unwrap();
 }
 
 /// The variance of He's initialiser, over many kernels: 2 divided by the weights of an output channel.

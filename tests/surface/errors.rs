@@ -74,14 +74,14 @@ fn layers_that_make_no_circuit_are_refused() {
         DecoupledNetwork::<f64>::builder(3).layer(Chain::new()).build(),
         e if in_layer!(e, 0, Error::Empty { what: "a chain of layers" })
     );
-    let conv = Conv2d::new([1, 2, 2], 2, [2, 2]);
+    let conv = Conv2d::new([1, 2, 2], 2, [1, 2]);
     refused!(
         DecoupledNetwork::<f64>::builder([1, 4, 1]).layer(conv).build(),
         Error::ShapeMismatch { layer: 0, expected, found }
             if (*expected, *found) == (Shape::from([1, 4, 1]), Shape::from([1, 2, 2]))
     );
     refused!(
-        DecoupledNetwork::<f64>::builder(4).layer(Chain::new().then(conv).then(MaxPool2d::new([1, 2, 1], [1, 1]))).build(),
+        DecoupledNetwork::<f64>::builder(4).layer(Chain::new().then(conv).then(MaxPool2d::new([1, 2, 2], [1, 1]))).build(),
         e if in_layer!(e, 0, Error::ShapeMismatch { layer: 1, .. })
     );
     let chain = Chain::new().then(Dense::new(3, 4)).then(Dense::new(5, 2));

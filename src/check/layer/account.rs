@@ -10,6 +10,14 @@ pub(super) fn sizes_stay_the_same<T: Scalar>(trial: &Trial<'_, T>) -> Result<()>
     subject.count("param_len, asked again", trial.initial.len(), layer.param_len())
 }
 
+pub(super) fn shapes_have_their_dimensions<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    let (layer, subject) = (trial.layer, &trial.subject);
+    let shape = guard("input_shape", || layer.input_shape())?;
+    subject.count("numbers of input_shape", trial.inputs, shape.len())?;
+    let above = guard("output_shape", || layer.output_shape(shape))?;
+    subject.count("numbers of output_shape", trial.outputs, above.len())
+}
+
 pub(super) fn cache_does_not_shrink<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
     let ask = |examples| guard("cache_len", || trial.layer.cache_len(examples));
     let mut before = 0;

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use decoupled::description::Description;
-use decoupled::layer::{Activation, Change, Dense, Proximal, Regression, Tensor, Tied, Unit, Wiring};
+use decoupled::layer::{Activation, Change, Dense, Proximal, Regression, Shape, Tensor, Tied, Unit, Wiring};
 use decoupled::rand::Rng;
 use decoupled::{Layer, MatMut, MatRef, Result};
 
@@ -45,6 +45,9 @@ impl Layer<f64> for Faulty {
     }
     fn output_dim(&self) -> usize {
         OUTPUTS
+    }
+    fn output_shape(&self, _: Shape) -> Shape {
+        Shape::Flat(self.dense().output_dim() + usize::from(self.is("shapes_have_their_dimensions")))
     }
     fn param_len(&self) -> usize {
         self.dense().param_len() + self.count("sizes_stay_the_same") as usize
