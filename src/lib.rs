@@ -87,7 +87,7 @@
 //! # What it is not
 //!
 //! * Not a tensor framework: no automatic differentiation (a layer brings its two gradients), no recurrent nets, no GPU.
-//! * Not less arithmetic: an epoch of the default costs 1.3 to 1.9 times one of backpropagation, and where BP has 2T products of layers in
+//! * Not less arithmetic: an epoch of the default costs 1.3 to 2 times one of backpropagation, and where BP has 2T products of layers in
 //!   sequence the default has 2T + 2. [`Method::red_black`] has no sweep from the output to the input, but some 3T;
 //!   [`Method::joint`] has two, at any depth, and [`Method::in_flight`] keeps all layers at work on micro-batches of their own.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the

@@ -71,7 +71,7 @@ use schedule::{Reach, Schedule, Stage};
 /// The default is [`local_targets`](Self::local_targets) with two steps: one sweep from the output sets a target for every layer, and all
 /// layers then take two steps towards their targets, each by itself; the first layer, whose products are often the dearest, takes both
 /// [along one gradient](Timing::FirstGradientOnce). The first of these is backpropagation's, up to rounding; the second, from the parameters
-/// that the first has reached, is not. After as many epochs, with twice the updates in 1.3 to 1.9 times the time, and from the same start it
+/// that the first has reached, is not. After as many epochs, with twice the updates in 1.3 to 2 times the time, and from the same start it
 /// is as accurate as backpropagation, within 0.4 points, or better, through one to a hundred hidden layers.
 /// [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands that print them, and the alternatives.
 #[derive(Clone, Debug)]
