@@ -24,8 +24,8 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
         save("cka", plot::cka("BP", "local_targets(2)", &matrix(row))?)?;
         let order = first("other seed", "epochs").unwrap_or(row);
         let lines = [
-            ("local_targets(2), raw", numbers(row, "path")),
-            ("local_targets(2), matched", numbers(row, "matched_path")),
+            ("targets, raw", numbers(row, "path")),
+            ("targets, matched", numbers(row, "matched_path")),
             ("BP, other seed, raw", numbers(order, "path")),
             ("BP, other seed, matched", numbers(order, "matched_path")),
         ];
@@ -44,7 +44,7 @@ pub(crate) fn draw(task: &Task, table: &Table<'_>, (train, _): &Parts, folder: &
         let (local, joint) = (Method::local_targets(2), Method::joint(0.1));
         let train = |method| Ok(task.train(Way { method, ..way }, train, task.epochs)?.report);
         let (bp, own, literal) = (train(None)?, train(Some(&local))?, train(Some(&joint))?);
-        save("training", plot::training_curves(&[("BP", &bp), ("local_targets(2)", &own), ("joint", &literal)])?)?;
+        save("training", plot::training_curves(&[("BP", &bp), ("targets", &own), ("joint", &literal)])?)?;
         save("residuals", plot::residuals(&literal)?)?;
         boundaries(folder)?;
     }
