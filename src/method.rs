@@ -49,7 +49,7 @@ use schedule::{Reach, Schedule, Stage};
 ///
 /// | preset | start | activation step | parameter step | reads | coupling | needs |
 /// |---|---|---|---|---|---|---|
-/// | [`default`](Self::default) | anchored | 1 reverse sweep of 1/μ | 2 optimizer steps, of the first layer along one gradient | forward | penalty | |
+/// | [`default`](Self::default) | anchored | 1 reverse sweep of 1/μ | 2 optimizer steps; the first layer takes both along one gradient | forward | penalty | |
 /// | [`red_black`](Self::red_black) | anchored | 1 + ⌈hidden layers / 2⌉ red-black sweeps, at most 1.8/λmax | optimizer | forward | penalty | |
 /// | [`joint`](Self::joint) | persisted | 1 Jacobi sweep | optimizer, with it | stored | penalty | |
 /// | [`predictive_coding`](Self::predictive_coding) | anchored | K Jacobi sweeps | optimizer | forward | penalty | |
@@ -70,8 +70,8 @@ use schedule::{Reach, Schedule, Stage};
 ///
 /// The default is [`local_targets`](Self::local_targets) with two steps: one sweep from the output sets a target for every layer, and all
 /// layers then take two steps towards their targets, each by itself; the first layer, whose products are often the dearest, takes both
-/// [along one gradient](Timing::FirstGradientOnce). The first of these is backpropagation's, up to rounding; the second, from the parameters
-/// that the first has reached, is not. After as many epochs, with twice the updates in 1.3 to 2 times the time, and from the same start it
+/// [along one gradient](Timing::FirstGradientOnce). The gradients of the first step are backpropagation's, up to rounding; those of the second,
+/// in the layers above the first from the parameters just reached, are not. After as many epochs, with twice the updates in 1.3 to 2 times the time, and from the same start it
 /// is as accurate as backpropagation, within 0.4 points, or better, through one to a hundred hidden layers.
 /// [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands that print them, and the alternatives.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! | aim | preset | cost or condition |
 //! |---|---|---|
-//! | a network as good as BP's or better, through [one to a hundred](super::results#any-depth) plain hidden layers | [`default`](crate::Method::default), local targets with two steps | 1.3 to 2 × BP's time, a sweep in sequence |
+//! | a network as good as BP's within 0.4 points, or better, through [one to a hundred](super::results#any-depth) plain hidden layers | [`default`](crate::Method::default), local targets with two steps, the first layer's along one gradient | 1.3 to 2 × BP's time, a sweep in sequence |
 //! | at most half a point below BP without a sweep from the output down, through [up to ten](super::results#where-red-black-sweeps-end) hidden layers | [`red_black`](crate::Method::red_black), predictive coding that keeps its own rate stable | 1.3 to 2.7 × BP's time, some 3T products in sequence |
 //! | few epochs, with more work in each | [`local_targets`](crate::Method::local_targets) with more steps, as `local_targets(5)`, at a lower learning rate | a sweep in sequence |
 //! | all layers [at work at once](super::results#the-sequential-lock), within 0.2 points of BP after ten epochs | [`in_flight`](crate::Method::in_flight)`(usize::MAX, 8)`: a stage a layer, micro-batches of at most 8 | many small products: for eight cores or more |

@@ -51,7 +51,8 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// Makes a convolution of pictures with `kernel` (height, width) to so many channels: stride 1, no padding, one group, biases at
-    /// 0, weights by [`Init::he_normal`]. A flat input stands for so many channels of one pixel.
+    /// 0, weights by [`Init::he_normal`]. A flat input is refused at `build`: pictures need
+    /// [`builder([channels, height, width])`](crate::DecoupledNetwork::builder), since a data set has columns and no shape.
     pub fn new(input: impl Into<Shape>, channels: usize, kernel: [usize; 2]) -> Self {
         let windows = Windows::new(input.into(), kernel);
         Self { windows, channels, groups: 1, bias: Some(0.0), init: Init::he_normal() }
@@ -96,8 +97,8 @@ impl Conv2d {
         Self { bias: None, ..self }
     }
 
-    /// Sets the initialiser of the kernels: `in` counts the weights of an output channel, `out` those that an input channel would meet,
-    /// channels · height · width of the kernel.
+    /// Sets the initialiser of the kernels. Their fan-in is input channels / groups · height · width, their fan-out output channels · height ·
+    /// width, as in PyTorch.
     #[must_use]
     pub const fn init(self, init: Init) -> Self {
         Self { init, ..self }

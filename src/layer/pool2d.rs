@@ -11,7 +11,7 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// ẑ[c, y, x] = max_{i, j} z[c, y·s + i, x·s + j]
 /// ```
 ///
-/// Windows lie side by side unless a stride is set; rows and columns that fill none are not read. The gradient goes to the first of
+/// Windows lie side by side unless a stride is set; rows and columns left over at the lower and right edge are dropped, as in PyTorch. The gradient goes to the first of
 /// the largest.
 ///
 /// ```
@@ -31,7 +31,7 @@ pub struct MaxPool2d {
 /// ẑ[c, y, x] = mean_{i, j} z[c, y·s + i, x·s + j]
 /// ```
 ///
-/// Windows lie side by side unless a stride is set; rows and columns that fill none are not read.
+/// Windows lie side by side unless a stride is set; rows and columns left over at the lower and right edge are dropped, as in PyTorch.
 ///
 /// ```
 /// use decoupled::layer::{AvgPool2d, Shape};

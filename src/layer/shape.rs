@@ -5,8 +5,8 @@ use std::fmt;
 /// The shape of one example, on its way through a network.
 ///
 /// A picture lies in its column channel after channel, each row after row, as in PyTorch: the entry of channel c, row y and column x
-/// is number `(c · height + y) · width + x`. A layer that takes a [`Flat`](Self::Flat) input reads a picture of as many numbers too,
-/// and one that takes a picture reads a flat input, or one pixel of as many channels: no layer is needed between them.
+/// is number `(c · height + y) · width + x`. A picture and a flat shape fit each other if they have as many numbers, and a picture of one
+/// pixel counts as flat: no layer is needed between them. Two other pictures must be equal.
 ///
 /// ```
 /// use decoupled::layer::Shape;

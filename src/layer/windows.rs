@@ -21,7 +21,9 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) fn new(input: Shape, kernel: [usize; 2]) -> Self {
-        Self { input: input.image(), kernel, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
+        // A flat shape has no rows, which `validate` refuses: it would pass for so many channels.
+        let input = if let Shape::Flat(len) = input { [len, 0, 0] } else { input.image() };
+        Self { input, kernel, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
     }
 
     /// Returns the picture's shape.
@@ -49,6 +51,14 @@ impl Windows {
     /// # Errors
     /// [`Error::HyperParameter`](crate::Error::HyperParameter) for a setting of 0, and where no window fits into the picture.
     pub(super) fn validate(&self) -> Result<()> {
+        let [_, height, width] = self.input;
+        let picture = "a picture, as of builder([channels, height, width])";
+        require(
+            height > 0 && width > 0,
+            "rows and columns of what windows go over",
+            picture,
+            height.min(width) as f64,
+        )?;
         for axis in [0, 1] {
             require(self.kernel[axis] > 0, "pixels along a side of a window", "at least 1", 0.0)?;
             require(self.stride[axis] > 0, "stride of windows", "at least 1", 0.0)?;

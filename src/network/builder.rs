@@ -111,7 +111,8 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Returns the shape of what the highest layer so far gives, or of the input: that which a further layer reads.
+    /// Returns the shape of what the highest layer so far gives, or of the input: that which a further layer reads. Ask before [`layer`](Self::layer), which takes
+    /// the builder.
     ///
     /// ```
     /// use decoupled::DecoupledNetwork;
@@ -127,7 +128,23 @@ impl<T: Scalar> NetworkBuilder<T> {
 
     /// Adds a [convolution](Conv2d) of what is below, with its activation as one unit: kernels of this height and width by
     /// [`Init::for_activation`], stride 1, no padding, biases zero. For other settings, or a pooling in the same unit, give
-    /// [`layer`](Self::layer) a [`Chain`].
+    /// [`layer`](Self::layer) a [`Chain`]; the bank then stores what the pooling leaves, and not the whole picture as well:
+    ///
+    /// ```
+    /// use decoupled::DecoupledNetwork;
+    /// use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, MaxPool2d};
+    ///
+    /// let conv = Conv2d::new([1, 28, 28], 8, [3, 3]).padding([1, 1]);
+    /// let unit = Chain::new()
+    ///     .then(conv)
+    ///     .then(Elementwise::new(conv.output().len(), Activation::Relu))
+    ///     .then(MaxPool2d::new(conv.output(), [2, 2]));
+    /// let builder = DecoupledNetwork::<f32>::builder([1, 28, 28]).layer(unit).dense(10, Activation::Identity);
+    /// assert_eq!(builder.build()?.summary().layers[0].output, [8, 14, 14].into());
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// A network with such a layer begins a first fit from the weights as drawn.
     pub fn conv2d(self, channels: usize, kernel: [usize; 2], activation: Activation) -> Self {
         let conv = Conv2d::new(self.shape(), channels, kernel).init(Init::for_activation(activation));
         Self { named: true, ..self.activated(conv, activation) }
@@ -146,7 +163,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         self.unit(units, activation, Init::for_activation(activation))
     }
 
-    /// Makes every later [`dense`](Self::dense) add two units, the map and the activation function, so that the bank stores the
+    /// Makes every later [`dense`](Self::dense) and [`conv2d`](Self::conv2d) add two units, the map and the activation function, so that the bank stores the
     /// pre-activations as well. Layers added before do not change. Exact activation steps, as in [`Method::bcd`], need it above the
     /// lowest unit.
     pub fn store_pre_activations(mut self) -> Self {

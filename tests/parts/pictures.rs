@@ -265,9 +265,13 @@ fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
         let error = inner(above(layer));
         assert!(matches!(&error, Error::HyperParameter { name, .. } if *name == what), "{error}");
     }
-    // A dense layer has flat outputs: pixels of one channel each.
-    let flat = Net::builder(3).dense(9, Activation::Relu).conv2d(2, [2, 2], Activation::Relu).build().unwrap_err();
-    assert!(matches!(flat, Error::InLayer { layer: 1, .. }), "{flat}");
+    // A flat shape has channels or pixels, nobody knows which.
+    let same = Conv2d::new(Net::builder(784).shape(), 8, [3, 3]).padding([1, 1]);
+    let flat = Net::builder(784).layer(same).build().unwrap_err();
+    let pooled = Net::builder(3).dense(9, Activation::Relu).max_pool2d([1, 1]).build().unwrap_err();
+    for error in [flat, pooled] {
+        assert!(error.to_string().contains("builder([channels, height, width])"), "{error}");
+    }
 }
 
 #[test]
