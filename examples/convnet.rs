@@ -2,7 +2,7 @@
 //! learning applied to document recognition*), by any method of the family that goes by gradients, beside its twin by backpropagation.
 //! Here you see how convolutions, pooling and dense layers are put together, and that nothing in the methods knows of pictures.
 //!
-//! A convolution, its activation and the pooling above are one unit: the bank keeps what the pooling leaves.
+//! A convolution, its activation and the pooling above are one unit: the bank keeps the output of the pooling.
 //!
 //! With `MNIST_DIR`, which names the folder with the four unpacked IDX files, it trains on MNIST; without, on the 8 × 8 digits that the
 //! crate has.
@@ -12,7 +12,7 @@
 //! cargo run --release --example convnet -- --preset predictive_coding
 //! ```
 
-use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Init, MaxPool2d};
+use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Init, Pool2d};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::optimizer::{Adam, Schedule, Scheduled};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder, Result, data};
@@ -93,7 +93,7 @@ fn lenet(
         let unit = Chain::new()
             .then(conv)
             .then(Elementwise::new(conv.output().len(), Activation::Relu))
-            .then(MaxPool2d::new(conv.output(), [2, 2]));
+            .then(Pool2d::max(conv.output(), [2, 2]));
         builder = builder.layer(unit);
     }
     let builder = dense.iter().fold(builder, |builder, &units| builder.dense(units, Activation::Relu));

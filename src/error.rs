@@ -59,8 +59,8 @@ pub enum Error {
         /// Inputs of this layer.
         found: usize,
     },
-    /// A layer that takes pictures does not accept the shape of what the layer below it produces.
-    #[error("layer {layer} takes inputs of shape {found}, but what is below it has {expected}")]
+    /// A layer that takes pictures does not accept the shape of the output below it.
+    #[error("layer {layer} takes inputs of shape {found}, but the output below it has {expected}")]
     ShapeMismatch {
         /// The layer above the seam.
         layer: usize,

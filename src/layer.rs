@@ -36,7 +36,7 @@ pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
-pub use pool2d::{AvgPool2d, MaxPool2d};
+pub use pool2d::Pool2d;
 pub use proximal::Proximal;
 pub(crate) use regression::pre_activation_rows;
 pub use regression::{Change, Regression};
@@ -153,14 +153,14 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// Rows of the output.
     fn output_dim(&self) -> usize;
 
-    /// Shape of the input: a picture for a layer that takes one. [`Shape::Flat`], which reads a picture of as many numbers too, unless said
-    /// otherwise.
+    /// Returns the shape of the input: a picture for a layer that takes one. By default [`Shape::Flat`], which reads a picture of the same
+    /// length too.
     fn input_shape(&self) -> Shape {
         Shape::Flat(self.input_dim())
     }
 
-    /// Shape of the output for an input of this shape, which has [`input_dim`](Self::input_dim) numbers: a picture for a layer that gives
-    /// one, `input` for one that works number by number. [`Shape::Flat`] unless said otherwise.
+    /// Returns the shape of the output for an input of shape `input`, whose length is [`input_dim`](Self::input_dim): a picture for a layer
+    /// that returns one, `input` for an element-wise one. [`Shape::Flat`] by default.
     fn output_shape(&self, input: Shape) -> Shape {
         let _ = input;
         Shape::Flat(self.output_dim())
@@ -210,9 +210,9 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         (f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// Floating-point operations of one product with the parameters, for one example, as the [cost](crate::diagnostics::cost) counts them:
-    /// 2 for each parameter, a multiplication and an addition, unless said otherwise. A convolution, which uses each of them for every pixel,
-    /// takes more.
+    /// Returns the floating-point operations of one product with the parameters, for one example, which the
+    /// [cost](crate::diagnostics::cost) counts: by default 2 for each parameter, a multiplication and an addition. A convolution uses each
+    /// parameter for every pixel.
     fn operations(&self) -> usize {
         self.param_len().saturating_mul(2)
     }

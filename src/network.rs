@@ -97,7 +97,7 @@ pub struct Scores {
 pub(crate) const CHUNK: usize = 256;
 
 impl<T: Scalar> DecoupledNetwork<T> {
-    /// Starts a network for inputs of so many features, or pictures of so many channels, rows and columns.
+    /// Starts a network for vectors of `input` features, or for pictures of `[channels, height, width]`.
     ///
     /// ```
     /// use decoupled::DecoupledNetwork;
@@ -404,7 +404,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         self.layers.iter().skip(1).map(|layer| layer.input_dim())
     }
 
-    /// Returns the layout of the bank that a fit by this method opens, with so many rows of the input.
+    /// Returns the layout of the bank that a fit by this method opens, with this number of rows of the input.
     pub(crate) fn layout(&self, method: &Method<T>, inputs: usize) -> Layout {
         // An anchored start resets the state in every visit: the bank has no need to keep it.
         let optimizer = method.activation.optimizer().filter(|_| method.start != Start::Anchored);

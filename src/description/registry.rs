@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;
-use crate::layer::{AvgPool2d, Chain, Conv2d, Dense, Elementwise, LayerNorm, MaxPool2d, Residual};
+use crate::layer::{Chain, Conv2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -43,8 +43,7 @@ registry! {
     Elementwise,
     LayerNorm,
     Conv2d,
-    MaxPool2d,
-    AvgPool2d,
+    Pool2d,
     Chain<T>,
     Residual<T>,
 }

@@ -16,9 +16,9 @@
 //! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
 //! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm): no layer here looks at other examples |
 //! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
-//! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`MaxPool2d`](crate::layer::MaxPool2d), [`AvgPool2d`](crate::layer::AvgPool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet`. Arrays with the channels last need `x.transpose(0, 3, 1, 2)` first |
+//! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`Pool2d`](crate::layer::Pool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet`. Arrays with the channels last need `x.transpose(0, 3, 1, 2)` first |
 //! | `padding="same"`, `strides=` | `Conv2d::new(builder.shape(), …).padding([1, 1])` for 3 × 3, [`stride`](crate::layer::Conv2d::stride) |
-//! | `GlobalAveragePooling2D`, `AdaptiveAvgPool2d(1)` | [`AvgPool2d::global`](crate::layer::AvgPool2d::global) |
+//! | `GlobalAveragePooling2D`, `AdaptiveAvgPool2d(1)` | [`Pool2d::global_mean`](crate::layer::Pool2d::global_mean) |
 //! | `Flatten` | nothing: [`dense`](crate::NetworkBuilder::dense) reads a picture |
 //! | `LSTM`, `Embedding` | none |
 //! | `trainable = False`, `requires_grad_(False)` | [`freeze`](crate::DecoupledNetwork::freeze) |

@@ -75,7 +75,7 @@
 //!
 //! # Equal times
 //!
-//! The default beside BP that is given as many more epochs as take about as long, by
+//! The default beside BP at about equal time, that is with more epochs for BP, by
 //! `any_depth -- --layers D --bp-epochs N --seeds 2 --no-drawn` and `any_depth -- --digits --layers D --bp-epochs N --seeds 5 --no-drawn`. The second
 //! step saves epochs; whether it saves time differs from cell to cell.
 //!

@@ -22,7 +22,7 @@
 //! # `default`
 //!
 //! Local targets with two steps: one sweep from the output sets the targets, then all layers step at once, and once more from the
-//! parameters that they have reached; the first layer, whose products are often the dearest, along the gradient that it has.
+//! parameters that they have reached; the first layer, whose products are often the most expensive, along the gradient that it has.
 //!
 //! ```text
 //!                      in sequence  products

@@ -83,7 +83,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
 
     fn input_shape(&self) -> Shape {
         let Some(first) = self.layers.first() else { return Shape::Flat(0) };
-        // Below the first map of pictures, maps that work number by number take the same picture.
+        // Below the first map of pictures, element-wise maps take the same picture.
         let flat = |layer: &&Arc<dyn Layer<T>>| matches!(layer.input_shape(), Shape::Flat(_));
         let picture = self.layers.iter().find(|layer| !flat(layer)).map(|layer| layer.input_shape());
         let keeps = |shape: Shape| self.layers.iter().take_while(flat).all(|layer| layer.output_shape(shape) == shape);
@@ -116,7 +116,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         let mut shape = self.input_shape();
         for (index, layer) in self.layers.iter().enumerate() {
             let valid = layer.validate();
-            // A window that does not fit leaves no width either; the layer's own error is the clearer one.
+            // A window that does not fit leaves no width either; the error of the layer's `validate` is clearer.
             let empty = layer.input_dim() == 0 || layer.output_dim() == 0;
             if empty && !matches!(valid, Err(Error::HyperParameter { .. })) {
                 return Err(Error::ZeroWidth { layer: index });

@@ -20,10 +20,10 @@ const PATCHES: usize = 1 << 16;
 /// ẑ[o, y, x] = b[o] + Σ_{c, i, j} W[o, c, i, j] · z[c, y·s + i·d − p, x·s + j·d − p]        zeros outside the picture
 /// ```
 ///
-/// with stride s, padding p and dilation d, each by height and width. With g groups, output channel o reads the input channels of its own
-/// group alone; as many groups as channels make it depthwise.
+/// with stride s, padding p and dilation d, each by height and width. With g groups, output channel o reads only the input channels of its
+/// group; a group for each channel makes it depthwise.
 ///
-/// Parameters: W, `channels × input channels / groups × kernel height × kernel width`, the last index fastest, as PyTorch's `Conv2d` has
+/// Input `channels · height · width × n`, output one pixel for each window and channel, `× n`. Parameters: W, `channels × input channels / groups × kernel height × kernel width`, the last index fastest, as PyTorch's `Conv2d` has
 /// them; then b. [Shapes](Shape) of input and output are pictures.
 ///
 /// Patches of the picture are unfolded, some rows of windows at a time, and multiplied by the kernels as matrices: K. Chellapilla,
@@ -50,7 +50,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Makes a convolution of pictures with `kernel` (height, width) to so many channels: stride 1, no padding, one group, biases at
+    /// Makes a convolution of pictures with `kernel` (height, width) to `channels` channels: stride 1, no padding, one group, biases
     /// 0, weights by [`Init::he_normal`]. A flat input is refused at `build`: pictures need
     /// [`builder([channels, height, width])`](crate::DecoupledNetwork::builder), since a data set has columns and no shape.
     pub fn new(input: impl Into<Shape>, channels: usize, kernel: [usize; 2]) -> Self {
@@ -58,28 +58,28 @@ impl Conv2d {
         Self { windows, channels, groups: 1, bias: Some(0.0), init: Init::he_normal() }
     }
 
-    /// Sets how far the corners of neighbouring windows are apart, down and across.
+    /// Sets the distance between the corners of neighbouring windows in pixels, down and across.
     #[must_use]
     pub const fn stride(mut self, stride: [usize; 2]) -> Self {
         self.windows.stride = stride;
         self
     }
 
-    /// Sets how many rows and columns of zeros are added on each side.
+    /// Sets the rows and columns of zeros added on each side.
     #[must_use]
     pub const fn padding(mut self, padding: [usize; 2]) -> Self {
         self.windows.padding = padding;
         self
     }
 
-    /// Sets how far the pixels of a window are apart, down and across.
+    /// Sets the distance between the pixels of a window, down and across.
     #[must_use]
     pub const fn dilation(mut self, dilation: [usize; 2]) -> Self {
         self.windows.dilation = dilation;
         self
     }
 
-    /// Sets into how many groups input and output channels are cut, each connected to its own alone.
+    /// Sets the number of groups of input and output channels; channels connect within a group only.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

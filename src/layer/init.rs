@@ -108,8 +108,8 @@ impl Init {
         Self::new(Scheme::Uniform(Fan::LeCun))
     }
 
-    /// The initialiser of [`NetworkBuilder::dense`](crate::NetworkBuilder::dense) and [`conv2d`](crate::NetworkBuilder::conv2d): He's for the ReLU family, whose variance makes up for
-    /// the half of a layer's inputs that is cut off, Glorot's for the others. Named in
+    /// Returns the initialiser of [`dense`](crate::NetworkBuilder::dense) and [`conv2d`](crate::NetworkBuilder::conv2d): He's for the ReLU
+    /// family, whose variance makes up for the half of a layer's inputs that is cut off, Glorot's for the others. Named in
     /// [`dense_with`](crate::NetworkBuilder::dense_with), it leaves the parameters as drawn.
     pub const fn for_activation(activation: Activation) -> Self {
         match activation {

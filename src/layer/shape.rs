@@ -1,11 +1,11 @@
-//! The shape of one example: so many numbers, or a picture.
+//! The shape of one example: a vector, or a picture.
 
 use std::fmt;
 
 /// The shape of one example, on its way through a network.
 ///
 /// A picture lies in its column channel after channel, each row after row, as in PyTorch: the entry of channel c, row y and column x
-/// is number `(c · height + y) · width + x`. A picture and a flat shape fit each other if they have as many numbers, and a picture of one
+/// is number `(c · height + y) · width + x`. A picture and a flat shape fit each other if their lengths are equal, and a picture of one
 /// pixel counts as flat: no layer is needed between them. Two other pictures must be equal.
 ///
 /// ```
@@ -18,7 +18,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub enum Shape {
-    /// So many numbers.
+    /// A vector of this length.
     Flat(usize),
     /// A picture.
     Image {
@@ -32,7 +32,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// Returns how many numbers an example has; saturates.
+    /// Returns the length of an example; saturates.
     pub const fn len(&self) -> usize {
         match *self {
             Self::Flat(len) => len,
@@ -45,7 +45,7 @@ impl Shape {
         self.len() == 0
     }
 
-    /// Returns channels, height and width; so many channels of one pixel for a flat shape.
+    /// Returns channels, height and width; one pixel whose channels are the entries for a flat shape.
     pub const fn image(&self) -> [usize; 3] {
         match *self {
             Self::Flat(len) => [len, 1, 1],

@@ -6,7 +6,7 @@ use super::Layer;
 use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
-/// A matrix, a vector or an array of more axes among a layer's parameters, with a name: what a [saved](crate::DecoupledNetwork::save) network is made of.
+/// A matrix, a vector or an array of more axes among a layer's parameters, with a name. A [saved](crate::DecoupledNetwork::save) network consists of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     name: String,

@@ -21,7 +21,7 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) fn new(input: Shape, kernel: [usize; 2]) -> Self {
-        // A flat shape has no rows, which `validate` refuses: it would pass for so many channels.
+        // `validate` refuses a picture without rows: otherwise a flat input would pass for channels of one pixel.
         let input = if let Shape::Flat(len) = input { [len, 0, 0] } else { input.image() };
         Self { input, kernel, stride: [1; 2], padding: [0; 2], dilation: [1; 2] }
     }
@@ -31,7 +31,7 @@ impl Windows {
         self.input.into()
     }
 
-    /// Returns how many windows stand one below the other, and beside each other; 0 where none fits.
+    /// Returns the number of windows down and across; 0 where none fits.
     pub(super) fn count(&self) -> [usize; 2] {
         [0, 1].map(|axis| {
             let extent = self.dilation[axis].saturating_mul(self.kernel[axis].saturating_sub(1)).saturating_add(1);
@@ -42,7 +42,7 @@ impl Windows {
         })
     }
 
-    /// Returns the shape of pictures with so many channels and a pixel for each window.
+    /// Returns the shape of pictures with `channels` channels and a pixel for each window.
     pub(super) fn output(&self, channels: usize) -> Shape {
         let [height, width] = self.count();
         Shape::Image { channels, height, width }
@@ -120,7 +120,7 @@ impl Windows {
         });
     }
 
-    /// Adds to every pixel what is written for it in `patches`, by each window that reads it: the transpose of [`unfold`](Self::unfold).
+    /// Adds the entries of `patches` to the pixels that they were unfolded from: the transpose of [`unfold`](Self::unfold).
     pub(super) fn fold<T: Scalar>(&self, patches: &[T], channels: Range<usize>, rows: Range<usize>, picture: &mut [T]) {
         self.runs(channels, rows, |run, first| {
             let (run, pixels) = (&patches[run], &mut picture[first..]);

@@ -312,7 +312,7 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the cotangent is that of its term or, `chained`, what is there, and
+    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the cotangent is that of its term or, if `chained`, the one in the block, and
     /// keeps the weights.
     fn parameter_gradient_at(
         &self,
@@ -441,7 +441,7 @@ impl<T: Scalar> Objective<'_, T> {
     }
 }
 
-/// What the term of z_t is differentiated by: ẑ_t or z_t.
+/// The variable by which the term of z_t is differentiated: ẑ_t or z_t.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
     Prediction,

@@ -198,7 +198,7 @@ pub enum Timing {
         local_steps: usize,
     },
     /// The same, but layer 0, if there are others, takes all of its steps by the sum of the first, while the layers above compute theirs
-    /// anew. Its products are the dearest where the input is wider than the hidden layers. For steps that
+    /// anew. Its products are the most expensive where the input is wider than the hidden layers. For steps that
     /// [stream](crate::ActivationStep::streams) as `AfterRelaxation`.
     FirstGradientOnce {
         /// Steps of every layer; at least 1.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::bank::{Bank, Storage};
 use crate::layer::{
-    Activation, CACHE, Chain, Conv2d, Dense, Elementwise, Init, MaxPool2d, Shape, shape_above, tensors_of,
+    Activation, CACHE, Chain, Conv2d, Dense, Elementwise, Init, Pool2d, Shape, shape_above, tensors_of,
 };
 use crate::loss::{Outputs, SquaredError};
 use crate::machine::linalg;
@@ -111,7 +111,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Returns the shape of what the highest layer so far gives, or of the input: that which a further layer reads. Ask before [`layer`](Self::layer), which takes
+    /// Returns the shape of the highest layer's output so far, or of the input: the shape that a further layer reads. Ask before [`layer`](Self::layer), which takes
     /// the builder.
     ///
     /// ```
@@ -126,19 +126,19 @@ impl<T: Scalar> NetworkBuilder<T> {
         self.layers.iter().fold(self.input, |shape, layer| layer.output_shape(shape))
     }
 
-    /// Adds a [convolution](Conv2d) of what is below, with its activation as one unit: kernels of this height and width by
+    /// Adds a [convolution](Conv2d) with its activation as one unit: kernels of this height and width by
     /// [`Init::for_activation`], stride 1, no padding, biases zero. For other settings, or a pooling in the same unit, give
-    /// [`layer`](Self::layer) a [`Chain`]; the bank then stores what the pooling leaves, and not the whole picture as well:
+    /// [`layer`](Self::layer) a [`Chain`]; the bank then stores the output of the pooling only:
     ///
     /// ```
     /// use decoupled::DecoupledNetwork;
-    /// use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, MaxPool2d};
+    /// use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Pool2d};
     ///
     /// let conv = Conv2d::new([1, 28, 28], 8, [3, 3]).padding([1, 1]);
     /// let unit = Chain::new()
     ///     .then(conv)
     ///     .then(Elementwise::new(conv.output().len(), Activation::Relu))
-    ///     .then(MaxPool2d::new(conv.output(), [2, 2]));
+    ///     .then(Pool2d::max(conv.output(), [2, 2]));
     /// let builder = DecoupledNetwork::<f32>::builder([1, 28, 28]).layer(unit).dense(10, Activation::Identity);
     /// assert_eq!(builder.build()?.summary().layers[0].output, [8, 14, 14].into());
     /// # Ok::<(), decoupled::Error>(())
@@ -150,9 +150,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         Self { named: true, ..self.activated(conv, activation) }
     }
 
-    /// Adds the largest pixel of each window of this height and width, side by side, as a [unit](MaxPool2d) of its own.
+    /// Adds the largest pixel of each window of this height and width, side by side, as a [unit](Pool2d) of its own.
     pub fn max_pool2d(self, window: [usize; 2]) -> Self {
-        let pool = MaxPool2d::new(self.shape(), window);
+        let pool = Pool2d::max(self.shape(), window);
         self.layer(pool)
     }
 

@@ -6,7 +6,7 @@ use crate::diagnostics::{Cost, cost};
 use crate::layer::Shape;
 use crate::{DecoupledNetwork, Scalar, table};
 
-/// What a network is made of, and what it takes to train; printed, a table.
+/// The layers of a network and the cost of training it; printed, a table.
 ///
 /// ```
 /// use decoupled::{DecoupledNetwork, layer::Activation};

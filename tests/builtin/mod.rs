@@ -10,9 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use decoupled::layer::{
-    Activation, AvgPool2d, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape,
-};
+use decoupled::layer::{Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -89,11 +87,11 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
     let (below, above) = (window(conv.output(), rng), Elementwise::new(conv.output().len(), Activation::Silu));
     layers.extend([
         Arc::new(conv) as Arc<dyn Layer<T>>,
-        Arc::new(Chain::new().then(conv).then(above).then(AvgPool2d::new(conv.output(), below))),
-        Arc::new(MaxPool2d::new(conv.output(), below)),
-        Arc::new(MaxPool2d::new(conv.output(), below).stride([1, 2])),
-        Arc::new(AvgPool2d::new(conv.output(), below).stride([2, 1])),
-        Arc::new(AvgPool2d::global(conv.output())),
+        Arc::new(Chain::new().then(conv).then(above).then(Pool2d::mean(conv.output(), below))),
+        Arc::new(Pool2d::max(conv.output(), below)),
+        Arc::new(Pool2d::max(conv.output(), below).stride([1, 2])),
+        Arc::new(Pool2d::mean(conv.output(), below).stride([2, 1])),
+        Arc::new(Pool2d::global_mean(conv.output())),
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
     ]);
     layers

@@ -24,6 +24,23 @@ use serde_json::{Value, json};
 
 use crate::builtin;
 
+/// Settings of windows that a pool has no setters for, and would ignore.
+#[test]
+fn a_pool_with_padding_or_dilation_is_refused() {
+    let builder = || DecoupledNetwork::<f64>::builder([1, 3, 3]).max_pool2d([2, 2]);
+    let text = serde_json::to_string(&builder()).unwrap();
+    let built = |text: &str| serde_json::from_str::<NetworkBuilder<f64>>(text).unwrap().build();
+    assert!(built(&text).is_ok());
+    for (plain, bad, name) in [
+        ("\"padding\":[0,0]", "\"padding\":[0,1]", "padding of Pool2d"),
+        ("\"dilation\":[1,1]", "\"dilation\":[1,2]", "dilation of Pool2d"),
+    ] {
+        assert!(text.contains(plain), "{text}");
+        let error = built(&text.replace(plain, bad)).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
 /// By way of JSON; what prints itself as another is no copy.
 fn copy<S: Serialize + DeserializeOwned + std::fmt::Debug>(setting: &S) -> S {
     let text = serde_json::to_string(setting).unwrap();

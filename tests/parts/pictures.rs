@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use decoupled::layer::{
-    Activation, AvgPool2d, Chain, Conv2d, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape,
-};
+use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape};
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef};
@@ -146,11 +144,11 @@ fn convolutions_and_poolings_are_pytorchs() {
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
         ("depthwise", &depthwise),
-        ("max", &MaxPool2d::new([2, 5, 6], [2, 3])),
-        ("max overlapping", &MaxPool2d::new([2, 5, 6], [3, 2]).stride([1, 2])),
-        ("mean", &AvgPool2d::new([3, 4, 5], [2, 2])),
-        ("mean overlapping", &AvgPool2d::new([3, 4, 5], [3, 2]).stride([1, 1])),
-        ("mean of all", &AvgPool2d::global([3, 4, 5])),
+        ("max", &Pool2d::max([2, 5, 6], [2, 3])),
+        ("max overlapping", &Pool2d::max([2, 5, 6], [3, 2]).stride([1, 2])),
+        ("mean", &Pool2d::mean([3, 4, 5], [2, 2])),
+        ("mean overlapping", &Pool2d::mean([3, 4, 5], [3, 2]).stride([1, 1])),
+        ("mean of all", &Pool2d::global_mean([3, 4, 5])),
     ];
     let numbers = |len: usize, f: fn(f64) -> f64| (0..len).map(|i| f(i as f64)).collect::<Vec<_>>();
     for (name, layer) in layers {
@@ -187,24 +185,24 @@ fn windows_without_an_overlap_are_pooled_as_by_hand() {
         (y, grad)
     };
     // Rows 0 7 14 21 28 | 5 12 19 26 3 | 10 17 24 1 8, then 15 22 29 6 13 | 20 27 4 11 18 | 25 2 9 16 23.
-    let (y, grad) = pooled(&MaxPool2d::new([2, 3, 5], [2, 2]));
+    let (y, grad) = pooled(&Pool2d::max([2, 3, 5], [2, 2]));
     assert_eq!(y, [12.0, 26.0, 27.0, 29.0]);
     let mut expected = [0.0; 30];
     (expected[6], expected[8], expected[21], expected[17]) = (1.0, 2.0, 3.0, 4.0);
     assert_eq!(grad, expected);
-    let (y, grad) = pooled(&AvgPool2d::new([2, 3, 5], [2, 2]));
+    let (y, grad) = pooled(&Pool2d::mean([2, 3, 5], [2, 2]));
     assert_eq!(y, [6.0, 20.0, 21.0, 12.5]);
     assert_eq!((grad[0], grad[8], grad[9], grad[15], grad[18]), (0.25, 0.5, 0.0, 0.75, 1.0));
-    let (y, _) = pooled(&AvgPool2d::global([2, 3, 5]));
+    let (y, _) = pooled(&Pool2d::global_mean([2, 3, 5]));
     assert_eq!(y, [(0..15).map(|i| x[i]).sum::<f64>() / 15.0, (15..30).map(|i| x[i]).sum::<f64>() / 15.0]);
     // Overlapping: three columns of windows, one pixel apart.
-    let (y, _) = pooled(&MaxPool2d::new([2, 3, 5], [3, 3]).stride([1, 1]));
+    let (y, _) = pooled(&Pool2d::max([2, 3, 5], [3, 3]).stride([1, 1]));
     assert_eq!(y, [24.0, 26.0, 28.0, 29.0, 29.0, 29.0]);
 }
 
 #[test]
 fn the_first_of_equal_pixels_is_the_largest() {
-    let layer = MaxPool2d::new([1, 2, 2], [2, 2]);
+    let layer = Pool2d::max([1, 2, 2], [2, 2]);
     let mut grad = [f64::NAN; 4];
     let ones = MatRef::new(&[1.0; 4], 4, 1);
     layer.input_gradient(&[], ones, MatRef::new(&[3.0], 1, 1), MatMut::new(&mut grad, 4, 1), &mut []);
@@ -221,13 +219,13 @@ fn shapes_are_followed_through_a_network_and_printed() {
     let unit = Chain::new()
         .then(conv)
         .then(Elementwise::new(conv.output().len(), Activation::Tanh))
-        .then(AvgPool2d::global(conv.output()));
+        .then(Pool2d::global_mean(conv.output()));
     let net = builder.layer(unit).dense(3, Activation::Identity).build().unwrap();
     let table = "
 layer                            unit          shape  parameters
     0                   Conv2d → Relu  1×8×8 → 4×6×6          40
     1                       MaxPool2d  4×6×6 → 4×3×3           0
-    2  Conv2d → Tanh → AvgPool2d  4×3×3 → 2×1×1          34
+    2  Conv2d → Tanh → MeanPool2d  4×3×3 → 2×1×1          34
     3                           Dense      2×1×1 → 3           9
 83 parameters";
     let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -243,7 +241,7 @@ fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
     let wrong = Net::builder([1, 5, 10]).layer(conv).build().unwrap_err();
     let (expected, found) = (Shape::from([1, 5, 10]), Shape::from([2, 5, 5]));
     assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, expected: e, found: f } if (e, f) == (expected, found)));
-    assert_eq!(wrong.to_string(), "layer 0 takes inputs of shape 2×5×5, but what is below it has 1×5×10");
+    assert_eq!(wrong.to_string(), "layer 0 takes inputs of shape 2×5×5, but the output below it has 1×5×10");
     let wrong = Net::builder(51).layer(conv).build().unwrap_err();
     assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, .. }));
     // A flat input is a picture, and the other way round.
@@ -289,7 +287,7 @@ fn pictures_are_followed_through_maps_that_work_number_by_number() {
     // A residual block keeps the picture, or is refused.
     let block =
         Residual::<f64>::new(Chain::new().then(unit(48)).then(Conv2d::new([3, 4, 4], 3, [3, 3]).padding([1, 1])));
-    let net = Net::builder([3, 4, 4]).layer(block).layer(MaxPool2d::new([3, 4, 4], [2, 2])).build().unwrap();
+    let net = Net::builder([3, 4, 4]).layer(block).layer(Pool2d::max([3, 4, 4], [2, 2])).build().unwrap();
     assert_eq!(net.summary().layers[1].input, Shape::from([3, 4, 4]));
     let halves = Residual::<f64>::new(Conv2d::new([1, 4, 4], 4, [2, 2]).stride([2, 2]));
     assert!(matches!(halves.validate().unwrap_err(), Error::ShapeMismatch { .. }));
@@ -302,7 +300,7 @@ fn pictures_are_followed_through_maps_that_work_number_by_number() {
 
 #[test]
 fn a_pixel_that_is_no_number_shows_wherever_it_stands() {
-    let layer = MaxPool2d::new([1, 2, 2], [2, 2]);
+    let layer = Pool2d::max([1, 2, 2], [2, 2]);
     for place in 0..4 {
         let mut x = [1.0, 3.0, 2.0, 0.5];
         x[place] = f64::NAN;
@@ -352,7 +350,7 @@ fn kernels_are_weights_and_their_biases_are_not() {
 fn pictures_keep_the_contract_in_single_precision() {
     let conv = Conv2d::new([2, 6, 5], 3, [3, 2]).padding([1, 0]);
     let chain = Chain::new().then(conv).then(Elementwise::new(conv.output().len(), Activation::Gelu));
-    decoupled::check::layer::<f32>(&chain.then(AvgPool2d::new(conv.output(), [2, 2]))).unwrap();
+    decoupled::check::layer::<f32>(&chain.then(Pool2d::mean(conv.output(), [2, 2]))).unwrap();
 }
 
 /// The variance of He's initialiser, over many kernels: 2 divided by the weights of an output channel.

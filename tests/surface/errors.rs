@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use decoupled::data::{self, Examples};
-use decoupled::layer::{Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape};
+use decoupled::layer::{Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -81,7 +81,7 @@ fn layers_that_make_no_circuit_are_refused() {
             if (*expected, *found) == (Shape::from([1, 4, 1]), Shape::from([1, 2, 2]))
     );
     refused!(
-        DecoupledNetwork::<f64>::builder(4).layer(Chain::new().then(conv).then(MaxPool2d::new([1, 2, 2], [1, 1]))).build(),
+        DecoupledNetwork::<f64>::builder(4).layer(Chain::new().then(conv).then(Pool2d::max([1, 2, 2], [1, 1]))).build(),
         e if in_layer!(e, 0, Error::ShapeMismatch { layer: 1, .. })
     );
     let chain = Chain::new().then(Dense::new(3, 4)).then(Dense::new(5, 2));
@@ -515,7 +515,7 @@ fn samples() -> Vec<Error> {
         error(DecoupledNetwork::<f64>::builder(3).build()),
         error(Examples::from_row_slice(&[1.0; 5], 2, 3)),
         error(builder::<f64>().layer(Dense::new(7, 1)).build()),
-        error(DecoupledNetwork::<f64>::builder(3).layer(MaxPool2d::new([1, 2, 2], [2, 2])).build()),
+        error(DecoupledNetwork::<f64>::builder(3).layer(Pool2d::max([1, 2, 2], [2, 2])).build()),
         error(DecoupledNetwork::<f64>::builder(3).dense(0, Activation::Relu).build()),
         error(builder::<f64>().layer_penalty(9, 1.0).build()),
         error(regression(5, 3, 2).select(&[5])),

@@ -53,7 +53,7 @@ pub(crate) struct Walk {
     reads: Reads,
 }
 
-/// What there is to know of layer t and its input z_t.
+/// The state of layer t and its input z_t.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Site {
     /// Whether z_t = a_t, the forward activation.
@@ -226,7 +226,7 @@ impl Walk {
                 }
                 return 0;
             }
-            // What is repeated, `run_all` runs.
+            // `run_all` runs the repeated stages.
             Stage::Store | Stage::Repeat { .. } => {}
         }
         self.clock - before

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::layer::{
-    Activation, AvgPool2d, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, MaxPool2d, Residual, Shape, Tensor,
+    Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape, Tensor,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -25,9 +25,9 @@ fn pictures_are_described_by_their_shapes() {
     assert_eq!(builder.shape().image(), [4, 5, 4]);
     let conv = Conv2d::new(builder.shape(), 8, [3, 3]).stride([1, 2]).padding([1, 0]).dilation([2, 1]).groups(4);
     let conv = conv.without_bias().init(Init::lecun_normal());
-    let pool = MaxPool2d::new(conv.output(), [2, 1]).stride([1, 1]);
-    let unit = Chain::new().then(conv.bias(0.1)).then(pool).then(AvgPool2d::global(pool.output()));
-    let mean = AvgPool2d::new([8, 1, 1], [1, 1]).stride([2, 2]);
+    let pool = Pool2d::max(conv.output(), [2, 1]).stride([1, 1]);
+    let unit = Chain::new().then(conv.bias(0.1)).then(pool).then(Pool2d::global_mean(pool.output()));
+    let mean = Pool2d::mean([8, 1, 1], [1, 1]).stride([2, 2]);
     let net = builder.layer(unit).layer(mean).build().unwrap();
     let Shape::Image { channels, height, width } = mean.output() else { panic!("no picture") };
     assert_eq!((channels, height, width, net.output_dim()), (8, 1, 1, 8));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::{AvgPool2d, Chain, Conv2d, Dense, Elementwise, LayerNorm, MaxPool2d, Residual};
+use decoupled::layer::{Chain, Conv2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
@@ -147,9 +147,10 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             Unit::Norm(epsilon) => builder.layer(LayerNorm::new(width).epsilon(epsilon)),
             Unit::Convolved(activation) => {
                 let conv = Conv2d::new([1, 1, below], width, [1, below.min(3)]).padding([0, 1]);
-                let pool = MaxPool2d::new(conv.output(), [1, 2]).stride([1, 1]);
+                let pool = Pool2d::max(conv.output(), [1, 2]).stride([1, 1]);
                 let function = Elementwise::new(conv.output().len(), activation);
-                builder.layer(Chain::new().then(conv).then(function).then(pool).then(AvgPool2d::global(pool.output())))
+                builder
+                    .layer(Chain::new().then(conv).then(function).then(pool).then(Pool2d::global_mean(pool.output())))
             }
             Unit::Residual(activation) => {
                 builder.layer(Residual::new(Chain::new().then(dense).then(Elementwise::new(width, activation))))
