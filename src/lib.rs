@@ -28,7 +28,8 @@
 //!
 //! Taken literally, as [`Method::joint`] does, this works and is slow. The default of [`fit`](DecoupledNetwork::fit) is
 //! local targets: at every visit the stored activations start from an ordinary forward pass (*anchored*), one sweep from the output
-//! sets a target for every layer, and all layers at once take two steps towards their stored targets from their forward inputs (the first layer both along one gradient).
+//! sets a target for every layer, and all layers at once take two steps towards their stored targets from their forward inputs (the first
+//! layer both along one gradient).
 //! [`guide::results`] has its accuracies, times and limits.
 //!
 //! ```

@@ -71,8 +71,9 @@ use schedule::{Reach, Schedule, Stage};
 /// The default is [`local_targets`](Self::local_targets) with two steps: one sweep from the output sets a target for every layer, and all
 /// layers then take two steps towards their targets, each by itself; the first layer, whose products are often the most expensive, takes both
 /// [along one gradient](Timing::FirstGradientOnce). The gradients of the first step are backpropagation's, up to rounding; those of the second,
-/// in the layers above the first from the parameters just reached, are not. After the same epochs, with twice the updates in 1.3 to 2 times the time, and from the same start it
-/// is as accurate as backpropagation, within 0.4 points, or better, through one to a hundred hidden layers.
+/// in the layers above the first from the parameters just reached, are not. After the same epochs, with twice the updates in 1.3 to 2 times
+/// the time, and from the same start it is as accurate as backpropagation, within 0.4 points, or better, through one to a hundred hidden
+/// layers.
 /// [`guide::results`](crate::guide::results#any-depth) has the tables, with the commands that print them, and the alternatives.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

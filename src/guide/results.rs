@@ -43,8 +43,8 @@
 //! | 100, 5 epochs, 1 seed | 95.25 | 95.03 | 95.20 | 95.24 | | | 204 | 202 |
 //!
 //! An epoch takes 1.3 times BP's time through two hidden layers, 1.5 through ten and 1.9 through thirty (an AMD EPYC at 113
-//! GFLOP/s of fused multiply-adds a core; ratios of single cells, as the command prints them, scatter more on a busy machine). Two steps a visit also
-//! are two updates a visit, of which BP takes one: see [equal times](#equal-times).
+//! GFLOP/s of fused multiply-adds a core; ratios of single cells, as the command prints them, scatter more on a busy machine). Two steps a
+//! visit also are two updates a visit, of which BP takes one: see [equal times](#equal-times).
 //!
 //! The digits, hidden layers of 64, batches of 32, 20 epochs, means of five seeds and the least of them, by
 //! `any_depth -- --digits --layers 2,12,20,30 --seeds 5 --no-drawn --activation A`:
@@ -68,16 +68,17 @@
 //!   whole rate are too many for deep networks of tanh. Two at the rate of one hold through fifty layers; through a hundred of tanh
 //!   they cost 0.9 points, so that the default's rate falls faster beyond thirty layers.
 //! * *The first layer's two along one gradient*. In a dense network its input usually is the widest, and never changes. Two gradients of its own
-//!   ([`local_targets(2)`](crate::Method::local_targets)) reach 97.21, 96.93 and 96.20 % through 2, 10 and 30 layers of ReLU and 96.53, 96.57 and
-//!   96.23 % of tanh, from 0.24 points less than the table to 0.1 more, at 1.9 times BP's time at every depth; a single step there costs 0.2 to 0.4 points. The same in every second
-//!   layer was another tenth behind through two and four layers. A second step on half of the batch, or both steps on a half each, were tried as
-//!   well: within 0.1 points of BP on either side, at 1.5 and 1.4 times its time through two layers.
+//!   ([`local_targets(2)`](crate::Method::local_targets)) reach 97.21, 96.93 and 96.20 % through 2, 10 and 30 layers of ReLU and 96.53,
+//!   96.57 and 96.23 % of tanh, from 0.24 points less than the table to 0.1 more, at 1.9 times BP's time at every depth; a single step
+//!   there costs 0.2 to 0.4 points. The same in every second layer was another tenth behind through two and four layers. A second step on
+//!   half of the batch, or both steps on a half each, were tried as well: within 0.1 points of BP on either side, at 1.5 and 1.4 times its
+//!   time through two layers.
 //!
 //! # Equal times
 //!
 //! The default beside BP at about equal time, that is with more epochs for BP, by
-//! `any_depth -- --layers D --bp-epochs N --seeds 2 --no-drawn` and `any_depth -- --digits --layers D --bp-epochs N --seeds 5 --no-drawn`. The second
-//! step saves epochs; whether it saves time differs from cell to cell.
+//! `any_depth -- --layers D --bp-epochs N --seeds 2 --no-drawn` and `any_depth -- --digits --layers D --bp-epochs N --seeds 5 --no-drawn`.
+//! The second step saves epochs; whether it saves time differs from cell to cell.
 //!
 //! | hidden layers, ReLU | MNIST, the default, 10 epochs | BP | its epochs | digits, the default, 20 epochs | BP | its epochs |
 //! |---|---|---|---|---|---|---|

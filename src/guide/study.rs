@@ -14,10 +14,10 @@
 //! All weights start as drawn, but where a row names another start, and in the table of accuracies beside the sequential lock, where a first
 //! fit chooses and all take the rate of [`Adam::for_depth`](crate::optimizer::Adam::for_depth), BP too.
 //!
-//! In short: `red_black` and `backprop_by_sweep` are similar by every measure. [`local_targets(2)`](crate::Method::local_targets), which the default is but for the first layer's
-//! second gradient, is similar in parameters everywhere; on MNIST it
-//! gets further than BP in as many epochs, with twice the updates, and its answers differ more. `in_flight` is similar in parameters, and up
-//! to 0.8 points below BP after five epochs of tanh.
+//! In short: `red_black` and `backprop_by_sweep` are similar by every measure. [`local_targets(2)`](crate::Method::local_targets), which
+//! the default is but for the first layer's second gradient, is similar in parameters everywhere; on MNIST it gets further than BP in as
+//! many epochs, with twice the updates, and its answers differ more. `in_flight` is similar in parameters, and up to 0.8 points below BP
+//! after five epochs of tanh.
 //!
 //! # Comparison
 //!
@@ -53,8 +53,8 @@
 //!
 //! Accuracies are those of the whole test part; agreement, JS, CKA and barriers of its first 4,000 examples. All take the same learning
 //! rate, with a schedule as long as their own training. A method that takes several parameter steps a visit (`incremental`: 4,
-//! `local_targets(2)`: 2) takes that multiple of BP's updates. The row *local_targets(2), other order* compares it with itself; its column of BP's
-//! training loss has its own. The verdicts are those at equal epochs.
+//! `local_targets(2)`: 2) takes that multiple of BP's updates. The row *local_targets(2), other order* compares it with itself; its column
+//! of BP's training loss has its own. The verdicts are those at equal epochs.
 //!
 #![cfg_attr(doc, doc = include_str!("../../examples/figures/verdict.md"))]
 //!

@@ -23,8 +23,9 @@ const PATCHES: usize = 1 << 16;
 /// with stride s, padding p and dilation d, each by height and width. With g groups, output channel o reads only the input channels of its
 /// group; a group for each channel makes it depthwise.
 ///
-/// Input `channels · height · width × n`, output one pixel for each window and channel, `× n`. Parameters: W, `channels × input channels / groups × kernel height × kernel width`, the last index fastest, as PyTorch's `Conv2d` has
-/// them; then b. [Shapes](Shape) of input and output are pictures.
+/// Input `channels · height · width × n`, output one pixel for each window and channel, `× n`. Parameters: W, `channels × input channels /
+/// groups × kernel height × kernel width`, the last index fastest, as PyTorch's `Conv2d` has them; then b. [Shapes](Shape) of input and
+/// output are pictures.
 ///
 /// Patches of the picture are unfolded, some rows of windows at a time, and multiplied by the kernels as matrices: K. Chellapilla,
 /// S. Puri, P. Simard (2006), *High Performance Convolutional Neural Networks for Document Processing*, inria-00112631. No more than
@@ -97,8 +98,8 @@ impl Conv2d {
         Self { bias: None, ..self }
     }
 
-    /// Sets the initialiser of the kernels. Their fan-in is input channels / groups · height · width, their fan-out output channels · height ·
-    /// width, as in PyTorch.
+    /// Sets the initialiser of the kernels. Their fan-in is input channels / groups · height · width, their fan-out output channels ·
+    /// height · width, as in PyTorch.
     #[must_use]
     pub const fn init(self, init: Init) -> Self {
         Self { init, ..self }

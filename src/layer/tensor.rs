@@ -6,7 +6,8 @@ use super::Layer;
 use crate::machine::parallel::guarded;
 use crate::{Error, Result, Scalar};
 
-/// A matrix, a vector or an array of more axes among a layer's parameters, with a name. A [saved](crate::DecoupledNetwork::save) network consists of these.
+/// A matrix, a vector or an array of more axes among a layer's parameters, with a name. A [saved](crate::DecoupledNetwork::save) network
+/// consists of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     name: String,

@@ -312,8 +312,8 @@ impl<T: Scalar> Objective<'_, T> {
         Ok(())
     }
 
-    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the cotangent is that of its term or, if `chained`, the one in the block, and
-    /// keeps the weights.
+    /// grad ← Σ weight · (∂f/∂θ)ᵀ · cotangent at the input of layer t; the cotangent is that of its term or, if `chained`, the one in the
+    /// block, and keeps the weights.
     fn parameter_gradient_at(
         &self,
         of: &Activations<T>,

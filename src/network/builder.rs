@@ -111,8 +111,8 @@ impl<T: Scalar> NetworkBuilder<T> {
         self
     }
 
-    /// Returns the shape of the highest layer's output so far, or of the input: the shape that a further layer reads. Ask before [`layer`](Self::layer), which takes
-    /// the builder.
+    /// Returns the shape of the highest layer's output so far, or of the input: the shape that a further layer reads. Ask before
+    /// [`layer`](Self::layer), which takes the builder.
     ///
     /// ```
     /// use decoupled::DecoupledNetwork;
@@ -163,9 +163,9 @@ impl<T: Scalar> NetworkBuilder<T> {
         self.unit(units, activation, Init::for_activation(activation))
     }
 
-    /// Makes every later [`dense`](Self::dense) and [`conv2d`](Self::conv2d) add two units, the map and the activation function, so that the bank stores the
-    /// pre-activations as well. Layers added before do not change. Exact activation steps, as in [`Method::bcd`], need it above the
-    /// lowest unit.
+    /// Makes every later [`dense`](Self::dense) and [`conv2d`](Self::conv2d) add two units, the map and the activation function, so that
+    /// the bank stores the pre-activations as well. Layers added before do not change. Exact activation steps, as in [`Method::bcd`], need
+    /// it above the lowest unit.
     pub fn store_pre_activations(mut self) -> Self {
         self.store_pre_activations = true;
         self

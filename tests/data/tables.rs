@@ -173,7 +173,7 @@ species  target, 2 classes: aster, lily";
 #[test]
 fn the_report_names_eight_classes_and_categories_and_counts_the_others() -> Result<()> {
     for (many, more) in [(8, ""), (9, ", … (9 in all)")] {
-        // Each comes twice: what is different in every line would be free text.
+        // Each occurs twice: a column whose lines all differ would be free text.
         let lines: String = (0..2 * many).map(|i| format!("k{},c{}\n", i % many, i % many)).collect();
         let report = read(&Options::classes("y"), "many", &format!("a,y\n{lines}"))?.columns.to_string();
         let first = |letter: char| (0..8).map(|i| format!("{letter}{i}")).collect::<Vec<_>>().join(", ");

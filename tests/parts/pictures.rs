@@ -128,7 +128,7 @@ impl Conv {
     }
 }
 
-/// What tests/torch/pictures.py has written, in PyTorch's order, which is that of a column; two examples of each.
+/// The numbers of tests/torch/pictures.py, two examples of each layer. PyTorch's order within an example is that of a column.
 #[test]
 fn convolutions_and_poolings_are_pytorchs() {
     let mut expected: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
@@ -294,7 +294,7 @@ fn pictures_are_followed_through_maps_that_work_number_by_number() {
     // 1 × 1 of one channel, with a bias, over 3 × 3 pixels.
     let small = Residual::<f64>::new(Conv2d::new([1, 3, 3], 1, [1, 1]));
     assert_eq!(small.operations(), 2 * 2 * 9);
-    // A picture reads what a dense map gives.
+    // A layer of pictures reads the output of a dense map.
     assert!(Net::builder([3, 4, 4]).dense(48, Activation::Relu).layer(unit(48)).layer(conv).build().is_ok());
 }
 

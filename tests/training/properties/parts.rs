@@ -30,7 +30,7 @@ pub(crate) enum Unit {
     StraightThrough(Activation),
     Norm(f64),
     Residual(Activation),
-    /// What is below as a picture of one row: convolved, pooled twice.
+    /// The input as a picture of one row: convolved, pooled twice.
     Convolved(Activation),
     /// One description of a layer at two places.
     Twice(Activation),
