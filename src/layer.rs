@@ -10,8 +10,12 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 mod activation;
 mod chain;
-#[expect(clippy::indexing_slicing, reason = "parameters and pictures have the sizes that the layer gives")]
+mod channels;
 mod conv2d;
+#[expect(clippy::indexing_slicing, reason = "two axes")]
+mod conv_transpose2d;
+#[expect(clippy::indexing_slicing, reason = "weights and pictures have the sizes that the windows give")]
+mod correlation;
 #[expect(clippy::indexing_slicing, reason = "parameters and columns have the widths that the layer gives")]
 mod dense;
 mod init;
@@ -32,6 +36,7 @@ mod wiring;
 
 pub use activation::{Activation, Elementwise};
 pub use chain::Chain;
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use init::Init;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;
-use crate::layer::{Chain, Conv2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
+use crate::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -43,6 +43,7 @@ registry! {
     Elementwise,
     LayerNorm,
     Conv2d,
+    ConvTranspose2d,
     Pool2d,
     Chain<T>,
     Residual<T>,

@@ -1,18 +1,13 @@
 //! Convolution over pictures.
 
-use std::ops::Range;
-
 use rand::Rng;
 
+use super::channels::{add_channel_sums, fill_channels};
+use super::correlation::Correlation;
 use super::windows::Windows;
 use super::{Init, Layer, Shape, Tensor};
-use crate::error::require;
-use crate::machine::linalg::{add_matmul_rows, add_matmul_tn_rows, matmul_nt_rows, sum_zip};
 use crate::machine::setting::require_finite;
 use crate::{MatMut, MatRef, Result, Scalar};
-
-/// Entries of unfolded patches that are there at a time: they stay in the second cache.
-const PATCHES: usize = 1 << 16;
 
 /// A convolution, cross-correlation to be exact: every output channel o has one kernel over the input channels,
 ///
@@ -110,47 +105,9 @@ impl Conv2d {
         self.windows.output(self.channels)
     }
 
-    /// Returns the weights of an output channel: those of a group's input channels.
-    fn weights_of_channel(&self) -> usize {
-        let [channels, ..] = self.windows.input;
-        let [height, width] = self.windows.kernel;
-        (channels / self.groups.max(1)).saturating_mul(height).saturating_mul(width)
-    }
-
-    fn weights_len(&self) -> usize {
-        self.weights_of_channel().saturating_mul(self.channels)
-    }
-
-    /// Returns the rows of windows that are unfolded at a time, for one group.
-    fn band(&self) -> usize {
-        let [down, across] = self.windows.count();
-        (PATCHES / across.saturating_mul(self.weights_of_channel()).max(1)).clamp(1, down.max(1))
-    }
-
-    /// Calls `f` for every group and band of rows of windows: with the group's input channels, the rows, the windows of these rows among
-    /// those of the picture, and the group's output channels.
-    fn parts(&self, mut f: impl FnMut(Range<usize>, Range<usize>, Range<usize>, Range<usize>)) {
-        let ([channels, ..], [down, across]) = (self.windows.input, self.windows.count());
-        let (inputs, outputs) = (channels / self.groups, self.channels / self.groups);
-        for group in 0..self.groups {
-            for first in (0..down).step_by(self.band()) {
-                let rows = first..down.min(first + self.band());
-                let windows = rows.start * across..rows.end * across;
-                f(group * inputs..(group + 1) * inputs, rows, windows, group * outputs..(group + 1) * outputs);
-            }
-        }
-    }
-
-    /// Returns the kernels of some output channels, `weights × channels`.
-    fn kernels<'a, T>(&self, params: &'a [T], outputs: &Range<usize>) -> MatRef<'a, T> {
-        let len = self.weights_of_channel();
-        MatRef::new(&params[outputs.start * len..outputs.end * len], len, outputs.len())
-    }
-
-    /// Returns some channels of a picture of outputs, `pixels × channels`.
-    fn of_channels<'a, T>(&self, picture: &'a [T], outputs: &Range<usize>) -> MatRef<'a, T> {
-        let pixels = picture.len() / self.channels;
-        MatRef::new(&picture[outputs.start * pixels..outputs.end * pixels], pixels, outputs.len())
+    fn correlation(&self) -> Correlation {
+        let Self { windows, channels, groups, .. } = *self;
+        Correlation { windows, channels, groups }
     }
 }
 
@@ -173,12 +130,11 @@ impl<T: Scalar> Layer<T> for Conv2d {
     }
 
     fn param_len(&self) -> usize {
-        self.weights_len().saturating_add(if self.bias.is_some() { self.channels } else { 0 })
+        self.correlation().weights_len().saturating_add(if self.bias.is_some() { self.channels } else { 0 })
     }
 
     fn cache_len(&self, _examples: usize) -> usize {
-        let [_, across] = self.windows.count();
-        self.band().saturating_mul(across).saturating_mul(self.weights_of_channel())
+        self.correlation().scratch_len()
     }
 
     fn operations(&self) -> usize {
@@ -187,44 +143,26 @@ impl<T: Scalar> Layer<T> for Conv2d {
     }
 
     fn validate(&self) -> Result<()> {
-        self.windows.validate()?;
-        let [channels, ..] = self.windows.input;
-        let divides = |channels: usize| self.groups > 0 && channels.is_multiple_of(self.groups);
-        require(divides(channels), "groups of Conv2d", "a divisor of the input channels", self.groups as f64)?;
-        require(divides(self.channels), "groups of Conv2d", "a divisor of the output channels", self.groups as f64)?;
-        require_finite::<T>("bias of Conv2d", self.bias.unwrap_or(0.0))?;
+        self.correlation().validate()?;
+        require_finite::<T>("bias of a convolution", self.bias.unwrap_or(0.0))?;
         self.init.validate()
     }
 
     fn init_params(&self, params: &mut [T], rng: &mut dyn Rng) {
-        let (weights, biases) = params.split_at_mut(self.weights_len());
-        let (inputs, outputs) = (self.weights_of_channel(), self.channels);
+        let correlation = self.correlation();
+        let (weights, biases) = params.split_at_mut(correlation.weights_len());
         let [height, width] = self.windows.kernel;
-        // Drawn as of a dense map, whose matrix lies the other way round.
-        let mut drawn = vec![T::zero(); weights.len()];
-        self.init.fill_fans(MatMut::new(&mut drawn, outputs, inputs), [inputs, outputs * height * width], rng);
-        for (kernel, o) in weights.chunks_exact_mut(inputs).zip(0..) {
-            kernel.iter_mut().zip(drawn[o..].iter().step_by(outputs)).for_each(|(w, drawn)| *w = *drawn);
-        }
+        let fans = [correlation.weights_of_channel(), self.channels * height * width];
+        correlation.draw(self.init, fans, weights, rng);
         biases.fill(T::of(self.bias.unwrap_or(0.0)));
     }
 
     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
-        let biases = &params[self.weights_len()..];
+        let correlation = self.correlation();
+        let (weights, biases) = params.split_at(correlation.weights_len());
         for (y, x) in output.columns_mut().zip(input.columns()) {
-            let pixels = y.len() / self.channels;
-            match biases {
-                [] => y.fill(T::zero()),
-                biases => y.chunks_exact_mut(pixels).zip(biases).for_each(|(y, &bias)| y.fill(bias)),
-            }
-            self.parts(|inputs, rows, windows, outputs| {
-                let patches = &mut cache[..windows.len() * self.weights_of_channel()];
-                self.windows.unfold(x, inputs, rows, patches);
-                let patches = MatRef::new(patches, windows.len(), self.weights_of_channel());
-                let y = &mut y[outputs.start * pixels..outputs.end * pixels];
-                let y = MatMut::new(y, pixels, outputs.len());
-                add_matmul_rows(patches, self.kernels(params, &outputs), y, windows);
-            });
+            fill_channels(biases, y);
+            correlation.add_product(weights, x, y, cache);
         }
     }
 
@@ -236,14 +174,11 @@ impl<T: Scalar> Layer<T> for Conv2d {
         mut grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
+        let correlation = self.correlation();
+        let (weights, _) = params.split_at(correlation.weights_len());
         grad.as_mut_slice().fill(T::zero());
         for (grad, c) in grad.columns_mut().zip(cotangent.columns()) {
-            self.parts(|inputs, rows, windows, outputs| {
-                let patches = &mut cache[..windows.len() * self.weights_of_channel()];
-                let out = MatMut::new(patches, windows.len(), self.weights_of_channel());
-                matmul_nt_rows(self.of_channels(c, &outputs), windows, self.kernels(params, &outputs), out);
-                self.windows.fold(patches, inputs, rows, grad);
-            });
+            correlation.add_transpose(weights, c, grad, cache);
         }
     }
 
@@ -255,28 +190,18 @@ impl<T: Scalar> Layer<T> for Conv2d {
         grad: &mut [T],
         cache: &mut [T],
     ) {
+        let correlation = self.correlation();
         grad.fill(T::zero());
-        let len = self.weights_of_channel();
-        let (weights, biases) = grad.split_at_mut(self.weights_len());
+        let (weights, biases) = grad.split_at_mut(correlation.weights_len());
         for (x, c) in input.columns().zip(cotangent.columns()) {
-            self.parts(|inputs, rows, windows, outputs| {
-                let patches = &mut cache[..windows.len() * len];
-                self.windows.unfold(x, inputs, rows, patches);
-                let patches = MatRef::new(patches, windows.len(), len);
-                let kernels = MatMut::new(&mut weights[outputs.start * len..outputs.end * len], len, outputs.len());
-                add_matmul_tn_rows(patches, self.of_channels(c, &outputs), windows, kernels);
-            });
-            let pixels = c.len() / self.channels;
-            biases.iter_mut().zip(c.chunks_exact(pixels)).for_each(|(b, c)| *b += sum_zip(c, c, |c, _| c));
+            correlation.add_gradient(x, c, weights, cache);
+            add_channel_sums(c, biases);
         }
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let [channels, ..] = self.windows.input;
-        let [height, width] = self.windows.kernel;
-        let weight = Tensor::array("weight", [self.channels, channels / self.groups.max(1), height, width]);
         let bias = self.bias.map(|_| Tensor::vector("bias", self.channels));
-        [weight].into_iter().chain(bias).collect()
+        [self.correlation().tensor()].into_iter().chain(bias).collect()
     }
 
     #[cfg(feature = "serde")]

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use decoupled::layer::{Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape};
+use decoupled::layer::{
+    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape,
+};
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -93,6 +95,7 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         Arc::new(Pool2d::mean(conv.output(), below).stride([2, 1])),
         Arc::new(Pool2d::global_mean(conv.output())),
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
+        Arc::new(transposed(rng)),
     ]);
     layers
 }
@@ -109,6 +112,23 @@ pub(crate) fn convolution(rng: &mut ChaCha12Rng) -> Conv2d {
     let conv = Conv2d::new([inputs, size[0], size[1]], outputs, kernel);
     let conv = conv.stride(stride).dilation(dilation).padding(padding).groups(groups).init(Init::lecun_uniform());
     if draw(0..=3) == 0 { conv.without_bias() } else { conv.bias(0.1 + 0.2) }
+}
+
+/// A transposed convolution of random settings.
+pub(crate) fn transposed(rng: &mut ChaCha12Rng) -> ConvTranspose2d {
+    let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+    let (groups, kernel) = (draw(1..=3), [draw(1..=3), draw(1..=3)]);
+    let (inputs, outputs) = (groups * draw(1..=3), groups * draw(1..=3));
+    let (stride, dilation, size) = ([draw(1..=3), draw(1..=3)], [draw(1..=2), draw(1..=2)], [draw(1..=4), draw(1..=5)]);
+    let added = stride.map(|stride| draw(0..=stride - 1));
+    // At least one pixel is left.
+    let padding = [0, 1].map(|axis| {
+        let full = (size[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1 + added[axis];
+        draw(0..=2.min((full - 1) / 2))
+    });
+    let layer = ConvTranspose2d::new([inputs, size[0], size[1]], outputs, kernel).stride(stride).padding(padding);
+    let layer = layer.output_padding(added).dilation(dilation).groups(groups).init(Init::lecun_uniform());
+    if draw(0..=3) == 0 { layer.without_bias() } else { layer.bias(0.1 + 0.2) }
 }
 
 /// An activation function as a layer: as it is, and straight through where it jumps.

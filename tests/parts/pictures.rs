@@ -2,31 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape};
+use decoupled::layer::{
+    Activation, Chain, Conv2d, ConvTranspose2d, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape,
+};
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef};
 
-/// The settings of a convolution; pairs are height and width.
+/// The settings of a convolution, or of a transposed one; pairs are height and width.
 struct Conv {
     input: [usize; 3],
     channels: usize,
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
+    /// Of a transposed one.
+    output_padding: [usize; 2],
     dilation: [usize; 2],
     groups: usize,
 }
 
 impl Conv {
     fn layer(&self) -> Conv2d {
-        let Self { input, channels, kernel, stride, padding, dilation, groups } = *self;
+        let Self { input, channels, kernel, stride, padding, dilation, groups, .. } = *self;
         Conv2d::new(input, channels, kernel).stride(stride).padding(padding).dilation(dilation).groups(groups)
     }
 
     /// Every use of a weight: output, weight and input, by their numbers, as the definition of the convolution has them.
     fn uses(&self) -> Vec<[usize; 3]> {
-        let Self { input: [inputs, height, width], channels, kernel, stride, padding, dilation, groups } = *self;
+        let Self { input: [inputs, height, width], channels, kernel, stride, padding, dilation, groups, .. } = *self;
         let count = |size: usize, axis: usize| {
             (size + 2 * padding[axis] - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1
         };
@@ -50,6 +54,37 @@ impl Conv {
         }
         uses
     }
+
+    fn transposed(&self) -> ConvTranspose2d {
+        let Self { input, channels, kernel, stride, padding, output_padding, dilation, groups } = *self;
+        let layer = ConvTranspose2d::new(input, channels, kernel).stride(stride).padding(padding);
+        layer.output_padding(output_padding).dilation(dilation).groups(groups)
+    }
+
+    /// Every use of a weight of the transposed convolution, as its definition has them: each input pixel lays its kernels down.
+    fn transposed_uses(&self) -> Vec<[usize; 3]> {
+        let Self { input: [inputs, height, width], channels, kernel, stride, padding, .. } = *self;
+        let size = |pixels: usize, axis: usize| {
+            let reach = self.dilation[axis] * (kernel[axis] - 1) + self.output_padding[axis] + 1;
+            (pixels - 1) * stride[axis] + reach - 2 * padding[axis]
+        };
+        let (down, across, own) = (size(height, 0), size(width, 1), channels / self.groups);
+        let mut uses = Vec::new();
+        for pixel in 0..inputs * height * width {
+            let (c, y, x) = (pixel / (height * width), pixel / width % height, pixel % width);
+            for weight in 0..own * kernel[0] * kernel[1] {
+                let (o, i, j) = (weight / (kernel[0] * kernel[1]), weight / kernel[1] % kernel[0], weight % kernel[1]);
+                let row = (y * stride[0] + i * self.dilation[0]) as isize - padding[0] as isize;
+                let column = (x * stride[1] + j * self.dilation[1]) as isize - padding[1] as isize;
+                if (0..down as isize).contains(&row) && (0..across as isize).contains(&column) {
+                    let channel = c / (inputs / self.groups) * own + o;
+                    let output = (channel * down + row as usize) * across + column as usize;
+                    uses.push([output, c * own * kernel[0] * kernel[1] + weight, pixel]);
+                }
+            }
+        }
+        uses
+    }
 }
 
 fn near(found: &[f64], expected: &[f64], what: &str) {
@@ -59,14 +94,14 @@ fn near(found: &[f64], expected: &[f64], what: &str) {
     }
 }
 
-fn compare(conv: &Conv, rng: &mut ChaCha12Rng) {
-    let (layer, uses) = (conv.layer(), conv.uses());
-    let dims = |layer: &dyn Layer<f64>| [layer.input_dim(), layer.output_dim(), layer.param_len(), layer.cache_len(2)];
-    let [inputs, outputs, params, cache] = dims(&layer);
+/// A layer whose weights are used so, and which has a bias for each of the output's channels.
+fn compare(layer: &dyn Layer<f64>, channels: usize, uses: &[[usize; 3]], rng: &mut ChaCha12Rng) {
+    let [inputs, outputs, params, cache] =
+        [layer.input_dim(), layer.output_dim(), layer.param_len(), layer.cache_len(2)];
     let mut draw = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
     let (params, x, c) = (draw(params), draw(2 * inputs), draw(2 * outputs));
-    let biases = params.len() - conv.channels;
-    let pixels = outputs / conv.channels;
+    let biases = params.len() - channels;
+    let pixels = outputs / channels;
     let (mut y, mut by_input, mut by_params) = (vec![0.0; 2 * outputs], vec![0.0; 2 * inputs], vec![0.0; params.len()]);
     for example in 0..2 {
         let (from, to) = (example * inputs, example * outputs);
@@ -74,7 +109,7 @@ fn compare(conv: &Conv, rng: &mut ChaCha12Rng) {
             y[to + o] = params[biases + o / pixels];
             by_params[biases + o / pixels] += c[to + o];
         }
-        for &[o, w, i] in &uses {
+        for &[o, w, i] in uses {
             y[to + o] += params[w] * x[from + i];
             by_input[from + i] += params[w] * c[to + o];
             by_params[w] += x[from + i] * c[to + o];
@@ -101,8 +136,13 @@ fn a_convolution_is_its_definition_at_random_settings() {
         let size = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1) + draw(1..=7));
         let (stride, padding) = ([draw(1..=3), draw(1..=3)], [draw(0..=3), draw(0..=3)]);
         let (inputs, channels) = (groups * draw(1..=3), groups * draw(1..=4));
-        let conv = Conv { input: [inputs, size[0], size[1]], channels, kernel, stride, padding, dilation, groups };
-        compare(&conv, &mut rng);
+        let output_padding = stride.map(|stride| draw(0..=stride - 1));
+        let input = [inputs, size[0], size[1]];
+        let conv = Conv { input, channels, kernel, stride, padding, output_padding, dilation, groups };
+        compare(&conv.layer(), channels, &conv.uses(), &mut rng);
+        // As many more as the padding may cut off.
+        let conv = Conv { input: [inputs, size[0] + 6, size[1] + 6], ..conv };
+        compare(&conv.transposed(), channels, &conv.transposed_uses(), &mut rng);
     }
 }
 
@@ -115,17 +155,17 @@ fn a_large_picture_is_convolved_band_by_band() {
         kernel: [5, 3],
         stride: [1, 1],
         padding: [2, 1],
+        output_padding: [0, 0],
         dilation: [1, 1],
         groups: 1,
     };
-    assert!(3 * 15 * 70 * 90 > 4 * large.layer_cache(), "several bands");
-    compare(&large, &mut ChaCha12Rng::seed_from_u64(0));
-}
-
-impl Conv {
-    fn layer_cache(&self) -> usize {
-        Layer::<f64>::cache_len(&self.layer(), 1)
-    }
+    let mut rng = ChaCha12Rng::seed_from_u64(0);
+    let bands = |layer: &dyn Layer<f64>, patches: usize| assert!(patches > 4 * layer.cache_len(1), "several bands");
+    bands(&large.layer(), 3 * 15 * 70 * 90);
+    compare(&large.layer(), 20, &large.uses(), &mut rng);
+    let few = Conv { channels: 5, ..large };
+    bands(&few.transposed(), 5 * 15 * 70 * 90);
+    compare(&few.transposed(), 5, &few.transposed_uses(), &mut rng);
 }
 
 /// The numbers of tests/torch/pictures.py, two examples of each layer. PyTorch's order within an example is that of a column.
@@ -139,11 +179,18 @@ fn convolutions_and_poolings_are_pytorchs() {
     }
     let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
     let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
-    let layers: [(&str, &dyn Layer<f64>); 9] = [
+    let up = ConvTranspose2d::new([3, 4, 3], 4, [3, 2]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
+    let layers: [(&str, &dyn Layer<f64>); 12] = [
         ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
         ("depthwise", &depthwise),
+        ("transposed", &ConvTranspose2d::new([2, 3, 4], 3, [3, 2])),
+        ("transposed with a stride", &up),
+        (
+            "transposed in groups",
+            &ConvTranspose2d::new([4, 3, 2], 6, [2, 3]).stride([1, 2]).padding([1, 2]).dilation([2, 1]).groups(2),
+        ),
         ("max", &Pool2d::max([2, 5, 6], [2, 3])),
         ("max overlapping", &Pool2d::max([2, 5, 6], [3, 2]).stride([1, 2])),
         ("mean", &Pool2d::mean([3, 4, 5], [2, 2])),
@@ -167,7 +214,7 @@ fn convolutions_and_poolings_are_pytorchs() {
             near(&by_params, &expected[&(name, "parameter gradient")], name);
         }
     }
-    assert_eq!(expected.len(), 4 * 3 + 5 * 2);
+    assert_eq!(expected.len(), 7 * 3 + 5 * 2);
 }
 
 #[test]
@@ -255,10 +302,10 @@ fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
         (Conv2d::new([3, 4, 4], 3, [0, 2]), "pixels along a side of a window"),
         (Conv2d::new([3, 4, 4], 3, [2, 2]).stride([1, 0]), "stride of windows"),
         (Conv2d::new([3, 4, 4], 3, [2, 2]).dilation([0, 1]), "dilation of a window"),
-        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(2), "groups of Conv2d"),
-        (Conv2d::new([3, 4, 4], 4, [2, 2]).groups(3), "groups of Conv2d"),
-        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(0), "groups of Conv2d"),
-        (Conv2d::new([3, 4, 4], 3, [2, 2]).bias(f64::NAN), "bias of Conv2d"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(2), "groups of a convolution"),
+        (Conv2d::new([3, 4, 4], 4, [2, 2]).groups(3), "groups of a convolution"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).groups(0), "groups of a convolution"),
+        (Conv2d::new([3, 4, 4], 3, [2, 2]).bias(f64::NAN), "bias of a convolution"),
     ] {
         let error = inner(above(layer));
         assert!(matches!(&error, Error::HyperParameter { name, .. } if *name == what), "{error}");
@@ -270,6 +317,46 @@ fn pictures_that_do_not_fit_are_refused_by_both_shapes() {
     for error in [flat, pooled] {
         assert!(error.to_string().contains("builder([channels, height, width])"), "{error}");
     }
+}
+
+/// The error of a layer above a picture of this shape.
+fn refusal(below: impl Into<Shape>, layer: impl Layer<f64> + 'static) -> Error {
+    match Net::builder(below).layer(layer).build().unwrap_err() {
+        Error::InLayer { layer: 0, source } => *source,
+        other => other,
+    }
+}
+
+#[test]
+fn transposed_convolutions_that_cannot_be_are_refused() {
+    let up = || ConvTranspose2d::new([2, 3, 3], 4, [2, 2]);
+    for (layer, what, number) in [
+        (up().groups(0), "groups of a convolution", 0.0),
+        (up().groups(4), "groups of a convolution", 4.0),
+        (ConvTranspose2d::new([2, 3, 3], 3, [2, 2]).groups(2), "groups of a convolution", 2.0),
+        (ConvTranspose2d::new([2, 3, 3], 4, [2, 0]), "pixels along a side of a window", 0.0),
+        (up().stride([0, 1]), "stride of windows", 0.0),
+        (up().dilation([1, 0]), "dilation of a window", 0.0),
+        (up().output_padding([0, 1]), "output padding", 1.0),
+        (up().stride([2, 3]).output_padding([2, 2]), "output padding", 2.0),
+        // 3 + 1 rows, of which 2 · 2 are cut off; 3 + 1 columns, of which 2 · 3.
+        (up().padding([2, 0]), "height of a transposed convolution's output", 0.0),
+        (up().padding([0, 3]), "width of a transposed convolution's output", -2.0),
+        (up().bias(f64::INFINITY), "bias of a convolution", f64::INFINITY),
+        (up().stride([usize::MAX, 1]), "height of a transposed convolution's output", 2f64.powi(65)),
+        (up().dilation([1, usize::MAX]), "width of a transposed convolution's output", 2f64.powi(64)),
+    ] {
+        let error = refusal([2, 3, 3], layer);
+        assert!(
+            matches!(&error, Error::HyperParameter { name, found, .. } if *name == what && *found == number),
+            "{layer:?}: {error}"
+        );
+    }
+    assert!(
+        refusal(18, ConvTranspose2d::new(18, 4, [2, 2])).to_string().contains("builder([channels, height, width])")
+    );
+    assert!(matches!(refusal([1, 3, 6], up()), Error::ShapeMismatch { layer: 0, .. }));
+    assert!(matches!(refusal([2, 3, 3], ConvTranspose2d::new([2, 3, 3], 0, [2, 2])), Error::ZeroWidth { layer: 0 }));
 }
 
 #[test]
@@ -319,6 +406,16 @@ fn sizes_beyond_all_numbers_are_refused() {
     for conv in [Conv2d::new([usize::MAX, 5, 5], 1, [2, 2]), Conv2d::new([1, 5, 5], usize::MAX, [2, 2])] {
         assert!(Net::builder([1, 5, 5]).layer(conv).build().is_err());
     }
+    let up = ConvTranspose2d::new([1, 5, 5], 1, [2, 2]);
+    for up in [
+        ConvTranspose2d::new([1, 5, 5], usize::MAX, [2, 2]),
+        ConvTranspose2d::new([1, 5, 5], 1, [usize::MAX, 2]),
+        up.padding([usize::MAX, 0]),
+        up.stride([1, usize::MAX / 4]),
+        up.stride([1 << 40, 1 << 40]),
+    ] {
+        assert!(Net::builder([1, 5, 5]).layer(up).build().is_err(), "{up:?}");
+    }
 }
 
 /// The activation's own initialiser, which is not the layer's for tanh.
@@ -365,6 +462,12 @@ fn kernels_are_drawn_by_their_fans() {
     let (inputs, outputs) = (8.0 * 9.0, 400.0 * 9.0);
     assert!((fans(Init::he_normal()) * inputs / 2.0 - 1.0).abs() < 0.03);
     assert!((fans(Init::glorot_uniform()) * (inputs + outputs) / 2.0 - 1.0).abs() < 0.03);
+    // A pixel of the output is reached by a kernel of 4 × 4 from 2 × 2 pixels at stride 2.
+    let up = ConvTranspose2d::new([80, 3, 3], 20, [4, 4]).stride([2, 2]).without_bias();
+    let mut params = vec![0.0_f64; Layer::<f64>::param_len(&up)];
+    up.init_params(&mut params, &mut ChaCha12Rng::seed_from_u64(1));
+    let variance = params.iter().map(|w| w * w).sum::<f64>() / params.len() as f64;
+    assert!((variance * 80.0 * 4.0 / 2.0 - 1.0).abs() < 0.03);
     // Orthogonal kernels: rows of a matrix with more columns have length 1.
     let layer = Conv2d::new([2, 3, 3], 4, [3, 3]).without_bias().init(Init::orthogonal());
     let mut params = vec![0.0_f64; 72];

@@ -19,6 +19,13 @@ CONVOLUTIONS = {
     "depthwise": ([3, 5, 4], 6, [2, 3], [1, 2], [0, 2], [2, 1], 3),
 }
 
+# Input, output channels, kernel, stride, padding, output padding, dilation, groups.
+TRANSPOSED = {
+    "transposed": ([2, 3, 4], 3, [3, 2], [1, 1], [0, 0], [0, 0], [1, 1], 1),
+    "transposed with a stride": ([3, 4, 3], 4, [3, 2], [2, 3], [1, 0], [1, 2], [1, 1], 1),
+    "transposed in groups": ([4, 3, 2], 6, [2, 3], [1, 2], [1, 2], [0, 0], [2, 1], 2),
+}
+
 POOLINGS = {
     "max": ([2, 5, 6], lambda x: F.max_pool2d(x, [2, 3])),
     "max overlapping": ([2, 5, 6], lambda x: F.max_pool2d(x, [3, 2], stride=[1, 2])),
@@ -49,6 +56,12 @@ def all_rows():
         bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
         convolve = lambda x, w, b: F.conv2d(x, w, b, stride, padding, dilation, groups)
         yield from rows(name, convolve, x, [weight, bias])
+    for name, (shape, channels, kernel, stride, padding, added, dilation, groups) in TRANSPOSED.items():
+        x = numbers([2, *shape], math.sin)
+        weight = numbers([shape[0], channels // groups, *kernel], lambda i: math.cos(0.7 * i))
+        bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
+        transpose = lambda x, w, b: F.conv_transpose2d(x, w, b, stride, padding, added, groups, dilation)
+        yield from rows(name, transpose, x, [weight, bias])
     for name, (shape, pool) in POOLINGS.items():
         yield from rows(name, pool, numbers([2, *shape], math.sin), [])
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::layer::{
-    Activation, Chain, Conv2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape, Tensor,
+    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape, Tensor,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -42,6 +42,17 @@ fn pictures_are_described_by_their_shapes() {
     assert_eq!((tensor.shape(), Tensor::array("weight", [8, 1, 3, 3])), (vec![8, 1, 3, 3], tensor.clone()));
     let wrong = Net::builder([3, 3, 3]).layer(conv).build().unwrap_err();
     assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, expected: _, found } if found.image() == [4, 5, 4]));
+}
+
+/// A picture grows again.
+#[test]
+fn pictures_are_enlarged() -> Result<()> {
+    let up = ConvTranspose2d::new([4, 3, 2], 6, [3, 3]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
+    let up = up.dilation([2, 1]).groups(2).init(Init::lecun_normal()).bias(0.1);
+    assert_eq!(up.output(), Shape::from([6, 8, 8]));
+    let params = |layer: ConvTranspose2d| Layer::<f64>::param_len(&layer);
+    assert_eq!((params(up), params(up.without_bias())), (4 * 3 * 9 + 6, 4 * 3 * 9));
+    check::layer::<f64>(&up)
 }
 
 fn flat_picture() -> Shape {

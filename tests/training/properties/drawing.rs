@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::{Chain, Conv2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
+use decoupled::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
@@ -127,7 +127,8 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             | Unit::Dense(..)
             | Unit::Fused(_)
             | Unit::Normed(_)
-            | Unit::Convolved(_) => *width,
+            | Unit::Convolved(_)
+            | Unit::Enlarged(_) => *width,
         };
         let dense = Dense::new(below, width);
         builder = match *unit {
@@ -151,6 +152,11 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
                 let function = Elementwise::new(conv.output().len(), activation);
                 builder
                     .layer(Chain::new().then(conv).then(function).then(pool).then(Pool2d::global_mean(pool.output())))
+            }
+            Unit::Enlarged(activation) => {
+                let up = ConvTranspose2d::new([1, 1, below], width, [2, 2]).stride([2, 1]).output_padding([1, 0]);
+                let function = Elementwise::new(up.output().len(), activation);
+                builder.layer(Chain::new().then(up).then(function).then(Pool2d::global_mean(up.output())))
             }
             Unit::Residual(activation) => {
                 builder.layer(Residual::new(Chain::new().then(dense).then(Elementwise::new(width, activation))))

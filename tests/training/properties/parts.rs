@@ -32,6 +32,8 @@ pub(crate) enum Unit {
     Residual(Activation),
     /// The input as a picture of one row: convolved, pooled twice.
     Convolved(Activation),
+    /// The same, enlarged.
+    Enlarged(Activation),
     /// One description of a layer at two places.
     Twice(Activation),
 }
@@ -83,6 +85,7 @@ pub(crate) fn units() -> impl Strategy<Value = Unit> {
         1 => (0.1..1.0).prop_map(Unit::Norm),
         1 => activations().prop_map(Unit::Residual),
         1 => activations().prop_map(Unit::Convolved),
+        1 => activations().prop_map(Unit::Enlarged),
         1 => activations().prop_map(Unit::Twice),
     ]
 }
