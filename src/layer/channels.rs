@@ -1,12 +1,18 @@
 //! One number for each channel of a picture: biases, and their gradients.
 
 use crate::Scalar;
-use crate::machine::linalg::sum_zip;
+use crate::machine::linalg::{dispatch_from, sum_zip};
 
-/// Fills each channel of a picture with its bias; with zeros without biases.
-pub(super) fn fill_channels<T: Scalar>(biases: &[T], picture: &mut [T]) {
-    let Some(pixels) = picture.len().checked_div(biases.len()) else { return picture.fill(T::zero()) };
-    picture.chunks_exact_mut(pixels).zip(biases).for_each(|(channel, &bias)| channel.fill(bias));
+/// Adds to each channel of a picture its bias, if there are any.
+pub(super) fn add_to_channels<T: Scalar>(biases: &[T], picture: &mut [T]) {
+    let Some(pixels) = picture.len().checked_div(biases.len()) else { return };
+    for (channel, &bias) in picture.chunks_exact_mut(pixels).zip(biases) {
+        dispatch_from(
+            pixels,
+            #[inline(always)]
+            || channel.iter_mut().for_each(|pixel| *pixel += bias),
+        );
+    }
 }
 
 /// Adds the sum over each channel of a picture to its entry of `sums`, which has one for each channel, or none.

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::channels::{add_channel_sums, fill_channels};
+use super::channels::{add_channel_sums, add_to_channels};
 use super::correlation::Correlation;
 use super::windows::Windows;
 use super::{Init, Layer, Shape, Tensor};
@@ -22,9 +22,8 @@ use crate::{MatMut, MatRef, Result, Scalar};
 /// groups × kernel height × kernel width`, the last index fastest, as PyTorch's `Conv2d` has them; then b. [Shapes](Shape) of input and
 /// output are pictures.
 ///
-/// Patches of the picture are unfolded, some rows of windows at a time, and multiplied by the kernels as matrices: K. Chellapilla,
-/// S. Puri, P. Simard (2006), *High Performance Convolutional Neural Networks for Document Processing*, inria-00112631. No more than
-/// these rows are ever unfolded, and nothing of them is kept for the gradients.
+/// Patches are multiplied by the kernels as matrices, as in K. Chellapilla, S. Puri, P. Simard (2006), *High Performance Convolutional
+/// Neural Networks for Document Processing*, inria-00112631, but read where they lie: nothing is unfolded.
 ///
 /// ```
 /// use decoupled::layer::{Conv2d, Shape};
@@ -111,7 +110,7 @@ impl Conv2d {
     }
 }
 
-// The cache holds the patches of one group and band, for one example.
+// The cache is the scratch of the products.
 impl<T: Scalar> Layer<T> for Conv2d {
     fn input_dim(&self) -> usize {
         self.windows.input().len()
@@ -133,8 +132,8 @@ impl<T: Scalar> Layer<T> for Conv2d {
         self.correlation().weights_len().saturating_add(if self.bias.is_some() { self.channels } else { 0 })
     }
 
-    fn cache_len(&self, _examples: usize) -> usize {
-        self.correlation().scratch_len()
+    fn cache_len(&self, examples: usize) -> usize {
+        self.correlation().scratch_len(examples)
     }
 
     fn operations(&self) -> usize {
@@ -160,10 +159,8 @@ impl<T: Scalar> Layer<T> for Conv2d {
     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
         let correlation = self.correlation();
         let (weights, biases) = params.split_at(correlation.weights_len());
-        for (y, x) in output.columns_mut().zip(input.columns()) {
-            fill_channels(biases, y);
-            correlation.add_product(weights, x, y, cache);
-        }
+        correlation.multiply(weights, input, output.reborrow(), cache);
+        output.columns_mut().for_each(|y| add_to_channels(biases, y));
     }
 
     fn input_gradient(
@@ -171,15 +168,12 @@ impl<T: Scalar> Layer<T> for Conv2d {
         params: &[T],
         _input: MatRef<'_, T>,
         cotangent: MatRef<'_, T>,
-        mut grad: MatMut<'_, T>,
+        grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
         let correlation = self.correlation();
         let (weights, _) = params.split_at(correlation.weights_len());
-        grad.as_mut_slice().fill(T::zero());
-        for (grad, c) in grad.columns_mut().zip(cotangent.columns()) {
-            correlation.add_transpose(weights, c, grad, cache);
-        }
+        correlation.multiply_transposed(weights, cotangent, grad, cache);
     }
 
     fn param_gradient(
@@ -193,10 +187,8 @@ impl<T: Scalar> Layer<T> for Conv2d {
         let correlation = self.correlation();
         grad.fill(T::zero());
         let (weights, biases) = grad.split_at_mut(correlation.weights_len());
-        for (x, c) in input.columns().zip(cotangent.columns()) {
-            correlation.add_gradient(x, c, weights, cache);
-            add_channel_sums(c, biases);
-        }
+        correlation.add_gradient(input, cotangent, weights, cache);
+        cotangent.columns().for_each(|c| add_channel_sums(c, biases));
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::channels::{add_channel_sums, fill_channels};
+use super::channels::{add_channel_sums, add_to_channels};
 use super::correlation::Correlation;
 use super::windows::{Windows, picture};
 use super::{Init, Layer, Shape, Tensor};
@@ -168,8 +168,8 @@ impl<T: Scalar> Layer<T> for ConvTranspose2d {
         self.correlation().weights_len().saturating_add(self.biases_len())
     }
 
-    fn cache_len(&self, _examples: usize) -> usize {
-        self.correlation().scratch_len()
+    fn cache_len(&self, examples: usize) -> usize {
+        self.correlation().scratch_len(examples)
     }
 
     fn operations(&self) -> usize {
@@ -212,10 +212,8 @@ impl<T: Scalar> Layer<T> for ConvTranspose2d {
     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
         let correlation = self.correlation();
         let (weights, biases) = params.split_at(correlation.weights_len());
-        for (y, x) in output.columns_mut().zip(input.columns()) {
-            fill_channels(biases, y);
-            correlation.add_transpose(weights, x, y, cache);
-        }
+        correlation.multiply_transposed(weights, input, output.reborrow(), cache);
+        output.columns_mut().for_each(|y| add_to_channels(biases, y));
     }
 
     fn input_gradient(
@@ -223,15 +221,12 @@ impl<T: Scalar> Layer<T> for ConvTranspose2d {
         params: &[T],
         _input: MatRef<'_, T>,
         cotangent: MatRef<'_, T>,
-        mut grad: MatMut<'_, T>,
+        grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
         let correlation = self.correlation();
         let (weights, _) = params.split_at(correlation.weights_len());
-        grad.as_mut_slice().fill(T::zero());
-        for (grad, c) in grad.columns_mut().zip(cotangent.columns()) {
-            correlation.add_product(weights, c, grad, cache);
-        }
+        correlation.multiply(weights, cotangent, grad, cache);
     }
 
     fn param_gradient(
@@ -245,10 +240,8 @@ impl<T: Scalar> Layer<T> for ConvTranspose2d {
         let correlation = self.correlation();
         grad.fill(T::zero());
         let (weights, biases) = grad.split_at_mut(correlation.weights_len());
-        for (x, c) in input.columns().zip(cotangent.columns()) {
-            correlation.add_gradient(c, x, weights, cache);
-            add_channel_sums(c, biases);
-        }
+        correlation.add_gradient(cotangent, input, weights, cache);
+        cotangent.columns().for_each(|c| add_channel_sums(c, biases));
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -1,8 +1,12 @@
 //! Pooling over pictures: the largest or the mean of the pixels of each window, channel by channel.
 
+use std::array::from_fn;
+use std::ops::Range;
+
 use super::windows::Windows;
 use super::{Layer, Shape};
 use crate::error::require;
+use crate::machine::linalg::{LANES, dispatch};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// The largest or the mean pixel of each window, channel by channel,
@@ -83,55 +87,58 @@ impl Pool2d {
         T::one() / T::of((height * width) as f64)
     }
 
-    /// Calls `f` for every window, with its index and its pixels.
-    fn each_window(&self, mut f: impl FnMut(usize, Pixels)) {
-        let Windows { input: [channels, height, width], kernel: size, stride, .. } = self.windows;
+    /// Calls `f` for up to [`LANES`] neighbouring windows at a time, with their numbers and the first pixel of the first one.
+    #[inline(always)]
+    fn each_block(&self, mut f: impl FnMut(Range<usize>, usize)) {
+        let Windows { input: [channels, height, width], stride, .. } = self.windows;
         let [down, across] = self.windows.count();
-        let mut window = 0;
-        for channel in 0..channels {
-            for y in 0..down {
-                for x in 0..across {
-                    let first = (channel * height + y * stride[0]) * width + x * stride[1];
-                    f(window, Pixels { first, size, width });
-                    window += 1;
-                }
+        for row in 0..channels * down {
+            let corner = (row / down * height + row % down * stride[0]) * width;
+            for first in (0..across).step_by(LANES) {
+                f(row * across + first..row * across + across.min(first + LANES), corner + first * stride[1]);
             }
         }
     }
+
+    /// Returns how far a pixel of a window is from the first, by its place in the window.
+    #[inline(always)]
+    fn offset(&self, place: usize) -> usize {
+        let Windows { input: [.., width], kernel: [_, across], .. } = self.windows;
+        place / across * width + place % across
+    }
 }
 
-/// The indices of a window's pixels in the picture.
-#[derive(Clone, Copy)]
-struct Pixels {
-    first: usize,
-    /// Height and width of the window.
-    size: [usize; 2],
-    /// Width of the picture.
-    width: usize,
+/// Returns entries `stride` apart, and zeros for those beyond the first `lanes`.
+// The strides that pooling has almost always are loops without a branch.
+#[inline(always)]
+fn gather<T: Scalar>(entries: &[T], stride: usize, lanes: usize) -> [T; LANES] {
+    match (stride, entries.first_chunk::<LANES>(), entries.first_chunk::<{ 2 * LANES }>()) {
+        (1, Some(entries), _) => *entries,
+        (2, _, Some(entries)) => from_fn(|lane| entries[2 * lane]),
+        _ => from_fn(|lane| if lane < lanes { entries[lane * stride] } else { T::zero() }),
+    }
 }
 
-impl Pixels {
-    // A plain loop takes half the time of an iterator over rows and columns, and is most of the layer's.
-    #[inline(always)]
-    fn each(self, mut f: impl FnMut(usize)) {
-        let [height, across] = self.size;
-        for row in 0..height {
-            let start = self.first + row * self.width;
-            (start..start + across).for_each(&mut f);
-        }
+/// Adds to entries `stride` apart, the first `lanes` of them; values beyond are zeros.
+#[inline(always)]
+fn scatter<T: Scalar>(entries: &mut [T], stride: usize, lanes: usize, values: [T; LANES]) {
+    if stride == 1
+        && let Some(entries) = entries.first_chunk_mut::<LANES>()
+    {
+        (0..LANES).for_each(|lane| entries[lane] += values[lane]);
+    } else if stride == 2
+        && let Some(entries) = entries.first_chunk_mut::<{ 2 * LANES }>()
+    {
+        (0..LANES).for_each(|lane| entries[2 * lane] += values[lane]);
+    } else {
+        entries.iter_mut().step_by(stride).zip(values).take(lanes).for_each(|(entry, value)| *entry += value);
     }
+}
 
-    /// Returns the index of the largest, the first if there are several, or of a NaN.
-    #[inline(always)]
-    fn largest<T: Scalar>(self, picture: &[T]) -> usize {
-        let mut most = self.first;
-        self.each(|pixel| {
-            if picture[pixel] > picture[most] || picture[pixel].to_f64().is_nan() {
-                most = pixel;
-            }
-        });
-        most
-    }
+#[inline(always)]
+#[expect(clippy::eq_op, reason = "a NaN alone differs from itself, and vectors compare as they are")]
+fn is_nan<T: Scalar>(x: T) -> bool {
+    x != x
 }
 
 impl<T: Scalar> Layer<T> for Pool2d {
@@ -163,37 +170,97 @@ impl<T: Scalar> Layer<T> for Pool2d {
         self.windows.validate()
     }
 
-    fn forward(&self, _params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, _cache: &mut [T]) {
-        let share = self.share::<T>();
+    fn cache_len(&self, examples: usize) -> usize {
+        match self.reduction {
+            Reduction::Max => self.output().len().saturating_mul(examples),
+            Reduction::Mean => 0,
+        }
+    }
+
+    // The cache holds the place of the largest pixel of each window. Nothing branches on the pixels: which is the largest cannot be
+    // foreseen, and a wrong guess costs as much as a dozen of them.
+    fn forward(&self, _params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
+        let (share, stride) = (self.share::<T>(), self.windows.stride[1]);
+        let mut caches = cache.chunks_exact_mut(output.rows());
         for (y, x) in output.columns_mut().zip(input.columns()) {
-            self.each_window(|window, pixels| {
-                y[window] = match self.reduction {
-                    Reduction::Max => x[pixels.largest(x)],
-                    Reduction::Mean => {
-                        let mut sum = T::zero();
-                        pixels.each(|pixel| sum += x[pixel]);
-                        share * sum
-                    }
-                };
-            });
+            let places = caches.next().unwrap_or_default();
+            dispatch(
+                #[inline(always)]
+                || {
+                    self.each_block(
+                        #[inline(always)]
+                        |windows, first| {
+                            let lanes = windows.len();
+                            let (mut sums, mut at) = (gather(&x[first..], stride, lanes), [T::zero(); LANES]);
+                            for place in 1..self.windows.kernel[0] * self.windows.kernel[1] {
+                                let x = gather(&x[first + self.offset(place)..], stride, lanes);
+                                let place = T::of(place as f64);
+                                match self.reduction {
+                                    Reduction::Mean => sums = from_fn(|lane| sums[lane] + x[lane]),
+                                    Reduction::Max => {
+                                        let larger: [bool; LANES] =
+                                            from_fn(|lane| (x[lane] > sums[lane]) | is_nan(x[lane]));
+                                        sums = from_fn(|lane| if larger[lane] { x[lane] } else { sums[lane] });
+                                        at = from_fn(|lane| if larger[lane] { place } else { at[lane] });
+                                    }
+                                }
+                            }
+                            match self.reduction {
+                                Reduction::Mean => {
+                                    y[windows].iter_mut().zip(sums).for_each(|(y, sum)| *y = share * sum)
+                                }
+                                Reduction::Max => {
+                                    y[windows.clone()].copy_from_slice(&sums[..lanes]);
+                                    places[windows].copy_from_slice(&at[..lanes]);
+                                }
+                            }
+                        },
+                    );
+                },
+            );
         }
     }
 
     fn input_gradient(
         &self,
         _params: &[T],
-        input: MatRef<'_, T>,
+        _input: MatRef<'_, T>,
         cotangent: MatRef<'_, T>,
         mut grad: MatMut<'_, T>,
-        _cache: &mut [T],
+        cache: &mut [T],
     ) {
         grad.as_mut_slice().fill(T::zero());
-        let share = self.share::<T>();
-        for ((grad, x), c) in grad.columns_mut().zip(input.columns()).zip(cotangent.columns()) {
-            self.each_window(|window, pixels| match self.reduction {
-                Reduction::Max => grad[pixels.largest(x)] += c[window],
-                Reduction::Mean => pixels.each(|pixel| grad[pixel] += share * c[window]),
-            });
+        let (share, stride) = (self.share::<T>(), self.windows.stride[1]);
+        let mut caches = cache.chunks_exact(cotangent.rows());
+        for (grad, c) in grad.columns_mut().zip(cotangent.columns()) {
+            let places = caches.next().unwrap_or_default();
+            dispatch(
+                #[inline(always)]
+                || {
+                    self.each_block(
+                        #[inline(always)]
+                        |windows, first| {
+                            let lanes = windows.len();
+                            let c = gather(&c[windows.clone()], 1, lanes);
+                            let at = match self.reduction {
+                                Reduction::Max => gather(&places[windows], 1, lanes),
+                                Reduction::Mean => [T::zero(); LANES],
+                            };
+                            for place in 0..self.windows.kernel[0] * self.windows.kernel[1] {
+                                let grad = &mut grad[first + self.offset(place)..];
+                                let place = T::of(place as f64);
+                                let values = match self.reduction {
+                                    Reduction::Max => {
+                                        from_fn(|lane| if at[lane] == place { c[lane] } else { T::zero() })
+                                    }
+                                    Reduction::Mean => c.map(|c| share * c),
+                                };
+                                scatter(grad, stride, lanes, values);
+                            }
+                        },
+                    );
+                },
+            );
         }
     }
 

@@ -1,10 +1,8 @@
 //! Windows that go over the rows and columns of a picture.
 
-use std::ops::Range;
-
 use super::Shape;
+use crate::Result;
 use crate::error::require;
-use crate::{Result, Scalar};
 
 /// Windows of `kernel` pixels, `dilation` apart, whose corners are `stride` pixels apart, over a picture with `padding` rows and columns of
 /// zeros on each side; all of these are height × width.
@@ -89,62 +87,11 @@ impl Windows {
         Ok(())
     }
 
-    /// Calls `f` for the pixels of the picture that the windows of `rows` read, run after run: with their places in a matrix that has a
-    /// row for each of these windows and a column for each pixel of a window in each of `channels`, and the first one's place in the
-    /// picture, where they are the horizontal stride apart.
-    pub(super) fn runs(&self, channels: Range<usize>, rows: Range<usize>, mut f: impl FnMut(Range<usize>, usize)) {
+    /// Returns the first pixel, down and across, of each phase: the windows that reach a pixel do so by the same pixels of theirs as those that
+    /// reach a pixel a stride further.
+    pub(super) fn phases(&self) -> impl Iterator<Item = [usize; 2]> {
         let [_, height, width] = self.input;
-        let [_, across] = self.count();
-        let mut start = 0;
-        for channel in channels {
-            for ky in 0..self.kernel[0] {
-                for kx in 0..self.kernel[1] {
-                    let offset = kx * self.dilation[1];
-                    // The windows whose pixel lies in the picture, not in the padding.
-                    let beyond = |end: usize| end.saturating_sub(offset).div_ceil(self.stride[1]).min(across);
-                    let (first, end) = (beyond(self.padding[1]), beyond(width + self.padding[1]));
-                    for row in rows.clone() {
-                        let y = (row * self.stride[0] + ky * self.dilation[0]).wrapping_sub(self.padding[0]);
-                        if y < height && first < end {
-                            let x = first * self.stride[1] + offset - self.padding[1];
-                            f(start + first..start + end, (channel * height + y) * width + x);
-                        }
-                        start += across;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes the pixels that the windows of `rows` read in `channels`: a row for each window, column after column.
-    pub(super) fn unfold<T: Scalar>(
-        &self,
-        picture: &[T],
-        channels: Range<usize>,
-        rows: Range<usize>,
-        patches: &mut [T],
-    ) {
-        if self.padding != [0; 2] {
-            patches.fill(T::zero());
-        }
-        self.runs(channels, rows, |run, first| {
-            let (run, pixels) = (&mut patches[run], &picture[first..]);
-            match self.stride[1] {
-                1 => run.copy_from_slice(&pixels[..run.len()]),
-                stride => run.iter_mut().zip(pixels.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
-            }
-        });
-    }
-
-    /// Adds the entries of `patches` to the pixels that they were unfolded from: the transpose of [`unfold`](Self::unfold).
-    pub(super) fn fold<T: Scalar>(&self, patches: &[T], channels: Range<usize>, rows: Range<usize>, picture: &mut [T]) {
-        self.runs(channels, rows, |run, first| {
-            let (run, pixels) = (&patches[run], &mut picture[first..]);
-            match self.stride[1] {
-                // Beside each other: several at a time.
-                1 => pixels.iter_mut().zip(run).for_each(|(pixel, from)| *pixel += *from),
-                stride => pixels.iter_mut().step_by(stride).zip(run).for_each(|(pixel, from)| *pixel += *from),
-            }
-        });
+        let [down, across] = [self.stride[0].min(height), self.stride[1].min(width)];
+        (0..down).flat_map(move |y| (0..across).map(move |x| [y, x]))
     }
 }

@@ -10,6 +10,8 @@ mod cholesky;
 #[expect(clippy::indexing_slicing, reason = "shapes are asserted at the door")]
 mod elimination;
 pub(crate) mod functions;
+#[expect(clippy::indexing_slicing, reason = "entries that the offsets reach")]
+mod gathered;
 pub(crate) mod matrix;
 #[cfg(feature = "simd")]
 #[expect(clippy::indexing_slicing, reason = "tiles are cut to the shapes that `gemm` was given")]
@@ -20,11 +22,10 @@ mod simd;
 pub(crate) use cholesky::{Cholesky, bands};
 pub(crate) use elimination::solve;
 pub(crate) use functions::Precision;
+pub(crate) use gathered::{Gathered, rows_for, transpose};
 #[cfg(feature = "simd")]
 pub(crate) use product::Vectors;
 pub(crate) use simd::{dispatch, dispatch_from};
-
-use std::ops::Range;
 
 use nalgebra::{DMatrixView, DMatrixViewMut, Dyn};
 
@@ -62,11 +63,6 @@ impl<'a, T: Scalar> Strided<'a, T> {
     #[expect(clippy::indexing_slicing, reason = "a row of the matrix")]
     fn without_rows_above(self, row: usize) -> Self {
         Self { data: &self.data[row * self.row_stride..], rows: self.rows - row, ..self }
-    }
-
-    /// Only some rows.
-    fn of_rows(self, rows: Range<usize>) -> Self {
-        Self { rows: rows.len(), ..self.without_rows_above(rows.start) }
     }
 
     fn view(self) -> DMatrixView<'a, T, Dyn, Dyn> {
@@ -115,23 +111,6 @@ pub fn matmul_nt<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>
 /// C += A·B, with A `m × k`, B `k × n`, C `m × n`.
 pub(crate) fn add_matmul<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
     gemm(Strided::plain(a), Strided::plain(b), StridedMut::plain(c), Onto::Add);
-}
-
-/// C += A·B in the rows `rows` of C, with A `r × k`, B `k × n`, C `m × n`.
-pub(crate) fn add_matmul_rows<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, c: MatMut<'_, T>, rows: Range<usize>) {
-    let (cols, col_stride) = (c.cols(), c.rows());
-    let c = StridedMut { data: c.into_mut_slice().split_at_mut(rows.start).1, rows: rows.len(), cols, col_stride };
-    gemm(Strided::plain(a), Strided::plain(b), c, Onto::Add);
-}
-
-/// C = A·Bᵀ of the rows `rows` of A, with A `m × k`, B `n × k`, C `r × n`.
-pub(crate) fn matmul_nt_rows<T: Scalar>(a: MatRef<'_, T>, rows: Range<usize>, b: MatRef<'_, T>, c: MatMut<'_, T>) {
-    assign(Strided::plain(a).of_rows(rows), Strided::transposed(b), c);
-}
-
-/// C += Aᵀ·B of the rows `rows` of B, with A `r × m`, B `k × n`, C `m × n`.
-pub(crate) fn add_matmul_tn_rows<T: Scalar>(a: MatRef<'_, T>, b: MatRef<'_, T>, rows: Range<usize>, c: MatMut<'_, T>) {
-    gemm(Strided::transposed(a), Strided::plain(b).of_rows(rows), StridedMut::plain(c), Onto::Add);
 }
 
 /// C −= A·B, with A `m × k`, B `k × n`, C `m × n`.

@@ -148,24 +148,35 @@ fn a_convolution_is_its_definition_at_random_settings() {
 
 /// More patches than are unfolded at a time.
 #[test]
-fn a_large_picture_is_convolved_band_by_band() {
-    let large = Conv {
-        input: [3, 70, 90],
-        channels: 20,
-        kernel: [5, 3],
-        stride: [1, 1],
-        padding: [2, 1],
-        output_padding: [0, 0],
-        dilation: [1, 1],
-        groups: 1,
-    };
-    let mut rng = ChaCha12Rng::seed_from_u64(0);
-    let bands = |layer: &dyn Layer<f64>, patches: usize| assert!(patches > 4 * layer.cache_len(1), "several bands");
-    bands(&large.layer(), 3 * 15 * 70 * 90);
-    compare(&large.layer(), 20, &large.uses(), &mut rng);
-    let few = Conv { channels: 5, ..large };
-    bands(&few.transposed(), 5 * 15 * 70 * 90);
-    compare(&few.transposed(), 5, &few.transposed_uses(), &mut rng);
+fn many_examples_are_convolved_like_each_alone() {
+    let conv = Conv2d::new([3, 20, 18], 20, [5, 3]).padding([2, 1]);
+    let transposed = ConvTranspose2d::new([20, 20, 18], 3, [5, 3]).padding([2, 1]);
+    for layer in [&conv as &dyn Layer<f64>, &transposed] {
+        let (mut rng, n) = (ChaCha12Rng::seed_from_u64(0), 40);
+        let mut draw = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+        let [inputs, outputs] = [layer.input_dim(), layer.output_dim()];
+        assert!(layer.cache_len(n) < n * layer.cache_len(1) / 4, "some examples at a time, not all at once");
+        let (params, x, c) = (draw(layer.param_len()), draw(n * inputs), draw(n * outputs));
+        let [all, alone] = [n, 1].map(|at_once| {
+            let (mut y, mut by_input, mut sum) =
+                (vec![0.0; n * outputs], vec![0.0; n * inputs], vec![0.0; params.len()]);
+            let mut by_params = sum.clone();
+            let mut cache = vec![f64::NAN; layer.cache_len(at_once)];
+            for first in (0..n).step_by(at_once) {
+                let [x, c] = [(&x, inputs), (&c, outputs)]
+                    .map(|(all, rows)| MatRef::new(&all[first * rows..(first + at_once) * rows], rows, at_once));
+                let y = &mut y[first * outputs..(first + at_once) * outputs];
+                layer.forward(&params, x, MatMut::new(y, outputs, at_once), &mut cache);
+                let grad = &mut by_input[first * inputs..(first + at_once) * inputs];
+                layer.input_gradient(&params, x, c, MatMut::new(grad, inputs, at_once), &mut cache);
+                layer.param_gradient(&params, x, c, &mut by_params, &mut cache);
+                sum.iter_mut().zip(&by_params).for_each(|(sum, part)| *sum += part);
+            }
+            (y, by_input, sum)
+        });
+        assert!(all.0 == alone.0 && all.1 == alone.1, "{layer:?}: the bits of an example");
+        near(&all.2, &alone.2, "gradient");
+    }
 }
 
 /// The numbers of tests/torch/pictures.py, two examples of each layer. PyTorch's order within an example is that of a column.
@@ -223,12 +234,12 @@ fn windows_without_an_overlap_are_pooled_as_by_hand() {
     let x: Vec<f64> = (0..30).map(|i| f64::from((i * 7) % 30)).collect();
     let input = MatRef::new(&x, 30, 1);
     let pooled = |layer: &dyn Layer<f64>| {
-        let mut y = vec![f64::NAN; layer.output_dim()];
-        layer.forward(&[], input, MatMut::new(&mut y, layer.output_dim(), 1), &mut []);
+        let (mut y, mut cache) = (vec![f64::NAN; layer.output_dim()], vec![f64::NAN; layer.cache_len(1)]);
+        layer.forward(&[], input, MatMut::new(&mut y, layer.output_dim(), 1), &mut cache);
         let c: Vec<f64> = (1..=layer.output_dim() as u32).map(f64::from).collect();
         let mut grad = vec![f64::NAN; 30];
         let cotangent = MatRef::new(&c, c.len(), 1);
-        layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 30, 1), &mut []);
+        layer.input_gradient(&[], input, cotangent, MatMut::new(&mut grad, 30, 1), &mut cache);
         (y, grad)
     };
     // Rows 0 7 14 21 28 | 5 12 19 26 3 | 10 17 24 1 8, then 15 22 29 6 13 | 20 27 4 11 18 | 25 2 9 16 23.
@@ -250,9 +261,10 @@ fn windows_without_an_overlap_are_pooled_as_by_hand() {
 #[test]
 fn the_first_of_equal_pixels_is_the_largest() {
     let layer = Pool2d::max([1, 2, 2], [2, 2]);
-    let mut grad = [f64::NAN; 4];
+    let (mut y, mut grad, mut cache) = ([f64::NAN], [f64::NAN; 4], [f64::NAN]);
     let ones = MatRef::new(&[1.0; 4], 4, 1);
-    layer.input_gradient(&[], ones, MatRef::new(&[3.0], 1, 1), MatMut::new(&mut grad, 4, 1), &mut []);
+    layer.forward(&[], ones, MatMut::new(&mut y, 1, 1), &mut cache);
+    layer.input_gradient(&[], ones, MatRef::new(&[3.0], 1, 1), MatMut::new(&mut grad, 4, 1), &mut cache);
     assert_eq!(grad, [3.0, 0.0, 0.0, 0.0]);
 }
 
@@ -392,7 +404,7 @@ fn a_pixel_that_is_no_number_shows_wherever_it_stands() {
         let mut x = [1.0, 3.0, 2.0, 0.5];
         x[place] = f64::NAN;
         let mut y = [0.0];
-        layer.forward(&[], MatRef::new(&x, 4, 1), MatMut::new(&mut y, 1, 1), &mut []);
+        layer.forward(&[], MatRef::new(&x, 4, 1), MatMut::new(&mut y, 1, 1), &mut [0.0]);
         assert!(y[0].is_nan(), "at {place}");
     }
 }

@@ -73,6 +73,12 @@ impl<'a, T> MatRef<'a, T> {
         (0..self.cols).map(move |j| &data[j * rows..(j + 1) * rows])
     }
 
+    /// Blocks of `cols` columns in order, the last perhaps of fewer.
+    pub(crate) fn blocks(&self, cols: usize) -> impl Iterator<Item = Self> + use<'a, T> {
+        let (data, rows) = (self.data, self.rows);
+        data.chunks((rows * cols).max(1)).map(move |block| Self { data: block, rows, cols: block.len() / rows })
+    }
+
     /// The same matrix for nalgebra.
     #[inline]
     pub fn view(&self) -> DMatrixView<'a, T>
@@ -148,6 +154,15 @@ impl<'a, T> MatMut<'a, T> {
         let rows = self.rows;
         // A matrix without rows has no entries, so a chunk length of 1 yields no column either way.
         self.data.chunks_exact_mut(rows.max(1))
+    }
+
+    /// Blocks of `cols` columns in order, the last perhaps of fewer.
+    pub(crate) fn blocks_mut(&mut self, cols: usize) -> impl Iterator<Item = MatMut<'_, T>> {
+        let rows = self.rows;
+        self.data.chunks_mut((rows * cols).max(1)).map(move |data| {
+            let cols = data.len() / rows;
+            MatMut { data, rows, cols }
+        })
     }
 
     /// A read-only view of the same entries.

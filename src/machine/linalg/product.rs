@@ -9,6 +9,7 @@ use std::cell::RefCell;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::gathered::kernel::Product as Gathered;
 use super::{Onto, Strided, StridedMut};
 use crate::Scalar;
 
@@ -50,6 +51,9 @@ pub trait Vectors: Copy + Default + 'static {
     /// Takes a product. Compiled here and once: what is generic would be compiled again in every crate that calls it.
     #[expect(private_interfaces, reason = "sealed with the scalars")]
     fn take(product: Product<'_, Self>);
+    /// The same for a gathered product.
+    #[expect(private_interfaces, reason = "sealed with the scalars")]
+    fn take_gathered(product: Gathered<'_, Self>);
 }
 
 macro_rules! vectors {
@@ -88,6 +92,10 @@ macro_rules! vectors {
             fn take(product: Product<'_, $t>) {
                 Arch::new().dispatch(product);
             }
+            #[expect(private_interfaces, reason = "sealed with the scalars")]
+            fn take_gathered(product: Gathered<'_, $t>) {
+                Arch::new().dispatch(product);
+            }
         }
     };
 }
@@ -95,7 +103,7 @@ vectors!(f32, f32s, as_simd_f32s, as_mut_simd_f32s, splat_f32s, mul_add_e_f32s, 
 vectors!(f64, f64s, as_simd_f64s, as_mut_simd_f64s, splat_f64s, mul_add_e_f64s, add_f64s, sub_f64s);
 
 /// Numbers in a vector.
-const fn lanes<T: Scalar, S: Simd>() -> usize {
+pub(super) const fn lanes<T: Scalar, S: Simd>() -> usize {
     size_of::<T::Of<S>>() / size_of::<T>()
 }
 
@@ -368,7 +376,7 @@ fn lines<T, const N: usize>(data: &[T], stride: usize, first: usize, len: usize)
 
 /// Writes vectors to a column that may be shorter.
 #[inline(always)]
-fn store<T: Scalar, S: Simd, const V: usize>(simd: S, vectors: [T::Of<S>; V], column: &mut [T], onto: Onto) {
+pub(super) fn store<T: Scalar, S: Simd, const V: usize>(simd: S, vectors: [T::Of<S>; V], column: &mut [T], onto: Onto) {
     if column.len() == V * lanes::<T, S>() {
         for (c, vector) in T::cut_mut::<S>(column).iter_mut().zip(vectors) {
             *c = match onto {
