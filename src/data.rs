@@ -5,6 +5,7 @@ use std::fmt;
 use crate::machine::linalg::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
+mod cifar;
 #[cfg_attr(not(any(feature = "csv", feature = "serde")), expect(dead_code, reason = "tables and files make them"))]
 mod columns;
 #[cfg(feature = "csv")]
@@ -17,12 +18,14 @@ mod idx;
 mod ndarray;
 mod npy;
 mod npz;
+mod pictures;
 mod scale;
 mod split;
 mod synthetic;
 mod transform;
 mod weights;
 
+pub use cifar::{cifar10, cifar100};
 pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;
 pub use examples::Examples;

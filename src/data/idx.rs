@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use crate::data::{Dataset, Examples};
+use crate::data::{Dataset, Examples, pictures};
 use crate::machine::file::{Input, format};
 use crate::{Error, Result, Scalar};
 
@@ -17,8 +17,7 @@ use crate::{Error, Result, Scalar};
 /// header says, [`Error::OutOfMemory`].
 pub fn read_idx_images<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     let ([images, height, width], pixels) = read(path.as_ref())?;
-    let pixels = pixels.into_iter().map(|pixel| T::of(f64::from(pixel) / 255.0));
-    Examples::from_columns(pixels.collect(), images, height * width)
+    pictures::examples(&pixels, images, height * width)
 }
 
 /// Reads a file of labels in the IDX format (magic number 0x00000801), gzipped or not as [`read_idx_images`].

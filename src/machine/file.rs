@@ -12,9 +12,7 @@ use crate::{Error, Result};
 
 mod input;
 
-#[cfg(feature = "csv")]
-pub(crate) use input::read_bytes;
-pub(crate) use input::{Input, inflate};
+pub(crate) use input::{Input, inflate, read_bytes};
 
 pub(crate) fn io_at(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.to_owned(), source }

@@ -10,6 +10,7 @@ mod metrics;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod npy;
+mod pictures;
 mod pipeline;
 mod scaler;
 mod search;

@@ -1,8 +1,6 @@
 //! Bytes in: from files and pipes, unpacked if they are gzipped or deflated, within a limit.
 
-#[cfg(feature = "csv")]
-use std::fs;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
@@ -89,7 +87,6 @@ impl<'a> Input<'a> {
 }
 
 /// All bytes of a file or a pipe, unpacked if they are gzipped.
-#[cfg(feature = "csv")]
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let found = super::kind(fs::metadata(path).map_err(|error| io_at(path, error))?.file_type());
     if found == super::DEVICE {

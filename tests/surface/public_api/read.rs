@@ -152,5 +152,20 @@ fn files_are_read() -> Result<()> {
     let (train, test) = data::mnist::<f64>(&folder)?;
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(train, test);
+
+    let folder = path("cifar");
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        fs::write(folder.join(name).with_extension("bin"), [&[7][..], &[255; 3072]].concat()).unwrap();
+    }
+    let (train, test) = data::cifar10::<f64>(&folder)?;
+    assert_eq!((train.labels(), test.labels()), (Some(&[7; 5][..]), Some(&[7][..])));
+    for name in ["train.bin", "test.bin"] {
+        fs::write(folder.join(name), [&[1, 77][..], &[255; 3072]].concat()).unwrap();
+    }
+    let (train, test) = data::cifar100::<f64>(&folder)?;
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((train.labels(), train.inputs().as_slice()), (Some(&[77][..]), &[1.0; 3072][..]));
+    assert_eq!(train, test);
     Ok(())
 }
