@@ -14,6 +14,7 @@ mod digits;
 mod examples;
 mod folds;
 mod idx;
+mod mnist;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod npy;
@@ -29,7 +30,8 @@ pub use cifar::{cifar10, cifar100};
 pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;
 pub use examples::Examples;
-pub use idx::{mnist, read_idx_images, read_idx_labels};
+pub use idx::{read_idx_images, read_idx_labels};
+pub use mnist::{EmnistSplit, emnist, mnist};
 pub use npy::{read_npy, read_npy_labels, write_npy};
 pub use npz::Npz;
 pub use scale::Scaler;

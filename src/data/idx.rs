@@ -1,11 +1,11 @@
-//! MNIST and other sets in the IDX format.
+//! Pictures and labels in the IDX format.
 
 use std::cmp::Ordering;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::data::{Dataset, Examples, pictures};
+use crate::data::{Examples, pictures};
 use crate::machine::file::{Input, format};
-use crate::{Error, Result, Scalar};
+use crate::{Result, Scalar};
 
 /// Reads a file of grey images in the IDX format (magic number 0x00000803), as MNIST comes in: `pixels × images`, each
 /// image row by row, each byte divided by 255 so that pixels lie in [0, 1].
@@ -13,8 +13,8 @@ use crate::{Error, Result, Scalar};
 /// With the feature `gz` the file may be gzipped, as it is downloaded; it may be a pipe.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Format`] when it is not such a file or its length is not what its
-/// header says, [`Error::OutOfMemory`].
+/// [`Error::Io`](crate::Error::Io) when it cannot be read, [`Error::Format`](crate::Error::Format) when it is not such a file or its
+/// length is not what its header says, [`Error::OutOfMemory`](crate::Error::OutOfMemory).
 pub fn read_idx_images<T: Scalar>(path: impl AsRef<Path>) -> Result<Examples<T>> {
     let ([images, height, width], pixels) = read(path.as_ref())?;
     pictures::examples(&pixels, images, height * width)
@@ -29,42 +29,8 @@ pub fn read_idx_labels(path: impl AsRef<Path>) -> Result<Vec<usize>> {
     Ok(labels.into_iter().map(usize::from).collect())
 }
 
-/// MNIST, or a set that is stored like it in ten classes (Fashion-MNIST, KMNIST): the training part and the test part,
-/// pixels in [0, 1].
-///
-/// `dir` holds the four files, `train-images-idx3-ubyte` or `train-images.idx3-ubyte` and so on; with the feature `gz` they may be as
-/// they are downloaded, `train-images-idx3-ubyte.gz`. A file that is unpacked comes first.
-///
-/// Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998), *Gradient-based learning applied to document recognition*,
-/// [DOI 10.1109/5.726791](https://doi.org/10.1109/5.726791).
-///
-/// # Errors
-/// Those of [`read_idx_images`], [`Error::Shape`] when labels and images are not equally many or test images are of
-/// another size, [`Error::LabelOutOfRange`] for a label above 9.
-pub fn mnist<T: Scalar>(dir: impl AsRef<Path>) -> Result<(Dataset<T>, Dataset<T>)> {
-    let (train, test) = (part(dir.as_ref(), "train")?, part(dir.as_ref(), "t10k")?);
-    let (expected, found) = (train.input_dim(), test.input_dim());
-    if found != expected {
-        return Err(Error::Shape { what: "pixels of a test image (rows of the inputs)", expected, found });
-    }
-    Ok((train, test))
-}
-
-fn part<T: Scalar>(dir: &Path, part: &str) -> Result<Dataset<T>> {
-    let images = read_idx_images(find(dir, &format!("{part}-images"), "idx3-ubyte"))?;
-    let labels = read_idx_labels(find(dir, &format!("{part}-labels"), "idx1-ubyte"))?;
-    Dataset::classification(images, &labels, 10)
-}
-
-fn find(dir: &Path, name: &str, kind: &str) -> PathBuf {
-    let plain = dir.join(format!("{name}-{kind}"));
-    let others = [".", "-"].map(|mark| dir.join(format!("{name}{mark}{kind}.gz")));
-    let spellings = [dir.join(format!("{name}.{kind}")), plain.clone()].into_iter().chain(others);
-    spellings.into_iter().find(|path| path.is_file()).unwrap_or(plain)
-}
-
 /// The `D` dimensions and the bytes of an IDX file.
-fn read<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>)> {
+pub(super) fn read<const D: usize>(path: &Path) -> Result<([usize; D], Vec<u8>)> {
     let mut input = Input::open(path)?.unpacked()?;
     let length = 4 * (1 + D as u64);
     let header = input.read(length)?;

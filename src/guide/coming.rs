@@ -58,7 +58,7 @@
 //! | `StandardScaler`, `MinMaxScaler` | [`Scaler`](crate::data::Scaler) |
 //! | `train_test_split(stratify=y)`, `KFold`, `StratifiedKFold` | [`stratified_split`](crate::Dataset::stratified_split), [`k_folds`](crate::Dataset::k_folds) |
 //! | `numpy.load`, `torch.from_numpy` | [`read_npy`](crate::data::read_npy), [`Npz`](crate::data::Npz); arrays of `ndarray` with the feature of that name |
-//! | `torchvision.datasets.MNIST`, `CIFAR10`, `CIFAR100`, `keras.datasets` | [`data::mnist`](crate::data::mnist), [`cifar10`](crate::data::cifar10), [`cifar100`](crate::data::cifar100), from the files as they are published |
+//! | `torchvision.datasets.MNIST`, `EMNIST`, `CIFAR10`, `CIFAR100`, `keras.datasets` | [`data::mnist`](crate::data::mnist), [`emnist`](crate::data::emnist), [`cifar10`](crate::data::cifar10), [`cifar100`](crate::data::cifar100), from the files as they are published |
 //! | `sample_weight=`, `class_weight=` | [`with_weights`](crate::Dataset::with_weights), [`with_class_weights`](crate::Dataset::with_class_weights), for every method |
 //! | `class_weight="balanced"` | [`with_balanced_classes`](crate::Dataset::with_balanced_classes) |
 //! | NaN for missing values | [`with_missing`](crate::data::Examples::with_missing) |

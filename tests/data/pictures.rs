@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use decoupled::data::{cifar10, cifar100};
+use decoupled::data::{EmnistSplit, cifar10, cifar100, emnist};
 use decoupled::{Dataset, Error, Result};
 
 /// A new folder for the files of a test.
@@ -142,15 +142,127 @@ fn a_file_of_cifar_that_is_not_there_is_named() {
 }
 
 #[cfg(feature = "gz")]
-#[test]
-fn files_of_cifar_may_be_packed() {
+fn packed(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
 
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[cfg(feature = "gz")]
+#[test]
+fn files_of_cifar_may_be_packed() {
     let folder = cifar100_folder("packed");
     let plain = cifar100::<f64>(&folder).unwrap();
     let at = folder.join("train.bin");
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(&fs::read(&at).unwrap()).unwrap();
-    fs::write(&at, packer.finish().unwrap()).unwrap();
+    fs::write(&at, packed(&fs::read(&at).unwrap())).unwrap();
     assert_eq!(cifar100::<f64>(&folder).unwrap(), plain);
+}
+
+/// Pictures of EMNIST's, by number: upright they have H rows of W pixels, and their file has W rows of H.
+fn transposed([height, width]: [usize; 2], numbers: std::ops::Range<usize>) -> Vec<u8> {
+    let dimensions = [0x0803, numbers.len(), width, height].map(|word| (word as u32).to_be_bytes());
+    let mut bytes = dimensions.concat();
+    for n in numbers {
+        for x in 0..width {
+            for y in 0..height {
+                bytes.push(byte(n, 0, y, x));
+            }
+        }
+    }
+    bytes
+}
+
+fn labels(labels: &[u8]) -> Vec<u8> {
+    [&[0, 0, 8, 1], &(labels.len() as u32).to_be_bytes()[..], labels].concat()
+}
+
+const EMNIST: [(EmnistSplit, &str, u8, usize); 6] = [
+    (EmnistSplit::ByClass, "byclass", 0, 62),
+    (EmnistSplit::ByMerge, "bymerge", 0, 47),
+    (EmnistSplit::Balanced, "balanced", 0, 47),
+    (EmnistSplit::Letters, "letters", 1, 26),
+    (EmnistSplit::Digits, "digits", 0, 10),
+    (EmnistSplit::Mnist, "mnist", 0, 10),
+];
+
+/// Training labels are the first, the last and the first; test labels the last.
+fn emnist_folder(name: &str, size: [usize; 2]) -> PathBuf {
+    let folder = folder(name);
+    for (_, set, first, classes) in EMNIST {
+        let last = first + classes as u8 - 1;
+        let file = |part: &str, kind: &str| folder.join(format!("emnist-{set}-{part}-{kind}-ubyte"));
+        fs::write(file("train", "images-idx3"), transposed(size, 0..3)).unwrap();
+        fs::write(file("train", "labels-idx1"), labels(&[first, last, first])).unwrap();
+        fs::write(file("test", "images-idx3"), transposed(size, 7..8)).unwrap();
+        fs::write(file("test", "labels-idx1"), labels(&[last])).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn pictures_of_emnist_stand_upright_and_labels_count_from_0() {
+    for size in [[28, 28], [3, 2], [1, 5]] {
+        let folder = emnist_folder("emnist", size);
+        for (split, _, _, classes) in EMNIST {
+            let (train, test) = emnist::<f64>(&folder, split).unwrap();
+            let last = classes - 1;
+            for (data, numbers, labels) in [(&train, 0..3, &[0, last, 0][..]), (&test, 7..8, &[last][..])] {
+                assert_eq!((data.labels(), data.classes()), (Some(labels), Some(classes)), "{split:?}");
+                for (n, column) in numbers.zip(data.inputs().columns()) {
+                    for (i, &pixel) in column.iter().enumerate() {
+                        let (y, x) = (i / size[1], i % size[1]);
+                        assert_eq!(pixel, f64::from(byte(n, 0, y, x)) / 255.0, "{split:?}, {y}, {x} of {size:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_label_that_a_set_of_emnist_has_not_is_named_with_its_file_and_picture() {
+    let folder = emnist_folder("emnist-labels", [3, 2]);
+    for (split, set, first, classes) in EMNIST {
+        let at = folder.join(format!("emnist-{set}-train-labels-idx1-ubyte"));
+        let (first, end) = (usize::from(first), usize::from(first) + classes);
+        // Letters have no label 0.
+        for other in first.checked_sub(1).into_iter().chain([end, 255]) {
+            fs::write(&at, labels(&[first as u8, other as u8, first as u8])).unwrap();
+            let words = ("label of picture 1".to_owned(), format!("one of {first}..{end}"), other.to_string());
+            assert_eq!(fault(emnist::<f32>(&folder, split), &at), words);
+        }
+    }
+}
+
+#[test]
+fn a_set_of_emnist_that_lacks_a_file_or_a_label_is_refused() {
+    let folder = emnist_folder("emnist-lacks", [3, 2]);
+    let file = |name: &str| folder.join(name);
+    fs::write(file("emnist-digits-test-labels-idx1-ubyte"), labels(&[1, 2])).unwrap();
+    let read = emnist::<f32>(&folder, EmnistSplit::Digits);
+    assert!(matches!(read, Err(Error::Shape { expected: 1, found: 2, .. })), "{read:?}");
+    fs::write(file("emnist-mnist-test-images-idx3-ubyte"), transposed([3, 3], 7..8)).unwrap();
+    let read = emnist::<f32>(&folder, EmnistSplit::Mnist);
+    assert!(matches!(read, Err(Error::Shape { expected: 6, found: 9, .. })), "{read:?}");
+    let at = file("emnist-letters-test-images-idx3-ubyte");
+    fs::write(&at, &transposed([3, 2], 7..8)[..21]).unwrap();
+    let (place, expected, found) = fault(emnist::<f32>(&folder, EmnistSplit::Letters), &at);
+    assert_eq!((&*place, &*expected, &*found), ("contents", "1 × 2 × 3 bytes", "5 bytes"));
+    fs::remove_file(&at).unwrap();
+    assert!(matches!(emnist::<f32>(&folder, EmnistSplit::Letters), Err(Error::Io { path, .. }) if path == at));
+}
+
+#[cfg(feature = "gz")]
+#[test]
+fn files_of_emnist_may_be_as_they_are_downloaded() {
+    let folder = emnist_folder("emnist-packed", [3, 2]);
+    let plain = emnist::<f64>(&folder, EmnistSplit::Balanced).unwrap();
+    for kind in ["train-images-idx3", "train-labels-idx1", "test-images-idx3", "test-labels-idx1"] {
+        let at = folder.join(format!("emnist-balanced-{kind}-ubyte"));
+        fs::write(at.with_extension("gz"), packed(&fs::read(&at).unwrap())).unwrap();
+        fs::remove_file(at).unwrap();
+    }
+    assert_eq!(emnist::<f64>(&folder, EmnistSplit::Balanced).unwrap(), plain);
 }

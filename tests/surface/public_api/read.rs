@@ -3,7 +3,7 @@
 use std::fs;
 
 use decoupled::data::csv::{Column, Options, Table};
-use decoupled::data::{self, Columns, Examples, LeftOut, Missing, Scaler, Unknown};
+use decoupled::data::{self, Columns, EmnistSplit, Examples, LeftOut, Missing, Scaler, Unknown};
 use decoupled::nalgebra::dmatrix;
 use decoupled::ndarray::{Array2, ArrayView2, array};
 use decoupled::{Dataset, Error, MatRef, Result};
@@ -150,8 +150,27 @@ fn files_are_read() -> Result<()> {
     assert_eq!(images.matrix().as_slice(), [0.0, 1.0]);
     assert_eq!(data::read_idx_labels(folder.join("t10k-labels-idx1-ubyte"))?, [7]);
     let (train, test) = data::mnist::<f64>(&folder)?;
-    fs::remove_dir_all(&folder).unwrap();
     assert_eq!(train, test);
+    let splits = [
+        (EmnistSplit::ByClass, "byclass", 7),
+        (EmnistSplit::ByMerge, "bymerge", 7),
+        (EmnistSplit::Balanced, "balanced", 7),
+        (EmnistSplit::Letters, "letters", 6),
+        (EmnistSplit::Digits, "digits", 7),
+        (EmnistSplit::Mnist, "mnist", 7),
+    ];
+    for (split, name, label) in splits {
+        for kind in ["images-idx3", "labels-idx1"] {
+            for part in ["train", "test"] {
+                let to = folder.join(format!("emnist-{name}-{part}-{kind}-ubyte"));
+                fs::copy(folder.join(format!("train-{kind}-ubyte")), to).unwrap();
+            }
+        }
+        let (train, test) = data::emnist::<f64>(&folder, split)?;
+        assert_eq!(train.labels(), Some(&[label][..]));
+        assert_eq!(train, test);
+    }
+    fs::remove_dir_all(&folder).unwrap();
 
     let folder = path("cifar");
     fs::create_dir_all(&folder).unwrap();
