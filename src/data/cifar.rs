@@ -21,8 +21,11 @@ const PICTURE: usize = 3 * 32 * 32;
 /// [cs.toronto.edu/~kriz/cifar.html](https://www.cs.toronto.edu/~kriz/cifar.html).
 ///
 /// ```no_run
-/// let (train, test) = decoupled::data::cifar10::<f32>("cifar-10-batches-bin")?;
-/// assert_eq!((train.len(), test.len(), train.input_dim()), (50_000, 10_000, 3 * 32 * 32));
+/// use decoupled::data::{self, Scaler};
+///
+/// let (train, test) = data::cifar10::<f32>("cifar-10-batches-bin")?;
+/// let scaler = Scaler::standard_channels(train.inputs(), [3, 32, 32])?;
+/// let (train, test) = (scaler.scale_inputs(&train)?, scaler.scale_inputs(&test)?);
 /// # Ok::<(), decoupled::Error>(())
 /// ```
 ///

@@ -1,9 +1,14 @@
 //! Scaling of features, to mean 0 and variance 1 or to the range from 0 to 1, and back.
 
+use std::iter::repeat_n;
+
 use crate::data::{Dataset, Examples, Kind};
+use crate::layer::Shape;
+use crate::machine::linalg::matrix::check_shape;
 use crate::{Error, MatRef, Result, Scalar};
 
-/// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all.
+/// An affine map for each feature (row), x ↦ (x − center) / spread: fitted on the training part, applied to all. One for
+/// [pictures](Self::standard_channels) has a map for each channel, the same for all of its pixels.
 ///
 /// NaN is a value that is [missing](Examples::with_missing): it does not count where the map is fitted, and stays NaN, as with
 /// scikit-learn's scalers.
@@ -34,6 +39,19 @@ use crate::{Error, MatRef, Result, Scalar};
 #[doc(alias = "StandardScaler")]
 pub struct Scaler {
     maps: Vec<Map>,
+    /// Consecutive features that share a map. A file of a map for each feature does not name it.
+    #[cfg_attr(feature = "serde", serde(default = "one", skip_serializing_if = "is_one"))]
+    pixels: usize,
+}
+
+#[cfg(feature = "serde")]
+fn one() -> usize {
+    1
+}
+
+#[cfg(feature = "serde")]
+fn is_one(pixels: &usize) -> bool {
+    *pixels == 1
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,24 +67,55 @@ impl Scaler {
     /// # Errors
     /// [`Error::Empty`] without examples or features, [`Error::NotFinite`].
     pub fn standard<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>) -> Result<Self> {
-        let data = data.into();
-        let ranges = ranges(data)?;
+        Self::standard_of(data.into(), 1)
+    }
+
+    /// Each channel of pictures to mean 0 and variance 1 over all of its pixels in all examples, as
+    /// [`standard`](Self::standard) maps a feature. Pictures are the columns of `data`, `(channels · height · width) × examples`; of a
+    /// flat shape every entry is a channel.
+    ///
+    /// The rule for constants and that for NaN are those of a feature whose values are the channel's pixels, `height · width · N` of them.
+    ///
+    /// ```
+    /// use decoupled::data::{Examples, Scaler};
+    ///
+    /// // Two pictures of two channels, each of 1 × 2 pixels.
+    /// let pictures = Examples::from_rows(&[[1.0, 3.0, 0.0, 0.0], [3.0, 1.0, 10.0, 10.0]])?;
+    /// let scaled = Scaler::standard_channels(&pictures, [2, 1, 2])?.apply(&pictures)?;
+    /// assert_eq!(scaled.matrix().column(0), [-1.0, 1.0, -1.0, -1.0]);
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`standard`](Self::standard), where the row of an error is the first of its channel if all of it is missing; [`Error::Shape`]
+    /// for a shape of another length than the examples.
+    #[doc(alias = "Normalize")]
+    pub fn standard_channels<'m, T: Scalar>(data: impl Into<MatRef<'m, T>>, shape: impl Into<Shape>) -> Result<Self> {
+        let (data, shape) = (data.into(), shape.into());
+        check_shape("length of pictures to scale (rows)", shape.len(), data.rows())?;
+        let [_, height, width] = shape.image();
+        Self::standard_of(data, height.saturating_mul(width))
+    }
+
+    fn standard_of<T: Scalar>(data: MatRef<'_, T>, pixels: usize) -> Result<Self> {
+        let ranges = ranges(data, pixels)?;
         // Moments of the range mapped to [0, 1], so that no square overflows or vanishes.
         let maps: Vec<Map> = ranges.iter().map(Range::map).collect();
-        let mut moments = vec![(0.0, 0.0, 0.0); data.rows()];
+        let mut moments = vec![(0.0, 0.0, 0.0); maps.len()];
         for column in data.columns() {
-            for ((_, _, count), x) in moments.iter_mut().zip(column) {
-                *count += f64::from(u8::from(x.is_finite()));
+            for ((_, _, count), channel) in moments.iter_mut().zip(column.chunks_exact(pixels)) {
+                *count += known(channel).count() as f64;
             }
         }
         for column in data.columns() {
-            for (((mean, _, count), map), x) in known(column, moments.iter_mut().zip(&maps)) {
-                *mean += map.apply(x.to_f64()) / *count;
+            for (((mean, _, count), map), channel) in moments.iter_mut().zip(&maps).zip(column.chunks_exact(pixels)) {
+                known(channel).for_each(|x| *mean += map.apply(x) / *count);
             }
         }
         for column in data.columns() {
-            for (((mean, variance, count), map), x) in known(column, moments.iter_mut().zip(&maps)) {
-                *variance += (map.apply(x.to_f64()) - *mean).powi(2) / *count;
+            let channels = column.chunks_exact(pixels);
+            for (((mean, variance, count), map), channel) in moments.iter_mut().zip(&maps).zip(channels) {
+                known(channel).for_each(|x| *variance += (map.apply(x) - *mean).powi(2) / *count);
             }
         }
         let eps = T::default_epsilon().to_f64();
@@ -77,7 +126,7 @@ impl Scaler {
             let constant = map.spread == 0.0 || relative <= bound || map.spread <= 4.0 * eps * size;
             Map { center, spread: if constant { 0.0 } else { map.spread * variance.sqrt() } }
         };
-        Ok(Self { maps: maps.iter().zip(ranges.iter().zip(moments)).map(standard).collect() })
+        Ok(Self { maps: maps.iter().zip(ranges.iter().zip(moments)).map(standard).collect(), pixels })
     }
 
     /// To [0, 1]: center is the smallest value, spread the range.
@@ -91,7 +140,7 @@ impl Scaler {
             map if constant(range, map) => Map { spread: 0.0, ..map },
             map => map,
         };
-        Ok(Self { maps: ranges(data.into())?.iter().map(map).collect() })
+        Ok(Self { maps: ranges(data.into(), 1)?.iter().map(map).collect(), pixels: 1 })
     }
 
     /// The scaled matrix, `features × examples` as `data`.
@@ -132,7 +181,7 @@ impl Scaler {
         let scaled = self.apply(data.targets())?;
         for (example, column) in data.targets().columns().enumerate() {
             let differs = |(map, x): &(&Map, &T)| map.spread == 0.0 && !map.is_center(**x);
-            if let Some((_, x)) = self.maps.iter().zip(column).find(differs) {
+            if let Some((_, x)) = self.of_features().zip(column).find(differs) {
                 let expected = "the constant that the scaler was fitted on";
                 return Err(Error::Target { loss: "scale_targets", example, expected, found: x.to_f64() });
             }
@@ -142,7 +191,12 @@ impl Scaler {
 
     /// How many features it maps.
     pub fn features(&self) -> usize {
-        self.maps.len()
+        self.maps.len().saturating_mul(self.pixels)
+    }
+
+    /// Returns the map of each feature.
+    fn of_features(&self) -> impl Iterator<Item = &Map> {
+        self.maps.iter().flat_map(|map| repeat_n(map, self.pixels))
     }
 
     fn each<T: Scalar>(&self, data: MatRef<'_, T>, map: impl Fn(&Map, f64) -> f64) -> Result<Examples<T>> {
@@ -151,12 +205,12 @@ impl Scaler {
             return Err(Error::Shape { what: "features of a scaler (rows)", expected, found });
         }
         let entry = |(of, &x): (&Map, &T)| T::of(map(of, x.to_f64()));
-        let entries = data.columns().flat_map(|column| self.maps.iter().zip(column).map(entry));
+        let entries = data.columns().flat_map(|column| self.of_features().zip(column).map(entry));
         Examples::from_columns(entries.collect(), data.cols(), data.rows())
     }
 }
 
-/// The smallest and the largest value of a feature.
+/// The smallest and the largest value of a feature, or of a channel.
 struct Range {
     low: f64,
     high: f64,
@@ -174,31 +228,33 @@ impl Range {
     }
 }
 
-fn ranges<T: Scalar>(data: MatRef<'_, T>) -> Result<Vec<Range>> {
+/// The ranges of channels of `pixels` features each.
+fn ranges<T: Scalar>(data: MatRef<'_, T>, pixels: usize) -> Result<Vec<Range>> {
     crate::data::check_and_hash("data to fit a scaler", data, true, 0)?;
     if data.as_slice().is_empty() {
         return Err(Error::Empty { what: "data to fit a scaler" });
     }
     let mut ranges: Vec<Range> =
-        (0..data.rows()).map(|_| Range { low: f64::INFINITY, high: f64::NEG_INFINITY }).collect();
+        (0..data.rows() / pixels).map(|_| Range { low: f64::INFINITY, high: f64::NEG_INFINITY }).collect();
     for column in data.columns() {
-        for (Range { low, high }, x) in ranges.iter_mut().zip(column) {
-            *low = low.min(x.to_f64());
-            *high = high.max(x.to_f64());
+        for (Range { low, high }, channel) in ranges.iter_mut().zip(column.chunks_exact(pixels)) {
+            for x in known(channel) {
+                (*low, *high) = (low.min(x), high.max(x));
+            }
         }
     }
     match ranges.iter().position(|range| range.low > range.high) {
-        Some(row) => {
+        Some(channel) => {
             let what = "data to fit a scaler, missing everywhere";
-            Err(Error::NotFinite { what, example: 0, row, value: f64::NAN })
+            Err(Error::NotFinite { what, example: 0, row: channel * pixels, value: f64::NAN })
         }
         None => Ok(ranges),
     }
 }
 
-/// What `of` has for the features that this example has a value of.
-fn known<T: Scalar, F>(column: &[T], of: impl Iterator<Item = F>) -> impl Iterator<Item = (F, &T)> {
-    of.zip(column).filter(|(_, x)| x.is_finite())
+/// The values that are not missing.
+fn known<T: Scalar>(values: &[T]) -> impl Iterator<Item = f64> {
+    values.iter().map(|x| x.to_f64()).filter(|x| x.is_finite())
 }
 
 impl Map {

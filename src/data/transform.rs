@@ -1,6 +1,7 @@
 //! The trait of fitted steps before a network, and the choice of a scaler.
 
 use crate::data::{Examples, Scaler};
+use crate::layer::Shape;
 use crate::{MatRef, Result, Scalar};
 
 /// A fitted step before the network: it maps inputs, and has learned how from the data that it was fitted on.
@@ -35,17 +36,20 @@ pub enum Scaling {
     Standard,
     /// [`Scaler::min_max`]: to [0, 1].
     MinMax,
+    /// [`Scaler::standard_channels`]: each channel of pictures of this shape to mean 0 and variance 1.
+    StandardChannels(Shape),
 }
 
 impl Scaling {
     /// Fits the scaler to data, `features × n`.
     ///
     /// # Errors
-    /// As [`Scaler::standard`] and [`Scaler::min_max`].
+    /// As [`Scaler::standard`], [`Scaler::min_max`] and [`Scaler::standard_channels`].
     pub fn fit<'m, T: Scalar>(self, data: impl Into<MatRef<'m, T>>) -> Result<Scaler> {
         match self {
             Self::Standard => Scaler::standard(data),
             Self::MinMax => Scaler::min_max(data),
+            Self::StandardChannels(shape) => Scaler::standard_channels(data, shape),
         }
     }
 }

@@ -56,6 +56,7 @@
 //! | `to_categorical`, `LabelEncoder` | [`Dataset::classification`](crate::Dataset::classification) takes the labels |
 //! | `MultiLabelBinarizer` | [`Dataset::multi_label`](crate::Dataset::multi_label) takes zeros and ones, `labels × n`; `csv::Options::labels` columns of a table |
 //! | `StandardScaler`, `MinMaxScaler` | [`Scaler`](crate::data::Scaler) |
+//! | `transforms.Normalize(mean, std)`, of each channel | [`Scaler::standard_channels`](crate::data::Scaler::standard_channels), from the training data |
 //! | `train_test_split(stratify=y)`, `KFold`, `StratifiedKFold` | [`stratified_split`](crate::Dataset::stratified_split), [`k_folds`](crate::Dataset::k_folds) |
 //! | `numpy.load`, `torch.from_numpy` | [`read_npy`](crate::data::read_npy), [`Npz`](crate::data::Npz); arrays of `ndarray` with the feature of that name |
 //! | `torchvision.datasets.MNIST`, `EMNIST`, `CIFAR10`, `CIFAR100`, `keras.datasets` | [`data::mnist`](crate::data::mnist), [`emnist`](crate::data::emnist), [`cifar10`](crate::data::cifar10), [`cifar100`](crate::data::cifar100), from the files as they are published |

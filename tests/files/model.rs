@@ -89,7 +89,7 @@ fn equals_scaling_by_hand<T: Scalar>(scaling: Scaling) -> Result<()> {
 
 #[test]
 fn predictions_equal_scaling_by_hand_to_the_last_bit() -> Result<()> {
-    for scaling in [Scaling::Standard, Scaling::MinMax] {
+    for scaling in [Scaling::Standard, Scaling::MinMax, Scaling::StandardChannels(2.into())] {
         equals_scaling_by_hand::<f32>(scaling)?;
         equals_scaling_by_hand::<f64>(scaling)?;
     }

@@ -98,21 +98,23 @@ fn a_network_that_was_loaded_can_be_trained() {
 fn scalers_and_names_come_back_with_the_network() {
     let table = Examples::<f64>::from_row_slice(&draw(30, 5), 10, 3).unwrap();
     let targets = Examples::<f64>::from_row_slice(&draw(20, 6), 10, 2).unwrap();
-    let model = Model::new(small::<f32>())
-        .input_scaler(Scaler::standard(table.matrix()).unwrap())
-        .target_scaler(Scaler::min_max(targets.matrix()).unwrap())
-        .feature_names(["a", "b", "c"])
-        .class_names(["Öl \"\\", "\u{0}"]);
-    let path = path("extras");
-    model.save(&path).unwrap();
-    for loaded in [Model::<f32>::load(&path).unwrap(), Model::load_into(small(), &path).unwrap()] {
-        assert_eq!(loaded.input_scaler, model.input_scaler);
-        assert_eq!(loaded.target_scaler, model.target_scaler);
-        assert_eq!(loaded.feature_names, model.feature_names);
-        assert_eq!(loaded.class_names, model.class_names);
-        assert_eq!(loaded.network.params(1), model.network.params(1));
+    for inputs in [Scaler::standard(table.matrix()), Scaler::standard_channels(table.matrix(), [1, 3, 1])] {
+        let model = Model::new(small::<f32>())
+            .input_scaler(inputs.unwrap())
+            .target_scaler(Scaler::min_max(targets.matrix()).unwrap())
+            .feature_names(["a", "b", "c"])
+            .class_names(["Öl \"\\", "\u{0}"]);
+        let path = path("extras");
+        model.save(&path).unwrap();
+        for loaded in [Model::<f32>::load(&path).unwrap(), Model::load_into(small(), &path).unwrap()] {
+            assert_eq!(loaded.input_scaler, model.input_scaler);
+            assert_eq!(loaded.target_scaler, model.target_scaler);
+            assert_eq!(loaded.feature_names, model.feature_names);
+            assert_eq!(loaded.class_names, model.class_names);
+            assert_eq!(loaded.network.params(1), model.network.params(1));
+        }
+        assert_eq!(DecoupledNetwork::<f32>::load(&path).unwrap().params(1), model.network.params(1));
     }
-    assert_eq!(DecoupledNetwork::<f32>::load(&path).unwrap().params(1), model.network.params(1));
 }
 
 #[test]

@@ -45,7 +45,8 @@ fn data_sets_are_taken_apart() -> Result<()> {
 #[test]
 fn scalers_go_there_and_back() -> Result<()> {
     let data = numbers();
-    for scaler in [Scaler::standard(data.inputs())?, Scaler::min_max(data.inputs())?] {
+    let of_channels = Scaler::standard_channels(data.inputs(), [2, 1, 1])?;
+    for scaler in [Scaler::standard(data.inputs())?, Scaler::min_max(data.inputs())?, of_channels] {
         assert_eq!(scaler.features(), 2);
         let scaled = scaler.apply(data.inputs())?;
         assert_eq!(scaler.scale_inputs(&data)?.inputs(), scaled.matrix());

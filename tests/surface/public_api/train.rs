@@ -408,6 +408,7 @@ fn a_pipeline_fits_steps_and_network_on_the_same_data() -> Result<()> {
     assert!(report.last().is_some_and(|epoch| epoch.validation.is_some() && epoch.energies.is_empty()));
 
     let scaler = Scaling::Standard.fit(&halve(data.inputs())?)?;
+    assert_eq!(Scaling::StandardChannels(2.into()).fit(&halve(data.inputs())?)?, scaler);
     let by_hand = Model::new(model.network.clone()).step(halve).input_scaler(scaler.clone());
     assert_eq!(by_hand.predict_proba(data.inputs())?, model.predict_proba(data.inputs())?);
     assert_eq!(by_hand.evaluate(&data)?, model.network.evaluate(&model.transform(&data)?)?);
