@@ -5,6 +5,7 @@ use std::fmt;
 use crate::machine::linalg::matrix::check_finite;
 use crate::{Error, MatRef, Result, Scalar};
 
+mod augmentation;
 mod cifar;
 #[cfg_attr(not(any(feature = "csv", feature = "serde")), expect(dead_code, reason = "tables and files make them"))]
 mod columns;
@@ -26,6 +27,7 @@ mod synthetic;
 mod transform;
 mod weights;
 
+pub use augmentation::Augmentation;
 pub use cifar::{cifar10, cifar100};
 pub use columns::{Columns, LeftOut, Missing, Unknown};
 pub use digits::digits;

@@ -65,7 +65,7 @@
 //! | choose how to train | [`Method`] and its presets, [`FitConfig`] |
 //! | put a method together, and read its visit stage by stage | [`method`]; [`Method::schedule`] |
 //! | write a layer, a loss, an optimizer or an activation step | [`Layer`], [`Loss`], [`Optimizer`], [`ActivationStep`]; [`check`] tests yours |
-//! | train on pictures | [`builder`](DecoupledNetwork::builder)`([channels, height, width])`, [`layer::Conv2d`], [`layer::Pool2d`] |
+//! | train on pictures | [`builder`](DecoupledNetwork::builder)`([channels, height, width])`, [`layer::Conv2d`], [`layer::Pool2d`]; [`data::cifar10`], [`FitConfig::augment`] |
 //! | train on inputs of which some are missing; it helps where they are few and the targets determine them | [`data::Examples::with_missing`] |
 //! | complete inputs or outputs that are partly known | [`DecoupledNetwork::infer`], [`Evidence`](network::Evidence) |
 //! | get data in | [`data`], [`Dataset`] |

@@ -1,5 +1,6 @@
 //! Training: the loop over epochs and batches, the engine that runs a visit, and the report.
 
+pub(crate) mod augmented;
 #[expect(
     clippy::indexing_slicing,
     reason = "as many lanes as `cut` makes, one of everything for each layer, parts of a lane's examples"

@@ -90,6 +90,7 @@
 //! |---|---|
 //! | `model.fit(x, y, epochs, batch_size, validation_data)` | [`fit`](crate::DecoupledNetwork::fit) with a [`FitConfig`](crate::FitConfig); `fit_backprop` for the chain rule |
 //! | `warm_start=True`, calling `fit` again | the default: a fit goes on where the last one ended |
+//! | `RandomCrop(32, padding=4)`, `RandomHorizontalFlip()`, `RandomFlip("horizontal")` | [`FitConfig::augment`](crate::FitConfig::augment) with an [`Augmentation`](crate::data::Augmentation)`::new([3, 32, 32]).shift(4).flip()` |
 //! | `callbacks=[…]` | [`fit_observed`](crate::DecoupledNetwork::fit_observed) and the module [`observer`](crate::observer) |
 //! | `EarlyStopping`, `ReduceLROnPlateau`, `CSVLogger(append=True)`, `LearningRateScheduler` | [`EarlyStopping`](crate::observer::EarlyStopping), [`ReduceLrOnPlateau`](crate::observer::ReduceLrOnPlateau), [`History`](crate::observer::History) with `append`, [`LearningRateScheduler`](crate::observer::LearningRateScheduler): a factor on the rate, epochs from 1. The optimizer keeps its rate: a fit without the observer has it in full again |
 //! | `ModelCheckpoint(save_best_only=True)` | `Checkpoint::new(path).best_only()` (feature `save`): the network alone, `model.network = DecoupledNetwork::load(path)?` gives it to a model |

@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
     Folds = 8,
     Search = 9,
     Isometry = 10,
+    Augment = 11,
 }
 
 /// The ChaCha12 stream of `(seed, purpose, epoch, layer)`: nothing to save, and the same at any thread count.

@@ -10,9 +10,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use lane::{Lane, LaneInput, STEP, Scratch, fill, load};
+use lane::{Lane, LaneInput, STEP, Scratch, copy, load};
 
 use crate::bank::{Column, fill_gaps};
+use crate::data::Augmentation;
 use crate::layer::pre_activation_rows;
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::resize;
@@ -67,6 +68,9 @@ struct FitState<'a, T: Scalar> {
     /// Shared, because a visit that reads its stages changes the engine.
     schedule: Arc<Schedule>,
     data: &'a Dataset<T>,
+    /// How inputs are changed, with the fit's seed, and the number of this epoch.
+    augmentation: Option<(Augmentation, u64)>,
+    epoch: usize,
     judge: Option<Judge<'a, T>>,
     /// Start values of missing inputs, one per row; empty if none is missing.
     starts: Vec<T>,
@@ -88,6 +92,17 @@ impl<T: Scalar> FitState<'_, T> {
     fn pass<'p>(&'p self, net: &'p DecoupledNetwork<T>, report: bool, update: u64) -> LaneInput<'p, T> {
         let objective = net.objective().with_factor(self.factor);
         LaneInput { objective, fit: self, states: &net.training.layers, report, update }
+    }
+
+    /// Writes the inputs of `examples` as the visits of this epoch see them; no visit reads them elsewhere.
+    fn read_inputs(&self, examples: &[usize], out: &mut [T]) {
+        let inputs = self.data.inputs();
+        let Some((augmentation, seed)) = self.augmentation else {
+            return copy(inputs, examples.iter().copied(), out);
+        };
+        for (out, &example) in out.chunks_exact_mut(inputs.rows()).zip(examples) {
+            augmentation.write((seed, self.epoch), example, inputs.column(example), out);
+        }
     }
 
     /// The barrier: moves the parameters of `layers` by their sums over the examples, one each, which it overwrites.
@@ -189,7 +204,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
     pub(crate) fn new(
         net: &DecoupledNetwork<T>,
         method: Option<&'a Method<T>>,
-        (data, judge): (&'a Dataset<T>, Option<Judge<'a, T>>),
+        (data, augmentation): (&'a Dataset<T>, Option<(Augmentation, u64)>),
+        judge: Option<Judge<'a, T>>,
         (batch, batches, accumulate): (usize, usize, usize),
     ) -> Result<Self> {
         let accumulator = Accumulator { batches: accumulate, waiting: 0, examples: 0, sum: Vec::new() };
@@ -200,6 +216,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
             parameter: method.map_or_else(|| ParameterSteps::new(Reads::Forward), |method| method.parameter.clone()),
             schedule: Arc::new(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth))),
             data,
+            augmentation,
+            epoch: 0,
             judge,
             starts,
             prepared: Prepared::default(),
@@ -220,9 +238,10 @@ impl<'a, T: Scalar> Engine<'a, T> {
         })
     }
 
-    /// Begins an epoch, with these factors on the penalties and on the learning rates.
-    pub(crate) fn begin_epoch(&mut self, factor: f64, learning_rate_factor: f64) {
+    /// Begins the epoch of this number, with these factors on the penalties and on the learning rates.
+    pub(crate) fn begin_epoch(&mut self, epoch: usize, factor: f64, learning_rate_factor: f64) {
         self.visits = 0;
+        self.fit.epoch = epoch;
         self.fit.factor = T::of(factor);
         self.fit.learning_rate_factor = learning_rate_factor;
     }
@@ -307,8 +326,12 @@ impl<'a, T: Scalar> Engine<'a, T> {
             let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.fit.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
-            // Spread evenly: data sorted by class still give a mixed sample.
-            fill(block, self.fit.data, (0..examples).map(|i| i * self.fit.data.len() / examples));
+            // Spread evenly: data sorted by class still give a mixed sample. As they are in the data: changed inputs would be others in
+            // every epoch.
+            let (data, top) = (self.fit.data, block.layers());
+            let sample = (0..examples).map(|i| i * data.len() / examples);
+            copy(data.inputs(), sample.clone(), block.stored_mut(0));
+            copy(data.targets(), sample, block.stored_mut(top));
             if !self.fit.starts.is_empty() {
                 // The sample's bank columns are not among this batch's: take the start values of missing inputs.
                 let columns = block.stored_mut(0).chunks_exact_mut(self.fit.starts.len());
@@ -441,7 +464,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
         batch.parts = batch.examples.len().div_ceil(width);
         self.sums.resize_with(batch.parts.max(self.sums.len()), || vec![Vec::new(); net.depth()]);
         self.sums[..batch.parts].iter_mut().for_each(|sums| sums[t] = self.streams.used.pop().unwrap_or_default());
-        let (data, lanes, columns) = (self.fit.data, &self.streams.lanes, &*batch.columns);
+        let (fit, lanes, columns) = (&self.fit, &self.streams.lanes, &*batch.columns);
         let row = (Chunks { slice: batch.examples, width }, Chunks { slice: columns, width });
         for_row((row, &mut self.sums[..batch.parts]), |_, ((examples, columns), sums)| {
             let sum = &mut sums[t];
@@ -452,7 +475,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                     lane.get_or_insert_with(|| Lane::new(net, 0));
                 gradient.resize(sum.len(), T::zero());
                 for (examples, columns) in examples.chunks(batch.width).zip(columns.chunks(batch.width)) {
-                    load(block, t..t + 2, (data, self.fit.method), (examples, columns));
+                    load(block, t..t + 2, fit, (examples, columns));
                     objective.parameter_gradient(block, t, Reads::Stored, gradient)?;
                     linalg::axpy(T::one(), gradient, sum);
                 }
@@ -496,7 +519,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
                 for_row((row, out), |_, ((examples, columns), (input, wanted))| {
                     lanes.lend(|lane| {
                         let Lane { block, .. } = lane.get_or_insert_with(|| Lane::new(net, 0));
-                        load(block, t..t + 2, (self.fit.data, self.fit.method), (examples, columns));
+                        load(block, t..t + 2, &self.fit, (examples, columns));
                         // Lanes only collect columns here; the regression accumulates all of them in one call.
                         input.copy_from_slice(block.stored(t).as_slice());
                         objective.pre_activation(block, t, Reads::Stored, wanted)

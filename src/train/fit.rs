@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::bank::order::{Share, natural_order, shuffled_order};
 use crate::bank::{Bank, Column, Plan};
+use crate::data::Augmentation;
 use crate::diagnostics::{self, Decoupling};
 use crate::machine::linalg;
 use crate::machine::linalg::matrix::{check_diverged, check_shape};
@@ -13,6 +14,7 @@ use crate::method::Method;
 use crate::method::coupling::Penalty;
 use crate::method::parameter_step::{LayerState, Timing};
 use crate::observer::{self, Audience};
+use crate::train::augmented;
 use crate::train::engine::{self, Engine};
 use crate::train::finish;
 use crate::train::missing;
@@ -54,6 +56,7 @@ pub struct FitConfig<'a, T: Scalar> {
     metric: Option<Metric<T>>,
     /// Epochs between measurements, and examples of each.
     decoupling: Option<(usize, usize)>,
+    augmentation: Option<Augmentation>,
 }
 
 impl<T: Scalar> Default for FitConfig<'_, T> {
@@ -69,6 +72,7 @@ impl<T: Scalar> Default for FitConfig<'_, T> {
             validation_fraction: None,
             metric: None,
             decoupling: None,
+            augmentation: None,
         }
     }
 }
@@ -179,6 +183,41 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
+    /// Trains on pictures that are changed at random, in every epoch anew, by [`fit`](DecoupledNetwork::fit) and by
+    /// [`fit_backprop`](DecoupledNetwork::fit_backprop) alike. The changes follow from the [seed](Self::seed), the number of the epoch over
+    /// the life of the network and the index of the example in the data that are trained on.
+    ///
+    /// The visits of an epoch see the changed pictures, and its training loss and score are theirs. All else takes pictures as they are in
+    /// the data: validation and predictions, a [finish](Method::finish), the [start](DecoupledNetwork::start_isometric) of the hidden layers,
+    /// estimates of the curvature, [measurements](Self::measure_decoupling), and warnings that evaluate the data.
+    ///
+    /// In [`fit`](DecoupledNetwork::fit) it applies to methods that keep nothing of an example from visit to visit, which would be that of
+    /// another picture: they start at the forward pass ([`Start::Anchored`](crate::method::Start::Anchored)) and have no multipliers. Others, and
+    /// [missing](crate::data::Examples::with_missing) inputs, which the bank keeps, are [`Error::Unsupported`]. A bank for changed pictures
+    /// is not one for the same data unchanged: a fit without this, or with it after one without, begins another, and a bank in a file
+    /// refuses it.
+    ///
+    /// Other errors: [`Error::Shape`] for inputs of another length than the pictures, [`Error::ShapeMismatch`] for a lowest layer that
+    /// takes pictures of another shape, [`Error::HyperParameter`] for a shift that is not below height and width.
+    ///
+    /// ```
+    /// use decoupled::data::{self, Augmentation};
+    /// use decoupled::layer::Activation;
+    /// use decoupled::loss::SoftmaxCrossEntropy;
+    /// use decoupled::{DecoupledNetwork, FitConfig};
+    ///
+    /// let digits = data::digits::<f32>()?.take(200)?;
+    /// let builder = DecoupledNetwork::builder([1, 8, 8]).conv2d(4, [3, 3], Activation::Relu).dense(10, Activation::Identity);
+    /// let mut network = builder.output_loss(SoftmaxCrossEntropy::new()).build()?;
+    /// network.fit(&digits, &FitConfig::new().epochs(2).augment(Augmentation::new([1, 8, 8]).shift(1)))?;
+    /// # Ok::<(), decoupled::Error>(())
+    /// ```
+    #[doc(alias = "data augmentation")]
+    pub fn augment(mut self, augmentation: Augmentation) -> Self {
+        self.augmentation = Some(augmentation);
+        self
+    }
+
     /// Sets the score of the report, instead of accuracy for class labels, subset accuracy for multi-label data and none for real
     /// targets. A metric that does not apply to the targets, such as [`Metric::accuracy`] to real numbers, is [`Error::Unsupported`].
     pub fn metric(mut self, metric: Metric<T>) -> Self {
@@ -251,13 +290,16 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // All checks come before the bank is opened: an error leaves the network as it was.
         self.check_accumulation(&method, config)?;
         method.parameter = method.parameter.in_units_of(data)?;
+        if config.augmentation.is_some() {
+            augmented::check_method(&method, data)?;
+        }
         if data.missing() > 0 {
             data.known_means()?;
             missing::check(&method, config.decoupling.is_some())?;
         }
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;
-        self.open_bank(data, &method)?;
+        self.open_bank(data, &method, config)?;
         self.train(Some(&method), data, config, &mut audience)
     }
 
@@ -306,6 +348,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
             error::require(examples > 0, "examples to measure the decoupling on", "at least 1", examples as f64)?;
         }
         self.check_trainable(data)?;
+        config.augmentation.map_or(Ok(()), |augmentation| augmented::check_network(self, augmentation, data))?;
         config.validation.map_or(Ok(()), |validation| self.check_data(validation))?;
         let Some(metric) = self.metric(data, config) else { return Ok(()) };
         [data].into_iter().chain(config.validation).try_for_each(|data| metric.check(data, self.decision.outputs))
@@ -345,12 +388,14 @@ impl<T: Scalar> DecoupledNetwork<T> {
         config.metric.clone().or_else(|| Metric::for_data(data, self.decision.outputs))
     }
 
-    /// Keeps the bank if it is that of `data`; otherwise opens or makes one.
-    fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>) -> Result<()> {
+    /// Keeps the bank if it is that of `data`, augmented or not; otherwise opens or makes one.
+    fn open_bank(&mut self, data: &Dataset<T>, method: &Method<T>, config: &FitConfig<'_, T>) -> Result<()> {
         let layout = self.layout(method, if data.missing() > 0 { data.input_dim() } else { 0 });
         let (path, block) = self.bank_file.as_ref().map(|(path, block)| (path.as_path(), *block)).unzip();
         let block = block.unwrap_or(data.len());
-        let plan = Plan { layout, examples: data.len(), data_key: data.fingerprint(), block };
+        // Activations of changed pictures are none of the data's.
+        let data_key = if config.augmentation.is_some() { !data.fingerprint() } else { data.fingerprint() };
+        let plan = Plan { layout, examples: data.len(), data_key, block };
         self.bank.open(plan, path, self.bank_limit)
     }
 
@@ -364,7 +409,9 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
         let steps = self.plan(data, config).steps;
-        let mut engine = Engine::new(self, method, (data, judge), (config.batch(data), steps, config.accumulate))?;
+        let augmentation = config.augmentation.map(|augmentation| (augmentation, config.seed));
+        let batches = (config.batch(data), steps, config.accumulate);
+        let mut engine = Engine::new(self, method, (data, augmentation), judge, batches)?;
         let layers = self.params.iter().zip(&self.training.layers);
         let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
         let learns = moves.contains(&true);
@@ -449,7 +496,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         // Set in every epoch: a factor ends with the fit whose observer asked for it.
         self.training.layers.iter_mut().for_each(|state| state.rate = T::of(learning_rate_factor));
         let penalty_factor = self.training.penalty_factor.value;
-        engine.begin_epoch(penalty_factor, learning_rate_factor);
+        engine.begin_epoch(epoch, penalty_factor, learning_rate_factor);
         // For recovery after an error, and for the norms of the update.
         let before = self.params.clone();
         // From seed and epoch alone: a resumed fit sees the order of an uninterrupted one.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use decoupled::bank::Storage;
+use decoupled::data::Augmentation;
 use decoupled::layer::{Activation, Dense, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::activation_step::{Memory, Prepared};
@@ -127,7 +128,8 @@ fn a_fit_from_json_is_the_same_but_for_its_data_and_metric() {
         .shuffle_blocks(20)
         .measure_decoupling(2, 5);
     assert_eq!(trained(Adam::new(1e-3), &copy(&plain)), trained(Adam::new(1e-3), &plain));
-    let full = FitConfig::<f64>::new().full_batch().accumulate(2);
+    let augmentation = Augmentation::new([3, 4, 5]).shift(2).flip();
+    let full = FitConfig::<f64>::new().full_batch().accumulate(2).augment(augmentation);
     assert_eq!(format!("{:?}", copy(&full)), format!("{full:?}"));
     assert_eq!(serde_json::to_value(&full).unwrap()["batch_size"], "full");
     let whole = plain.clone().validation(&data).metric(Metric::accuracy());
@@ -293,6 +295,8 @@ fn what_is_not_known_is_refused_by_its_name() {
     named(refused::<Method<f32>>(with(errors, "/activation/Errors")), "unknown field `momenta`");
     let fit = serde_json::to_value(FitConfig::<f32>::new()).unwrap();
     named(refused::<FitConfig<'_, f32>>(with(fit.clone(), "")), "unknown field `momenta`");
+    let augmented = serde_json::to_value(FitConfig::<f32>::new().augment(Augmentation::new(3))).unwrap();
+    named(refused::<FitConfig<'_, f32>>(with(augmented, "/augmentation")), "unknown field `momenta`");
     let mut data = fit;
     data["validation"] = Value::Null;
     named(refused::<FitConfig<'_, f32>>(data), "unknown field `validation`");

@@ -34,7 +34,7 @@ const ROWS: [&[&str]; 46] = [
     &["network::infer"],
     &["network::builder"],
     // One visit of a batch.
-    &["train::missing", "train::reduce"],
+    &["train::augmented", "train::missing", "train::reduce"],
     &["train::tally"],
     &["train::engine"],
     &["diagnostics"],

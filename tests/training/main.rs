@@ -1,5 +1,6 @@
 //! Training promises the same of every method: results, repeatability, settings that reach what they are meant for.
 
+mod augmentation;
 mod bank;
 #[path = "../builtin/mod.rs"]
 mod builtin;

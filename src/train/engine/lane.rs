@@ -6,7 +6,6 @@ use super::FitState;
 use crate::bank::Column;
 use crate::machine::linalg::matrix::check_diverged;
 use crate::machine::parallel::{for_row, guarded};
-use crate::method::Method;
 use crate::method::activation_step::{self, Memory};
 use crate::method::block::{Block, Group, Reads};
 use crate::method::energy::Objective;
@@ -69,7 +68,9 @@ impl<T: Scalar> Lane<T> {
     /// Loads the inputs, targets and weights of `examples`.
     pub(super) fn load(&mut self, pass: &LaneInput<'_, T>, examples: &[usize], columns: &[Column<'_, T>]) {
         self.block.resize(examples.len());
-        fill(&mut self.block, pass.fit.data, examples.iter().copied());
+        for t in [0, self.block.layers()] {
+            read(&mut self.block, t, pass.fit, examples);
+        }
         set_weights(&mut self.block, pass.fit.data, examples);
         self.tally.begin(examples.len());
         if !pass.fit.starts.is_empty() {
@@ -134,7 +135,6 @@ impl<T: Scalar> Lane<T> {
             });
             each.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
         };
-        let source = (pass.fit.data, pass.fit.method);
         let mut loaded = false;
         for stage in stages {
             if matches!(stage, Stage::Measure(_) | Stage::Relax { .. })
@@ -143,7 +143,7 @@ impl<T: Scalar> Lane<T> {
                 && !std::mem::replace(&mut loaded, true)
                 && let Some(window) = window(stages)
             {
-                load(&mut self.block, window, source, (examples, columns));
+                load(&mut self.block, window, pass.fit, (examples, columns));
             }
             match stage {
                 Stage::Start(start) => self.start_in_bank(pass, *start, examples, columns)?,
@@ -154,7 +154,7 @@ impl<T: Scalar> Lane<T> {
                 Stage::Measure(terms) => self.measure(&pass.objective, terms.clone())?,
                 Stage::Ascend => {
                     for t in pass.multipliers() {
-                        load(&mut self.block, t - 1..t + 1, source, (examples, columns));
+                        load(&mut self.block, t - 1..t + 1, pass.fit, (examples, columns));
                         // The load has made the prediction stale, and the multiplier's step reads it.
                         pass.objective.evaluate(&mut self.block, t - 1, Reads::Stored)?;
                         self.ascend(pass, t)?;
@@ -246,12 +246,9 @@ impl<T: Scalar> Lane<T> {
         if start == Start::Persisted && !pass.report && columns.iter().all(Column::is_visited) {
             return Ok(());
         }
-        let of = |source: MatRef<'_, T>, out: &mut Vec<T>| {
-            out.clear();
-            examples.iter().for_each(|&example| out.extend_from_slice(source.column(example)));
-        };
         let Scratch { input, output, cache, target, .. } = &mut self.scratch;
-        of(pass.fit.data.inputs(), input);
+        input.resize(circuit.layers[0].input_dim() * n, T::zero());
+        pass.fit.read_inputs(examples, input);
         for t in 0..top {
             let rows = circuit.layers[t].output_dim();
             output.resize(rows * n, T::zero());
@@ -271,7 +268,8 @@ impl<T: Scalar> Lane<T> {
                 }
             }
         }
-        of(pass.fit.data.targets(), target);
+        target.clear();
+        examples.iter().for_each(|&example| target.extend_from_slice(pass.fit.data.targets().column(example)));
         let (target, outputs) = (MatRef::new(target, target.len() / n, n), MatRef::new(input, input.len() / n, n));
         let weights = pass.fit.data.weights_of(examples.iter().copied());
         self.tally.forward_examples = n;
@@ -388,18 +386,18 @@ impl<T: Scalar> LaneInput<'_, T> {
     }
 }
 
-/// Writes inputs and targets of `examples` to the block, up to its number of examples.
-pub(super) fn fill<T: Scalar>(block: &mut Block<T>, data: &Dataset<T>, examples: impl Iterator<Item = usize> + Clone) {
-    for t in [0, block.layers()] {
-        copy(block, t, data, examples.clone());
+/// Writes z_0 or z_T of `examples` to the block.
+fn read<T: Scalar>(block: &mut Block<T>, t: usize, fit: &FitState<'_, T>, examples: &[usize]) {
+    match t {
+        0 => fit.read_inputs(examples, block.stored_mut(0)),
+        _ => copy(fit.data.targets(), examples.iter().copied(), block.stored_mut(t)),
     }
 }
 
-/// Writes z_0 or z_T of `examples` to the block.
-fn copy<T: Scalar>(block: &mut Block<T>, t: usize, data: &Dataset<T>, examples: impl Iterator<Item = usize>) {
-    let source = if t == 0 { data.inputs() } else { data.targets() };
-    for (column, example) in block.stored_mut(t).chunks_exact_mut(source.rows()).zip(examples) {
-        column.copy_from_slice(source.column(example));
+/// Copies columns of `source` to `out`.
+pub(super) fn copy<T: Scalar>(source: MatRef<'_, T>, columns: impl Iterator<Item = usize>, out: &mut [T]) {
+    for (out, column) in out.chunks_exact_mut(source.rows()).zip(columns) {
+        out.copy_from_slice(source.column(column));
     }
 }
 
@@ -407,17 +405,17 @@ fn copy<T: Scalar>(block: &mut Block<T>, t: usize, data: &Dataset<T>, examples: 
 pub(super) fn load<T: Scalar>(
     block: &mut Block<T>,
     window: Range<usize>,
-    (data, method): (&Dataset<T>, Option<&Method<T>>),
+    fit: &FitState<'_, T>,
     (examples, columns): (&[usize], &[Column<'_, T>]),
 ) {
     let (depth, n) = (block.layers(), examples.len());
     // Only these layers take memory, however deep the network is.
     block.narrow(n, window.clone());
-    set_weights(block, data, examples);
-    let multipliers = method.and_then(|method| method.coupling.multipliers);
+    set_weights(block, fit.data, examples);
+    let multipliers = fit.method.and_then(|method| method.coupling.multipliers);
     for t in window {
         if t == 0 || t == depth {
-            copy(block, t, data, examples.iter().copied());
+            read(block, t, fit, examples);
             continue;
         }
         let z = block.stored_mut(t);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use decoupled::data::{Examples, Scaling, Transform};
+use decoupled::data::{Augmentation, Examples, Scaling, Transform};
 use decoupled::layer::{Activation, Dense, Init, LayerNorm, Unit};
 use decoupled::method::activation_step::{Memory, Prepared, Rates};
 use decoupled::method::energy::Objective;
@@ -113,6 +113,22 @@ fn a_method_is_put_together_from_its_parts() -> Result<()> {
     // Two updates for each of four batches, and every example in one of them.
     assert!(net.updates() == 8 && bank.steps().iter().all(|&steps| steps == 2));
     assert!(bank.visited_at().into_iter().all(|at| (1..=8).contains(&at)));
+    Ok(())
+}
+
+#[test]
+fn pictures_are_augmented() -> Result<()> {
+    let augmentation = Augmentation::new([1, 2, 2]).shift(1).flip();
+    let mut out = [0.0; 4];
+    augmentation.apply(3, 1, 0, &[1.0, 2.0, 3.0, 4.0], &mut out)?;
+    let inputs = Examples::from_rows(&[[1.0, 2.0, 3.0, 4.0]])?;
+    let made = Dataset::classification(Examples::from_rows(&[out])?, &[1], 2)?;
+    let data = Dataset::classification(inputs, &[1], 2)?;
+    let build = || Net::builder([1, 2, 2]).conv2d(2, [2, 2], Activation::Tanh).dense(2, Activation::Identity).build();
+    let (mut net, mut by_hand) = (build()?, build()?);
+    let config = FitConfig::new().epochs(1).seed(3);
+    let report = net.fit(&data, &config.clone().augment(augmentation))?;
+    assert_eq!(report.epochs[0].train_loss, by_hand.fit(&made, &config)?.epochs[0].train_loss);
     Ok(())
 }
 
