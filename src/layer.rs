@@ -18,6 +18,7 @@ mod conv_transpose2d;
 mod correlation;
 #[expect(clippy::indexing_slicing, reason = "parameters and columns have the widths that the layer gives")]
 mod dense;
+mod group_norm;
 mod init;
 mod layer_norm;
 #[expect(clippy::indexing_slicing, reason = "pixels that the windows reach")]
@@ -39,6 +40,7 @@ pub use chain::Chain;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
+pub use group_norm::GroupNorm;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
 pub use pool2d::Pool2d;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;
-use crate::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
+use crate::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -42,6 +42,7 @@ registry! {
     Dense,
     Elementwise,
     LayerNorm,
+    GroupNorm,
     Conv2d,
     ConvTranspose2d,
     Pool2d,

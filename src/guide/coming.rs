@@ -14,7 +14,8 @@
 //! | `loss="binary_crossentropy"`, `BCEWithLogitsLoss` | [`BinaryCrossEntropy`](crate::loss::BinaryCrossEntropy) |
 //! | `loss="mse"`, `MLPRegressor` | [`SquaredError`](crate::loss::SquaredError), the default: half the sum of squares over outputs, where others have a mean |
 //! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
-//! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm): no layer here looks at other examples |
+//! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm); [`GroupNorm`](crate::layer::GroupNorm) on pictures, which says why no layer here looks at other examples |
+//! | `GroupNormalization`, `InstanceNorm2d` | [`GroupNorm`](crate::layer::GroupNorm); a group for each channel |
 //! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
 //! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`Pool2d`](crate::layer::Pool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet`. Arrays with the channels last need `x.transpose(0, 3, 1, 2)` first |
 //! | `padding="same"`, `strides=` | `Conv2d::new(builder.shape(), …).padding([1, 1])` for 3 × 3, [`stride`](crate::layer::Conv2d::stride) |

@@ -17,6 +17,8 @@ use crate::{MatMut, MatRef, Result, Scalar};
 ///
 /// with the variance a mean over the `dim` features. Parameters: γ (initially 1), then β (initially 0).
 ///
+/// On pictures, [`GroupNorm`](super::GroupNorm) has a scale and a shift for each channel.
+///
 /// J. L. Ba, J. R. Kiros, G. E. Hinton (2016), *Layer Normalization*, arXiv:1607.06450.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
@@ -45,6 +47,28 @@ impl LayerNorm {
 
     fn split<'a, T>(&self, cache: &'a mut [T], examples: usize) -> (&'a mut [T], &'a mut [T]) {
         cache.split_at_mut(self.dim * examples)
+    }
+}
+
+/// Writes z̄ = (z − mean z) / √(var z + ε) and returns 1/√(var z + ε).
+pub(super) fn standardise<T: Scalar>(z: &[T], epsilon: T, normal: &mut [T]) -> T {
+    let share = T::one() / T::of(z.len() as f64);
+    let mean = share * sum_zip(z, z, |z, _| z);
+    let variance = share * sum_zip(z, z, |z, _| (z - mean) * (z - mean));
+    let scale = T::one() / (variance + epsilon).sqrt();
+    for (normal, &z) in normal.iter_mut().zip(z) {
+        *normal = (z - mean) * scale;
+    }
+    scale
+}
+
+/// Turns the gradient d by z̄ into that by z, (d − mean d − z̄ · mean(d ⊙ z̄)) / √(var z + ε), where `scale` is 1/√(var z + ε).
+pub(super) fn standardise_gradient<T: Scalar>(normal: &[T], scale: T, d: &mut [T]) {
+    let share = T::one() / T::of(d.len() as f64);
+    let mean = share * sum_zip(d, d, |d, _| d);
+    let along = share * sum_zip(d, normal, |d, z| d * z);
+    for (d, &z) in d.iter_mut().zip(normal) {
+        *d = scale * (*d - mean - z * along);
     }
 }
 
@@ -83,16 +107,10 @@ impl<T: Scalar> Layer<T> for LayerNorm {
     fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
         let (gain, bias) = params.split_at(self.dim);
         let (normal, scales) = self.split(cache, input.cols());
-        let per_feature = T::one() / T::of(self.dim as f64);
         let epsilon = T::of(self.epsilon);
         let columns = output.columns_mut().zip(input.columns());
         for (((y, x), normal), scale) in columns.zip(normal.chunks_exact_mut(self.dim)).zip(scales) {
-            let mean = per_feature * sum_zip(x, x, |x, _| x);
-            let variance = per_feature * sum_zip(x, x, |x, _| (x - mean) * (x - mean));
-            *scale = T::one() / (variance + epsilon).sqrt();
-            for (normal, &x) in normal.iter_mut().zip(x) {
-                *normal = (x - mean) * *scale;
-            }
+            *scale = standardise(x, epsilon, normal);
             for ((y, &normal), (&g, &b)) in y.iter_mut().zip(&*normal).zip(gain.iter().zip(bias)) {
                 *y = g * normal + b;
             }
@@ -107,20 +125,14 @@ impl<T: Scalar> Layer<T> for LayerNorm {
         mut grad: MatMut<'_, T>,
         cache: &mut [T],
     ) {
-        // With d = γ ⊙ c: ∂z = (d − mean d − z̄ · mean(d ⊙ z̄)) / √(var z + ε).
         let (gain, _) = params.split_at(self.dim);
         let (normal, scales) = self.split(cache, input.cols());
-        let per_feature = T::one() / T::of(self.dim as f64);
         let columns = grad.columns_mut().zip(cotangent.columns());
         for (((grad, c), normal), &scale) in columns.zip(normal.chunks_exact(self.dim)).zip(&*scales) {
             for ((d, &g), &c) in grad.iter_mut().zip(gain).zip(c) {
                 *d = g * c;
             }
-            let mean = per_feature * sum_zip(grad, grad, |d, _| d);
-            let along = per_feature * sum_zip(grad, normal, |d, z| d * z);
-            for (d, &z) in grad.iter_mut().zip(normal) {
-                *d = scale * (*d - mean - z * along);
-            }
+            standardise_gradient(normal, scale, grad);
         }
     }
 

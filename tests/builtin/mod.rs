@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape,
+    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual, Shape,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -96,6 +96,7 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         Arc::new(Pool2d::global_mean(conv.output())),
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
         Arc::new(transposed(rng)),
+        Arc::new(normalisation(rng)),
     ]);
     layers
 }
@@ -129,6 +130,13 @@ pub(crate) fn transposed(rng: &mut ChaCha12Rng) -> ConvTranspose2d {
     let layer = ConvTranspose2d::new([inputs, size[0], size[1]], outputs, kernel).stride(stride).padding(padding);
     let layer = layer.output_padding(added).dilation(dilation).groups(groups).init(Init::lecun_uniform());
     if draw(0..=3) == 0 { layer.without_bias() } else { layer.bias(0.1 + 0.2) }
+}
+
+/// A normalisation of random groups.
+pub(crate) fn normalisation(rng: &mut ChaCha12Rng) -> GroupNorm {
+    let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+    let groups = draw(1..=3);
+    GroupNorm::new([groups * draw(1..=3), draw(1..=4), draw(2..=4)], groups).epsilon(1e-4 / 3.0)
 }
 
 /// An activation function as a layer: as it is, and straight through where it jumps.

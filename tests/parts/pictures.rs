@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape,
+    Activation, Chain, Conv2d, ConvTranspose2d, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual, Shape,
 };
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -96,8 +96,7 @@ fn near(found: &[f64], expected: &[f64], what: &str) {
 
 /// A layer whose weights are used so, and which has a bias for each of the output's channels.
 fn compare(layer: &dyn Layer<f64>, channels: usize, uses: &[[usize; 3]], rng: &mut ChaCha12Rng) {
-    let [inputs, outputs, params, cache] =
-        [layer.input_dim(), layer.output_dim(), layer.param_len(), layer.cache_len(2)];
+    let [inputs, outputs, params] = [layer.input_dim(), layer.output_dim(), layer.param_len()];
     let mut draw = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
     let (params, x, c) = (draw(params), draw(2 * inputs), draw(2 * outputs));
     let biases = params.len() - channels;
@@ -115,14 +114,9 @@ fn compare(layer: &dyn Layer<f64>, channels: usize, uses: &[[usize; 3]], rng: &m
             by_params[w] += x[from + i] * c[to + o];
         }
     }
-    let (input, cotangent) = (MatRef::new(&x, inputs, 2), MatRef::new(&c, outputs, 2));
-    let [mut output, mut grad, mut gradient, mut cache] =
-        [2 * outputs, 2 * inputs, params.len(), cache].map(|len| vec![f64::NAN; len]);
-    layer.forward(&params, input, MatMut::new(&mut output, outputs, 2), &mut cache);
+    let [output, grad, gradient] = results(layer, &params, &x, &c);
     near(&output, &y, "output");
-    layer.input_gradient(&params, input, cotangent, MatMut::new(&mut grad, inputs, 2), &mut cache);
     near(&grad, &by_input, "input gradient");
-    layer.param_gradient(&params, input, cotangent, &mut gradient, &mut cache);
     near(&gradient, &by_params, "parameter gradient");
 }
 
@@ -179,6 +173,20 @@ fn many_examples_are_convolved_like_each_alone() {
     }
 }
 
+/// The output, the input gradient and the parameter gradient of two examples.
+fn results(layer: &dyn Layer<f64>, params: &[f64], x: &[f64], c: &[f64]) -> [Vec<f64>; 3] {
+    let (inputs, outputs) = (layer.input_dim(), layer.output_dim());
+    let [mut y, mut by_input, mut by_params, mut cache] =
+        [2 * outputs, 2 * inputs, params.len(), layer.cache_len(2)].map(|len| vec![f64::NAN; len]);
+    let (input, cotangent) = (MatRef::new(x, inputs, 2), MatRef::new(c, outputs, 2));
+    layer.forward(params, input, MatMut::new(&mut y, outputs, 2), &mut cache);
+    layer.input_gradient(params, input, cotangent, MatMut::new(&mut by_input, inputs, 2), &mut cache);
+    if !params.is_empty() {
+        layer.param_gradient(params, input, cotangent, &mut by_params, &mut cache);
+    }
+    [y, by_input, by_params]
+}
+
 /// The numbers of tests/torch/pictures.py, two examples of each layer. PyTorch's order within an example is that of a column.
 #[test]
 fn convolutions_and_poolings_are_pytorchs() {
@@ -191,7 +199,7 @@ fn convolutions_and_poolings_are_pytorchs() {
     let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
     let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
     let up = ConvTranspose2d::new([3, 4, 3], 4, [3, 2]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
-    let layers: [(&str, &dyn Layer<f64>); 12] = [
+    let layers: [(&str, &dyn Layer<f64>); 15] = [
         ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
@@ -202,6 +210,9 @@ fn convolutions_and_poolings_are_pytorchs() {
             "transposed in groups",
             &ConvTranspose2d::new([4, 3, 2], 6, [2, 3]).stride([1, 2]).padding([1, 2]).dilation([2, 1]).groups(2),
         ),
+        ("groups", &GroupNorm::new([6, 3, 2], 3)),
+        ("a group of all", &GroupNorm::new([3, 4, 2], 1).epsilon(0.1)),
+        ("a group each", &GroupNorm::new([3, 4, 2], 3)),
         ("max", &Pool2d::max([2, 5, 6], [2, 3])),
         ("max overlapping", &Pool2d::max([2, 5, 6], [3, 2]).stride([1, 2])),
         ("mean", &Pool2d::mean([3, 4, 5], [2, 2])),
@@ -213,19 +224,84 @@ fn convolutions_and_poolings_are_pytorchs() {
         let (inputs, outputs) = (layer.input_dim(), layer.output_dim());
         let (params, x) = (numbers(layer.param_len(), |i| (0.7 * i).cos()), numbers(2 * inputs, f64::sin));
         let c = numbers(2 * outputs, |i| (1.3 * i + 1.0).sin());
-        let [mut y, mut by_input, mut by_params, mut cache] =
-            [2 * outputs, 2 * inputs, params.len(), layer.cache_len(2)].map(|len| vec![f64::NAN; len]);
-        let (input, cotangent) = (MatRef::new(&x, inputs, 2), MatRef::new(&c, outputs, 2));
-        layer.forward(&params, input, MatMut::new(&mut y, outputs, 2), &mut cache);
-        near(&y, &expected[&(name, "output")], name);
-        layer.input_gradient(&params, input, cotangent, MatMut::new(&mut by_input, inputs, 2), &mut cache);
-        near(&by_input, &expected[&(name, "input gradient")], name);
-        if !params.is_empty() {
-            layer.param_gradient(&params, input, cotangent, &mut by_params, &mut cache);
-            near(&by_params, &expected[&(name, "parameter gradient")], name);
+        let found = results(layer, &params, &x, &c);
+        for (found, of) in found.iter().zip(["output", "input gradient", "parameter gradient"]) {
+            if !found.is_empty() {
+                near(found, &expected[&(name, of)], name);
+            }
         }
     }
-    assert_eq!(expected.len(), 7 * 3 + 5 * 2);
+    assert_eq!(expected.len(), 10 * 3 + 5 * 2);
+}
+
+/// Each group by itself by its definition, and its gradients through the matrix of all derivatives.
+#[test]
+fn a_group_normalisation_is_its_definition_at_random_settings() {
+    for seed in 0..60 {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+        let (groups, per_group, [height, width]) = (draw(1..=3), draw(1..=3), [draw(1..=3), draw(2..=4)]);
+        let (channels, pixels, epsilon) = (groups * per_group, height * width, 0.01 * draw(1..=9) as f64);
+        let (dim, numbers) = (channels * pixels, per_group * pixels);
+        let mut numbers_of = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.3).collect::<Vec<_>>();
+        let (params, x, c) = (numbers_of(2 * channels), numbers_of(2 * dim), numbers_of(2 * dim));
+        let [mut y, mut by_input, mut by_params] = [vec![0.0; 2 * dim], vec![0.0; 2 * dim], vec![0.0; 2 * channels]];
+        for first in (0..2 * dim).step_by(numbers) {
+            let group = &x[first..first + numbers];
+            let mean = group.iter().sum::<f64>() / numbers as f64;
+            let variance = group.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / numbers as f64;
+            let deviation = (variance + epsilon).sqrt();
+            for i in first..first + numbers {
+                let (channel, z) = (i % dim / pixels, (x[i] - mean) / deviation);
+                y[i] = params[channel] * z + params[channels + channel];
+                by_params[channel] += c[i] * z;
+                by_params[channels + channel] += c[i];
+                for k in first..first + numbers {
+                    // ∂z̄_i/∂z_k = (1[i = k] − 1/m − z̄_i·z̄_k/m) / deviation
+                    let (same, other) = (f64::from(u8::from(i == k)), (x[k] - mean) / deviation);
+                    let slope = (same - (1.0 + z * other) / numbers as f64) / deviation;
+                    by_input[k] += params[channel] * c[i] * slope;
+                }
+            }
+        }
+        let layer = GroupNorm::new([channels, height, width], groups).epsilon(epsilon);
+        let [output, grad, gradient] = results(&layer, &params, &x, &c);
+        near(&output, &y, "output");
+        near(&grad, &by_input, "input gradient");
+        near(&gradient, &by_params, "parameter gradient");
+    }
+}
+
+/// One group of a picture of one pixel is a vector.
+#[test]
+fn a_group_of_all_numbers_is_layer_normalisation_to_the_bit() {
+    let mut rng = ChaCha12Rng::seed_from_u64(0);
+    let mut numbers = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+    let (params, x, c) = (numbers(74), numbers(74), numbers(74));
+    let expected = results(&LayerNorm::new(37), &params, &x, &c);
+    assert_eq!(results(&GroupNorm::new(37, 1), &params, &x, &c)[..2], expected[..2]);
+    near(&results(&GroupNorm::new([37, 1, 1], 1), &params, &x, &c)[2], &expected[2], "parameter gradient");
+}
+
+#[test]
+fn normalisations_that_cannot_be_are_refused() {
+    let norm = |groups| GroupNorm::new([4, 1, 1], groups);
+    for (layer, what, number) in [
+        (norm(0), "groups of GroupNorm", 0.0),
+        (norm(3), "groups of GroupNorm", 3.0),
+        (norm(8), "groups of GroupNorm", 8.0),
+        (norm(4), "numbers of a group of GroupNorm", 1.0),
+        (GroupNorm::new([0, 2, 2], 1), "numbers of a group of GroupNorm", 0.0),
+        (norm(2).epsilon(0.0), "epsilon of GroupNorm", 0.0),
+        (norm(2).epsilon(-1.0), "epsilon of GroupNorm", -1.0),
+    ] {
+        let error = refusal([4, 1, 1], layer);
+        assert!(
+            matches!(&error, Error::HyperParameter { name, found, .. } if *name == what && *found == number),
+            "{layer:?}: {error}"
+        );
+    }
+    assert!(matches!(refusal([2, 2, 3], GroupNorm::new([3, 2, 2], 1)), Error::ShapeMismatch { layer: 0, .. }));
 }
 
 #[test]

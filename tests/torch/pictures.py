@@ -1,4 +1,4 @@
-"""Writes pictures.csv beside this file, with PyTorch 2.15 in float64: outputs and gradients of convolutions and poolings of two examples.
+"""Writes pictures.csv beside this file, with PyTorch 2.15 in float64: outputs and gradients of layers of pictures, for two examples.
 
 Inputs are sin(i), parameters cos(0.7 i), cotangents sin(1.3 i + 1), i from 0 in PyTorch's order.
 """
@@ -24,6 +24,13 @@ TRANSPOSED = {
     "transposed": ([2, 3, 4], 3, [3, 2], [1, 1], [0, 0], [0, 0], [1, 1], 1),
     "transposed with a stride": ([3, 4, 3], 4, [3, 2], [2, 3], [1, 0], [1, 2], [1, 1], 1),
     "transposed in groups": ([4, 3, 2], 6, [2, 3], [1, 2], [1, 2], [0, 0], [2, 1], 2),
+}
+
+# Input, groups, epsilon.
+NORMALISATIONS = {
+    "groups": ([6, 3, 2], 3, 1e-5),
+    "a group of all": ([3, 4, 2], 1, 0.1),
+    "a group each": ([3, 4, 2], 3, 1e-5),
 }
 
 POOLINGS = {
@@ -62,6 +69,11 @@ def all_rows():
         bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
         transpose = lambda x, w, b: F.conv_transpose2d(x, w, b, stride, padding, added, groups, dilation)
         yield from rows(name, transpose, x, [weight, bias])
+    for name, (shape, groups, epsilon) in NORMALISATIONS.items():
+        gain = numbers([shape[0]], lambda i: math.cos(0.7 * i))
+        shift = numbers([shape[0]], lambda i: math.cos(0.7 * (i + shape[0])))
+        normalise = lambda x, g, b: F.group_norm(x, groups, g, b, epsilon)
+        yield from rows(name, normalise, numbers([2, *shape], math.sin), [gain, shift])
     for name, (shape, pool) in POOLINGS.items():
         yield from rows(name, pool, numbers([2, *shape], math.sin), [])
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, Init, LayerNorm, Pool2d, Residual, Shape, Tensor,
+    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
+    Shape, Tensor,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -52,7 +53,8 @@ fn pictures_are_enlarged() -> Result<()> {
     assert_eq!(up.output(), Shape::from([6, 8, 8]));
     let params = |layer: ConvTranspose2d| Layer::<f64>::param_len(&layer);
     assert_eq!((params(up), params(up.without_bias())), (4 * 3 * 9 + 6, 4 * 3 * 9));
-    check::layer::<f64>(&up)
+    check::layer::<f64>(&up)?;
+    check::layer::<f64>(&GroupNorm::new(up.output(), 3).epsilon(1e-3))
 }
 
 fn flat_picture() -> Shape {

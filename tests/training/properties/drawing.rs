@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, LayerNorm, Pool2d, Residual};
+use decoupled::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual};
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
@@ -156,7 +156,8 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             Unit::Enlarged(activation) => {
                 let up = ConvTranspose2d::new([1, 1, below], width, [2, 2]).stride([2, 1]).output_padding([1, 0]);
                 let function = Elementwise::new(up.output().len(), activation);
-                builder.layer(Chain::new().then(up).then(function).then(Pool2d::global_mean(up.output())))
+                let norm = GroupNorm::new(up.output(), width).epsilon(0.1);
+                builder.layer(Chain::new().then(up).then(norm).then(function).then(Pool2d::global_mean(up.output())))
             }
             Unit::Residual(activation) => {
                 builder.layer(Residual::new(Chain::new().then(dense).then(Elementwise::new(width, activation))))
