@@ -30,6 +30,7 @@ mod residual;
 pub(crate) mod shape;
 mod shared;
 mod tensor;
+mod upsample;
 #[expect(clippy::indexing_slicing, reason = "two axes, and pixels that the windows reach")]
 mod windows;
 #[expect(clippy::indexing_slicing, reason = "parameters in the places that the wiring gives, and units that there are")]
@@ -51,6 +52,7 @@ pub use residual::Residual;
 pub use shape::Shape;
 pub use tensor::Tensor;
 pub(crate) use tensor::tensors_of;
+pub use upsample::Upsample;
 pub use wiring::{Tied, Wiring};
 
 /// What memory is asked for where a layer's [`cache_len`](Layer::cache_len) is.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::description::Description;
-use crate::layer::{Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual};
+use crate::layer::{
+    Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
+};
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
 };
@@ -46,6 +48,7 @@ registry! {
     Conv2d,
     ConvTranspose2d,
     Pool2d,
+    Upsample,
     Chain<T>,
     Residual<T>,
 }

@@ -11,7 +11,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual, Shape,
+    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
+    Shape, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -97,6 +98,7 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
         Arc::new(transposed(rng)),
         Arc::new(normalisation(rng)),
+        Arc::new(Upsample::new(conv.output(), [rng.random_range(1..=3), rng.random_range(1..=3)])),
     ]);
     layers
 }

@@ -1,9 +1,10 @@
-//! Convolution and pooling against their definitions, pixel by pixel.
+//! Layers of pictures against their definitions, pixel by pixel, and against PyTorch.
 
 use std::collections::BTreeMap;
 
 use decoupled::layer::{
     Activation, Chain, Conv2d, ConvTranspose2d, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual, Shape,
+    Upsample,
 };
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -199,7 +200,7 @@ fn convolutions_and_poolings_are_pytorchs() {
     let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
     let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
     let up = ConvTranspose2d::new([3, 4, 3], 4, [3, 2]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
-    let layers: [(&str, &dyn Layer<f64>); 15] = [
+    let layers: [(&str, &dyn Layer<f64>); 16] = [
         ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
@@ -213,6 +214,7 @@ fn convolutions_and_poolings_are_pytorchs() {
         ("groups", &GroupNorm::new([6, 3, 2], 3)),
         ("a group of all", &GroupNorm::new([3, 4, 2], 1).epsilon(0.1)),
         ("a group each", &GroupNorm::new([3, 4, 2], 3)),
+        ("enlarged", &Upsample::new([2, 3, 2], [2, 3])),
         ("max", &Pool2d::max([2, 5, 6], [2, 3])),
         ("max overlapping", &Pool2d::max([2, 5, 6], [3, 2]).stride([1, 2])),
         ("mean", &Pool2d::mean([3, 4, 5], [2, 2])),
@@ -231,7 +233,7 @@ fn convolutions_and_poolings_are_pytorchs() {
             }
         }
     }
-    assert_eq!(expected.len(), 10 * 3 + 5 * 2);
+    assert_eq!(expected.len(), 10 * 3 + 6 * 2);
 }
 
 /// Each group by itself by its definition, and its gradients through the matrix of all derivatives.
@@ -269,6 +271,46 @@ fn a_group_normalisation_is_its_definition_at_random_settings() {
         near(&output, &y, "output");
         near(&grad, &by_input, "input gradient");
         near(&gradient, &by_params, "parameter gradient");
+    }
+}
+
+#[test]
+fn an_enlarged_picture_is_its_definition_at_random_settings() {
+    for seed in 0..60 {
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let [channels, height, width, down, across] = std::array::from_fn(|_| rng.random_range(1..=4));
+        let layer = Upsample::new([channels, height, width], [down, across]);
+        let dims: [usize; 2] = [channels * height * width, channels * height * down * width * across];
+        let [x, c] = dims.map(|dim| (0..2 * dim).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>());
+        let [mut y, mut grad] = [vec![0.0; c.len()], vec![0.0; x.len()]];
+        for picture in 0..2 * channels {
+            for (row, column) in (0..height * down).flat_map(|row| (0..width * across).map(move |column| (row, column)))
+            {
+                let to = (picture * height * down + row) * width * across + column;
+                let from = (picture * height + row / down) * width + column / across;
+                y[to] = x[from];
+                grad[from] += c[to];
+            }
+        }
+        let [output, by_input, _] = results(&layer, &[], &x, &c);
+        assert_eq!(output, y);
+        near(&by_input, &grad, "input gradient");
+    }
+}
+
+#[test]
+fn enlargements_that_cannot_be_are_refused() {
+    let up = |factors| Upsample::new([1, 2, 2], factors);
+    for layer in [up([0, 1]), up([2, 0])] {
+        let error = refusal([1, 2, 2], layer);
+        assert!(matches!(error, Error::HyperParameter { name: "factors of Upsample", found: 0.0, .. }), "{error}");
+    }
+    let flat = refusal(4, Upsample::new(4, [2, 2]));
+    assert!(flat.to_string().contains("builder([channels, height, width])"), "{flat}");
+    assert!(matches!(refusal([2, 2, 1], up([2, 2])), Error::ShapeMismatch { layer: 0, .. }));
+    for factors in [[usize::MAX, 1], [1, usize::MAX / 2 + 1], [1 << 33, 1 << 33]] {
+        let error = refusal([1, 2, 2], up(factors));
+        assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
     }
 }
 

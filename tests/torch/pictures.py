@@ -33,11 +33,12 @@ NORMALISATIONS = {
     "a group each": ([3, 4, 2], 3, 1e-5),
 }
 
-POOLINGS = {
+WITHOUT_PARAMETERS = {
     "max": ([2, 5, 6], lambda x: F.max_pool2d(x, [2, 3])),
     "max overlapping": ([2, 5, 6], lambda x: F.max_pool2d(x, [3, 2], stride=[1, 2])),
     "mean": ([3, 4, 5], lambda x: F.avg_pool2d(x, [2, 2])),
     "mean overlapping": ([3, 4, 5], lambda x: F.avg_pool2d(x, [3, 2], stride=[1, 1])),
+    "enlarged": ([2, 3, 2], lambda x: F.interpolate(x, scale_factor=(2, 3), mode="nearest")),
     "mean of all": ([3, 4, 5], lambda x: F.adaptive_avg_pool2d(x, 1)),
 }
 
@@ -74,7 +75,7 @@ def all_rows():
         shift = numbers([shape[0]], lambda i: math.cos(0.7 * (i + shape[0])))
         normalise = lambda x, g, b: F.group_norm(x, groups, g, b, epsilon)
         yield from rows(name, normalise, numbers([2, *shape], math.sin), [gain, shift])
-    for name, (shape, pool) in POOLINGS.items():
+    for name, (shape, pool) in WITHOUT_PARAMETERS.items():
         yield from rows(name, pool, numbers([2, *shape], math.sin), [])
 
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use decoupled::bank::Storage;
 use decoupled::layer::{
     Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
-    Shape, Tensor,
+    Shape, Tensor, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -54,6 +54,9 @@ fn pictures_are_enlarged() -> Result<()> {
     let params = |layer: ConvTranspose2d| Layer::<f64>::param_len(&layer);
     assert_eq!((params(up), params(up.without_bias())), (4 * 3 * 9 + 6, 4 * 3 * 9));
     check::layer::<f64>(&up)?;
+    let twice = Upsample::new(up.output(), [2, 1]);
+    assert_eq!(twice.output(), Shape::from([6, 16, 8]));
+    check::layer::<f64>(&twice)?;
     check::layer::<f64>(&GroupNorm::new(up.output(), 3).epsilon(1e-3))
 }
 
