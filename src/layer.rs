@@ -11,6 +11,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 mod activation;
 mod chain;
 mod channels;
+mod conv1d;
 mod conv2d;
 #[expect(clippy::indexing_slicing, reason = "two axes")]
 mod conv_transpose2d;
@@ -39,6 +40,7 @@ mod wiring;
 pub use activation::{Activation, Elementwise};
 pub use chain::Chain;
 pub use conv_transpose2d::ConvTranspose2d;
+pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use group_norm::GroupNorm;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 
 use crate::description::Description;
 use crate::layer::{
-    Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
+    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
 };
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -45,6 +45,7 @@ registry! {
     Elementwise,
     LayerNorm,
     GroupNorm,
+    Conv1d,
     Conv2d,
     ConvTranspose2d,
     Pool2d,

@@ -104,7 +104,7 @@ impl Conv2d {
         self.windows.output(self.channels)
     }
 
-    fn correlation(&self) -> Correlation {
+    pub(super) fn correlation(&self) -> Correlation {
         let Self { windows, channels, groups, .. } = *self;
         Correlation { windows, channels, groups }
     }

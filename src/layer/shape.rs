@@ -6,13 +6,15 @@ use std::fmt;
 ///
 /// A picture lies in its column channel after channel, each row after row, as in PyTorch: the entry of channel c, row y and column x
 /// is number `(c · height + y) · width + x`. A picture and a flat shape fit each other if their lengths are equal, and a picture of one
-/// pixel counts as flat: no layer is needed between them. Two other pictures must be equal.
+/// pixel counts as flat: no layer is needed between them. Two other pictures must be equal. A sequence, such as a signal in time, is a
+/// picture of height 1.
 ///
 /// ```
 /// use decoupled::layer::Shape;
 ///
 /// assert_eq!(Shape::from([3, 32, 32]).to_string(), "3×32×32");
 /// assert_eq!(Shape::from(784).len(), 784);
+/// assert_eq!(Shape::from([2, 100]), Shape::from([2, 1, 100]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
@@ -64,6 +66,13 @@ impl Shape {
 impl From<usize> for Shape {
     fn from(len: usize) -> Self {
         Self::Flat(len)
+    }
+}
+
+/// Channels and length of a sequence: a picture of height 1.
+impl From<[usize; 2]> for Shape {
+    fn from([channels, width]: [usize; 2]) -> Self {
+        Self::Image { channels, height: 1, width }
     }
 }
 

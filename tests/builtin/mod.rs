@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
-    Shape, Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d,
+    Residual, Shape, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -98,6 +98,7 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
         Arc::new(transposed(rng)),
         Arc::new(normalisation(rng)),
+        Arc::new(sequential(rng)),
         Arc::new(Upsample::new(conv.output(), [rng.random_range(1..=3), rng.random_range(1..=3)])),
     ]);
     layers
@@ -114,6 +115,16 @@ pub(crate) fn convolution(rng: &mut ChaCha12Rng) -> Conv2d {
     let size = [0, 1].map(|axis| dilation[axis] * (kernel[axis] - 1) + draw(1..=6));
     let conv = Conv2d::new([inputs, size[0], size[1]], outputs, kernel);
     let conv = conv.stride(stride).dilation(dilation).padding(padding).groups(groups).init(Init::lecun_uniform());
+    if draw(0..=3) == 0 { conv.without_bias() } else { conv.bias(0.1 + 0.2) }
+}
+
+/// A convolution of a sequence, of random settings.
+pub(crate) fn sequential(rng: &mut ChaCha12Rng) -> Conv1d {
+    let mut draw = |range: std::ops::RangeInclusive<usize>| rng.random_range(range);
+    let (groups, kernel, dilation) = (draw(1..=3), draw(1..=4), draw(1..=2));
+    let (inputs, outputs, length) = (groups * draw(1..=3), groups * draw(1..=3), dilation * (kernel - 1) + draw(1..=8));
+    let conv = Conv1d::new([inputs, length], outputs, kernel).dilation(dilation).groups(groups);
+    let conv = conv.stride(draw(1..=3)).padding(draw(0..=3)).init(Init::lecun_uniform());
     if draw(0..=3) == 0 { conv.without_bias() } else { conv.bias(0.1 + 0.2) }
 }
 

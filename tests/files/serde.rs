@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::data::Augmentation;
-use decoupled::layer::{Activation, Dense, Init, Residual};
+use decoupled::layer::{Activation, Conv1d, Dense, Init, Residual};
 use decoupled::loss::{Huber, SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::activation_step::{Memory, Prepared};
 use decoupled::method::energy::Objective;
@@ -38,6 +38,22 @@ fn a_pool_with_padding_or_dilation_is_refused() {
     ] {
         assert!(text.contains(plain), "{text}");
         let error = built(&text.replace(plain, bad)).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+/// Settings of rows, which a sequence has none of.
+#[test]
+fn a_convolution_of_sequences_with_rows_is_refused() {
+    let builder = DecoupledNetwork::<f64>::builder([2, 5]).layer(Conv1d::new([2, 5], 3, 4));
+    let text = serde_json::to_string(&builder).unwrap();
+    for (plain, bad, name) in [
+        ("\"kernel\":[1,4]", "\"kernel\":[2,4]", "rows of a kernel of Conv1d"),
+        ("\"padding\":[0,0]", "\"padding\":[1,0]", "rows of padding of Conv1d"),
+    ] {
+        assert!(text.contains(plain), "{text}");
+        let builder: NetworkBuilder<f64> = serde_json::from_str(&text.replace(plain, bad)).unwrap();
+        let error = builder.build().unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual, Shape,
-    Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
+    Shape, Upsample,
 };
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -54,6 +54,22 @@ impl Conv {
             }
         }
         uses
+    }
+
+    /// That of the lowest row alone.
+    fn sequential(&self) -> (Conv1d, Self) {
+        let Self { input: [inputs, _, length], channels, kernel, stride, padding, dilation, groups, .. } = *self;
+        let [kernel, stride, padding, dilation] = [kernel, stride, padding, dilation].map(|[_, across]| across);
+        let layer = Conv1d::new([inputs, length], channels, kernel).stride(stride).padding(padding);
+        let same = Self {
+            input: [inputs, 1, length],
+            kernel: [1, kernel],
+            stride: [1, stride],
+            padding: [0, padding],
+            dilation: [1, dilation],
+            ..*self
+        };
+        (layer.dilation(dilation).groups(groups), same)
     }
 
     fn transposed(&self) -> ConvTranspose2d {
@@ -135,6 +151,8 @@ fn a_convolution_is_its_definition_at_random_settings() {
         let input = [inputs, size[0], size[1]];
         let conv = Conv { input, channels, kernel, stride, padding, output_padding, dilation, groups };
         compare(&conv.layer(), channels, &conv.uses(), &mut rng);
+        let (layer, same) = conv.sequential();
+        compare(&layer, channels, &same.uses(), &mut rng);
         // As many more as the padding may cut off.
         let conv = Conv { input: [inputs, size[0] + 6, size[1] + 6], ..conv };
         compare(&conv.transposed(), channels, &conv.transposed_uses(), &mut rng);
@@ -200,7 +218,7 @@ fn convolutions_and_poolings_are_pytorchs() {
     let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
     let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
     let up = ConvTranspose2d::new([3, 4, 3], 4, [3, 2]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
-    let layers: [(&str, &dyn Layer<f64>); 16] = [
+    let layers: [(&str, &dyn Layer<f64>); 18] = [
         ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
@@ -211,6 +229,8 @@ fn convolutions_and_poolings_are_pytorchs() {
             "transposed in groups",
             &ConvTranspose2d::new([4, 3, 2], 6, [2, 3]).stride([1, 2]).padding([1, 2]).dilation([2, 1]).groups(2),
         ),
+        ("sequence", &Conv1d::new([2, 7], 3, 3)),
+        ("sequence with settings", &Conv1d::new([4, 9], 6, 3).stride(2).padding(2).dilation(2).groups(2)),
         ("groups", &GroupNorm::new([6, 3, 2], 3)),
         ("a group of all", &GroupNorm::new([3, 4, 2], 1).epsilon(0.1)),
         ("a group each", &GroupNorm::new([3, 4, 2], 3)),
@@ -233,7 +253,7 @@ fn convolutions_and_poolings_are_pytorchs() {
             }
         }
     }
-    assert_eq!(expected.len(), 10 * 3 + 6 * 2);
+    assert_eq!(expected.len(), 12 * 3 + 6 * 2);
 }
 
 /// Each group by itself by its definition, and its gradients through the matrix of all derivatives.
@@ -487,6 +507,31 @@ fn transposed_convolutions_that_cannot_be_are_refused() {
     );
     assert!(matches!(refusal([1, 3, 6], up()), Error::ShapeMismatch { layer: 0, .. }));
     assert!(matches!(refusal([2, 3, 3], ConvTranspose2d::new([2, 3, 3], 0, [2, 2])), Error::ZeroWidth { layer: 0 }));
+}
+
+#[test]
+fn convolutions_of_sequences_that_cannot_be_are_refused() {
+    let conv = || Conv1d::new([2, 5], 4, 3);
+    for (layer, what, number) in [
+        (conv().groups(4), "groups of a convolution", 4.0),
+        (conv().stride(0), "stride of windows", 0.0),
+        (conv().dilation(3), "width of a window, dilated", 7.0),
+        (Conv1d::new([2, 5], 4, 0), "pixels along a side of a window", 0.0),
+        (Conv1d::new([2, 5], 4, 6), "width of a window, dilated", 6.0),
+        (Conv1d::new([2, 2, 5], 4, 3), "rows of what Conv1d goes over", 2.0),
+        (Conv1d::new(10, 4, 3), "rows of what Conv1d goes over", 0.0),
+        (conv().bias(f64::NAN), "bias of a convolution", f64::NAN),
+    ] {
+        let error = refusal([2, 5], layer);
+        assert!(
+            matches!(&error, Error::HyperParameter { name, found, .. } if *name == what && found.total_cmp(&number).is_eq()),
+            "{layer:?}: {error}"
+        );
+    }
+    let wrong = refusal([1, 10], conv());
+    assert_eq!(wrong.to_string(), "layer 0 takes inputs of shape 2×1×5, but the output below it has 1×1×10");
+    assert!(matches!(refusal([2, 5], Conv1d::new([2, 5], 0, 3)), Error::ZeroWidth { layer: 0 }));
+    assert!(Net::builder([2, 5]).layer(Conv1d::new([2, 5], usize::MAX, 3)).build().is_err());
 }
 
 #[test]

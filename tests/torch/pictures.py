@@ -26,6 +26,12 @@ TRANSPOSED = {
     "transposed in groups": ([4, 3, 2], 6, [2, 3], [1, 2], [1, 2], [0, 0], [2, 1], 2),
 }
 
+# Input, output channels, kernel, stride, padding, dilation, groups.
+SEQUENCES = {
+    "sequence": ([2, 7], 3, [3], 1, 0, 1, 1),
+    "sequence with settings": ([4, 9], 6, [3], 2, 2, 2, 2),
+}
+
 # Input, groups, epsilon.
 NORMALISATIONS = {
     "groups": ([6, 3, 2], 3, 1e-5),
@@ -58,11 +64,12 @@ def rows(name, function, x, parameters):
 
 
 def all_rows():
-    for name, (shape, channels, kernel, stride, padding, dilation, groups) in CONVOLUTIONS.items():
+    for name, (shape, channels, kernel, stride, padding, dilation, groups) in {**CONVOLUTIONS, **SEQUENCES}.items():
         x = numbers([2, *shape], math.sin)
         weight = numbers([channels, shape[0] // groups, *kernel], lambda i: math.cos(0.7 * i))
         bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
-        convolve = lambda x, w, b: F.conv2d(x, w, b, stride, padding, dilation, groups)
+        function = F.conv2d if name in CONVOLUTIONS else F.conv1d
+        convolve = lambda x, w, b: function(x, w, b, stride, padding, dilation, groups)
         yield from rows(name, convolve, x, [weight, bias])
     for name, (shape, channels, kernel, stride, padding, added, dilation, groups) in TRANSPOSED.items():
         x = numbers([2, *shape], math.sin)

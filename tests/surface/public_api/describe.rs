@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::layer::{
-    Activation, Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
-    Shape, Tensor, Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d,
+    Residual, Shape, Tensor, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -43,6 +43,19 @@ fn pictures_are_described_by_their_shapes() {
     assert_eq!((tensor.shape(), Tensor::array("weight", [8, 1, 3, 3])), (vec![8, 1, 3, 3], tensor.clone()));
     let wrong = Net::builder([3, 3, 3]).layer(conv).build().unwrap_err();
     assert!(matches!(wrong, Error::ShapeMismatch { layer: 0, expected: _, found } if found.image() == [4, 5, 4]));
+}
+
+/// Two channels of twelve numbers.
+#[test]
+fn sequences_are_described_by_channels_and_length() -> Result<()> {
+    let conv =
+        Conv1d::new([2, 12], 4, 3).stride(2).padding(1).dilation(2).groups(2).init(Init::lecun_normal()).bias(0.1);
+    assert_eq!(conv.output(), Shape::from([4, 5]));
+    let tensors: Vec<_> = Layer::<f64>::tensors(&conv).iter().map(Tensor::shape).collect();
+    assert_eq!(tensors, [vec![4, 1, 3], vec![4]]);
+    assert_eq!(Layer::<f64>::param_len(&conv.without_bias()), 12);
+    Net::builder([2, 12]).layer(conv).dense(2, Activation::Identity).build()?;
+    check::layer::<f64>(&conv)
 }
 
 /// A picture grows again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::{
-    Chain, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
+    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
 };
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -156,11 +156,12 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
                     .layer(Chain::new().then(conv).then(function).then(pool).then(Pool2d::global_mean(pool.output())))
             }
             Unit::Enlarged(activation) => {
-                let twice = Upsample::new([1, 1, below], [2, 1]);
+                let line = Conv1d::new([1, below], 2, below.min(3)).padding(1);
+                let twice = Upsample::new(line.output(), [2, 1]);
                 let up = ConvTranspose2d::new(twice.output(), width, [2, 2]).stride([2, 1]).output_padding([1, 0]);
                 let norm = GroupNorm::new(up.output(), width).epsilon(0.1);
                 let function = Elementwise::new(up.output().len(), activation);
-                let unit = Chain::new().then(twice).then(up).then(norm).then(function);
+                let unit = Chain::new().then(line).then(twice).then(up).then(norm).then(function);
                 builder.layer(unit.then(Pool2d::global_mean(up.output())))
             }
             Unit::Residual(activation) => {
