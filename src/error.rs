@@ -69,6 +69,16 @@ pub enum Error {
         /// Shape of this layer's input.
         found: Shape,
     },
+    /// Two outputs or inputs that must have one shape have two.
+    #[error("{what}: expected {expected}, found {found}")]
+    UnequalShapes {
+        /// Which shape.
+        what: &'static str,
+        /// The shape that was needed.
+        expected: Shape,
+        /// The shape that was given.
+        found: Shape,
+    },
     /// A layer, or the network's input, has width zero.
     #[error("layer {layer} has a width of zero")]
     ZeroWidth {

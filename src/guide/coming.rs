@@ -23,6 +23,7 @@
 //! | `Conv1D`, `nn.Conv1d` | [`Conv1d`](crate::layer::Conv1d), `builder([channels, length])`; poolings are those of pictures of one row, `Pool2d::max(shape, [1, 2])` |
 //! | `UpSampling2D`, `nn.Upsample` | [`Upsample`](crate::layer::Upsample), nearest neighbours |
 //! | `GlobalAveragePooling2D`, `AdaptiveAvgPool2d(1)` | [`Pool2d::global_mean`](crate::layer::Pool2d::global_mean) |
+//! | `Add()([block(x), shortcut(x)])` | [`Residual::new(block).projection(shortcut)`](crate::layer::Residual::projection); without a projection, the input itself is added |
 //! | `Flatten` | nothing: [`dense`](crate::NetworkBuilder::dense) reads a picture |
 //! | `LSTM`, `Embedding` | none |
 //! | `trainable = False`, `requires_grad_(False)` | [`freeze`](crate::DecoupledNetwork::freeze) |

@@ -75,9 +75,16 @@ impl Wiring {
         Some(Self { params, same_units: lower && upper, scales_in, scales_out })
     }
 
-    /// That of the layer with its input added to its output.
-    pub(crate) fn residual(self) -> Self {
-        Self { params: self.params, ..Self::unit_by_unit([]) }
+    /// That of the sum of two layers' outputs, whose parameters follow one another.
+    pub(crate) fn sum(self, other: Self) -> Self {
+        // A factor that the parameters of one make up for passes through the other unchanged, if only one is unit by unit.
+        let alike = self.same_units == other.same_units;
+        Self {
+            params: [self.params, other.params].concat(),
+            same_units: self.same_units || other.same_units,
+            scales_in: alike && self.scales_in && other.scales_in,
+            scales_out: alike && self.scales_out && other.scales_out,
+        }
     }
 
     /// Whether a factor on an input is made up for by the weights, or passes through.

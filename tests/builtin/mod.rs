@@ -83,6 +83,7 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
     ];
     layers.extend(ACTIVATIONS.into_iter().flat_map(|activation| units(a, activation)));
     let conv = convolution(rng);
+    let widths: [usize; 2] = [Layer::<T>::input_dim(&conv), Layer::<T>::output_dim(&conv)];
     let window = |shape: Shape, rng: &mut ChaCha12Rng| {
         let [_, height, width] = shape.image();
         [rng.random_range(1..=height), rng.random_range(1..=width)]
@@ -96,6 +97,12 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
         Arc::new(Pool2d::mean(conv.output(), below).stride([2, 1])),
         Arc::new(Pool2d::global_mean(conv.output())),
         Arc::new(Residual::new(Conv2d::new([a.min(6), b.min(9), c.min(9)], a.min(6), [3, 3]).padding([1, 1]))),
+        Arc::new(Residual::new(Dense::new(a, b)).projection(Dense::new(a, b).without_bias())),
+        Arc::new(Residual::new(Residual::new(conv).projection(Dense::new(widths[0], widths[1]))).projection(conv)),
+        Arc::new(
+            Residual::new(Conv2d::new([2, b.min(9), c.min(9)], 3, [3, 3]).stride([2, 3]).padding([1, 1]))
+                .projection(Conv2d::new([2, b.min(9), c.min(9)], 3, [1, 1]).stride([2, 3])),
+        ),
         Arc::new(transposed(rng)),
         Arc::new(normalisation(rng)),
         Arc::new(sequential(rng)),

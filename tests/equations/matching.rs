@@ -335,6 +335,13 @@ fn chains_of_units_with_parameters_of_their_own_are_wired() -> Result<()> {
         check::layer(&Residual::new(Chain::new().then(gain()).then(Dense::new(4, 4))))?;
         check::layer(&Chain::new().then(Residual::new(Dense::new(4, 4))).then(gain()))?;
     }
+    // Sums: of two maps, of a map and units that go through, and of the latter alone.
+    check::layer::<f64>(&Residual::new(Dense::new(3, 4)).projection(Dense::new(3, 4).without_bias()))?;
+    check::layer::<f64>(&Residual::new(Dense::new(4, 4)).projection(relu()))?;
+    check::layer::<f64>(&Residual::new(relu()).projection(Dense::new(4, 4)))?;
+    check::layer::<f64>(&Residual::new(relu()).projection(relu()))?;
+    check::layer::<f64>(&Residual::new(Gain(4, Tied::Outputs)).projection(relu()))?;
+    check::layer::<f64>(&Residual::new(relu()).projection(Chain::new().then(Dense::new(4, 4)).then(relu())))?;
     // A factor goes through the one and not the other; and units are left between two maps.
     let tanh = || Elementwise::new(4, Activation::Tanh);
     check::layer::<f64>(&Chain::new().then(relu()).then(tanh()))?;

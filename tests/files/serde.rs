@@ -16,8 +16,8 @@ use decoupled::optimizer::{Adam, ClipNorm, Schedule, Scheduled, Sgd, Step};
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
 use decoupled::search::{Scoring, Search, Space};
 use decoupled::{
-    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Loss, Method, Metric, NetworkBuilder, Optimizer, Result,
-    Scalar, data,
+    ActivationStep, Dataset, DecoupledNetwork, FitConfig, Layer, Loss, Method, Metric, NetworkBuilder, Optimizer,
+    Result, Scalar, data,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +56,18 @@ fn a_convolution_of_sequences_with_rows_is_refused() {
         let error = builder.build().unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
+}
+
+/// The form of a block without a projection is older than projections.
+#[test]
+fn a_block_names_its_projection_only_where_it_has_one() {
+    let of = |layer: Residual<f64>| Layer::<f64>::describe(&layer).map(|said| serde_json::to_value(said).unwrap());
+    let dense = |output| serde_json::to_value(Layer::<f64>::describe(&Dense::new(2, output))).unwrap();
+    let block = Residual::new(Dense::new(2, 2));
+    assert_eq!(of(block), Some(json!({ "kind": "Residual", "settings": { "inner": dense(2) } })));
+    let block = Residual::new(Dense::new(2, 3)).projection(Dense::new(2, 3));
+    let settings = json!({ "inner": dense(3), "projection": dense(3) });
+    assert_eq!(of(block), Some(json!({ "kind": "Residual", "settings": settings })));
 }
 
 /// By way of JSON; what prints itself as another is no copy.

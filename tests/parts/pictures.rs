@@ -1,10 +1,11 @@
 //! Layers of pictures against their definitions, pixel by pixel, and against PyTorch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use decoupled::layer::{
-    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Elementwise, GroupNorm, Init, LayerNorm, Pool2d, Residual,
-    Shape, Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d,
+    Residual, Shape, Upsample,
 };
 use decoupled::optimizer::{Sgd, WeightDecay};
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
@@ -218,7 +219,10 @@ fn convolutions_and_poolings_are_pytorchs() {
     let settings = Conv2d::new([4, 7, 6], 6, [3, 2]).stride([2, 1]).padding([2, 1]).dilation([1, 3]).groups(2);
     let depthwise = Conv2d::new([3, 5, 4], 6, [2, 3]).stride([1, 2]).padding([0, 2]).dilation([2, 1]).groups(3);
     let up = ConvTranspose2d::new([3, 4, 3], 4, [3, 2]).stride([2, 3]).padding([1, 0]).output_padding([1, 2]);
-    let layers: [(&str, &dyn Layer<f64>); 18] = [
+    let narrow = Conv2d::new([2, 5, 4], 3, [3, 3]).stride([2, 2]).padding([1, 1]);
+    let block = Residual::new(Chain::new().then(narrow).then(Elementwise::new(18, Activation::Tanh)))
+        .projection(Conv2d::new([2, 5, 4], 3, [1, 1]).stride([2, 2]));
+    let layers: [(&str, &dyn Layer<f64>); 19] = [
         ("plain", &Conv2d::new([2, 5, 6], 3, [3, 2])),
         ("same", &Conv2d::new([1, 4, 5], 2, [3, 3]).padding([1, 1])),
         ("settings", &settings),
@@ -231,6 +235,7 @@ fn convolutions_and_poolings_are_pytorchs() {
         ),
         ("sequence", &Conv1d::new([2, 7], 3, 3)),
         ("sequence with settings", &Conv1d::new([4, 9], 6, 3).stride(2).padding(2).dilation(2).groups(2)),
+        ("block", &block),
         ("groups", &GroupNorm::new([6, 3, 2], 3)),
         ("a group of all", &GroupNorm::new([3, 4, 2], 1).epsilon(0.1)),
         ("a group each", &GroupNorm::new([3, 4, 2], 3)),
@@ -253,7 +258,7 @@ fn convolutions_and_poolings_are_pytorchs() {
             }
         }
     }
-    assert_eq!(expected.len(), 12 * 3 + 6 * 2);
+    assert_eq!(expected.len(), 13 * 3 + 6 * 2);
 }
 
 /// Each group by itself by its definition, and its gradients through the matrix of all derivatives.
@@ -332,6 +337,65 @@ fn enlargements_that_cannot_be_are_refused() {
         let error = refusal([1, 2, 2], up(factors));
         assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
     }
+}
+
+/// Its output and gradients are the sums of those of its two maps, or one after the other.
+#[test]
+fn a_block_with_a_projection_is_the_sum_of_both_maps() {
+    let conv = Conv2d::new([2, 6, 5], 4, [3, 3]).stride([2, 1]).padding([1, 1]);
+    let maps: [Arc<dyn Layer<f64>>; 5] = [
+        Arc::new(Chain::new().then(conv).then(GroupNorm::new(conv.output(), 2))),
+        Arc::new(Conv2d::new([2, 6, 5], 4, [1, 1]).stride([2, 1])),
+        Arc::new(Chain::new().then(Dense::new(60, 7)).then(LayerNorm::new(7)).then(Dense::new(7, 60))),
+        Arc::new(Elementwise::new(60, Activation::Gelu)),
+        Arc::new(Dense::new(60, 60).without_bias()),
+    ];
+    let mut rng = ChaCha12Rng::seed_from_u64(0);
+    for (inner, projection) in maps.iter().flat_map(|inner| maps.iter().map(move |other| (inner, other))) {
+        let mut numbers = |len: usize| (0..len).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<_>>();
+        let (params, others) = (numbers(inner.param_len()), numbers(projection.param_len()));
+        let (x, c) = (numbers(120), numbers(120));
+        let block = Residual::new(Arc::clone(inner)).projection(Arc::clone(projection));
+        let found = results(&block, &[&params[..], &others].concat(), &x, &c);
+        let [one, other] = [results(inner, &params, &x, &c), results(projection, &others, &x, &c)];
+        for (of, found) in found.iter().take(2).enumerate() {
+            let sum: Vec<f64> = one[of].iter().zip(&other[of]).map(|(a, b)| a + b).collect();
+            near(found, &sum, &format!("{block:?}, {of}"));
+        }
+        near(&found[2], &[&one[2][..], &other[2]].concat(), "parameter gradient");
+    }
+}
+
+#[test]
+fn projections_that_do_not_fit_are_refused_and_pictures_go_through_them() {
+    let conv = || Conv2d::new([2, 4, 4], 3, [2, 2]).stride([2, 2]);
+    let block = |projection: Conv2d| Residual::<f64>::new(conv()).projection(projection);
+    let point = |channels| Conv2d::new([2, 4, 4], channels, [1, 1]);
+    let net = Net::builder([2, 4, 4]).layer(block(point(3).stride([2, 2]))).max_pool2d([2, 2]).build().unwrap();
+    assert_eq!(net.summary().layers[0].output, Shape::from([3, 2, 2]));
+    let inputs = "input rows of the projection in a residual block";
+    let outputs = "output rows of the projection in a residual block";
+    for (projection, expected, found) in [(point(3), 12, 48), (point(4).stride([2, 2]), 12, 16)] {
+        let error = refusal([2, 4, 4], block(projection));
+        assert!(
+            matches!(error, Error::Shape { what, expected: e, found: f } if (what, e, f) == (outputs, expected, found)),
+            "{error}"
+        );
+    }
+    let error = refusal([2, 4, 4], block(Conv2d::new([2, 5, 4], 3, [1, 1])));
+    assert!(matches!(error, Error::Shape { what, expected: 32, found: 40 } if what == inputs), "{error}");
+    let error = refusal([2, 4, 4], block(Conv2d::new([4, 2, 4], 3, [1, 2]).stride([1, 2])));
+    assert_eq!(error.to_string(), format!("{inputs}: expected 2×4×4, found 4×2×4"));
+    let error = refusal([2, 4, 4], block(Conv2d::new([2, 4, 4], 6, [3, 4])));
+    assert_eq!(error.to_string(), format!("{outputs}: expected 3×2×2, found 6×2×1"));
+    assert!(Residual::<f64>::new(conv()).projection(Dense::new(32, 12)).validate().is_ok());
+    let error = refusal([2, 4, 4], block(point(3).stride([0, 2])));
+    assert!(matches!(error, Error::HyperParameter { name: "stride of windows", .. }), "{error}");
+    // The picture is known by either of the two.
+    let flat = Residual::<f64>::new(Dense::new(32, 12)).projection(conv());
+    assert_eq!((flat.input_shape(), flat.output_shape(32.into())), (Shape::from([2, 4, 4]), conv().output()));
+    assert!(matches!(refusal([2, 8, 2], flat), Error::ShapeMismatch { layer: 0, .. }));
+    assert_eq!(Layer::<f64>::operations(&block(point(3).stride([2, 2]))), 2 * 4 * (3 * 8 + 3) + 2 * 4 * (3 * 2 + 3));
 }
 
 /// One group of a picture of one pixel is a vector.
@@ -552,7 +616,7 @@ fn pictures_are_followed_through_maps_that_work_number_by_number() {
     let net = Net::builder([3, 4, 4]).layer(block).layer(Pool2d::max([3, 4, 4], [2, 2])).build().unwrap();
     assert_eq!(net.summary().layers[1].input, Shape::from([3, 4, 4]));
     let halves = Residual::<f64>::new(Conv2d::new([1, 4, 4], 4, [2, 2]).stride([2, 2]));
-    assert!(matches!(halves.validate().unwrap_err(), Error::ShapeMismatch { .. }));
+    assert!(matches!(halves.validate().unwrap_err(), Error::UnequalShapes { .. }));
     // 1 × 1 of one channel, with a bias, over 3 × 3 pixels.
     let small = Residual::<f64>::new(Conv2d::new([1, 3, 3], 1, [1, 1]));
     assert_eq!(small.operations(), 2 * 2 * 9);

@@ -93,6 +93,11 @@ fn layers_that_make_no_circuit_are_refused() {
         DecoupledNetwork::<f64>::builder(3).layer(Residual::new(Dense::new(3, 4))).build(),
         e if in_layer!(e, 0, Error::Shape { expected: 3, found: 4, .. })
     );
+    let projected = Residual::new(Dense::new(3, 4)).projection(Dense::new(3, 5));
+    refused!(
+        DecoupledNetwork::<f64>::builder(3).layer(projected).build(),
+        e if in_layer!(e, 0, Error::Shape { expected: 4, found: 5, .. })
+    );
 }
 
 #[test]
@@ -516,6 +521,7 @@ fn samples() -> Vec<Error> {
         error(Examples::from_row_slice(&[1.0; 5], 2, 3)),
         error(builder::<f64>().layer(Dense::new(7, 1)).build()),
         error(DecoupledNetwork::<f64>::builder(3).layer(Pool2d::max([1, 2, 2], [2, 2])).build()),
+        error(Layer::<f64>::validate(&Residual::new(Conv2d::new([1, 4, 4], 4, [2, 2]).stride([2, 2])))),
         error(DecoupledNetwork::<f64>::builder(3).dense(0, Activation::Relu).build()),
         error(builder::<f64>().layer_penalty(9, 1.0).build()),
         error(regression(5, 3, 2).select(&[5])),

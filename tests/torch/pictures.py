@@ -54,7 +54,11 @@ def numbers(shape, f):
     return torch.tensor(values, dtype=torch.float64).reshape(shape).requires_grad_()
 
 
-def rows(name, function, x, parameters):
+def rows(name, function, shape, *shapes):
+    x, parameters, start = numbers([2, *shape], math.sin), [], 0
+    for parameter in shapes:
+        parameters.append(numbers(parameter, lambda i: math.cos(0.7 * (start + i))))
+        start += math.prod(parameter)
     y = function(x, *parameters)
     y.backward(numbers(y.shape, lambda i: math.sin(1.3 * i + 1)).detach())
     yield name, "output", y
@@ -63,27 +67,25 @@ def rows(name, function, x, parameters):
         yield name, "parameter gradient", torch.cat([p.grad.flatten() for p in parameters])
 
 
+def block(x, weight, bias, other, other_bias):
+    inner = torch.tanh(F.conv2d(x, weight, bias, stride=2, padding=1))
+    return inner + F.conv2d(x, other, other_bias, stride=2)
+
+
 def all_rows():
     for name, (shape, channels, kernel, stride, padding, dilation, groups) in {**CONVOLUTIONS, **SEQUENCES}.items():
-        x = numbers([2, *shape], math.sin)
-        weight = numbers([channels, shape[0] // groups, *kernel], lambda i: math.cos(0.7 * i))
-        bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
         function = F.conv2d if name in CONVOLUTIONS else F.conv1d
         convolve = lambda x, w, b: function(x, w, b, stride, padding, dilation, groups)
-        yield from rows(name, convolve, x, [weight, bias])
+        yield from rows(name, convolve, shape, [channels, shape[0] // groups, *kernel], [channels])
     for name, (shape, channels, kernel, stride, padding, added, dilation, groups) in TRANSPOSED.items():
-        x = numbers([2, *shape], math.sin)
-        weight = numbers([shape[0], channels // groups, *kernel], lambda i: math.cos(0.7 * i))
-        bias = numbers([channels], lambda i: math.cos(0.7 * (i + weight.numel())))
         transpose = lambda x, w, b: F.conv_transpose2d(x, w, b, stride, padding, added, groups, dilation)
-        yield from rows(name, transpose, x, [weight, bias])
+        yield from rows(name, transpose, shape, [shape[0], channels // groups, *kernel], [channels])
+    yield from rows("block", block, [2, 5, 4], [3, 2, 3, 3], [3], [3, 2, 1, 1], [3])
     for name, (shape, groups, epsilon) in NORMALISATIONS.items():
-        gain = numbers([shape[0]], lambda i: math.cos(0.7 * i))
-        shift = numbers([shape[0]], lambda i: math.cos(0.7 * (i + shape[0])))
         normalise = lambda x, g, b: F.group_norm(x, groups, g, b, epsilon)
-        yield from rows(name, normalise, numbers([2, *shape], math.sin), [gain, shift])
-    for name, (shape, pool) in WITHOUT_PARAMETERS.items():
-        yield from rows(name, pool, numbers([2, *shape], math.sin), [])
+        yield from rows(name, normalise, shape, [shape[0]], [shape[0]])
+    for name, (shape, function) in WITHOUT_PARAMETERS.items():
+        yield from rows(name, function, shape)
 
 
 lines = [",".join([name, of, *(repr(v) for v in t.flatten().tolist())]) for name, of, t in all_rows()]

@@ -148,7 +148,13 @@ fn layers_are_put_together() -> Result<()> {
     assert_eq!(chain.layers().len(), 3);
     let block = Residual::<f64>::new(Arc::new(Dense::new(2, 2)));
     assert_eq!(block.inner().param_len(), 6);
-    let layers: [&dyn Layer<f64>; 5] = [&dense, &sign, &norm, &chain, &block];
+    let wider = Residual::<f64>::new(Dense::new(2, 3)).projection(Dense::new(2, 3).without_bias());
+    let tensors: Vec<_> = wider.tensors().iter().map(|tensor| tensor.name().to_owned()).collect();
+    assert_eq!(
+        (tensors.join(" "), wider.name()),
+        ("inner.weight inner.bias projection.weight".into(), "Residual(Dense + Dense)".into())
+    );
+    let layers: [&dyn Layer<f64>; 6] = [&dense, &sign, &norm, &chain, &block, &wider];
     layers.into_iter().try_for_each(check::layer)
 }
 
