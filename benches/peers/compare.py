@@ -14,6 +14,8 @@ PEERS = {
     "pc": ["pcx"],
     "bp_deep": ["torch", "burn", "candle"],
     "bp_autoencoder": ["torch"],
+    "lenet": ["torch", "burn", "candle"],
+    "vgg": ["torch", "burn", "candle"],
     "pc_heun": ["jpc"],
     "bcd": ["torch"],
     "memory": ["torch"],

@@ -12,13 +12,27 @@ NETS = {
     "default": ([784, 256, 256, 10], nn.ReLU),
     "memory": ([784, 256, 256, 10], nn.ReLU),
     "bp_deep": ([784] + 10 * [256] + [10], nn.Tanh),
+    "lenet": ([784, 120, 84, 10], nn.ReLU),
+    "vgg": ([512, 10], nn.ReLU),
     "bp_autoencoder": ([784, 1000, 500, 250, 30, 250, 500, 1000, 784], nn.Tanh),
 }
+# Channels, side of the kernels and paddings; a padding of 3 makes pictures of 32 × 32 of those of 28 × 28.
+CONVOLUTIONS = {"lenet": ([1, 6, 16], 5, [2, 2]), "vgg": ([1, 32, 64, 128, 128], 3, [3, 1, 1, 1])}
+
+
+def convolutions(job):
+    if job not in CONVOLUTIONS:
+        return []
+    channels, kernel, paddings = CONVOLUTIONS[job]
+    layers = [nn.Unflatten(1, (1, 28, 28))]
+    for inputs, outputs, padding in zip(channels, channels[1:], paddings):
+        layers += [nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
+    return [*layers, nn.Flatten()]
 
 
 def backpropagation(job):
     widths, activation = NETS[job]
-    layers = []
+    layers = convolutions(job)
     for inputs, outputs in zip(widths, widths[1:]):
         layers += [nn.Linear(inputs, outputs), activation()]
     model = nn.Sequential(*layers[:-1])

@@ -115,9 +115,10 @@ pub fn layer_at<T: Scalar>(layer: &dyn Layer<T>, examples: usize, seed: u64) -> 
         return Err(Error::Empty { what: "the batch to check a layer with" });
     }
     let (inputs, outputs) = guard("input_dim or output_dim", || (layer.input_dim(), layer.output_dim()))?;
+    // First, since settings that do not fit, such as a window larger than the picture, are why there are no outputs.
+    guard("validate", || layer.validate())??;
     if inputs == 0 || outputs == 0 {
         return Err(Error::ZeroWidth { layer: 0 });
     }
-    guard("validate", || layer.validate())??;
     hold(&mut Trial::new(layer, (inputs, outputs), examples, seed)?)
 }

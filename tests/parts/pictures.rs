@@ -637,6 +637,14 @@ fn a_pixel_that_is_no_number_shows_wherever_it_stands() {
 }
 
 #[test]
+fn the_check_says_which_setting_leaves_no_outputs() {
+    let conv = Conv2d::new([1, 5, 5], 2, [7, 3]);
+    let error = decoupled::check::layer::<f64>(&conv).unwrap_err();
+    assert!(matches!(error, Error::HyperParameter { found: 7.0, .. }), "{error}");
+    assert!(error.to_string().contains("height of a window"), "{error}");
+}
+
+#[test]
 fn sizes_beyond_all_numbers_are_refused() {
     for padding in [[usize::MAX, 0], [0, usize::MAX], [usize::MAX / 2, 0]] {
         let conv = Conv2d::new([1, 5, 5], 1, [1, 1]).padding(padding).stride([usize::MAX, 1]);

@@ -17,11 +17,38 @@ pub fn mnist() -> Dataset<f32> {
     data::mnist(folder).expect("the four IDX files of MNIST").0
 }
 
-/// Widths from the input to the output, and whether hidden units are tanh; else they are ReLU.
-pub fn net(job: &str) -> (Vec<usize>, bool) {
+/// The network of a job: convolutions of pictures of 28 × 28 pixels, each with a ReLU and 2 × 2 max pooling above, then dense layers.
+pub struct Net {
+    pub convolutions: Vec<Convolution>,
+    /// Widths from the first dense layer's input to the output.
+    pub widths: Vec<usize>,
+    /// Whether hidden units of the dense layers are tanh; else they are ReLU.
+    pub tanh: bool,
+}
+
+/// A convolution of stride 1; the kernel is square.
+#[derive(Clone, Copy)]
+pub struct Convolution {
+    pub inputs: usize,
+    pub channels: usize,
+    pub kernel: usize,
+    pub padding: usize,
+}
+
+pub fn net(job: &str) -> Net {
+    let dense = |widths: &[usize], tanh| Net { convolutions: Vec::new(), widths: widths.to_vec(), tanh };
+    let pictures = |channels: &[usize], kernel: usize, paddings: &[usize], widths: &[usize]| {
+        let inputs = [&[1], channels].concat();
+        let convolutions = channels.iter().zip(inputs).zip(paddings);
+        let convolution = |((&channels, inputs), &padding)| Convolution { inputs, channels, kernel, padding };
+        Net { convolutions: convolutions.map(convolution).collect(), widths: widths.to_vec(), tanh: false }
+    };
     match job {
-        "bp_mlp" | "default" | "memory" => (vec![784, 256, 256, 10], false),
-        "bp_deep" => ([vec![784], vec![256; 10], vec![10]].concat(), true),
+        "bp_mlp" | "default" | "memory" => dense(&[784, 256, 256, 10], false),
+        "bp_deep" => dense(&[[784].as_slice(), &[256; 10], &[10]].concat(), true),
+        "lenet" => pictures(&[6, 16], 5, &[2, 2], &[784, 120, 84, 10]),
+        // A padding of 3 makes pictures of 32 × 32 of those of 28 × 28.
+        "vgg" => pictures(&[32, 64, 128, 128], 3, &[3, 1, 1, 1], &[512, 10]),
         _ => panic!("no such job: {job}"),
     }
 }

@@ -1,12 +1,21 @@
 //! candle by backpropagation: `candle JOB`.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{AdamW, Linear, Module, Optimizer, ParamsAdamW, VarBuilder, VarMap, linear, loss};
-use peers::{Batches, mnist, net, serve};
+use candle_nn::{
+    AdamW, Conv2d, Conv2dConfig, Linear, Module, Optimizer, ParamsAdamW, VarBuilder, VarMap, conv2d, linear, loss,
+};
+use peers::{Batches, Convolution, Net, mnist, net, serve};
 
-fn forward(layers: &[Linear], tanh: bool, inputs: &Tensor) -> Result<Tensor> {
+fn forward(convolutions: &[Conv2d], layers: &[Linear], tanh: bool, inputs: &Tensor) -> Result<Tensor> {
     let (last, hidden) = layers.split_last().expect("a layer");
     let mut z = inputs.clone();
+    if !convolutions.is_empty() {
+        z = z.reshape((z.dim(0)?, 1, 28, 28))?;
+        for convolution in convolutions {
+            z = convolution.forward(&z)?.relu()?.max_pool2d(2)?;
+        }
+        z = z.flatten_from(1)?;
+    }
     for layer in hidden {
         z = layer.forward(&z)?;
         z = if tanh { z.tanh()? } else { z.relu()? };
@@ -15,7 +24,7 @@ fn forward(layers: &[Linear], tanh: bool, inputs: &Tensor) -> Result<Tensor> {
 }
 
 fn main() -> Result<()> {
-    let (widths, tanh) = net(&std::env::args().nth(1).expect("a job"));
+    let Net { convolutions, widths, tanh } = net(&std::env::args().nth(1).expect("a job"));
     let device = Device::Cpu;
     let data = mnist();
     let count = data.len();
@@ -26,6 +35,11 @@ fn main() -> Result<()> {
 
     let variables = VarMap::new();
     let builder = VarBuilder::from_varmap(&variables, DType::F32, &device);
+    let convolution = |(t, of): (usize, &Convolution)| {
+        let config = Conv2dConfig { padding: of.padding, ..Conv2dConfig::default() };
+        conv2d(of.inputs, of.channels, of.kernel, config, builder.pp(format!("convolution{t}")))
+    };
+    let convolutions: Vec<Conv2d> = convolutions.iter().enumerate().map(convolution).collect::<Result<_>>()?;
     let layers: Vec<Linear> = widths
         .windows(2)
         .enumerate()
@@ -38,7 +52,7 @@ fn main() -> Result<()> {
     let mut epoch = |optimizer: &mut AdamW| -> Result<()> {
         for batch in batches.shuffled() {
             let indices = Tensor::from_slice(batch, batch.len(), &device)?;
-            let outputs = forward(&layers, tanh, &inputs.index_select(&indices, 0)?)?;
+            let outputs = forward(&convolutions, &layers, tanh, &inputs.index_select(&indices, 0)?)?;
             optimizer.backward_step(&loss::cross_entropy(&outputs, &labels.index_select(&indices, 0)?)?)?;
         }
         Ok(())
@@ -46,7 +60,7 @@ fn main() -> Result<()> {
     let score = || -> Result<f64> {
         let mut right = 0;
         for begin in (0..count).step_by(1000) {
-            let found = forward(&layers, tanh, &inputs.narrow(0, begin, 1000)?)?.argmax(1)?;
+            let found = forward(&convolutions, &layers, tanh, &inputs.narrow(0, begin, 1000)?)?.argmax(1)?;
             right += found.eq(&labels.narrow(0, begin, 1000)?)?.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
         }
         Ok(f64::from(right) / count as f64)

@@ -1,12 +1,12 @@
 //! This crate: `ours JOB`, or `ours energies FILE` for the accuracy of a relaxation.
 
 use decoupled::data::Examples;
-use decoupled::layer::{Activation, Dense, Elementwise, Init};
+use decoupled::layer::{Activation, Chain, Conv2d, Dense, Elementwise, Init, Pool2d};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::optimizer::Sgd;
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Method, NetworkBuilder};
 use decoupled::method::{Order, Reads, Start, Sweeps};
-use peers::{THREADS, mnist, net, serve};
+use peers::{Convolution, Net, THREADS, mnist, net, serve};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,10 +22,8 @@ fn train(job: &str) {
     let data = if job == "bp_autoencoder" { onto_itself(&labelled) } else { labelled };
     let config = FitConfig::new().epochs(1).batch_size(128);
     let (network, config) = match job {
-        "bp_mlp" | "bp_deep" | "default" | "memory" => {
-            let (widths, tanh) = net(job);
-            let activation = if tanh { Activation::Tanh } else { Activation::Relu };
-            (dense(&widths, activation).output_loss(SoftmaxCrossEntropy::new()), config)
+        "bp_mlp" | "bp_deep" | "default" | "memory" | "lenet" | "vgg" => {
+            (described(&net(job)).output_loss(SoftmaxCrossEntropy::new()), config)
         }
         "bp_autoencoder" => (dense(&[784, 1000, 500, 250, 30, 250, 500, 1000, 784], Activation::Tanh), config),
         "pc" => {
@@ -46,7 +44,7 @@ fn train(job: &str) {
         network,
         |network| {
             let fit =
-                if job.starts_with("bp_") { network.fit_backprop(&data, &config) } else { network.fit(&data, &config) };
+                if job.starts_with("bp_") || ["lenet", "vgg"].contains(&job) { network.fit_backprop(&data, &config) } else { network.fit(&data, &config) };
             fit.expect("a stable epoch");
         },
         |network| {
@@ -63,6 +61,24 @@ const HEUN_STEPS: usize = 3;
 fn relaxation(steps: usize) -> Method<f32> {
     let sweeps = Sweeps::new(Order::Jacobi, steps, 0.1).stable(1.5);
     Method::new(Start::Anchored, sweeps, Reads::Stored)
+}
+
+fn described(net: &Net) -> NetworkBuilder<f32> {
+    let activation = if net.tanh { Activation::Tanh } else { Activation::Relu };
+    let mut builder = match &net.convolutions[..] {
+        [] => DecoupledNetwork::builder(784),
+        _ => DecoupledNetwork::builder([1, 28, 28]),
+    };
+    for &Convolution { channels, kernel, padding, .. } in &net.convolutions {
+        let conv = Conv2d::new(builder.shape(), channels, [kernel; 2]).padding([padding; 2]);
+        let conv = conv.init(Init::for_activation(Activation::Relu));
+        let relu = Elementwise::new(conv.output().len(), Activation::Relu);
+        builder = builder.layer(Chain::new().then(conv).then(relu).then(Pool2d::max(conv.output(), [2, 2])));
+    }
+    let last = net.widths.len() - 1;
+    (1..=last).fold(builder, |builder, t| {
+        builder.dense(net.widths[t], if t == last { Activation::Identity } else { activation })
+    })
 }
 
 fn dense(widths: &[usize], activation: Activation) -> NetworkBuilder<f32> {
