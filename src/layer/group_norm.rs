@@ -11,16 +11,16 @@ use crate::machine::setting::require_positive;
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// Group normalisation: each group of consecutive channels of each example is brought to mean 0 and variance 1 over its pixels, and
-/// each channel is then scaled and shifted by what is learnt,
+/// each channel is then scaled and shifted by parameters,
 ///
 /// ```text
 /// z̄[c, y, x] = (z[c, y, x] − mean z_g) / √(var z_g + ε)        z_g: the channels of c's group
 /// ẑ[c, y, x] = γ[c] · z̄[c, y, x] + β[c]
 /// ```
 ///
-/// with the variance a mean over the group's numbers. A group for each channel is instance normalisation; one group of all channels is layer
-/// normalisation of a picture. Input and output `channels · height · width × n`; of a flat shape, every number is a channel. Parameters: γ
-/// (initially 1), then β (initially 0), `channels` each.
+/// with the variance a mean over the group's numbers. A group for each channel is instance normalisation; one group of all channels is
+/// layer normalisation of a picture. Input and output `channels · height · width × n`; of a flat shape, every number is a channel.
+/// Parameters: γ (initially 1), then β (initially 0), `channels` each.
 ///
 /// There is no batch normalisation: it normalises each channel over the examples of a batch, and
 /// [no column may influence another](Layer#contract). Here every example has activations of its own that are stored and updated from one

@@ -67,13 +67,16 @@ impl<T: Scalar> Residual<T> {
         std::iter::once(&self.inner).chain(&self.projection)
     }
 
-    /// Returns the first picture among the shapes of the maps, or a flat shape.
+    /// Returns the shape that f has, or P if that of f is flat.
     fn picture(&self, shape: impl Fn(&Arc<dyn Layer<T>>) -> Shape) -> Shape {
-        let picture = self.maps().map(&shape).find(|shape| !matches!(shape, Shape::Flat(_)));
-        picture.unwrap_or_else(|| shape(&self.inner))
+        let own = shape(&self.inner);
+        match &self.projection {
+            Some(projection) if matches!(own, Shape::Flat(_)) => shape(projection),
+            _ => own,
+        }
     }
 
-    /// Adds `identity` to `sum`, or what `apply` makes of the projection's parameters, an output like `sum`, and its cache.
+    /// Adds `identity` to `sum`, or the matrix like `sum` that `apply` fills, given the projection, its parameters and its cache.
     fn add_skip(
         &self,
         identity: MatRef<'_, T>,

@@ -620,6 +620,9 @@ fn pictures_are_followed_through_maps_that_work_number_by_number() {
     // 1 × 1 of one channel, with a bias, over 3 × 3 pixels.
     let small = Residual::<f64>::new(Conv2d::new([1, 3, 3], 1, [1, 1]));
     assert_eq!(small.operations(), 2 * 2 * 9);
+    // Each of 2 × 3 kernels of 3 × 2 at each of 3 × 4 pixels, and each of three biases at 5 × 5.
+    let up = ConvTranspose2d::new([2, 3, 4], 3, [3, 2]);
+    assert_eq!(Layer::<f64>::operations(&up), 2 * (36 * 12 + 3 * 25));
     // A layer of pictures reads the output of a dense map.
     assert!(Net::builder([3, 4, 4]).dense(48, Activation::Relu).layer(unit(48)).layer(conv).build().is_ok());
 }

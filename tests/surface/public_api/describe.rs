@@ -149,6 +149,9 @@ fn layers_are_put_together() -> Result<()> {
     let block = Residual::<f64>::new(Arc::new(Dense::new(2, 2)));
     assert_eq!(block.inner().param_len(), 6);
     let wider = Residual::<f64>::new(Dense::new(2, 3)).projection(Dense::new(2, 3).without_bias());
+    let halves = Residual::<f64>::new(Conv2d::new([1, 4, 4], 4, [2, 2]).stride([2, 2]));
+    let Err(Error::UnequalShapes { expected, found, .. }) = halves.validate() else { panic!("pictures differ") };
+    assert_eq!((expected, found), (Shape::from([1, 4, 4]), Shape::from([4, 2, 2])));
     let tensors: Vec<_> = wider.tensors().iter().map(|tensor| tensor.name().to_owned()).collect();
     assert_eq!(
         (tensors.join(" "), wider.name()),
