@@ -49,7 +49,7 @@ fn main() {
         "default" => Method::default(),
         "red_black" => Method::red_black(),
         "joint" => Method::joint(0.1),
-        "predictive_coding" => Method::predictive_coding(4, 0.1),
+        "predictive_coding" => Method::predictive_coding(8, 0.1),
         "incremental" => Method::incremental(4, 0.1),
         "error_based" => Method::error_based(4, 0.1),
         "local_targets" => Method::local_targets(3),

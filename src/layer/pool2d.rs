@@ -1,6 +1,5 @@
 //! Pooling over pictures: the largest or the mean of the pixels of each window, channel by channel.
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::windows::Windows;
@@ -109,14 +108,16 @@ impl Pool2d {
 }
 
 /// Returns entries `stride` apart, and zeros for those beyond the first `lanes`.
-// The strides that pooling has almost always are loops without a branch.
+// The strides that pooling has almost always are loops without a branch; `from_fn` is not always inlined here.
 #[inline(always)]
 fn gather<T: Scalar>(entries: &[T], stride: usize, lanes: usize) -> [T; LANES] {
+    let mut gathered = [T::zero(); LANES];
     match (stride, entries.first_chunk::<LANES>(), entries.first_chunk::<{ 2 * LANES }>()) {
-        (1, Some(entries), _) => *entries,
-        (2, _, Some(entries)) => from_fn(|lane| entries[2 * lane]),
-        _ => from_fn(|lane| if lane < lanes { entries[lane * stride] } else { T::zero() }),
+        (1, Some(entries), _) => gathered = *entries,
+        (2, _, Some(entries)) => (0..LANES).for_each(|lane| gathered[lane] = entries[2 * lane]),
+        _ => (0..lanes).for_each(|lane| gathered[lane] = entries[lane * stride]),
     }
+    gathered
 }
 
 /// Adds to entries `stride` apart, the first `lanes` of them; values beyond are zeros.
@@ -196,12 +197,13 @@ impl<T: Scalar> Layer<T> for Pool2d {
                                 let x = gather(&x[first + self.offset(place)..], stride, lanes);
                                 let place = T::of(place as f64);
                                 match self.reduction {
-                                    Reduction::Mean => sums = from_fn(|lane| sums[lane] + x[lane]),
+                                    Reduction::Mean => (0..LANES).for_each(|lane| sums[lane] += x[lane]),
                                     Reduction::Max => {
-                                        let larger: [bool; LANES] =
-                                            from_fn(|lane| (x[lane] > sums[lane]) | is_nan(x[lane]));
-                                        sums = from_fn(|lane| if larger[lane] { x[lane] } else { sums[lane] });
-                                        at = from_fn(|lane| if larger[lane] { place } else { at[lane] });
+                                        for lane in 0..LANES {
+                                            let larger = (x[lane] > sums[lane]) | is_nan(x[lane]);
+                                            sums[lane] = if larger { x[lane] } else { sums[lane] };
+                                            at[lane] = if larger { place } else { at[lane] };
+                                        }
                                     }
                                 }
                             }
@@ -249,12 +251,14 @@ impl<T: Scalar> Layer<T> for Pool2d {
                             for place in 0..self.windows.kernel[0] * self.windows.kernel[1] {
                                 let grad = &mut grad[first + self.offset(place)..];
                                 let place = T::of(place as f64);
-                                let values = match self.reduction {
-                                    Reduction::Max => {
-                                        from_fn(|lane| if at[lane] == place { c[lane] } else { T::zero() })
-                                    }
-                                    Reduction::Mean => c.map(|c| share * c),
-                                };
+                                let mut values = [T::zero(); LANES];
+                                for lane in 0..LANES {
+                                    values[lane] = match self.reduction {
+                                        Reduction::Max if at[lane] == place => c[lane],
+                                        Reduction::Max => T::zero(),
+                                        Reduction::Mean => share * c[lane],
+                                    };
+                                }
                                 scatter(grad, stride, lanes, values);
                             }
                         },
