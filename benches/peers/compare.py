@@ -12,6 +12,7 @@ PEERS = {
     "bp_mlp": ["torch", "burn", "candle"],
     "default": ["torch"],
     "pc": ["pcx"],
+    "pc_lenet": ["pcx"],
     "bp_deep": ["torch", "burn", "candle"],
     "bp_autoencoder": ["torch"],
     "lenet": ["torch", "burn", "candle"],

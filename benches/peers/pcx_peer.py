@@ -1,4 +1,6 @@
-"""pcx: predictive coding as its tutorials write it, `pcx_peer.py pc`."""
+"""pcx: predictive coding as its tutorials write it, `pcx_peer.py JOB`."""
+
+import sys
 
 import jax
 import numpy
@@ -12,18 +14,28 @@ import pcx.utils as pxu
 from serve import mnist, one_hot, serve
 
 STEPS, BATCH = 8, 128
+# Channels of the convolutions, and widths of the dense layers.
+NETS = {"pc": ([], [784, 256, 256, 10]), "pc_lenet": ([1, 6, 16], [784, 120, 84, 10])}
 
 
 class Model(pxc.EnergyModule):
-    def __init__(self, widths):
+    def __init__(self, channels, widths):
         super().__init__()
-        self.layers = [pxnn.Linear(inputs, outputs) for inputs, outputs in zip(widths, widths[1:])]
-        self.vodes = [pxc.Vode() for _ in widths[2:]] + [pxc.Vode(pxc.ce_energy)]
+        convolutions = [pxnn.Conv2d(*pair, 5, padding=2) for pair in zip(channels, channels[1:])]
+        self.layers = convolutions + [pxnn.Linear(*pair) for pair in zip(widths, widths[1:])]
+        self.pool = pxnn.MaxPool2d(2, 2)
+        self.vodes = [pxc.Vode() for _ in self.layers[1:]] + [pxc.Vode(pxc.ce_energy)]
         self.vodes[-1].h.frozen = True
 
     def __call__(self, x, y):
+        if isinstance(self.layers[0], pxnn.Conv2d):
+            x = x.reshape(1, 28, 28)
         for layer, vode in zip(self.layers[:-1], self.vodes):
-            x = vode(jax.nn.leaky_relu(layer(x)))
+            if isinstance(layer, pxnn.Conv2d):
+                x = self.pool(jax.nn.leaky_relu(layer(x)))
+            else:
+                x = jax.nn.leaky_relu(layer(x.reshape(-1)))
+            x = vode(x)
         self.vodes[-1](self.layers[-1](x))
         if y is not None:
             self.vodes[-1].set("h", y)
@@ -71,7 +83,7 @@ def right(x, y, *, model):
 def main():
     pixels, labels = mnist()
     targets = one_hot(labels)
-    model = Model([784, 256, 256, 10])
+    model = Model(*NETS[sys.argv[1]])
     with pxu.step(model, pxc.STATUS.INIT, clear_params=pxc.VodeParam.Cache):
         forward(numpy.zeros((BATCH, 784), numpy.float32), None, model=model)
     optim_h = pxu.Optim(lambda: optax.sgd(1e-2, momentum=0.5, nesterov=True))

@@ -23,11 +23,14 @@ fn train(job: &str) {
     let config = FitConfig::new().epochs(1).batch_size(128);
     let (network, config) = match job {
         "bp_mlp" | "bp_deep" | "default" | "memory" | "lenet" | "vgg" => {
-            (described(&net(job)).output_loss(SoftmaxCrossEntropy::new()), config)
+            let net = net(job);
+            let activation = if net.tanh { Activation::Tanh } else { Activation::Relu };
+            (described(&net, activation).output_loss(SoftmaxCrossEntropy::new()), config)
         }
         "bp_autoencoder" => (dense(&[784, 1000, 500, 250, 30, 250, 500, 1000, 784], Activation::Tanh), config),
-        "pc" => {
-            let network = dense(&[784, 256, 256, 10], Activation::LeakyRelu(0.01));
+        "pc" | "pc_lenet" => {
+            let net = net(if job == "pc" { "bp_mlp" } else { "lenet" });
+            let network = described(&net, Activation::LeakyRelu(0.01));
             let sweeps = Sweeps::new(Order::Jacobi, 8, 0.01).optimizer(Sgd::new(0.01).momentum(0.5).nesterov());
             let method = Method::new(Start::Anchored, sweeps, Reads::Stored);
             (network.output_loss(SoftmaxCrossEntropy::new()), config.method(method))
@@ -63,17 +66,16 @@ fn relaxation(steps: usize) -> Method<f32> {
     Method::new(Start::Anchored, sweeps, Reads::Stored)
 }
 
-fn described(net: &Net) -> NetworkBuilder<f32> {
-    let activation = if net.tanh { Activation::Tanh } else { Activation::Relu };
+fn described(net: &Net, activation: Activation) -> NetworkBuilder<f32> {
     let mut builder = match &net.convolutions[..] {
         [] => DecoupledNetwork::builder(784),
         _ => DecoupledNetwork::builder([1, 28, 28]),
     };
     for &Convolution { channels, kernel, padding, .. } in &net.convolutions {
         let conv = Conv2d::new(builder.shape(), channels, [kernel; 2]).padding([padding; 2]);
-        let conv = conv.init(Init::for_activation(Activation::Relu));
-        let relu = Elementwise::new(conv.output().len(), Activation::Relu);
-        builder = builder.layer(Chain::new().then(conv).then(relu).then(Pool2d::max(conv.output(), [2, 2])));
+        let conv = conv.init(Init::for_activation(activation));
+        let above = Elementwise::new(conv.output().len(), activation);
+        builder = builder.layer(Chain::new().then(conv).then(above).then(Pool2d::max(conv.output(), [2, 2])));
     }
     let last = net.widths.len() - 1;
     (1..=last).fold(builder, |builder, t| {
