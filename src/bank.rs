@@ -42,6 +42,9 @@ pub struct ActivationBank<T> {
     scalar: PhantomData<T>,
 }
 
+/// As errors name it.
+const BANK: &str = "the activation bank (less with Storage::Bf16, Storage::Nothing or bank_file)";
+
 impl<T: Scalar> ActivationBank<T> {
     /// A bank of zeros.
     ///
@@ -49,7 +52,7 @@ impl<T: Scalar> ActivationBank<T> {
     /// [`Error::BankTooLarge`] before anything is allocated, [`Error::OutOfMemory`].
     pub(crate) fn new(layout: Layout, examples: usize, data_key: u64, limit: usize) -> Result<Self> {
         layout.check_limit(examples, limit)?;
-        let data = filled("the activation bank", layout.bytes(examples) as usize, 0)?;
+        let data = filled(BANK, layout.bytes(examples) as usize, 0)?;
         Ok(Self { layout, examples, data_key, data, scalar: PhantomData })
     }
 
@@ -103,12 +106,12 @@ impl<T: Scalar> ActivationBank<T> {
         self.examples
     }
 
-    /// Number of hidden layers.
+    /// Number of hidden layers; none with [`Storage::Nothing`].
     pub fn layers(&self) -> usize {
         self.layout.layers()
     }
 
-    /// Rows: the widths of all hidden layers together.
+    /// Rows: the widths of all these layers together.
     pub fn rows(&self) -> usize {
         self.layout.rows()
     }

@@ -224,7 +224,11 @@ pub enum Error {
         found: String,
     },
     /// The activation bank would not fit.
-    #[error("the activation bank needs {bytes} bytes ({rows} rows × {examples} examples), the limit is {limit}")]
+    #[error(
+        "the activation bank needs {bytes} bytes ({rows} rows × {examples} examples), the limit is {limit}; bank_storage makes it \
+         smaller (Storage::Bf16, or Storage::Nothing for methods that start at the forward pass), bank_file keeps three blocks of it \
+         in memory, bank_limit sets the limit"
+    )]
     BankTooLarge {
         /// Bytes it would take; `u128` because the product may not fit `usize`.
         bytes: u128,

@@ -47,7 +47,8 @@
 //! **Cost.**
 //!
 //! * *Memory*: the bank, four bytes for each hidden unit and example, on top of the usual. For MNIST (60,000 examples) and two hidden
-//!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile).
+//!   layers of 256 that is 124 MB. [Two bytes](crate::bank::Storage) will do, or [a file](crate::bank::BankFile). Methods that start at
+//!   the forward pass, as the default, do [without](crate::bank::Storage::Nothing): activations are then those of one batch.
 //! * *Time*: an epoch of the default, local targets with two steps (the first layer's both along one gradient), takes 1.3 to 2 times as
 //!   long as one of BP, the more the deeper the network and the narrower its input. After the same number of epochs it is as accurate,
 //!   within 0.4 points, or better ([tables and commands](results)).

@@ -72,7 +72,7 @@
 //! | judge predictions | [`metrics`], [`DecoupledNetwork::score`] |
 //! | watch a fit, stop it early, write down its history | [`Observer`] and the built-in ones of [`observer`] |
 //! | find learning rates, activation rates and penalties | [`search`], [`diagnostics::find_step`] |
-//! | keep a bank larger than memory | [`bank`], [`NetworkBuilder::bank_file`] |
+//! | keep a bank larger than memory, or none | [`bank`], [`NetworkBuilder::bank_file`], [`Storage::Nothing`](bank::Storage::Nothing) |
 //! | scale data, and predict in the data's units | [`Pipeline`], [`Model`], [`data::Scaler`] |
 //! | come from Keras, scikit-learn or PyTorch | [`guide::coming`] |
 //! | keep a trained network | [`DecoupledNetwork::save`], [`Model::save`] |
@@ -93,7 +93,8 @@
 //!   sequence the default has 2T + 2. [`Method::red_black`] has no sweep from the output to the input, but some 3T;
 //!   [`Method::joint`] has two, at any depth, and [`Method::in_flight`] keeps all layers at work on micro-batches of their own.
 //! * Not free of memory: the bank takes the hidden widths times the number of examples. [`Storage`](bank::Storage) halves the
-//!   bytes, and a bank that is still too large can [be in a file](bank::BankFile).
+//!   bytes, or saves them [all](bank::Storage::Nothing) where a method needs none of earlier visits, as the default; a bank that is
+//!   still too large can [be in a file](bank::BankFile).
 //!
 //! # Features
 //!

@@ -93,6 +93,9 @@ pub struct Scores {
     pub score: Option<f64>,
 }
 
+/// As errors name a bank without numbers.
+const NOTHING: &str = "a bank that keeps nothing (Storage::Nothing)";
+
 /// Columns that one task predicts at a time.
 pub(crate) const CHUNK: usize = 256;
 
@@ -255,7 +258,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     }
 
     /// Returns the stored activations; none before the first [`fit`](Self::fit), and none if they are in a
-    /// [file](Self::bank_file).
+    /// [file](Self::bank_file). With [`Storage::Nothing`] it has no layers, and the counts alone.
     pub fn bank(&self) -> Option<&ActivationBank<T>> {
         self.bank.memory()
     }
@@ -412,6 +415,24 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let rule = optimizer.filter(|_| slots > 0).map_or_else(String::new, |optimizer| format!("{optimizer:?}"));
         let keeps = method.coupling.multipliers.is_some();
         Layout::new::<T>(inputs, self.hidden_widths(), (slots, rule), keeps, self.storage)
+    }
+
+    /// Fails if the bank keeps nothing, and this method needs it to, or it is to be in a file.
+    pub(crate) fn check_storage(&self, method: &Method<T>) -> Result<()> {
+        let start = "the method starts at the activations of the last visit (Start::Persisted, Start::Blend), as Method::joint, mac, bcd \
+                     and admm do; set Start::Anchored, or another bank_storage";
+        let multipliers = "the method keeps multipliers, as Method::alm and admm do; set Method::multipliers(None), or another bank_storage";
+        let streams = "the activation step moves activations in the bank, layer by layer, as Exact does; take Sweeps, ErrorSteps or \
+                       GaussNewton, or set another bank_storage";
+        let file = "there is nothing to put into a file; leave out bank_file, or set another bank_storage";
+        let needs = [
+            (method.start == Start::Anchored, start),
+            (method.coupling.multipliers.is_none(), multipliers),
+            (!method.activation.streams(), streams),
+            (self.bank_file.is_none(), file),
+        ];
+        let keeps = self.storage != Storage::Nothing;
+        needs.into_iter().try_for_each(|(holds, why)| supported(keeps || holds, NOTHING, why))
     }
 
     /// Returns this network with other parameters, of the same number in every layer, without a bank and with optimizers reset.

@@ -6,8 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Upsample};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::{Order, Sweeps};
 use decoupled::nalgebra::DMatrix;
@@ -21,10 +22,13 @@ mod builtin;
 struct Counting;
 
 static REQUESTS: AtomicUsize = AtomicUsize::new(0);
+/// The largest request since it was last set to 0, in bytes.
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
 const PACKING_ALIGNMENT: usize = 32;
 
-fn count(layout: Layout) {
+fn count(layout: Layout, size: usize) {
+    LARGEST.fetch_max(size, Ordering::Relaxed);
     if layout.align() < PACKING_ALIGNMENT {
         REQUESTS.fetch_add(1, Ordering::Relaxed);
     }
@@ -33,15 +37,19 @@ fn count(layout: Layout) {
 // Every request is passed on to the system's allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout);
+        count(layout, layout.size());
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         unsafe { System.dealloc(memory, layout) }
     }
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(layout);
+        count(layout, size);
         unsafe { System.realloc(memory, layout, size) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout, layout.size());
+        unsafe { System.alloc_zeroed(layout) }
     }
 }
 
@@ -89,8 +97,29 @@ fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<us
     counts.windows(2).map(|ends| ends[1] - ends[0]).collect()
 }
 
+/// The largest request of a fit of pictures that a hidden layer enlarges to 10,000 pixels, 200 of them in batches of 10.
+fn largest(storage: Storage) -> usize {
+    let inputs = DMatrix::from_fn(100, 200, |i, j| ((i * 31 + j * 17) % 97) as f32 / 97.0);
+    let labels: Vec<usize> = (0..200).map(|example| example % 3).collect();
+    let data = Dataset::classification(Examples::from_column_matrix(inputs).unwrap(), &labels, 3).unwrap();
+    let wide = Upsample::new([1, 10, 10], [10, 10]);
+    let builder =
+        DecoupledNetwork::builder([1, 10, 10]).layer(wide).max_pool2d([10, 10]).dense(3, Activation::Identity);
+    let builder = builder.output_loss(SoftmaxCrossEntropy::new()).bank_storage(storage).threads(2);
+    let mut network = builder.build().unwrap();
+    LARGEST.store(0, Ordering::Relaxed);
+    network.fit(&data, &FitConfig::new().epochs(2).batch_size(10)).unwrap();
+    LARGEST.load(Ordering::Relaxed)
+}
+
+// One test: another beside it would ask for memory as well.
 #[test]
-fn a_warm_visit_asks_for_no_memory() {
+fn a_warm_visit_asks_for_no_memory_and_a_bank_of_nothing_for_no_bank() {
+    let (bank, batch) = (200 * 10_000 * 4, 10 * 10_000 * 4);
+    let (full, nothing) = (largest(Storage::Full), largest(Storage::Nothing));
+    assert!(full >= bank, "{full} bytes");
+    // A lane's activations in one layer, or all examples' inputs.
+    assert!(nothing <= batch, "{nothing} bytes");
     let momentum = Sweeps::new(Order::Jacobi, 1, 0.1).optimizer(Sgd::new(0.05).momentum(0.5));
     let presets = builtin::methods().into_iter().map(|(name, method)| (name, Some(method), Extra::None));
     let others = [

@@ -74,16 +74,17 @@ impl Layout {
     /// The same memory beside the activations of other layers, from the input on, in another storage.
     #[cfg(feature = "save")]
     pub(crate) fn of<T: Scalar>(&self, mut widths: impl Iterator<Item = usize>, storage: Storage) -> Self {
-        let inputs = widths.next().filter(|_| self.inputs > 0).unwrap_or(0);
+        let keeps = self.inputs > 0 && storage != Storage::Nothing;
+        let inputs = widths.next().filter(|_| keeps).unwrap_or(0);
         Self::new::<T>(inputs, widths, (self.slots, self.rule.clone()), self.multipliers, storage)
     }
 
-    /// Hidden layers.
+    /// Hidden layers that are kept.
     pub(super) fn layers(&self) -> usize {
-        self.offsets.len() - 1
+        if self.storage == Storage::Nothing { 0 } else { self.offsets.len() - 1 }
     }
 
-    /// The widths of all hidden layers together.
+    /// The widths of all these layers together.
     pub(super) fn rows(&self) -> usize {
         self.offsets[self.layers()]
     }

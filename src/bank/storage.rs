@@ -21,6 +21,15 @@ pub enum Storage {
     /// 2 bytes, the upper half of a single: its range, and 8 significant bits. Small steps of an activation that persists may
     /// round to none, and so may a running mean such as Adam's.
     Bf16,
+    /// No numbers. The bank has the two counts of every example alone, 16 bytes, and a fit the activations of one batch: for wide layers
+    /// such as convolutions, and many examples.
+    ///
+    /// Parameters and reports are those of `Full`, bit for bit. It applies to methods that keep no activations and no multipliers from
+    /// visit to visit, as [`Method::default`](crate::Method::default): they start at the forward pass
+    /// ([`Start::Anchored`](crate::method::Start::Anchored)). Others, [`Exact`](crate::method::Exact) steps, which move activations in the
+    /// bank itself, [missing](crate::data::Examples::with_missing) inputs and a bank in a [file](crate::NetworkBuilder::bank_file) are
+    /// [`Error::Unsupported`](crate::Error::Unsupported).
+    Nothing,
 }
 
 /// What a number looks like in the bank, low byte first.
@@ -29,6 +38,7 @@ enum Format {
     F64,
     F32,
     Bf16,
+    Nothing,
 }
 
 impl Storage {
@@ -37,6 +47,7 @@ impl Storage {
             Self::Full if size_of::<T>() == 8 => Format::F64,
             Self::Full | Self::F32 => Format::F32,
             Self::Bf16 => Format::Bf16,
+            Self::Nothing => Format::Nothing,
         }
     }
 
@@ -46,6 +57,7 @@ impl Storage {
             Format::F64 => 8,
             Format::F32 => 4,
             Format::Bf16 => 2,
+            Format::Nothing => 0,
         }
     }
 
@@ -65,6 +77,7 @@ impl Storage {
                 kept &= y & 0x7f80 != 0x7f80 || !x.is_finite();
                 y.to_le_bytes()
             }),
+            Format::Nothing => {}
         }
         kept
     }
@@ -75,6 +88,7 @@ impl Storage {
             Format::F64 => read(from, to, f64::from_le_bytes),
             Format::F32 => read(from, to, |bytes| f64::from(f32::from_le_bytes(bytes))),
             Format::Bf16 => read(from, to, |bytes| bf16(u16::from_le_bytes(bytes))),
+            Format::Nothing => assert!(to.is_empty(), "the bank has kept nothing"),
         }
     }
 }

@@ -60,7 +60,7 @@ pub enum Stage {
     },
     /// λ_t ← λ_t + rate · μ_t (z_t − ẑ_t), where it will be read at the next visit.
     Ascend,
-    /// The activations are written to the bank; inputs that are missing take a step before.
+    /// The activations are written to the bank, if it [keeps](crate::bank::Storage) them; inputs that are missing take a step before.
     Store,
     /// **A barrier**: the lanes' sums are added, and the parameters of these layers move.
     Update(Range<usize>),

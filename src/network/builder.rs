@@ -275,7 +275,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     }
 
     /// Sets the number format of the bank; the arithmetic stays in `T`. A visit decodes only the examples that a thread works on; exact
-    /// activation steps hold a whole batch decoded.
+    /// activation steps hold a whole batch decoded. With [`Storage::Nothing`] the bank keeps no activations, for methods that need none
+    /// of earlier visits; [`build`](Self::build) and [`fit`](DecoupledNetwork::fit) refuse others.
     pub fn bank_storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
@@ -310,8 +311,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::Empty`], [`Error::ZeroWidth`], [`Error::LayerMismatch`], [`Error::ShapeMismatch`] for layers that do not form a circuit,
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for a setting of a layer
     ///   that does not exist, [`Error::InLayer`] for an error of one layer or of a setting of its own,
-    /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, or a method whose parts
-    ///   do not fit each other,
+    /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, a method whose parts
+    ///   do not fit each other, or one that goes on from a bank that keeps [nothing](Storage::Nothing),
     /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
     /// * [`Error::Incapable`] for a layer that lacks an operator that the method needs,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite, and in
@@ -407,6 +408,7 @@ impl<T: Scalar> NetworkBuilder<T> {
         };
         // Last, because the check needs layers and losses that have passed their own.
         network.method.check(&network.objective())?;
+        network.check_storage(&network.method)?;
         Ok(network)
     }
 

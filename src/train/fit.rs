@@ -242,8 +242,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// by more than a factor of 1.8 on its way down, or the network has ten hidden layers or more (15 if all are of the ReLU family);
     /// [`FitReport::restart`] says so. A clone that trains by [`fit_backprop`](Self::fit_backprop) gets the same.
     ///
-    /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish
-    /// and a measurement of the decoupling do not support them: [`Error::Unsupported`]. An input that is missing in every example, or in
+    /// Inputs that are [missing](crate::data::Examples::with_missing) are inferred in the bank. Exact activation steps, a finish,
+    /// a measurement of the decoupling and [`Storage::Nothing`](crate::bank::Storage::Nothing) do not support them: [`Error::Unsupported`]. An input that is missing in every example, or in
     /// the validation data, is [`Error::NotFinite`].
     ///
     /// Continues from the last fit: parameters, optimizers and, for the same data, the bank. Learning rates start at the optimizers' own:
@@ -255,8 +255,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// # Errors
     /// Before anything changes: [`Error::HyperParameter`] for settings outside their domain and for penalties of a
     /// [`Ridge`](crate::method::Ridge) that are not finite in units of the mean [weight](Dataset::with_weights), [`Error::LossMismatch`],
-    /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network or missing inputs do not
-    /// allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
+    /// [`Error::Incapable`], [`Error::LayerIndex`] and [`Error::Unsupported`] for a method that this network, its
+    /// [`Storage`](crate::bank::Storage) or missing inputs do not allow, [`Error::Shape`] and [`Error::Target`] for data that do not fit, [`Error::BankTooLarge`] and [`Error::OutOfMemory`];
     /// for a bank in a file [`Error::Io`], [`Error::NotAFile`], [`Error::Format`] and [`Error::BankInUse`].
     ///
     /// In training: [`Error::Panicked`], [`Error::Diverged`], [`Error::NotPositiveDefinite`] from steps in closed form, and
@@ -283,6 +283,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         let mut method = config.method.clone().unwrap_or_else(|| self.method.clone());
         method.check(&self.objective())?;
+        self.check_storage(&method)?;
         if method.coupling.finish {
             finish::check(self)?;
         }
@@ -295,7 +296,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
         }
         if data.missing() > 0 {
             data.known_means()?;
-            missing::check(&method, config.decoupling.is_some())?;
+            missing::check(&method, self.storage, config.decoupling.is_some())?;
         }
         // Before the bank is opened as well: an observer may still refuse.
         let mut audience = Audience::start(self, self.plan(data, config), observers)?;

@@ -1,5 +1,6 @@
 //! Missing inputs of the training data: how they are inferred, and which methods do not support them.
 
+use crate::bank::Storage;
 use crate::error::supported;
 use crate::method::Method;
 use crate::method::block::Block;
@@ -7,14 +8,19 @@ use crate::method::energy::Objective;
 use crate::network::infer::descend;
 use crate::{Dataset, Result, Scalar};
 
-/// Fails for a method, or a measurement, that does not support missing inputs.
-pub(crate) fn check<T: Scalar>(method: &Method<T>, measures_decoupling: bool) -> Result<()> {
+/// Fails for a method, a storage or a measurement that does not support missing inputs.
+pub(crate) fn check<T: Scalar>(method: &Method<T>, storage: Storage, measures_decoupling: bool) -> Result<()> {
     let exact =
         "exact activation steps know no minimum over a part of z_0; take sweeps, Gauss–Newton or error coordinates";
     let finish = "the finish refits the last layer to inputs that are given; say Method::finish(false)";
     let decoupling = "the decoupling is measured on inputs that are given; leave out measure_decoupling";
-    let needs =
-        [(!method.activation.streams(), exact), (!method.coupling.finish, finish), (!measures_decoupling, decoupling)];
+    let nothing = "they are inferred in the bank, which keeps nothing (Storage::Nothing); set another bank_storage";
+    let needs = [
+        (!method.activation.streams(), exact),
+        (!method.coupling.finish, finish),
+        (!measures_decoupling, decoupling),
+        (storage != Storage::Nothing, nothing),
+    ];
     needs.into_iter().try_for_each(|(holds, why)| supported(holds, "a fit on missing inputs", why))
 }
 

@@ -294,6 +294,9 @@ fn the_bank_takes_the_bytes_that_a_fit_allocates() {
         bank_of::<f32>(builder(), &narrow, Some(moved));
         bank_of::<f32>(builder(), &narrow, Some(Method::alm(0.5)));
     }
+    bank_of(DecoupledNetwork::builder(4).bank_storage(Storage::Nothing), &data, Some(Method::default()));
+    let nothing = DecoupledNetwork::builder(4).bank_storage(Storage::Nothing);
+    bank_of::<f32>(nothing, &narrow, Some(Method::in_flight(2, 4)));
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn ways() -> Vec<Way> {
         ("multipliers", builder(), Some(Method::alm(0.7))),
         ("rising penalties", builder(), Some(persisted.penalty(raised))),
         ("half the bytes", builder().bank_storage(Storage::Bf16), Some(Method::joint(0.1))),
+        ("no bytes", builder().bank_storage(Storage::Nothing), Some(Method::default())),
         ("moments", squared().store_pre_activations(), Some(remembering.start(Start::Anchored))),
     ]
 }
@@ -174,6 +175,9 @@ fn the_ways_above_do_keep_what_they_are_there_for() {
     assert!(factors[0] == 1.0 && factors[EPOCHS - 1] > 1.0, "{factors:?}");
     let (half, full) = (keeps("half the bytes").0, keeps("joint").0);
     assert!(half.bank().unwrap().bytes() < full.bank().unwrap().bytes());
+    let (none, full) = (keeps("no bytes"), keeps("default"));
+    assert_eq!((params(&none.0), none.1), (params(&full.0), full.1));
+    assert_eq!(none.0.bank().unwrap().bytes(), 16 * examples().len());
 }
 
 #[test]
@@ -317,6 +321,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         ("another loss", builder().output_loss(decoupled::loss::SoftmaxCrossEntropy::new())),
         ("another optimizer", builder().optimizer(Adam::new(0.02))),
         ("another storage", builder().bank_storage(Storage::F32)),
+        ("no storage", builder().bank_storage(Storage::Nothing)),
         ("a smaller limit", builder().bank_limit(100)),
         ("a bank in a file", builder().bank_file(scratch.file("bank"), 10)),
     ];

@@ -198,7 +198,16 @@ fn an_experiment_from_json_has_the_same_outcome() {
     // Where no number of threads is set, none is written: another machine has others.
     let value = |builder: &NetworkBuilder<f32>| serde_json::to_value(builder).unwrap();
     assert_eq!(value(&builder)["threads"], Value::Null);
-    assert_eq!(value(&builder.threads(2))["threads"], 2);
+    assert_eq!(value(&builder.clone().threads(2))["threads"], 2);
+    // So is the storage: one that keeps nothing comes back as such, and trains to the same bits.
+    let nothing = builder.bank_storage(Storage::Nothing).method(Method::local_targets(2));
+    assert_eq!(value(&nothing)["storage"], "Nothing");
+    let bytes = |builder: NetworkBuilder<f32>| {
+        let mut network = builder.build().unwrap();
+        network.fit(&data, &FitConfig::new().epochs(1)).unwrap();
+        network.bank().unwrap().bytes()
+    };
+    assert_eq!([bytes(copy(&nothing)), bytes(nothing)], [16 * data.len(); 2]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use decoupled::bank::Storage;
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{DecoupledNetwork, Error, FitReport, Method, Result, Scalar};
 use proptest::prelude::*;
@@ -119,6 +120,11 @@ fn trains<T: Scalar>(drawing: &Drawing<T>) -> TestCaseResult {
     prop_assert_eq!(state(&network), state(&twin), "at one thread and at two");
     prop_assert_eq!(data.fingerprint(), hash);
     prop_assert!(all_finite(&network));
+    if drawing.storage() == Storage::Nothing {
+        let mut full = drawing.builder().bank_storage(Storage::Full).threads(1).build().unwrap();
+        prop_assert_eq!(said(&outcome), said(&full.fit(&data, &config)), "with a bank and without");
+        prop_assert_eq!(params(&network), params(&full), "with a bank and without");
+    }
     match &outcome {
         Ok(report) => succeeded(drawing, &network, report, &data)?,
         Err(error) => {

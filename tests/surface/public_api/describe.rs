@@ -244,6 +244,7 @@ fn a_builder_takes_them_all() -> Result<()> {
         .bank_limit(1 << 20)
         .bank_storage(Storage::Bf16);
     let in_file = builder.clone().bank_storage(Storage::F32).bank_file(path("never opened"), 8).build()?;
+    assert!(builder.clone().bank_storage(Storage::Nothing).build().is_err());
     let mut net = builder.bank_storage(Storage::Full).build()?;
     assert_eq!((net.input_dim(), net.output_dim(), net.depth()), (2, 2, 6));
     assert_eq!(net.param_count(), 12 + 20 + 8 + 15 + 8);

@@ -10,6 +10,8 @@ use decoupled::layer::{
     Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
 };
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
+use decoupled::method::Start;
+use decoupled::method::schedule::Stage;
 use decoupled::rand::{RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{Dataset, DecoupledNetwork, FitConfig, Layer, Method, NetworkBuilder, Scalar};
 use proptest::collection::vec;
@@ -85,7 +87,7 @@ pub(crate) fn drawings_of<T: Scalar>(kind: Kind) -> impl Strategy<Value = Drawin
         Kind::Gradients | Kind::Wild => gradient_methods(wild),
         Kind::Closed | Kind::Mixed => exact_methods(),
     };
-    let storage = select(vec![Storage::Full, Storage::Full, Storage::F32, Storage::Bf16]);
+    let storage = select(vec![Storage::Full, Storage::Full, Storage::F32, Storage::Bf16, Storage::Nothing]);
     let bank = (storage, prop::bool::weighted(0.1), option::weighted(0.3, 1usize..12));
     let sizes = if wild { rates(true).prop_map(|rate| rate * rate).boxed() } else { (0.1..1.0).boxed() };
     let data = (1usize..=9, sizes, any::<u64>(), any::<bool>());
@@ -102,8 +104,9 @@ pub(crate) fn drawings_of<T: Scalar>(kind: Kind) -> impl Strategy<Value = Drawin
             own_optimizer: optimizers.1,
             penalty: penalties.0,
             own_penalty: penalties.1,
+            // Methods that go on from the bank, and files, want one with numbers.
+            storage: if bank.0 == Storage::Nothing && (goes_on(&method) || bank.1) { Storage::Full } else { bank.0 },
             method,
-            storage: bank.0,
             in_file: bank.1,
             block: bank.2,
             seed,
@@ -116,6 +119,16 @@ pub(crate) fn drawings_of<T: Scalar>(kind: Kind) -> impl Strategy<Value = Drawin
             measured: length.2,
         },
     )
+}
+
+/// Whether the bank carries something from a visit to the next, or from a stage to the next.
+fn goes_on<T: Scalar>(method: &Method<T>) -> bool {
+    let schedule = method.schedule(2);
+    let kept = |stage: &Stage| match stage {
+        Stage::Start(start) => *start != Start::Anchored,
+        stage => *stage == Stage::Ascend,
+    };
+    method.activation_step().streams() || schedule.stages().iter().any(kept)
 }
 
 fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], mut below: usize) -> NetworkBuilder<T> {
@@ -257,6 +270,10 @@ impl<T: Scalar> Drawing<T> {
         let config = self.batch.into_iter().fold(config, FitConfig::batch_size);
         let config = if self.in_file { config } else { self.block.into_iter().fold(config, FitConfig::shuffle_blocks) };
         if self.measured { config.measure_decoupling(1, 2) } else { config }
+    }
+
+    pub(crate) fn storage(&self) -> Storage {
+        self.storage
     }
 
     pub(crate) fn epochs(&self) -> usize {
