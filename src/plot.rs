@@ -1,7 +1,9 @@
-//! Pictures of the reports of [`fit`](crate::DecoupledNetwork::fit) and of [`diagnostics`](crate::diagnostics), as SVG.
+//! Pictures of the reports of [`fit`](crate::DecoupledNetwork::fit), of [`diagnostics`](crate::diagnostics), and of what convolutions
+//! read and make, as SVG.
 //!
-//! They need the feature `plot`. Lines have the colours of Okabe and Ito and a marker each; heat maps are viridis, whose lightness grows with the value. Both
-//! can be told apart in grey and by colour-blind readers. The same input gives the same bytes.
+//! They need the feature `plot`. Lines have the colours of Okabe and Ito and a marker each; heat maps are viridis, whose lightness grows
+//! with the value. Both can be told apart in grey and by colour-blind readers. Pictures are grey from black to white, or in their colours.
+//! The same input gives the same bytes.
 //!
 //! M. Okabe, K. Ito (2008), [*Color Universal Design*](https://jfly.uni-koeln.de/color/); N. Smith, S. van der Walt (2015),
 //! [*A better default colormap*](https://bids.github.io/colormap/).
@@ -29,19 +31,27 @@ mod canvas;
 mod chart;
 mod cka;
 mod colour;
+mod colour_bar;
 mod decision_boundary;
 mod depth_profile;
+mod feature_maps;
+mod filters;
 mod frame;
 mod heat;
+mod pictures;
 mod residuals;
 mod scale;
 mod text;
+mod tiles;
 mod training_curves;
 
 pub use barrier::barrier;
 pub use cka::cka;
 pub use decision_boundary::decision_boundary;
 pub use depth_profile::depth_profile;
+pub use feature_maps::feature_maps;
+pub use filters::filters;
+pub use pictures::pictures;
 pub use residuals::residuals;
 pub use training_curves::training_curves;
 

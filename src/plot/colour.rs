@@ -34,6 +34,9 @@ pub(super) const GRID: RGBColor = RGBColor(0xDD, 0xDD, 0xDD);
 /// A cell without a value.
 pub(super) const NONE: RGBColor = RGBColor(0xC8, 0xC8, 0xC8);
 
+/// A pixel that is not known, among greys.
+pub(super) const UNKNOWN: RGBColor = RGBColor(0x9D, 0xB8, 0xD9);
+
 /// Of the i-th line or class; they repeat after seven.
 #[expect(clippy::indexing_slicing, reason = "a remainder")]
 pub(super) fn line(i: usize) -> RGBColor {
@@ -52,6 +55,17 @@ pub(super) fn heat(value: f64) -> RGBColor {
     let place = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
     let below = (place as usize).min(VIRIDIS.len() - 2);
     mix(VIRIDIS[below], VIRIDIS[below + 1], place - below as f64)
+}
+
+/// Of a value in 0 ..= 1, from black to white.
+pub(super) fn grey(value: f64) -> RGBColor {
+    rgb([value; 3])
+}
+
+/// Of red, green and blue in 0 ..= 1.
+pub(super) fn rgb(values: [f64; 3]) -> RGBColor {
+    let [red, green, blue] = values.map(|value| (255.0 * value.clamp(0.0, 1.0)).round() as u8);
+    RGBColor(red, green, blue)
 }
 
 /// What can be read on this colour.

@@ -3,16 +3,12 @@
 use plotters::style::text_anchor::HPos;
 
 use crate::Result;
-use crate::plot::canvas::{Canvas, Point, Stroke};
+use crate::plot::canvas::Stroke;
 use crate::plot::colour::{self, INK};
+use crate::plot::colour_bar::{ColourBar, EDGE, outline};
 use crate::plot::scale::Scale;
 use crate::plot::text::{Font, clean};
 use crate::plot::{Picture, draw};
-
-const EDGE: f64 = 12.0;
-/// Cells of the colour bar, and its width in pixels.
-const SHADES: u32 = 64;
-const BAR: f64 = 18.0;
 
 /// A matrix to look at. All rows are equally long; there is at least one cell.
 #[derive(Debug)]
@@ -38,11 +34,10 @@ impl Heat<'_> {
         let widest = |texts: &[String]| texts.iter().map(small).fold(0.0, f64::max);
         let [xs, ys] = &self.numbers;
         let (below, aside) = (widest(xs), widest(ys));
-        let bar: Vec<String> = self.scale.ticks.iter().map(|(_, text)| text.clone()).collect();
-        let meaning = clean(self.meaning) + &self.scale.unit;
+        let bar = ColourBar::new(&self.scale, self.meaning, colour::heat);
 
         let left = EDGE + 16.0 + 6.0 + aside + 6.0;
-        let right = 24.0 + BAR + 8.0 + widest(&bar) + 10.0 + 16.0 + EDGE;
+        let right = bar.width();
         let (top, bottom) = (EDGE + 8.0, 48.0);
         let [across, up] = self.names.map(|name| Font::AXIS.width(&clean(name)));
         let side = (340.0 / rows.max(columns) as f64).max(if few { 36.0 } else { 3.0 });
@@ -51,7 +46,7 @@ impl Heat<'_> {
             (width, height) = (side * columns as f64, side * rows as f64);
         }
         let width = width.max(across - left - right + 2.0 * EDGE).max(across.min(200.0)).max(100.0);
-        let height = height.max(up).max(Font::AXIS.width(&meaning)).max(100.0);
+        let height = height.max(up).max(bar.height()).max(100.0);
         let size = ((left + width + right).ceil() as u32, (top + height + bottom).ceil() as u32);
         let at = |x: f64, y: f64| (left + width * x, top + height * (1.0 - y));
 
@@ -87,28 +82,9 @@ impl Heat<'_> {
             let x = middle.0.min(f64::from(size.0) - EDGE - half).max(EDGE + half);
             canvas.text(self.names[0], (x, top + height + 34.0), HPos::Center, Font::AXIS, INK)?;
             canvas.upward(self.names[1], (EDGE + 8.0, middle.1), Font::AXIS)?;
-
-            let bar = left + width + 24.0;
-            for i in 0..SHADES {
-                let [low, high] = [i, i + 1].map(|i| f64::from(i) / f64::from(SHADES));
-                let over = if i + 1 < SHADES { 0.5 } else { 0.0 };
-                let colour = colour::heat((low + high) / 2.0);
-                canvas.cell((bar, at(0.0, high).1 - over), (bar + BAR, at(0.0, low).1), colour)?;
-            }
-            outline(canvas, (bar, at(0.0, 1.0).1), (bar + BAR, at(0.0, 0.0).1))?;
-            for (place, text) in &self.scale.ticks {
-                let y = at(0.0, *place).1;
-                canvas.line(&[(bar + BAR, y), (bar + BAR + 4.0, y)], INK, Stroke::Solid, 1.0)?;
-                canvas.text(text, (bar + BAR + 8.0, y), HPos::Left, Font::SMALL, INK)?;
-            }
-            canvas.upward(&meaning, (f64::from(size.0) - EDGE - 8.0, middle.1), Font::AXIS)
+            bar.draw(canvas, left + width, (top, top + height))
         })
     }
-}
-
-fn outline(canvas: &Canvas<'_>, (left, top): Point, (right, bottom): Point) -> Result<()> {
-    let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
-    canvas.line(&corners, INK, Stroke::Solid, 1.0)
 }
 
 /// Two decimals, and no sign of a zero.

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use decoupled::data::Examples;
-use decoupled::layer::Activation;
+use decoupled::layer::{Activation, Conv1d, Conv2d, ConvTranspose2d};
 use decoupled::loss::SoftmaxCrossEntropy;
 use decoupled::plot::{self, Picture};
-use decoupled::{Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, Scores};
+use decoupled::{Dataset, DecoupledNetwork, EpochReport, Error, FitConfig, FitReport, MatRef, Scores};
 use nalgebra::DMatrix;
 
 /// An element with its attributes and its own text.
@@ -162,6 +162,27 @@ fn assert_straight(points: &[(f64, f64)]) {
     assert!(points.windows(2).all(|pair| pair[1].0 > pair[0].0), "from left to right");
 }
 
+/// Pictures whose entries rise evenly from 0 to 1.
+fn ramps(count: usize, [channels, height, width]: [usize; 3]) -> Examples<f64> {
+    let len = channels * height * width;
+    let entries: Vec<f64> = (0..count * len).map(|i| (i % len) as f64 / (len - 1) as f64).collect();
+    Examples::from_row_slice(&entries, count, len).unwrap()
+}
+
+/// A picture of 2 × 3 pixels, red from the left to the right, of which the lower row is not known.
+fn half_known() -> Examples<f64> {
+    let nan = f64::NAN;
+    let red = [0.0, 0.4, 1.0, nan, nan, nan];
+    let others = [0.0, 0.0, 0.0, nan, nan, nan];
+    Examples::from_rows(&[[red, others, others].concat()]).unwrap().with_missing()
+}
+
+/// Pictures of three channels to four channels, and of four to two.
+fn convolutions() -> DecoupledNetwork<f64> {
+    let builder = DecoupledNetwork::builder([3, 5, 5]).conv2d(4, [2, 2], Activation::Tanh);
+    builder.conv2d(2, [3, 3], Activation::Tanh).dense(2, Activation::Identity).threads(1).build().unwrap()
+}
+
 fn gallery() -> Vec<Picture> {
     let (fit, long, one) = (decaying(30), decaying(700), decaying(1));
     let similar = |rows: usize, columns: usize| -> Vec<Vec<f64>> {
@@ -189,6 +210,13 @@ fn gallery() -> Vec<Picture> {
         plot::depth_profile("negative", &[("a", &[-1e-5, 2e-5])]),
         plot::depth_profile("two decades", &[("a", &[0.02, 2.1])]),
         plot::decision_boundary(&half_plane(0.3, 0.1), &three()),
+        plot::pictures(&[("a", ramps(8, [1, 8, 8]).matrix()), (&words, ramps(3, [1, 8, 8]).matrix())], [1, 8, 8]),
+        plot::pictures(&[("", half_known().matrix()), ("<&>", half_known().matrix())], [3, 2, 3]),
+        plot::pictures(&[("many", ramps(200, [1, 2, 2]).matrix())], [1, 2, 2]),
+        plot::filters(&convolutions(), 0),
+        plot::filters(&convolutions(), 1),
+        plot::feature_maps(&convolutions(), 0, ramps(1, [3, 5, 5]).matrix()),
+        plot::feature_maps(&convolutions(), 1, ramps(40, [3, 5, 5]).matrix()),
     ];
     let mut pictures: Vec<_> = pictures.into_iter().map(Result::unwrap).collect();
     pictures.push(pictures[0].titled(&format!("<A title> & more; {words}")).unwrap());
@@ -207,7 +235,7 @@ fn every_picture_is_one_white_well_formed_document_without_blank_lines() {
         assert_eq!((root.number("width"), root.number("height")), size);
         assert_eq!(root.attributes["viewBox"], format!("0 0 {} {}", size.0 * 10.0, size.1 * 10.0));
         assert_eq!((ground.name.as_str(), ground.attributes["fill"].as_str()), ("rect", "#FFFFFF"));
-        assert!(named(&elements, "text").len() > 4);
+        assert!(named(&elements, "text").len() > 3);
     }
 }
 
@@ -458,6 +486,195 @@ fn cells_and_bar_fill_their_outlines_and_marks_of_numbers_point_outward() {
     assert_eq!((below, left, right, marks.len()), (3, 2, 6, 11));
 }
 
+/// The fill that is seen at a point, in units; what was drawn last.
+fn seen_at(elements: &[Element], (x, y): (f64, f64)) -> String {
+    let covers = |cell: &&&Element| {
+        (cell.number("x")..cell.number("x") + cell.number("width")).contains(&x)
+            && (cell.number("y")..cell.number("y") + cell.number("height")).contains(&y)
+    };
+    named(elements, "rect").iter().rev().find(covers).unwrap().attributes["fill"].clone()
+}
+
+/// Left, top, right and bottom of each tile, by its outline; that of the bar is the last.
+fn tiles(elements: &[Element]) -> Vec<[f64; 4]> {
+    let lines = named(elements, "polyline").into_iter().map(Element::points).filter(|points| points.len() == 5);
+    let mut outlines: Vec<_> = lines.map(|points| around(points.into_iter())).collect();
+    outlines.pop();
+    outlines
+}
+
+/// The colours of a tile's pixels, row by row, at their middles.
+fn pixels(elements: &[Element], [left, top, right, bottom]: [f64; 4], (rows, columns): (usize, usize)) -> Vec<String> {
+    let (dx, dy) = ((right - left) / columns as f64, (bottom - top) / rows as f64);
+    // Pixels are square.
+    assert_eq!(dx, dy);
+    let middle = |i: usize| (left + dx * ((i % columns) as f64 + 0.5), top + dy * ((i / columns) as f64 + 0.5));
+    (0..rows * columns).map(|i| seen_at(elements, middle(i))).collect()
+}
+
+fn grey(share: f64) -> String {
+    let byte = (255.0 * share).round() as u8;
+    format!("#{byte:02X}{byte:02X}{byte:02X}")
+}
+
+/// Equal up to one in each byte: halves are rounded either way.
+#[track_caller]
+fn assert_colours(found: &[String], expected: &[String]) {
+    let bytes = |colour: &String| [1, 3, 5].map(|at| i32::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()));
+    let near = |(a, b): (&String, &String)| bytes(a).into_iter().zip(bytes(b)).all(|(a, b)| (a - b).abs() <= 1);
+    assert!(found.len() == expected.len() && found.iter().zip(expected).all(near), "{found:?}, not {expected:?}");
+}
+
+#[test]
+fn pictures_have_the_colours_of_their_numbers_in_named_rows() {
+    // Row by row of pixels, in quarters and beyond 0 ..= 1: black is −0.5, white 1.5.
+    let first = [0.0, 0.25, 0.5, 0.75, 1.0, 0.5];
+    let second = [-0.5, 1.5, 0.0, 1.0, 0.5, 0.5];
+    let above = [first, second].concat();
+    let rows = [("above", MatRef::new(&above, 6, 2)), ("below", MatRef::new(&second, 6, 1))];
+    let picture = plot::pictures(&rows, [1, 2, 3]).unwrap();
+    assert_says(&picture, &["above", "below", "pixel", "−0.5", "0.0", "1.5"]);
+    let elements = parse(picture.svg());
+    let tiles = tiles(&elements);
+    for (tile, values) in tiles.iter().zip([first, second, second]) {
+        assert_eq!(pixels(&elements, *tile, (2, 3)), values.map(|value| grey((value + 0.5) / 2.0)));
+    }
+    let [a, b, c] = tiles[..] else { panic!("{} tiles", tiles.len()) };
+    // The second is right of the first, the row below begins below the first.
+    assert!(b[0] > a[2] && b[1] == a[1] && c[0] == a[0] && c[1] > a[3]);
+    for (name, tile) in [("above", a), ("below", c)] {
+        let text = named(&elements, "text").into_iter().find(|text| text.text == name).unwrap();
+        assert!(extent(text)[2] < tile[0] && (tile[1]..tile[3]).contains(&text.number("y")), "{name}");
+    }
+}
+
+#[test]
+fn black_and_white_are_0_and_1_where_all_numbers_lie_between() {
+    let elements = parse(plot::pictures(&[("", MatRef::new(&[0.2, 0.6], 2, 1))], [1, 1, 2]).unwrap().svg());
+    assert_eq!(pixels(&elements, tiles(&elements)[0], (1, 2)), [grey(0.2), grey(0.6)]);
+}
+
+#[test]
+fn three_channels_are_red_green_and_blue_and_unknown_pixels_have_their_legend() {
+    let picture = plot::pictures(&[("", half_known().matrix())], [3, 2, 3]).unwrap();
+    assert_says(&picture, &["red, green, blue", "not known"]);
+    let elements = parse(picture.svg());
+    let found = pixels(&elements, tiles(&elements)[0], (2, 3));
+    assert_eq!(found[..3], ["#000000", "#660000", "#FF0000"]);
+    let unknown = &found[3];
+    assert!(found[3..].iter().all(|colour| colour == unknown) && unknown[1..3] != unknown[5..7], "no grey: {unknown}");
+    let text = named(&elements, "text").into_iter().find(|text| text.text == "not known").unwrap();
+    assert_eq!(seen_at(&elements, (text.number("x") - 150.0, text.number("y"))), *unknown);
+    let all = [0.0, 0.5, 1.0];
+    let colours = parse(plot::pictures(&[("", MatRef::new(&all, 3, 1))], [3, 1, 1]).unwrap().svg());
+    assert_eq!(pixels(&colours, tiles(&colours)[0], (1, 1)), ["#0080FF"]);
+    assert!(
+        !texts(&plot::pictures(&[("", MatRef::new(&all, 3, 1))], [3, 1, 1]).unwrap()).contains(&"not known".into())
+    );
+}
+
+#[test]
+fn a_single_row_is_broken_into_lines_and_several_are_not() {
+    let many = ramps(30, [1, 4, 4]);
+    let elements = parse(plot::pictures(&[("", many.matrix())], [1, 4, 4]).unwrap().svg());
+    let (tiles, first) = (tiles(&elements), tiles(&elements)[0]);
+    assert_eq!(tiles.len(), 30);
+    let columns = tiles.iter().filter(|tile| tile[1] == first[1]).count();
+    assert!((2..30).contains(&columns), "{columns}");
+    let (dx, dy) = (tiles[1][0] - first[0], tiles[columns][1] - first[1]);
+    assert!(dx > first[2] - first[0] && dy > first[3] - first[1], "tiles do not touch");
+    for (i, tile) in tiles.iter().enumerate() {
+        let corner = (first[0] + dx * (i % columns) as f64, first[1] + dy * (i / columns) as f64);
+        assert_eq!((tile[0], tile[1]), corner, "tile {i}");
+    }
+    let two = [("a", many.matrix()), ("b", many.matrix())];
+    let elements = parse(plot::pictures(&two, [1, 4, 4]).unwrap().svg());
+    let tops: std::collections::BTreeSet<_> = self::tiles(&elements).iter().map(|tile| tile[1] as i64).collect();
+    assert_eq!((self::tiles(&elements).len(), tops.len()), (60, 2));
+}
+
+/// A network of one layer whose parameters are 1, 2, … in its own order.
+fn counting(input: [usize; 3], layer: impl decoupled::Layer<f64> + 'static) -> DecoupledNetwork<f64> {
+    let mut network = DecoupledNetwork::builder(input).layer(layer).threads(1).build().unwrap();
+    let params: Vec<f64> = (1..=network.param_count()).map(|i| i as f64).collect();
+    network.set_params(0, &params).unwrap();
+    network
+}
+
+#[test]
+fn filters_are_the_kernels_with_zero_in_the_middle_of_the_scale() {
+    // W[o, c, i, j] in the order of the parameters: entry e is e + 1, and the largest weight the number of weights.
+    let share = |entry: usize, weights: usize| ((entry + 1) as f64 / weights as f64 + 1.0) / 2.0;
+    // One input channel: a grey tile for each output channel. The biases behind the weights have no part.
+    let picture = plot::filters(&counting([1, 4, 4], Conv2d::new([1, 4, 4], 3, [2, 3])), 0).unwrap();
+    assert_says(&picture, &["weight"]);
+    let elements = parse(picture.svg());
+    assert_eq!(tiles(&elements).len(), 3);
+    for (o, tile) in tiles(&elements).into_iter().enumerate() {
+        let expected: Vec<String> = (0..6).map(|i| grey(share(6 * o + i, 18))).collect();
+        assert_colours(&pixels(&elements, tile, (2, 3)), &expected);
+    }
+    // Three: red, green and blue.
+    let elements = parse(plot::filters(&counting([3, 4, 4], Conv2d::new([3, 4, 4], 2, [1, 2])), 0).unwrap().svg());
+    assert_eq!(tiles(&elements).len(), 2);
+    for (o, tile) in tiles(&elements).into_iter().enumerate() {
+        let byte = |c: usize, j: usize| grey(share(6 * o + 2 * c + j, 12))[1..3].to_owned();
+        let expected = [0, 1].map(|j| format!("#{}{}{}", byte(0, j), byte(1, j), byte(2, j)));
+        assert_colours(&pixels(&elements, tile, (1, 2)), &expected);
+    }
+    // Two: a row for each output channel; and a sequence's kernels are pictures of one row.
+    for network in [
+        counting([2, 1, 4], Conv1d::new([2, 4], 3, 2)),
+        counting([2, 4, 4], Conv2d::new([2, 4, 4], 3, [1, 2])),
+        counting([3, 4, 4], ConvTranspose2d::new([3, 4, 4], 2, [1, 2])),
+    ] {
+        let picture = plot::filters(&network, 0).unwrap();
+        assert_says(&picture, &["0", "1", "2"]);
+        let elements = parse(picture.svg());
+        let tiles = tiles(&elements);
+        assert_eq!(tiles.len(), 6);
+        for (k, tile) in tiles.iter().enumerate() {
+            let expected = [0, 1].map(|j| grey(share(2 * k + j, 12)));
+            assert_colours(&pixels(&elements, *tile, (1, 2)), &expected);
+            assert_eq!((tile[0], tile[1]), (tiles[k % 2][0], tiles[k - k % 2][1]));
+        }
+    }
+    // Of a convolution within a chain, and of weights that are all zero.
+    let mut chain = convolutions();
+    assert_eq!(self::tiles(&parse(plot::filters(&chain, 0).unwrap().svg())).len(), 4);
+    chain.set_params(0, &vec![0.0; chain.params(0).len()]).unwrap();
+    let elements = parse(plot::filters(&chain, 0).unwrap().svg());
+    assert_eq!(pixels(&elements, tiles(&elements)[0], (2, 2)), vec![grey(0.5); 4]);
+}
+
+#[test]
+fn feature_maps_are_the_channels_of_a_layers_output() {
+    // A 1 × 1 convolution of one channel: channel o is (2o + 1) · z + o, by hand.
+    let mut network = counting([1, 2, 3], Conv2d::new([1, 2, 3], 2, [1, 1]));
+    network.set_params(0, &[1.0, 3.0, 0.0, 1.0]).unwrap();
+    let inputs = [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]];
+    let picture = plot::feature_maps(&network, 0, MatRef::new(&inputs.concat(), 6, 2)).unwrap();
+    assert_says(&picture, &["activation", "0", "5", "15"]);
+    let elements = parse(picture.svg());
+    let tiles = tiles(&elements);
+    assert_eq!(tiles.len(), 4);
+    for (k, tile) in tiles.into_iter().enumerate() {
+        let (input, o) = (inputs[k / 2], (k % 2) as f64);
+        // The least is 0, the greatest 16.
+        let expected = input.map(|z| grey(((2.0 * o + 1.0) * z + o) / 16.0));
+        assert_eq!(pixels(&elements, tile, (2, 3)), expected);
+    }
+    // The second layer of a network reads the first.
+    let deep = convolutions();
+    let example = ramps(1, [3, 5, 5]);
+    let output = &deep.activations(example.matrix()).unwrap()[1];
+    let elements = parse(plot::feature_maps(&deep, 1, example.matrix()).unwrap().svg());
+    let expected = output.map(|x| grey((x - output.min()) / (output.max() - output.min())));
+    for (tile, channel) in self::tiles(&elements).into_iter().zip(expected.as_slice().chunks(4)) {
+        assert_eq!(pixels(&elements, tile, (2, 2)), channel);
+    }
+}
+
 #[test]
 fn residuals_are_lighter_where_they_are_larger_and_grey_where_they_are_zero() {
     let fit = report((0..4).map(|i| {
@@ -489,15 +706,6 @@ fn the_boundary_of_a_half_plane_is_where_it_is() {
         let (low, high) = (circles[0], circles[1]);
         let scale = ((high.0 - low.0) / 2.0, (high.1 - low.1) / 1.5);
         let value = |x: f64, y: f64| ((x - low.0) / scale.0 - 1.0, (y - low.1) / scale.1 - 1.0);
-        let regions = named(&elements, "rect").split_off(1);
-        let fill = |x: f64, y: f64| {
-            let covers = |cell: &&&Element| {
-                (cell.number("x")..cell.number("x") + cell.number("width")).contains(&x)
-                    && (cell.number("y")..cell.number("y") + cell.number("height")).contains(&y)
-            };
-            // What was drawn last is seen.
-            regions.iter().rev().find(covers).map(|cell| cell.attributes["fill"].clone())
-        };
         let mut seen: BTreeMap<bool, (String, usize)> = BTreeMap::new();
         for x in (1000..6000).step_by(97) {
             for y in (500..3600).step_by(89) {
@@ -506,7 +714,8 @@ fn the_boundary_of_a_half_plane_is_where_it_is() {
                 let beyond = a * angle.cos() + b * angle.sin() - shift;
                 // Cells are one or two pixels wide.
                 if beyond.abs() > 0.015 {
-                    let fill = fill(x, y).expect("the plane is covered");
+                    let fill = seen_at(&elements, (x, y));
+                    assert_ne!(fill, "#FFFFFF", "the plane is covered");
                     let entry = seen.entry(beyond > 0.0).or_insert((fill.clone(), 0));
                     entry.1 += 1;
                     assert_eq!(entry.0, fill, "at {a}, {b}");
@@ -602,6 +811,43 @@ fn a_boundary_needs_two_inputs_and_labels() {
 }
 
 #[test]
+fn pictures_that_do_not_fit_their_shape_and_layers_without_any_are_refused() {
+    let four = ramps(1, [1, 2, 2]);
+    let one = [("a", four.matrix())];
+    let draw = |shape: [usize; 3]| plot::pictures(&one, shape);
+    refused!(draw([1, 2, 3]), Error::Shape { expected: 6, found: 4, .. });
+    refused!(draw([2, 1, 2]), Error::HyperParameter { found: 2.0, .. });
+    refused!(plot::pictures(&one, 4), Error::HyperParameter { found: 4.0, .. });
+    refused!(draw([1, 0, 4]), Error::Empty { .. });
+    refused!(draw([1, usize::MAX, 4]), Error::Shape { expected: usize::MAX, found: 4, .. });
+    refused!(plot::pictures::<f64>(&[], [1, 2, 2]), Error::Empty { .. });
+    let none: [f64; 0] = [];
+    refused!(plot::pictures(&[one[0], ("b", MatRef::new(&none, 4, 0))], [1, 2, 2]), Error::Empty { .. });
+    for bad in [f64::INFINITY, f64::NEG_INFINITY] {
+        let second = [0.0, 0.0, bad, 0.0];
+        let rows = [one[0], ("b", MatRef::new(&second, 4, 1))];
+        refused!(plot::pictures(&rows, [1, 2, 2]), Error::NotFinite { example: 1, row: 2, .. });
+    }
+    refused!(plot::pictures(&[("a", MatRef::new(&[1e301], 1, 1))], [1, 1, 1]), Error::HyperParameter { .. });
+    let large = vec![0.0; 1_000_001];
+    refused!(plot::pictures(&[("a", MatRef::new(&large, 1, large.len()))], [1, 1, 1]), Error::HyperParameter { .. });
+    // Nothing is known of it.
+    parse(plot::pictures(&[("a", MatRef::new(&[f64::NAN], 1, 1))], [1, 1, 1]).unwrap().svg());
+
+    let (net, example) = (convolutions(), ramps(1, [3, 5, 5]));
+    refused!(plot::filters(&net, 3), Error::LayerIndex { count: 3, found: 3, .. });
+    refused!(plot::filters(&net, 2), Error::Unsupported { .. });
+    refused!(plot::feature_maps(&net, usize::MAX, example.matrix()), Error::LayerIndex { count: 3, .. });
+    refused!(plot::feature_maps(&net, 2, example.matrix()), Error::Unsupported { .. });
+    refused!(plot::feature_maps(&net, 0, four.matrix()), Error::Shape { expected: 75, found: 4, .. });
+    refused!(plot::feature_maps(&net, 0, MatRef::new(&none, 75, 0)), Error::Empty { .. });
+    refused!(plot::feature_maps(&net, 0, &[f64::NAN; 75][..]), Error::NotFinite { .. });
+    let mut steep = convolutions();
+    steep.set_params(0, &vec![1e301; steep.params(0).len()]).unwrap();
+    refused!(plot::filters(&steep, 0), Error::HyperParameter { .. });
+}
+
+#[test]
 fn no_finite_numbers_make_it_panic() {
     let extreme = [0.0, -0.0, 5e-324, -5e-324, f64::MIN_POSITIVE, 1.0, 1.0 + f64::EPSILON, 1e-300, 1e300, -1e300];
     for a in extreme {
@@ -613,6 +859,7 @@ fn no_finite_numbers_make_it_panic() {
             if a != 0.0 || b != 0.0 {
                 parse(plot::residuals(&fit).unwrap().svg());
             }
+            parse(plot::pictures(&[("a", MatRef::new(&[a, b, a], 3, 1))], [3, 1, 1]).unwrap().svg());
         }
     }
     refused!(plot::barrier(&[("a", &[1.0, f64::MAX])]), Error::HyperParameter { .. });

@@ -164,7 +164,12 @@ fn two_networks_are_compared_and_drawn() -> Result<()> {
     plot::cka("decoupled", "backpropagation", &cka)?;
     plot::depth_profile("residual", &[("decoupled", &report.epochs[0].residuals)])?;
     plot::barrier(&[("raw", &path_between.losses)])?;
-    plot::decision_boundary(&own, &data).map(drop)
+    plot::decision_boundary(&own, &data)?;
+    plot::pictures(&[("moons", inputs)], [1, 1, 2])?;
+    let convolutional = Net::builder([1, 1, 2]).conv2d(2, [1, 1], Activation::Tanh).dense(2, Activation::Identity);
+    let convolutional = convolutional.threads(1).build()?;
+    plot::filters(&convolutional, 0)?;
+    plot::feature_maps(&convolutional, 0, inputs).map(drop)
 }
 
 #[test]
