@@ -19,7 +19,7 @@
 //! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
 //! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`Pool2d`](crate::layer::Pool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet`. Arrays with the channels last need `x.transpose(0, 3, 1, 2)` first |
 //! | `padding="same"`, `strides=` | `Conv2d::new(builder.shape(), …).padding([1, 1])` for 3 × 3, [`stride`](crate::layer::Conv2d::stride) |
-//! | `Conv2DTranspose`, `nn.ConvTranspose2d` | [`ConvTranspose2d`](crate::layer::ConvTranspose2d) |
+//! | `Conv2DTranspose`, `nn.ConvTranspose2d` | [`ConvTranspose2d`](crate::layer::ConvTranspose2d), and the example `generate` |
 //! | `Conv1D`, `nn.Conv1d` | [`Conv1d`](crate::layer::Conv1d), `builder([channels, length])`; poolings are those of pictures of one row, `Pool2d::max(shape, [1, 2])` |
 //! | `UpSampling2D`, `nn.Upsample` | [`Upsample`](crate::layer::Upsample), nearest neighbours |
 //! | `GlobalAveragePooling2D`, `AdaptiveAvgPool2d(1)` | [`Pool2d::global_mean`](crate::layer::Pool2d::global_mean) |

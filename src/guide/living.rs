@@ -140,5 +140,5 @@
 //!
 //! [`infer`](crate::DecoupledNetwork::infer) clamps the known entries of input, hidden layers and output, and finds the rest at the least
 //! energy: missing pixels, an input for an output. The energy does not measure how likely an input is; where that matters, let the
-//! network make the data, as the example `occluded` does. Clamp the output as well: a free input with no target stays where
+//! network make the data, as the examples `occluded` and `generate` do. Clamp the output as well: a free input with no target stays where
 //! it started. All is in the units that the network was trained in; [`Scaler::invert`](crate::data::Scaler::invert) goes back.

@@ -100,7 +100,7 @@ impl<T: Scalar> DecoupledNetwork<T> {
     /// that is found for an output explains it, may look like none of the data, and where units saturate may run away. Where
     /// that matters let the network *make* the data, as predictive coding does (Salvatori et al. 2021, *Associative memories via
     /// predictive coding*, arXiv 2109.08063): its output is then what is partly known, and the layers below are the prior. The
-    /// example `occluded` does it.
+    /// examples `occluded` and `generate` do it.
     ///
     /// ```
     /// use decoupled::layer::Activation;
