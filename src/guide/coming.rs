@@ -52,6 +52,30 @@
 //! # Ok::<(), decoupled::Error>(())
 //! ```
 //!
+//! Pictures:
+//!
+//! ```
+//! use decoupled::DecoupledNetwork;
+//! use decoupled::layer::{Activation, Chain, Conv2d, Elementwise, Pool2d};
+//! use decoupled::loss::SoftmaxCrossEntropy;
+//!
+//! // PyTorch: Sequential(Conv2d(1, 8, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(8, 16, 3), ReLU(), Flatten(), Linear(16 * 2 * 2, 10))
+//! let builder = DecoupledNetwork::<f32>::builder([1, 8, 8]);
+//! let conv = Conv2d::new(builder.shape(), 8, [3, 3]).padding([1, 1]);
+//! let unit = Chain::new()
+//!     .then(conv)
+//!     .then(Elementwise::new(conv.output().len(), Activation::Relu))
+//!     .then(Pool2d::max(conv.output(), [2, 2])); // one unit: the bank stores the output of the pooling
+//! let network = builder
+//!     .layer(unit)
+//!     .conv2d(16, [3, 3], Activation::Relu)
+//!     .dense(10, Activation::Identity)
+//!     .output_loss(SoftmaxCrossEntropy::new())
+//!     .build()?;
+//! assert_eq!(network.summary().layers[1].output, [16, 2, 2].into());
+//! # Ok::<(), decoupled::Error>(())
+//! ```
+//!
 //! # Data
 //!
 //! | habit | here |
