@@ -19,9 +19,11 @@ mod conv_transpose2d;
 mod correlation;
 #[expect(clippy::indexing_slicing, reason = "parameters and columns have the widths that the layer gives")]
 mod dense;
+mod dropout;
 mod group_norm;
 mod init;
 mod layer_norm;
+mod noise;
 #[expect(clippy::indexing_slicing, reason = "pixels that the windows reach")]
 mod pool2d;
 mod prox;
@@ -43,9 +45,11 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
+pub use dropout::Dropout;
 pub use group_norm::GroupNorm;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
+pub use noise::Noise;
 pub use pool2d::Pool2d;
 pub use proximal::Proximal;
 pub(crate) use regression::pre_activation_rows;
@@ -67,7 +71,7 @@ pub(crate) const CACHE: &str = "the cache of a layer";
 ///
 /// | step | calls |
 /// |---|---|
-/// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward) |
+/// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward); in training the pass with [`noise`](Self::noise), if the layer has one |
 /// | activation step (∂L/∂z_t), and backpropagation | [`input_gradient`](Self::input_gradient) |
 /// | parameter step (∂L/∂θ_t) | [`param_gradient`](Self::param_gradient) |
 /// | activation and parameter steps in closed form | [`proximal`](Self::proximal) and [`regression`](Self::regression), if the layer has them |
@@ -81,15 +85,15 @@ pub(crate) const CACHE: &str = "the cache of a layer";
 ///   and no column may influence another.
 /// * `forward`, `input_gradient` and `param_gradient` **overwrite** all of what they write; its former content
 ///   may be anything, NaN included.
-/// * `cache` has [`cache_len`](Self::cache_len)`(n)` entries. A gradient method is called only after `forward` with
-///   the same parameters and input, and finds in the cache what `forward` and other gradient calls left there. A
-///   layer may keep there what it would otherwise compute twice, and use the rest as scratch.
+/// * `cache` has [`cache_len`](Self::cache_len)`(n)` entries. A gradient method is called only after `forward`, or the
+///   pass with [`noise`](Self::noise), with the same parameters and input, and finds in the cache what that pass and other gradient calls
+///   left there. A layer may keep there what it would otherwise compute twice, and use the rest as scratch.
 /// * All methods are pure functions of their arguments: the same call gives the same bits.
 ///
 /// * `cache_len` does not fall as the batch grows, and inputs in the thousands may give infinities, but no NaN.
 ///
-/// [`check::layer`](crate::check::layer()) tests all of this on your own layer, and [`proximal`](Self::proximal) and
-/// [`regression`](Self::regression), if it has them, rule by rule: [`LAYER_RULES`](crate::check::LAYER_RULES).
+/// [`check::layer`](crate::check::layer()) tests all of this on your own layer, and [`noise`](Self::noise),
+/// [`proximal`](Self::proximal) and [`regression`](Self::regression), if it has them, rule by rule: [`LAYER_RULES`](crate::check::LAYER_RULES).
 ///
 /// # Example
 ///
@@ -268,6 +272,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 
     /// The input by a closed form, for layers that can: [`Proximal`]. None unless said otherwise.
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
+        None
+    }
+
+    /// The map that training evaluates in place of [`forward`](Self::forward), with random numbers, for layers that have one: [`Noise`].
+    /// None by default.
+    fn noise(&self) -> Option<&dyn Noise<T>> {
         None
     }
 

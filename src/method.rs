@@ -19,6 +19,7 @@ pub(crate) mod block;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer")]
 pub(crate) mod circuit;
 pub(crate) mod coupling;
+pub(crate) mod draws;
 #[expect(clippy::indexing_slicing, reason = "one of everything for each layer, as `Block::new` makes them")]
 pub mod energy;
 pub(crate) mod flight_plan;
@@ -202,6 +203,29 @@ impl<T: Scalar> Method<T> {
         Ok(())
     }
 
+    /// Fails for a method that keeps something of an example from visit to visit, where visits see `what`: other draws each time.
+    pub(crate) fn check_forgets(&self, what: &'static str) -> Result<()> {
+        let start = "the bank would keep the activations of other draws; take a method that starts at the forward pass (Start::Anchored)";
+        let multipliers = "the bank would keep the multipliers of other draws; take a method without";
+        supported(self.start == Start::Anchored, what, start)?;
+        supported(self.coupling.multipliers.is_none(), what, multipliers)
+    }
+
+    /// Fails for layers with noise unless all evaluations of an example's visit see one draw, and closed forms none.
+    fn check_noise(&self, circuit: Circuit<'_, T>) -> Result<()> {
+        let what = "layers with noise (Layer::noise), as Dropout";
+        for (t, layer) in circuit.layers.iter().enumerate() {
+            if circuit.guarded("noise", t, || layer.noise().is_some())? {
+                self.check_forgets(what)?;
+                let exact = "exact activation steps are those of maps without noise; take sweeps, Gauss–Newton or error coordinates";
+                supported(!self.activation.streams(), what, exact)?;
+                let squares = "least squares are those of maps without noise; take GradientStep for this layer (Method::layer_parameter)";
+                supported(layer.param_len() == 0 || self.parameter.by_gradient(t), what, squares)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Fails for a method in flight unless its error passes every layer once, from the output down, and starts at the forward pass.
     fn check_flight(&self, circuit: Circuit<'_, T>) -> Result<()> {
         let Timing::InFlight { .. } = self.parameter.timing else { return Ok(()) };
@@ -358,6 +382,7 @@ impl<T: Scalar> Method<T> {
         self.parameter.validate()?;
         self.coupling.validate::<T>()?;
         let circuit = objective.circuit;
+        self.check_noise(circuit)?;
         let count = circuit.depth();
         if let Some(&(found, _)) = self.parameter.layer_steps.iter().find(|(t, _)| *t >= count) {
             return Err(Error::LayerIndex { what: "layer_parameter", first: 0, count, found });

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
-use decoupled::layer::{Activation, Upsample};
+use decoupled::layer::{Activation, Chain, Dense, Dropout, Elementwise, Upsample};
 use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::{Order, Sweeps};
 use decoupled::nalgebra::DMatrix;
@@ -62,6 +62,7 @@ enum Extra {
     None,
     Weights,
     Accumulation,
+    Dropout,
 }
 
 /// Requests in each epoch but the first, with so many visits an epoch; no method for backpropagation.
@@ -76,7 +77,16 @@ fn requests(method: Option<&Method<f32>>, extra: Extra, visits: usize) -> Vec<us
     let builder = DecoupledNetwork::builder(20);
     // Closed forms want maps and activation functions as units of their own.
     let builder = if closed { builder.store_pre_activations() } else { builder };
-    let builder = builder.dense(16, Activation::Tanh).dense(12, Activation::Relu).dense(3, Activation::Identity);
+    let builder = match extra {
+        Extra::Dropout => builder.layer(
+            Chain::new()
+                .then(Dense::new(20, 16))
+                .then(Elementwise::new(16, Activation::Tanh))
+                .then(Dropout::new(16, 0.5)),
+        ),
+        _ => builder.dense(16, Activation::Tanh),
+    };
+    let builder = builder.dense(12, Activation::Relu).dense(3, Activation::Identity);
     let builder = match closed {
         true => builder.output_loss(SquaredError),
         false => builder.output_loss(SoftmaxCrossEntropy::new()),
@@ -130,6 +140,8 @@ fn a_warm_visit_asks_for_no_memory_and_a_bank_of_nothing_for_no_bank() {
         ("weights, alm", Some(Method::alm(0.7)), Extra::Weights),
         ("accumulation, backpropagation", None, Extra::Accumulation),
         ("accumulation, red-black", Some(Method::red_black()), Extra::Accumulation),
+        ("dropout, backpropagation", None, Extra::Dropout),
+        ("dropout, default", Some(Method::default()), Extra::Dropout),
     ];
     for (name, method, extra) in presets.chain(others) {
         let (few, many) = (requests(method.as_ref(), extra, 5), requests(method.as_ref(), extra, 50));

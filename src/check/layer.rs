@@ -3,6 +3,7 @@
 mod account;
 mod forward;
 mod gradients;
+mod noise;
 mod proximal;
 mod regression;
 mod trial;
@@ -29,6 +30,8 @@ rules! {
     /// * Renumbered units give renumbered outputs, if it tells its [`wiring`](Layer::wiring), and scales go through if it says so.
     /// * [`Regression`](crate::layer::Regression) and [`Proximal`](crate::layer::Proximal), where it offers them, find minima,
     ///   tell the present pre-activation, and add up; an example of weight 2 counts as two.
+    /// * Of the pass with [`Noise`](crate::layer::Noise), where it offers one, the same holds as of `forward` and its gradients, at any
+    ///   fixed noise; it leaves nothing behind in a later plain pass.
     LAYER_RULES of Trial:
     account {
         sizes_stay_the_same,
@@ -84,6 +87,18 @@ rules! {
         proximal_ignores_other_examples,
         proximal_is_no_worse_than_its_start,
         proximal_is_no_worse_than_other_points,
+    }
+    noise {
+        noise_len_stays_the_same,
+        noisy_forward_overwrites,
+        noisy_forward_repeats,
+        noisy_forward_ignores_other_examples,
+        noisy_forward_far_out_is_no_nan,
+        noisy_gradients_overwrite,
+        noisy_gradients_repeat,
+        noisy_input_gradient_agrees_with_differences,
+        noisy_param_gradient_agrees_with_differences,
+        noise_leaves_the_plain_pass,
     }
 }
 

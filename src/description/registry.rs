@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 
 use crate::description::Description;
 use crate::layer::{
-    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
+    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual,
+    Upsample,
 };
 use crate::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -43,6 +44,7 @@ registry! {
     Layer:
     Dense,
     Elementwise,
+    Dropout,
     LayerNorm,
     GroupNorm,
     Conv1d,

@@ -16,7 +16,7 @@
 //! | `kernel_initializer=` | [`dense_with`](crate::NetworkBuilder::dense_with) and [`Init`](crate::layer::Init) |
 //! | `BatchNormalization` | [`LayerNorm`](crate::layer::LayerNorm); [`GroupNorm`](crate::layer::GroupNorm) on pictures, which says why no layer here looks at other examples |
 //! | `GroupNormalization`, `InstanceNorm2d` | [`GroupNorm`](crate::layer::GroupNorm); a group for each channel |
-//! | `Dropout` | none: a stored activation belongs to one unit of one example. Weight decay, early stopping and noise in the data regularise |
+//! | `Dropout` | [`Dropout::new(width, p)`](crate::layer::Dropout) at the end of a [`Chain`](crate::layer::Chain): one mask for all evaluations of a visit, none in predictions. Not for methods whose bank carries activations from visit to visit, nor for closed forms |
 //! | `Conv2D`, `MaxPooling2D`, `AveragePooling2D` | [`Conv2d`](crate::layer::Conv2d), [`Pool2d`](crate::layer::Pool2d), channels first; [`conv2d`](crate::NetworkBuilder::conv2d), and the example `convnet`. Arrays with the channels last need `x.transpose(0, 3, 1, 2)` first |
 //! | `padding="same"`, `strides=` | `Conv2d::new(builder.shape(), …).padding([1, 1])` for 3 × 3, [`stride`](crate::layer::Conv2d::stride) |
 //! | `Conv2DTranspose`, `nn.ConvTranspose2d` | [`ConvTranspose2d`](crate::layer::ConvTranspose2d), and the example `generate` |

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`regression`](crate::Layer::regression) | its parameters by least squares, as in `bcd` and `admm` |
 //! | [`proximal`](crate::Layer::proximal) | its best input in closed form, as in the same |
+//! | [`noise`](crate::Layer::noise) | another map in training, by random numbers that the layer is given: [`Noise`](crate::layer::Noise) |
 //! | [`has_derivative`](crate::Layer::has_derivative) | a warning where no gradient goes through |
 //! | [`output_range`](crate::Layer::output_range) | a warning where a loss reads logits from a last layer that does not give all numbers |
 //! | [`is_straight_through`](crate::Layer::is_straight_through) | a derivative of your own choice, which no difference can check |

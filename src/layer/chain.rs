@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Activation, Change, Layer, Regression, Shape, Tensor, Unit, Wiring, shape_above};
+use super::noise::{Passes, noise_len};
+use super::{Activation, Change, Layer, Noise, Regression, Shape, Tensor, Unit, Wiring, shape_above};
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
 /// Several maps in a row as one unit, ẑ = f_k(… f_2(f_1(z))), differentiated as a whole.
@@ -52,6 +53,32 @@ impl<T: Scalar> Chain<T> {
     /// The maps, from the input up.
     pub fn layers(&self) -> &[Arc<dyn Layer<T>>] {
         &self.layers
+    }
+
+    /// Evaluates the maps one after the other, with or without noise.
+    fn run(
+        &self,
+        mut passes: Passes<'_, T>,
+        mut params: &[T],
+        input: MatRef<'_, T>,
+        output: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        let examples = input.cols();
+        let (mut input, mut cache) = (input, cache);
+        let Some((last, below)) = self.layers.split_last() else { return };
+        for layer in below {
+            let (own_params, rest_params) = params.split_at(layer.param_len());
+            let (own_cache, rest) = cache.split_at_mut(layer.cache_len(examples));
+            let len = layer.output_dim() * examples;
+            let (between, rest) = rest.split_at_mut(len);
+            let (_cotangent, rest) = rest.split_at_mut(len);
+            let output = MatMut::new(between, layer.output_dim(), examples);
+            passes.forward(&**layer, own_params, input, output, own_cache);
+            input = MatRef::new(between, layer.output_dim(), examples);
+            (params, cache) = (rest_params, rest);
+        }
+        passes.forward(&**last, params, input, output, cache);
     }
 }
 
@@ -130,6 +157,7 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     fn unit(&self) -> Option<Unit> {
         let (first, above) = self.layers.split_first()?;
         above.iter().try_fold(first.unit()?, |unit, layer| match layer.unit()? {
+            Unit { map: None, function: Activation::Identity } => Some(unit),
             // Only directly above the map: two functions in a row are no `Activation`.
             Unit { map: None, function } if unit.function == Activation::Identity => Some(Unit { function, ..unit }),
             _ => None,
@@ -160,21 +188,8 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         }
     }
 
-    fn forward(&self, mut params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]) {
-        let examples = input.cols();
-        let (mut input, mut cache) = (input, cache);
-        let Some((last, below)) = self.layers.split_last() else { return };
-        for layer in below {
-            let (own_params, rest_params) = params.split_at(layer.param_len());
-            let (own_cache, rest) = cache.split_at_mut(layer.cache_len(examples));
-            let len = layer.output_dim() * examples;
-            let (between, rest) = rest.split_at_mut(len);
-            let (_cotangent, rest) = rest.split_at_mut(len);
-            layer.forward(own_params, input, MatMut::new(between, layer.output_dim(), examples), own_cache);
-            input = MatRef::new(between, layer.output_dim(), examples);
-            (params, cache) = (rest_params, rest);
-        }
-        last.forward(params, input, output, cache);
+    fn forward(&self, params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]) {
+        self.run(Passes::plain(), params, input, output, cache);
     }
 
     fn input_gradient(
@@ -236,6 +251,10 @@ impl<T: Scalar> Layer<T> for Chain<T> {
         above.iter().all(|layer| layer.param_len() == 0 && layer.proximal().is_some()).then_some(self)
     }
 
+    fn noise(&self) -> Option<&dyn Noise<T>> {
+        self.layers.iter().any(|layer| layer.noise().is_some()).then_some(self)
+    }
+
     fn wiring(&self) -> Option<Wiring> {
         let (first, above) = self.layers.split_first()?;
         above.iter().try_fold(first.wiring()?, |below, layer| Wiring::chain(below, layer.wiring()?))
@@ -249,6 +268,24 @@ impl<T: Scalar> Layer<T> for Chain<T> {
     #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Chain", self)
+    }
+}
+
+/// Rows of noise are those of the maps, one after the other.
+impl<T: Scalar> Noise<T> for Chain<T> {
+    fn noise_len(&self) -> usize {
+        noise_len(&self.layers)
+    }
+
+    fn noisy_forward(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        noise: MatRef<'_, T>,
+        output: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        self.run(Passes::with(noise), params, input, output, cache);
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Shape, Tensor, Wiring};
+use super::noise::{Passes, noise_len};
+use super::{Layer, Noise, Shape, Tensor, Wiring};
 use crate::machine::linalg::axpy;
 use crate::{Error, MatMut, MatRef, Result, Scalar};
 
@@ -74,6 +75,23 @@ impl<T: Scalar> Residual<T> {
             Some(projection) if matches!(own, Shape::Flat(_)) => shape(projection),
             _ => own,
         }
+    }
+
+    /// Evaluates the maps and adds their outputs, with or without noise.
+    fn run(
+        &self,
+        mut passes: Passes<'_, T>,
+        params: &[T],
+        input: MatRef<'_, T>,
+        mut output: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        let (own, _) = params.split_at(self.inner.param_len());
+        let (own_cache, _) = cache.split_at_mut(self.inner.cache_len(input.cols()));
+        passes.forward(&*self.inner, own, input, output.reborrow(), own_cache);
+        self.add_skip(input, output, params, cache, |projection, params, branch, cache| {
+            passes.forward(projection, params, input, branch, cache);
+        });
     }
 
     /// Adds `identity` to `sum`, or the matrix like `sum` that `apply` fills, given the projection, its parameters and its cache.
@@ -174,13 +192,8 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         }
     }
 
-    fn forward(&self, params: &[T], input: MatRef<'_, T>, mut output: MatMut<'_, T>, cache: &mut [T]) {
-        let (own, _) = params.split_at(self.inner.param_len());
-        let (own_cache, _) = cache.split_at_mut(self.inner.cache_len(input.cols()));
-        self.inner.forward(own, input, output.reborrow(), own_cache);
-        self.add_skip(input, output, params, cache, |projection, params, branch, cache| {
-            projection.forward(params, input, branch, cache);
-        });
+    fn forward(&self, params: &[T], input: MatRef<'_, T>, output: MatMut<'_, T>, cache: &mut [T]) {
+        self.run(Passes::plain(), params, input, output, cache);
     }
 
     fn input_gradient(
@@ -218,6 +231,10 @@ impl<T: Scalar> Layer<T> for Residual<T> {
         }
     }
 
+    fn noise(&self) -> Option<&dyn Noise<T>> {
+        self.maps().any(|map| map.noise().is_some()).then_some(self)
+    }
+
     fn wiring(&self) -> Option<Wiring> {
         let skip = match &self.projection {
             Some(projection) => projection.wiring()?,
@@ -235,6 +252,24 @@ impl<T: Scalar> Layer<T> for Residual<T> {
     #[cfg(feature = "serde")]
     fn describe(&self) -> Option<crate::description::Description> {
         crate::description::Description::new("Residual", self)
+    }
+}
+
+/// Rows of noise are those of f, then of P.
+impl<T: Scalar> Noise<T> for Residual<T> {
+    fn noise_len(&self) -> usize {
+        noise_len(self.maps())
+    }
+
+    fn noisy_forward(
+        &self,
+        params: &[T],
+        input: MatRef<'_, T>,
+        noise: MatRef<'_, T>,
+        output: MatMut<'_, T>,
+        cache: &mut [T],
+    ) {
+        self.run(Passes::with(noise), params, input, output, cache);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Layer, Proximal, Regression, Shape, Tensor, Unit, Wiring};
+use super::{Layer, Noise, Proximal, Regression, Shape, Tensor, Unit, Wiring};
 use crate::{MatMut, MatRef, Result, Scalar};
 
 /// A shared layer is the layer: layers hold nothing that changes, so one description may stand in many places.
@@ -97,6 +97,10 @@ impl<T: Scalar, L: Layer<T> + ?Sized> Layer<T> for Arc<L> {
 
     fn proximal(&self) -> Option<&dyn Proximal<T>> {
         (**self).proximal()
+    }
+
+    fn noise(&self) -> Option<&dyn Noise<T>> {
+        (**self).noise()
     }
 
     fn wiring(&self) -> Option<Wiring> {

@@ -16,6 +16,7 @@ pub(crate) enum Purpose {
     Search = 9,
     Isometry = 10,
     Augment = 11,
+    Noise = 12,
 }
 
 /// The ChaCha12 stream of `(seed, purpose, epoch, layer)`: nothing to save, and the same at any thread count.

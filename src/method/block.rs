@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::machine::linalg;
 use crate::machine::parallel::for_row;
+use crate::method::draws::Draws;
 use crate::{Layer, MatRef, Result, Scalar};
 
 /// Which input a layer reads.
@@ -53,6 +54,7 @@ pub(crate) struct Activations<T> {
     multiplier: Vec<Vec<T>>,
     /// One per example; empty if all are 1.
     pub(crate) weights: Vec<T>,
+    pub(crate) draws: Draws,
 }
 
 /// The evaluations of one layer, at z_t and at a_t.
@@ -62,6 +64,8 @@ pub(crate) struct Site<T> {
     same: bool,
     stored: Evaluation<T>,
     forward: Evaluation<T>,
+    /// The random numbers of the visit, for all evaluations; empty until the first that needs them.
+    pub(crate) noise: Vec<T>,
 }
 
 /// A layer's output, with its cache for gradients.
@@ -200,6 +204,7 @@ impl<T: Scalar> Block<T> {
                 a: each(layers.len()),
                 multiplier: each(widths.len()),
                 weights: Vec::new(),
+                draws: Draws::default(),
                 widths,
             },
         };
@@ -210,9 +215,14 @@ impl<T: Scalar> Block<T> {
     /// Resizes the block to another number of examples. Its old content is meaningless afterwards.
     pub(crate) fn resize(&mut self, examples: usize) {
         let Self {
-            activations: Activations { widths, z, a, multiplier, weights, .. }, sites, cotangent, gradient, ..
+            activations: Activations { widths, z, a, multiplier, weights, draws, .. },
+            sites,
+            cotangent,
+            gradient,
+            ..
         } = self;
         weights.clear();
+        draws.examples.clear();
         for (z, width) in z.iter_mut().zip(&*widths) {
             z.resize(width * examples, T::zero());
         }
@@ -221,6 +231,7 @@ impl<T: Scalar> Block<T> {
             // No copy of the input: a_0 is read from z_0.
             a[t].resize(if t == 0 { 0 } else { below }, T::zero());
             site.same = t == 0;
+            site.noise.clear();
             // Their outputs take memory when a layer is evaluated: few methods need both.
             site.stored.fresh = false;
             site.forward.fresh = false;
@@ -236,8 +247,9 @@ impl<T: Scalar> Block<T> {
     /// that enter the window reuse the buffers of those that leave it.
     pub(crate) fn narrow(&mut self, examples: usize, window: Range<usize>) {
         let Self { activations, sites, cotangent, gradient, spare } = self;
-        let Activations { widths, z, multiplier, weights, .. } = activations;
+        let Activations { widths, z, multiplier, weights, draws, .. } = activations;
         weights.clear();
+        draws.examples.clear();
         multiplier.iter_mut().for_each(Vec::clear);
         let layer = |t: usize| window.contains(&t) && window.contains(&(t + 1));
         // `z` and `gradient` in one chain: index modulo their common length.
@@ -246,6 +258,7 @@ impl<T: Scalar> Block<T> {
         spare.extend(outside.map(|(_, buffer)| std::mem::take(buffer)).filter(|buffer| buffer.capacity() > 0));
         for (t, (site, cotangent)) in sites.iter_mut().zip(&mut cotangent[1..]).enumerate() {
             site.same = t == 0;
+            site.noise.clear();
             let Site { stored, forward, .. } = site;
             for evaluation in [stored, forward] {
                 evaluation.fresh = false;
@@ -349,6 +362,14 @@ impl<T: Scalar> Block<T> {
     pub(crate) fn set_weights(&mut self, weights: impl Iterator<Item = T>) {
         self.activations.weights.clear();
         self.activations.weights.extend(weights);
+    }
+
+    /// Names the examples whose noise the layers see in this epoch of a fit, until the next [`resize`](Self::resize).
+    pub(crate) fn set_draws(&mut self, (seed, epoch): (u64, usize), examples: &[usize]) {
+        let draws = &mut self.activations.draws;
+        (draws.seed, draws.epoch) = (seed, epoch);
+        draws.examples.clear();
+        draws.examples.extend_from_slice(examples);
     }
 
     /// Returns ∂L/∂z_t as last computed, `d_t × n`.

@@ -59,11 +59,24 @@ impl<'a, T: Scalar> Circuit<'a, T> {
     /// output ← f(input; θ_t), `d_{t+1} × n`, and cache ← the layer's intermediate results for its gradients.
     pub(crate) fn forward(&self, t: usize, input: MatRef<'_, T>, output: &mut [T], cache: &mut Vec<T>) -> Result<()> {
         let (layer, params) = self.layer(t);
-        let output = MatMut::new(output, layer.output_dim(), input.cols());
+        self.apply(t, input.cols(), output, cache, |output, cache| layer.forward(params, input, output, cache))
+    }
+
+    /// Runs a forward pass of layer t, plain or with noise, with a cache of its length.
+    fn apply(
+        &self,
+        t: usize,
+        examples: usize,
+        output: &mut [T],
+        cache: &mut Vec<T>,
+        pass: impl FnOnce(MatMut<'_, T>, &mut [T]),
+    ) -> Result<()> {
+        let layer = &self.layers[t];
+        let output = MatMut::new(output, layer.output_dim(), examples);
         self.guarded("forward", t, || {
             // The cache's size is the layer's own, so asking for it is guarded as well.
-            resize(CACHE, cache, layer.cache_len(input.cols()), T::zero())?;
-            layer.forward(params, input, output, cache);
+            resize(CACHE, cache, layer.cache_len(examples), T::zero())?;
+            pass(output, cache);
             Ok(())
         })?
     }
@@ -114,17 +127,36 @@ impl<'a, T: Scalar> Circuit<'a, T> {
         self.guarded("param_gradient", t, || layer.param_gradient(params, input, cotangent, grad, cache))
     }
 
-    /// Brings the prediction of layer t from z_t or a_t up to date.
+    /// Brings the prediction of layer t from z_t or a_t up to date, with the noise that the block's examples have.
     pub(crate) fn evaluate(&self, t: usize, of: &Activations<T>, site: &mut Site<T>, reads: Reads) -> Result<()> {
-        let Evaluation { output, cache, fresh } = site.at_mut(reads);
         // Lazy: the same prediction serves several stages until something it reads moves.
-        if !*fresh {
-            let input = of.input(t, reads);
-            // After a change of window the buffer is another layer's, or none.
-            output.resize(self.layers[t].output_dim() * input.cols(), T::zero());
-            self.forward(t, input, output, cache)?;
-            *fresh = true;
+        if site.at(reads).fresh {
+            return Ok(());
         }
+        let input = of.input(t, reads);
+        let (layer, params) = self.layer(t);
+        let noisy = if of.draws.examples.is_empty() { None } else { self.guarded("noise", t, || layer.noise())? };
+        // Taken out while the evaluation beside it is written; drawn again after an error.
+        let mut noise = std::mem::take(&mut site.noise);
+        let Evaluation { output, cache, fresh } = site.at_mut(reads);
+        // After a change of window the buffer is another layer's, or none.
+        output.resize(layer.output_dim() * input.cols(), T::zero());
+        match noisy {
+            Some(noisy) => {
+                let rows = self.guarded("noise_len", t, || noisy.noise_len())?;
+                if noise.is_empty() {
+                    of.draws.draw(self.first + t, rows, &mut noise)?;
+                }
+                let noise = MatRef::new(&noise, rows, input.cols());
+                let pass = |output: MatMut<'_, T>, cache: &mut [T]| {
+                    noisy.noisy_forward(params, input, noise, output, cache);
+                };
+                self.apply(t, input.cols(), output, cache, pass)?;
+            }
+            None => self.forward(t, input, output, cache)?,
+        }
+        *fresh = true;
+        site.noise = noise;
         Ok(())
     }
 }

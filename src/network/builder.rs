@@ -312,7 +312,8 @@ impl<T: Scalar> NetworkBuilder<T> {
     /// * [`Error::HyperParameter`] for settings outside their domain, [`Error::LayerIndex`] for a setting of a layer
     ///   that does not exist, [`Error::InLayer`] for an error of one layer or of a setting of its own,
     /// * [`Error::Unsupported`] for a hidden loss that cannot be one, an output loss of classes with one output, a method whose parts
-    ///   do not fit each other, or one that goes on from a bank that keeps [nothing](Storage::Nothing),
+    ///   do not fit each other or the [noise](crate::layer::Noise) of the layers, or one that goes on from a bank that keeps
+    ///   [nothing](Storage::Nothing),
     /// * [`Error::LossMismatch`] for a loss that the method does not minimise,
     /// * [`Error::Incapable`] for a layer that lacks an operator that the method needs,
     /// * [`Error::Panicked`] and [`Error::Contract`] for a layer that panics, leaves its output unwritten or is not finite, and in

@@ -3,7 +3,7 @@
 use crate::data::Augmentation;
 use crate::error::supported;
 use crate::machine::parallel::guarded;
-use crate::method::{Method, Start};
+use crate::method::Method;
 use crate::{Dataset, DecoupledNetwork, Error, Result, Scalar};
 
 /// Fails unless examples are pictures of the augmentation's shape, and the network reads them.
@@ -20,13 +20,7 @@ pub(crate) fn check_network<T: Scalar>(
 
 /// Fails for a method that keeps something of an example from visit to visit, and for inputs of which some are missing.
 pub(crate) fn check_method<T: Scalar>(method: &Method<T>, data: &Dataset<T>) -> Result<()> {
-    let start = "the bank would keep the activations of another picture; take a method that starts at the forward pass (Start::Anchored)";
-    let multipliers = "the bank would keep the multipliers of another picture; take a method without";
-    let missing = "the bank would keep the missing inputs of another picture";
-    let needs = [
-        (method.start == Start::Anchored, start),
-        (method.coupling.multipliers.is_none(), multipliers),
-        (data.missing() == 0, missing),
-    ];
-    needs.into_iter().try_for_each(|(holds, why)| supported(holds, "augmented pictures (augment)", why))
+    let what = "augmented pictures (augment)";
+    method.check_forgets(what)?;
+    supported(data.missing() == 0, what, "the bank would keep the missing inputs of another picture")
 }

@@ -68,8 +68,10 @@ struct FitState<'a, T: Scalar> {
     /// Shared, because a visit that reads its stages changes the engine.
     schedule: Arc<Schedule>,
     data: &'a Dataset<T>,
-    /// How inputs are changed, with the fit's seed, and the number of this epoch.
-    augmentation: Option<(Augmentation, u64)>,
+    /// How inputs are changed.
+    augmentation: Option<Augmentation>,
+    /// The fit's seed and the number of this epoch, from which the draws of a visit follow.
+    seed: u64,
     epoch: usize,
     judge: Option<Judge<'a, T>>,
     /// Start values of missing inputs, one per row; empty if none is missing.
@@ -97,11 +99,11 @@ impl<T: Scalar> FitState<'_, T> {
     /// Writes the inputs of `examples` as the visits of this epoch see them; no visit reads them elsewhere.
     fn read_inputs(&self, examples: &[usize], out: &mut [T]) {
         let inputs = self.data.inputs();
-        let Some((augmentation, seed)) = self.augmentation else {
+        let Some(augmentation) = self.augmentation else {
             return copy(inputs, examples.iter().copied(), out);
         };
         for (out, &example) in out.chunks_exact_mut(inputs.rows()).zip(examples) {
-            augmentation.write((seed, self.epoch), example, inputs.column(example), out);
+            augmentation.write((self.seed, self.epoch), example, inputs.column(example), out);
         }
     }
 
@@ -204,7 +206,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
     pub(crate) fn new(
         net: &DecoupledNetwork<T>,
         method: Option<&'a Method<T>>,
-        (data, augmentation): (&'a Dataset<T>, Option<(Augmentation, u64)>),
+        (data, augmentation, seed): (&'a Dataset<T>, Option<Augmentation>, u64),
         judge: Option<Judge<'a, T>>,
         (batch, batches, accumulate): (usize, usize, usize),
     ) -> Result<Self> {
@@ -217,6 +219,7 @@ impl<'a, T: Scalar> Engine<'a, T> {
             schedule: Arc::new(method.map_or_else(|| Schedule::backprop(depth), |method| method.schedule(depth))),
             data,
             augmentation,
+            seed,
             epoch: 0,
             judge,
             starts,
@@ -326,8 +329,8 @@ impl<'a, T: Scalar> Engine<'a, T> {
             let examples = batch.div_ceil(CURVATURE_SHARE).min(CURVATURE_SAMPLE).min(self.fit.data.len());
             let block = self.sample.get_or_insert_with(|| Block::new(&net.layers, examples));
             block.resize(examples);
-            // Spread evenly: data sorted by class still give a mixed sample. As they are in the data: changed inputs would be others in
-            // every epoch.
+            // Spread evenly: data sorted by class still give a mixed sample. As they are in the data, and without noise: both would be others
+            // in every epoch.
             let (data, top) = (self.fit.data, block.layers());
             let sample = (0..examples).map(|i| i * data.len() / examples);
             copy(data.inputs(), sample.clone(), block.stored_mut(0));

@@ -124,7 +124,7 @@ impl<'a, T: Scalar> FitConfig<'a, T> {
         self
     }
 
-    /// Seeds the order of the examples, which is reshuffled in every epoch.
+    /// Seeds the order of the examples, which is reshuffled in every epoch, and the [noise](crate::layer::Noise) of layers.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -410,9 +410,8 @@ impl<T: Scalar> DecoupledNetwork<T> {
         let metric = self.metric(data, config);
         let judge = metric.as_ref().map(|metric| metric.judge(self.decision));
         let steps = self.plan(data, config).steps;
-        let augmentation = config.augmentation.map(|augmentation| (augmentation, config.seed));
         let batches = (config.batch(data), steps, config.accumulate);
-        let mut engine = Engine::new(self, method, (data, augmentation), judge, batches)?;
+        let mut engine = Engine::new(self, method, (data, config.augmentation, config.seed), judge, batches)?;
         let layers = self.params.iter().zip(&self.training.layers);
         let moves: Vec<bool> = layers.map(|(params, state)| !params.is_empty() && !state.frozen).collect();
         let learns = moves.contains(&true);

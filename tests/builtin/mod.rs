@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use decoupled::layer::{
-    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d,
-    Residual, Shape, Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Elementwise, GroupNorm, Init, LayerNorm,
+    Pool2d, Residual, Shape, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -72,6 +72,20 @@ pub(crate) fn layers<T: Scalar>(rng: &mut ChaCha12Rng) -> Vec<Arc<dyn Layer<T>>>
                 .then(LayerNorm::new(b))
                 .then(Elementwise::new(b, Activation::Gelu))
                 .then(Dense::new(b, c).without_bias()),
+        ),
+        Arc::new(Dropout::new(a, 0.1 + 0.2)),
+        Arc::new(Dropout::new(a, 0.0)),
+        Arc::new(
+            Chain::new()
+                .then(Dropout::new(a, 0.2))
+                .then(Dense::new(a, b))
+                .then(Elementwise::new(b, Activation::Tanh))
+                .then(Residual::new(Dropout::new(b, 0.9)))
+                .then(Dropout::new(b, 0.5)),
+        ),
+        Arc::new(
+            Residual::new(Chain::new().then(Dense::new(a, b)).then(Dropout::new(b, 0.5)))
+                .projection(Chain::new().then(Dropout::new(a, 0.4)).then(Dense::new(a, b))),
         ),
         Arc::new(Residual::new(Dense::new(a, a))),
         Arc::new(Residual::new(

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up. A file imports what stands in rows below its own, and belongs to the longest name here that begins its path.
-const ROWS: [&[&str]; 46] = [
+const ROWS: [&[&str]; 47] = [
     &["layer::shape"],
     &["error"],
     &["table", "machine::crc", "machine::parallel"],
@@ -16,6 +16,7 @@ const ROWS: [&[&str]; 46] = [
     &["bank"],
     &["data"],
     &["metrics"],
+    &["method::draws"],
     // The method, in reading order: a circuit and the activations of a block, the objective over both, steps, and a visit as data.
     &["method::start", "method::coupling", "method::block", "method::flight_plan"],
     // Layers are called there and nowhere else, the losses of the objective's terms in `energy`.
@@ -215,7 +216,14 @@ fn callers(calls: &[&str], allowed: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_circuit_alone_calls_the_layers_of_a_network() {
-    let calls = ["layer.forward(", "layer.input_gradient(", "layer.param_gradient(", "].forward(", "].input_gradient("];
+    let calls = [
+        "layer.forward(",
+        "layer.input_gradient(",
+        "layer.param_gradient(",
+        "].forward(",
+        "].input_gradient(",
+        ".noisy_forward(",
+    ];
     // Layers that are made of layers, and the checks of a user's own.
     let allowed = ["method/circuit.rs", "layer/", "check/"];
     assert_eq!(callers(&calls, &allowed), [""; 0]);

@@ -6,6 +6,7 @@ mod bank;
 mod builtin;
 mod common;
 mod crossings;
+mod dropout;
 mod family;
 mod fit;
 mod instruments;

@@ -91,6 +91,10 @@ fn may_be<T: Scalar>(error: &Error, drawing: &Drawing<T>, network: Option<&Decou
         Error::Unsupported { what: "refitting the last layer", .. } => {
             network.is_some_and(|network| network.params(network.depth() - 1).is_empty())
         }
+        // A method whose bank carries something of an example from visit to visit, or closed forms.
+        Error::Unsupported { what: "layers with noise (Layer::noise), as Dropout", .. } => {
+            drawing.drops() && network.is_none()
+        }
         Error::Diverged { .. } | Error::NotFinite { what: "outputs" | "the output loss", .. } => {
             drawing.kind == Kind::Wild
         }

@@ -106,24 +106,40 @@ fn linear<'a, T: Scalar>(trial: &Trial<'a, T>, name: &str, gradient: Gradient<'a
 }
 
 pub(super) fn input_gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
-    at_some_point(trial, |point, scale, rng| {
+    input_gradient_agrees(trial, |params, input| trial.forward(params, input))
+}
+
+/// The input gradient after these passes, which are functions of parameters and input, against their differences.
+pub(super) fn input_gradient_agrees<T: Scalar>(
+    trial: &Trial<'_, T>,
+    forward: impl for<'p> Fn(&'p [T], &[T]) -> Result<Pass<'p, T>>,
+) -> Result<()> {
+    at_some_point(trial, &forward, |point, scale, rng| {
         let Point { params, input, cotangents: [c, _] } = point;
-        let found = trial.input_gradient(&mut trial.forward(params, input)?, c)?;
+        let found = trial.input_gradient(&mut forward(params, input)?, c)?;
         compare(&trial.subject, "input_gradient", (input, &found), scale, rng, |input| {
-            Ok(inner(&trial.forward(params, input)?.output, c))
+            Ok(inner(&forward(params, input)?.output, c))
         })
     })
 }
 
 pub(super) fn param_gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_, T>) -> Result<()> {
+    param_gradient_agrees(trial, |params, input| trial.forward(params, input))
+}
+
+/// The parameter gradient after these passes, which are functions of parameters and input, against their differences.
+pub(super) fn param_gradient_agrees<T: Scalar>(
+    trial: &Trial<'_, T>,
+    forward: impl for<'p> Fn(&'p [T], &[T]) -> Result<Pass<'p, T>>,
+) -> Result<()> {
     if trial.initial.is_empty() {
         return Ok(());
     }
-    at_some_point(trial, |point, scale, rng| {
+    at_some_point(trial, &forward, |point, scale, rng| {
         let Point { params, input, cotangents: [c, _] } = point;
-        let found = trial.param_gradient(&mut trial.forward(params, input)?, c)?;
+        let found = trial.param_gradient(&mut forward(params, input)?, c)?;
         compare(&trial.subject, "param_gradient", (params, &found), scale, rng, |params| {
-            Ok(inner(&trial.forward(params, input)?.output, c))
+            Ok(inner(&forward(params, input)?.output, c))
         })
     })
 }
@@ -131,13 +147,14 @@ pub(super) fn param_gradient_agrees_with_differences<T: Scalar>(trial: &Trial<'_
 /// Compares at one point after another, with the size of what is summed up there, until the differences settle.
 fn at_some_point<T: Scalar>(
     trial: &Trial<'_, T>,
+    forward: &impl for<'p> Fn(&'p [T], &[T]) -> Result<Pass<'p, T>>,
     compare: impl Fn(&Point<T>, f64, &mut dyn rand::Rng) -> Result<Outcome>,
 ) -> Result<()> {
     if trial.layer.is_straight_through() || !trial.layer.has_derivative() {
         return Ok(());
     }
     for (i, point) in trial.points().enumerate() {
-        let output = trial.forward(&point.params, &point.input)?.output;
+        let output = forward(&point.params, &point.input)?.output;
         let products: Vec<T> = output.iter().zip(&point.cotangents[0]).map(|(&y, &c)| y * c).collect();
         let scale = norm_squared(&products).to_f64().sqrt();
         if compare(point, scale, &mut stream(trial.seed, Purpose::Probe, i, 1))? == Outcome::Agrees {

@@ -86,11 +86,24 @@ impl<'a, T: Scalar> Trial<'a, T> {
 
     /// Runs a pass over what another left.
     pub(super) fn run(&self, pass: &mut Pass<'_, T>, input: &[T]) -> Result<()> {
+        self.run_by("forward", pass, input, |params, input, output, cache| {
+            self.layer.forward(params, input, output, cache);
+        })
+    }
+
+    /// Runs a pass by this function of parameters, input, output and cache.
+    pub(super) fn run_by(
+        &self,
+        name: &'static str,
+        pass: &mut Pass<'_, T>,
+        input: &[T],
+        by: impl FnOnce(&[T], MatRef<'_, T>, MatMut<'_, T>, &mut [T]),
+    ) -> Result<()> {
         pass.input = input.to_vec();
         let examples = input.len() / self.inputs;
         let output = MatMut::new(&mut pass.output, self.outputs, examples);
         let input = MatRef::new(input, self.inputs, examples);
-        guard("forward", || self.layer.forward(pass.params, input, output, &mut pass.cache))
+        guard(name, || by(pass.params, input, output, &mut pass.cache))
     }
 
     pub(super) fn forward<'p>(&self, params: &'p [T], input: &[T]) -> Result<Pass<'p, T>> {

@@ -72,6 +72,7 @@ impl<T: Scalar> Lane<T> {
             read(&mut self.block, t, pass.fit, examples);
         }
         set_weights(&mut self.block, pass.fit.data, examples);
+        self.block.set_draws((pass.fit.seed, pass.fit.epoch), examples);
         self.tally.begin(examples.len());
         if !pass.fit.starts.is_empty() {
             let inputs = self.block.stored_mut(0).chunks_exact_mut(pass.fit.starts.len());

@@ -1,14 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use decoupled::description::Description;
-use decoupled::layer::{Activation, Change, Dense, Proximal, Regression, Shape, Tensor, Tied, Unit, Wiring};
+use decoupled::layer::{Activation, Change, Dense, Noise, Proximal, Regression, Shape, Tensor, Tied, Unit, Wiring};
 use decoupled::rand::Rng;
 use decoupled::{Layer, MatMut, MatRef, Result};
 
 const INPUTS: usize = 4;
 const OUTPUTS: usize = 3;
 
-/// A dense layer, with one fault.
+/// A dense layer, with one fault; with noise its outputs are multiplied by 2u, which the cache holds from the second entry on.
 #[derive(Debug)]
 pub(crate) struct Faulty {
     fault: &'static str,
@@ -34,6 +34,11 @@ impl Faulty {
         &self.dense
     }
 
+    /// The cotangent at the outputs of the dense layer.
+    fn scaled(&self, cotangent: MatRef<'_, f64>, cache: &[f64]) -> Vec<f64> {
+        cotangent.as_slice().iter().zip(&cache[1..]).map(|(c, m)| c * m).collect()
+    }
+
     fn least_squares(&self) -> &dyn Regression<f64> {
         &self.dense
     }
@@ -53,7 +58,7 @@ impl Layer<f64> for Faulty {
         self.dense().param_len() + self.count("sizes_stay_the_same") as usize
     }
     fn cache_len(&self, examples: usize) -> usize {
-        if self.is("cache_does_not_shrink") { 20 - examples } else { 1 }
+        if self.is("cache_does_not_shrink") { 40 - examples } else { 1 + OUTPUTS * examples }
     }
     fn name(&self) -> String {
         if self.is("name_is_one_line") { String::new() } else { "Faulty".to_owned() }
@@ -83,6 +88,9 @@ impl Layer<f64> for Faulty {
         let (before, used) = (output.as_ref().as_slice()[1], !cache[0].is_nan());
         self.dense().forward(params, input, output.reborrow(), &mut []);
         cache[0] = 0.0;
+        if !(used && self.is("noise_leaves_the_plain_pass")) {
+            cache[1..].fill(1.0);
+        }
         let far = input.as_slice().iter().any(|x| x.abs() > 100.0);
         if self.is("rescaled_units_rescale_outputs") {
             output.as_mut_slice().iter_mut().for_each(|y| *y += 0.01);
@@ -105,7 +113,9 @@ impl Layer<f64> for Faulty {
         cache: &mut [f64],
     ) {
         let before = grad.as_ref().as_slice()[1];
-        self.dense().input_gradient(params, input, cotangent, grad.reborrow(), &mut []);
+        let cotangents = self.scaled(cotangent, cache);
+        let scaled = MatRef::new(&cotangents, OUTPUTS, input.cols());
+        self.dense().input_gradient(params, input, scaled, grad.reborrow(), &mut []);
         if self.is("input_gradient_repeats") {
             grad.as_mut_slice()[0] += cache[0];
             cache[0] += 1.0;
@@ -118,6 +128,9 @@ impl Layer<f64> for Faulty {
             "input_gradient_ignores_other_examples" => grad[0] += 0.1 * (examples - 1.0),
             "input_gradient_is_linear" => grad.iter_mut().for_each(|g| *g = g.clamp(-0.1, 0.1)),
             "input_gradient_agrees_with_differences" => grad[0] += 1e-3 * c,
+            "noisy_input_gradient_agrees_with_differences" if cotangents[0] != c => grad[0] += 1e-3 * c,
+            "noisy_gradients_overwrite" if cotangents[0] != c => grad[1] += before,
+            "noisy_gradients_repeat" if cotangents[0] != c => cache[1] += 1.0,
             _ => {}
         }
     }
@@ -130,7 +143,9 @@ impl Layer<f64> for Faulty {
         cache: &mut [f64],
     ) {
         let before = grad[1];
-        self.dense().param_gradient(params, input, cotangent, grad, &mut []);
+        let cotangents = self.scaled(cotangent, cache);
+        let scaled = MatRef::new(&cotangents, OUTPUTS, input.cols());
+        self.dense().param_gradient(params, input, scaled, grad, &mut []);
         if self.is("param_gradient_repeats") {
             grad[0] += cache[0];
             cache[0] += 1.0;
@@ -140,6 +155,9 @@ impl Layer<f64> for Faulty {
             "param_gradient_sums_over_examples" => grad.iter_mut().for_each(|g| *g /= input.cols() as f64),
             "param_gradient_is_linear" if input.cols() == 1 => grad.iter_mut().for_each(|g| *g = g.abs()),
             "param_gradient_agrees_with_differences" => grad.iter_mut().for_each(|g| *g *= 1.0 - 1e-4),
+            "noisy_param_gradient_agrees_with_differences" if cotangents != cotangent.as_slice() => {
+                grad.iter_mut().for_each(|g| *g *= 1.0 - 1e-4);
+            }
             _ => {}
         }
     }
@@ -157,11 +175,46 @@ impl Layer<f64> for Faulty {
             _ => Some(Wiring::new(faithful).scales()),
         }
     }
+    fn noise(&self) -> Option<&dyn Noise<f64>> {
+        // Closed forms refuse noise before they read anything else.
+        (!self.is("no pre-activation")).then_some(self)
+    }
     fn regression(&self) -> Option<&dyn Regression<f64>> {
         Some(self)
     }
     fn proximal(&self) -> Option<&dyn Proximal<f64>> {
         Some(self)
+    }
+}
+
+impl Noise<f64> for Faulty {
+    fn noise_len(&self) -> usize {
+        OUTPUTS + self.count("noise_len_stays_the_same") as usize
+    }
+    fn noisy_forward(
+        &self,
+        params: &[f64],
+        input: MatRef<'_, f64>,
+        noise: MatRef<'_, f64>,
+        mut output: MatMut<'_, f64>,
+        cache: &mut [f64],
+    ) {
+        let (before, used) = (output.as_ref().as_slice()[1], !cache[0].is_nan());
+        self.dense().forward(params, input, output.reborrow(), &mut []);
+        cache[0] = 0.0;
+        for ((y, u), m) in output.as_mut_slice().iter_mut().zip(noise.as_slice()).zip(&mut cache[1..]) {
+            *m = 2.0 * u;
+            *y *= *m;
+        }
+        let far = input.as_slice().iter().any(|x| x.abs() > 100.0);
+        let first = &mut output.as_mut_slice()[..2];
+        match self.fault {
+            "noisy_forward_overwrites" => first[1] = before,
+            "noisy_forward_repeats" if used => first[0] += 1.0,
+            "noisy_forward_ignores_other_examples" => first[0] += 0.1 * (input.cols() as f64 - 1.0),
+            "noisy_forward_far_out_is_no_nan" if far => first[0] = f64::NAN,
+            _ => {}
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use decoupled::bank::Storage;
 use decoupled::layer::{
-    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, Init, LayerNorm, Pool2d,
-    Residual, Shape, Tensor, Upsample,
+    Activation, Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Elementwise, GroupNorm, Init, LayerNorm, Noise,
+    Pool2d, Residual, Shape, Tensor, Upsample,
 };
 use decoupled::loss::{
     BinaryCrossEntropy, Huber, MeanAbsoluteError, RelativeSquaredError, SoftmaxCrossEntropy, SquaredError,
@@ -15,7 +15,7 @@ use decoupled::optimizer::{
     Adam, AdamW, ClipNorm, ClipValue, L1, RmsProp, Schedule, Scheduled, Sgd, Step, WeightDecay, Weights,
 };
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Error, Layer, Loss, MatMut, Method, NetworkBuilder, Optimizer, Result, Scalar, check};
+use decoupled::{Error, Layer, Loss, MatMut, MatRef, Method, NetworkBuilder, Optimizer, Result, Scalar, check};
 
 use super::{Net, one, path};
 
@@ -71,6 +71,19 @@ fn pictures_are_enlarged() -> Result<()> {
     assert_eq!(twice.output(), Shape::from([6, 16, 8]));
     check::layer::<f64>(&twice)?;
     check::layer::<f64>(&GroupNorm::new(up.output(), 3).epsilon(1e-3))
+}
+
+/// Two units of three examples, of which those are dropped whose numbers are below a quarter.
+#[test]
+fn units_are_dropped_by_random_numbers() -> Result<()> {
+    let dropout = Dropout::new(2, 0.25);
+    let noisy: &dyn Noise<f64> = dropout.noise().unwrap();
+    let (input, u, mut out) = ([3.0, 6.0, 9.0, 12.0, 15.0, 18.0], [0.2, 0.3, 0.25, 0.0, 0.9, 0.1], [f64::NAN; 6]);
+    let (input, u) = (MatRef::new(&input, 2, 3), MatRef::new(&u, noisy.noise_len(), 3));
+    noisy.noisy_forward(&[], input, u, MatMut::new(&mut out, 2, 3), &mut [f64::NAN; 6]);
+    assert_eq!(out, [0.0, 8.0, 12.0, 0.0, 20.0, 0.0]);
+    assert!(Layer::<f64>::noise(&Dropout::new(2, 0.0)).is_none() && Layer::<f64>::noise(&Dense::new(2, 2)).is_none());
+    check::layer::<f64>(&dropout)
 }
 
 fn flat_picture() -> Shape {

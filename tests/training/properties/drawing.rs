@@ -7,7 +7,8 @@ use std::sync::Arc;
 use decoupled::bank::Storage;
 use decoupled::data::Examples;
 use decoupled::layer::{
-    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual, Upsample,
+    Chain, Conv1d, Conv2d, ConvTranspose2d, Dense, Dropout, Elementwise, GroupNorm, LayerNorm, Pool2d, Residual,
+    Upsample,
 };
 use decoupled::loss::{BinaryCrossEntropy, Outputs, SquaredError};
 use decoupled::method::Start;
@@ -143,7 +144,8 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             | Unit::Fused(_)
             | Unit::Normed(_)
             | Unit::Convolved(_)
-            | Unit::Enlarged(_) => *width,
+            | Unit::Enlarged(_)
+            | Unit::Dropping(..) => *width,
         };
         let dense = Dense::new(below, width);
         builder = match *unit {
@@ -179,6 +181,10 @@ fn circuit<T: Scalar>(mut builder: NetworkBuilder<T>, units: &[(Unit, usize)], m
             }
             Unit::Residual(activation) => {
                 builder.layer(Residual::new(Chain::new().then(dense).then(Elementwise::new(width, activation))))
+            }
+            Unit::Dropping(activation, p) => {
+                let function = Elementwise::new(width, activation);
+                builder.layer(Chain::new().then(dense).then(function).then(Dropout::new(width, p)))
             }
             Unit::Twice(activation) => {
                 let shared: Arc<dyn Layer<T>> = Arc::new(Elementwise::new(width, activation));
@@ -274,6 +280,10 @@ impl<T: Scalar> Drawing<T> {
 
     pub(crate) fn storage(&self) -> Storage {
         self.storage
+    }
+
+    pub(crate) fn drops(&self) -> bool {
+        self.units.iter().any(|(unit, _)| matches!(unit, Unit::Dropping(_, p) if *p > 0.0))
     }
 
     pub(crate) fn epochs(&self) -> usize {

@@ -36,6 +36,8 @@ pub(crate) enum Unit {
     Enlarged(Activation),
     /// One description of a layer at two places.
     Twice(Activation),
+    /// With this share of the units dropped.
+    Dropping(Activation, f64),
 }
 
 pub(crate) type Target<T> = Arc<dyn decoupled::Loss<T>>;
@@ -87,6 +89,7 @@ pub(crate) fn units() -> impl Strategy<Value = Unit> {
         1 => activations().prop_map(Unit::Convolved),
         1 => activations().prop_map(Unit::Enlarged),
         1 => activations().prop_map(Unit::Twice),
+        1 => (activations(), 0.0..0.6).prop_map(|(activation, p)| Unit::Dropping(activation, p)),
     ]
 }
 
