@@ -71,7 +71,7 @@ pub(crate) const CACHE: &str = "the cache of a layer";
 ///
 /// | step | calls |
 /// |---|---|
-/// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward); in training the pass with [`noise`](Self::noise), if the layer has one |
+/// | prediction ẑ_{t+1} = f(z_t; θ_t) | [`forward`](Self::forward), or the pass with [`noise`](Self::noise) in training |
 /// | activation step (∂L/∂z_t), and backpropagation | [`input_gradient`](Self::input_gradient) |
 /// | parameter step (∂L/∂θ_t) | [`param_gradient`](Self::param_gradient) |
 /// | activation and parameter steps in closed form | [`proximal`](Self::proximal) and [`regression`](Self::regression), if the layer has them |
@@ -93,7 +93,8 @@ pub(crate) const CACHE: &str = "the cache of a layer";
 /// * `cache_len` does not fall as the batch grows, and inputs in the thousands may give infinities, but no NaN.
 ///
 /// [`check::layer`](crate::check::layer()) tests all of this on your own layer, and [`noise`](Self::noise),
-/// [`proximal`](Self::proximal) and [`regression`](Self::regression), if it has them, rule by rule: [`LAYER_RULES`](crate::check::LAYER_RULES).
+/// [`proximal`](Self::proximal) and [`regression`](Self::regression), if it has them, rule by rule:
+/// [`LAYER_RULES`](crate::check::LAYER_RULES).
 ///
 /// # Example
 ///

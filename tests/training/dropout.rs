@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use decoupled::data::Examples;
 use decoupled::layer::{Activation, Chain, Dense, Dropout, Elementwise, Noise, Regression, Residual};
 use decoupled::method::{Ridge, Start};
-use decoupled::optimizer::{Adam, Sgd};
+#[cfg(feature = "save")]
+use decoupled::optimizer::Adam;
+use decoupled::optimizer::Sgd;
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
 use decoupled::{
     Dataset, DecoupledNetwork, Error, FitConfig, FitReport, Layer, MatMut, MatRef, Method, Result, Scalar,
