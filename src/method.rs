@@ -203,7 +203,7 @@ impl<T: Scalar> Method<T> {
         Ok(())
     }
 
-    /// Fails for a method that keeps something of an example from visit to visit, where visits see `what`: other draws each time.
+    /// Fails for a method that keeps an example's activations or multipliers from visit to visit. `what` names the random part of a visit.
     pub(crate) fn check_forgets(&self, what: &'static str) -> Result<()> {
         let start = "the bank would keep the activations of other draws; take a method that starts at the forward pass (Start::Anchored)";
         let multipliers = "the bank would keep the multipliers of other draws; take a method without";

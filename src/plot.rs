@@ -1,4 +1,4 @@
-//! Pictures of the reports of [`fit`](crate::DecoupledNetwork::fit), of [`diagnostics`](crate::diagnostics), and of what convolutions
+//! Pictures of the reports of [`fit`](crate::DecoupledNetwork::fit), of [`diagnostics`](crate::diagnostics), and of the pictures that convolutions
 //! read and make, as SVG.
 //!
 //! They need the feature `plot`. Lines have the colours of Okabe and Ito and a marker each; heat maps are viridis, whose lightness grows

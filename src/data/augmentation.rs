@@ -54,7 +54,7 @@ impl Augmentation {
         Self { shape: shape.into(), shift: 0, flip: false }
     }
 
-    /// Shifts each picture by at most `pixels` up or down, and by at most as many to the left or to the right.
+    /// Shifts each picture by at most `pixels` up or down, and by at most `pixels` to the left or to the right.
     pub fn shift(self, pixels: usize) -> Self {
         Self { shift: pixels, ..self }
     }

@@ -12,7 +12,7 @@ use crate::{Error, MatMut, MatRef, Result, Scalar};
 /// A map with its input added to its output, or a projection of its input where the map changes the shape,
 ///
 /// ```text
-/// ẑ = z + f(z; θ)           f: as many outputs as inputs
+/// ẑ = z + f(z; θ)           f: outputs and inputs of one width
 /// ẑ = P(z; φ) + f(z; θ)     P: inputs and outputs as f
 /// ```
 ///

@@ -1,4 +1,4 @@
-//! The bar that says what colours mean.
+//! The bar of a colour scale.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
@@ -12,9 +12,9 @@ use crate::plot::text::{Font, clean};
 /// Cells of the bar, and its width in pixels.
 const SHADES: u32 = 64;
 const BAR: f64 = 18.0;
-/// Between the bar and what it belongs to.
+/// Between the drawing and the bar.
 const GAP: f64 = 24.0;
-/// Between the picture's edge and what is nearest to it.
+/// Between the picture's edge and the nearest mark.
 pub(super) const EDGE: f64 = 12.0;
 
 /// A bar with the numbers of its scale and a name, at the right edge of a picture.
@@ -31,7 +31,7 @@ impl<'b> ColourBar<'b> {
         Self { scale, meaning: clean(meaning) + &scale.unit, colour }
     }
 
-    /// Pixels from what it belongs to, to the picture's edge.
+    /// Pixels from the drawing to the edge of the picture.
     pub(super) fn width(&self) -> f64 {
         let numbers = self.scale.ticks.iter().map(|(_, text)| Font::SMALL.width(text)).fold(0.0, f64::max);
         GAP + BAR + 8.0 + numbers + 10.0 + 16.0 + EDGE

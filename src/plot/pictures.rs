@@ -1,4 +1,4 @@
-//! A picture of pictures: examples, or what a network makes of them.
+//! A picture of pictures: examples, or their reconstructions.
 
 use crate::layer::Shape;
 use crate::machine::linalg::matrix::check_shape;
@@ -25,7 +25,7 @@ use crate::{Error, MatRef, Result, Scalar, error};
 ///
 /// # Errors
 /// [`Error::Empty`] without rows, for a row without pictures, or for a shape without pixels, [`Error::HyperParameter`] for channels other
-/// than 1 or 3 (a flat shape has as many as entries), for a number beyond ±1e300, and for more than a million pixels, [`Error::Shape`] for
+/// than 1 or 3 (a flat shape has a channel for each entry), for a number beyond ±1e300, and for more than a million pixels, [`Error::Shape`] for
 /// columns of another length than the shape's, [`Error::NotFinite`] for an infinite number (`example` counts the pictures of all rows,
 /// `row` the entries of one).
 pub fn pictures<T: Scalar>(rows: &[(&str, MatRef<'_, T>)], shape: impl Into<Shape>) -> Result<Picture> {

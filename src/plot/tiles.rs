@@ -1,4 +1,4 @@
-//! Small pictures side by side, in rows, with a bar that says what black and white mean.
+//! Small pictures side by side, in rows, with the bar of their grey scale.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
@@ -13,7 +13,7 @@ use crate::{Error, Result, Scalar, error};
 
 /// Pixels between two tiles.
 const GAP: f64 = 6.0;
-/// Names are broken into lines of at most so many pixels, each so high.
+/// Names are broken into lines of at most this width; then the height of a line, in pixels.
 const NAME: f64 = 110.0;
 const LINE: f64 = 16.0;
 /// Documents of more would be too large for the programs that show them.
@@ -55,7 +55,7 @@ impl<T: Scalar> Tiles<'_, T> {
         let side = ((self.side(columns, room) * 10.0).floor() / 10.0).clamp(1.0, 24.0);
         let (across, down) = (side * width as f64, side * height as f64);
 
-        // The upper end of each row, and of what is below all.
+        // The upper end of each row, and of the space below all.
         let mut ends = vec![EDGE];
         for ((_, tiles), name) in self.rows.iter().zip(&names) {
             let lines = tiles.len().div_ceil(columns) as f64;
@@ -100,7 +100,7 @@ impl<T: Scalar> Tiles<'_, T> {
         if self.rows.len() == 1 { (1..=longest).max_by(larger).unwrap_or(1) } else { longest }
     }
 
-    /// The side of a pixel at which so many tiles in a line, and all lines, fit into the room.
+    /// Returns the side of a pixel at which lines of `columns` tiles, and all lines, fit into the room.
     fn side(&self, columns: usize, (across, down): (f64, f64)) -> f64 {
         let lines: usize = self.rows.iter().map(|(_, tiles)| tiles.len().div_ceil(columns)).sum();
         let [_, height, width] = self.shape;

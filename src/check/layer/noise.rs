@@ -30,7 +30,7 @@ impl<'a, T: Scalar> Task<'a, T> {
         Ok(Some(Self { trial, noisy, noise, rows }))
     }
 
-    /// Runs a pass over what another left.
+    /// Runs a pass over the buffers that another pass has written.
     fn run(&self, pass: &mut Pass<'_, T>, input: &[T], noise: &[T]) -> Result<()> {
         let noise = MatRef::new(noise, self.rows, input.len() / self.trial.inputs);
         self.trial.run_by("noisy_forward", pass, input, |params, input, output, cache| {
@@ -49,7 +49,7 @@ impl<'a, T: Scalar> Task<'a, T> {
         self.forward(&self.trial.point.params, &self.trial.point.input, &self.noise)
     }
 
-    /// A pass over what passes at another input left, with other noise and without.
+    /// Runs a pass over the buffers that passes at another input have written, with other noise and without.
     fn used_pass(&self) -> Result<Pass<'_, T>> {
         let Trial { point, examples, .. } = self.trial;
         let mut pass = self.trial.unwritten(&point.params, *examples)?;

@@ -13,7 +13,7 @@ pub(crate) struct Gathered<'a, T> {
     pub(crate) cols: &'a [usize],
 }
 
-/// Returns the rows of A and C that have room for so many, and leave no vector cut short; saturates.
+/// Returns `rows` rounded up to whole vectors, the height of A and C; 1 for a single row. Saturates.
 pub(crate) fn rows_for(rows: usize) -> usize {
     if rows == 1 { 1 } else { rows.checked_next_multiple_of(ROWS).unwrap_or(usize::MAX) }
 }
@@ -105,7 +105,7 @@ fn run(places: &[usize]) -> usize {
     places.iter().take(ROWS - 1).zip(first..).take_while(|(place, next)| *place == next).count()
 }
 
-/// y ← y + α·x, as far as x goes. A whole vector is worth a loop of its own.
+/// y ← y + α·x, as far as x goes. A loop over a whole vector is compiled without a branch.
 #[inline(always)]
 fn add_multiple<T: Scalar>(alpha: T, x: &[T], y: &mut [T; ROWS]) {
     match x.as_array::<ROWS>() {
