@@ -6,9 +6,10 @@ use decoupled::loss::{SoftmaxCrossEntropy, SquaredError};
 use decoupled::method::{Exact, GradientStep, Ridge, Start, Timing};
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, FitReport, Method, Result, Scalar};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Method, Scalar};
 
 use crate::builtin;
+use crate::common::{bits, fit, forgetful, losses};
 
 /// What the test finds out of a draw: rows down, columns to the right, and whether the picture is flipped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,27 +179,6 @@ fn apart<T: Scalar>() -> DecoupledNetwork<T> {
     network
 }
 
-fn bits<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<u64> {
-    (0..network.depth()).flat_map(|t| network.params(t)).map(|p| p.to_f64().to_bits()).collect()
-}
-
-fn losses(report: &FitReport) -> Vec<u64> {
-    report.epochs.iter().flat_map(|e| [e.train_loss, e.energy, e.train_score.unwrap()]).map(f64::to_bits).collect()
-}
-
-/// By the method, or by backpropagation without one.
-fn fit<T: Scalar>(
-    network: &mut DecoupledNetwork<T>,
-    data: &Dataset<T>,
-    method: Option<&Method<T>>,
-    config: FitConfig<'_, T>,
-) -> Result<FitReport> {
-    match method {
-        Some(method) => network.fit(data, &config.method(method.clone())),
-        None => network.fit_backprop(data, &config),
-    }
-}
-
 /// The data as an epoch sees them.
 fn made<T: Scalar>(data: &Dataset<T>, augmentation: Augmentation, seed: u64, epoch: usize) -> Dataset<T> {
     let mut rows = Vec::new();
@@ -208,18 +188,6 @@ fn made<T: Scalar>(data: &Dataset<T>, augmentation: Augmentation, seed: u64, epo
         rows.push(row);
     }
     Dataset::classification(Examples::from_rows(&rows).unwrap(), data.labels().unwrap(), 10).unwrap()
-}
-
-/// Those that fix their rates, so that no estimate of the curvature takes pictures as they are.
-fn methods<T: Scalar>() -> Vec<Option<Method<T>>> {
-    vec![
-        None,
-        Some(Method::default()),
-        Some(Method::predictive_coding(2, 0.1)),
-        Some(Method::incremental(2, 0.02)),
-        Some(Method::error_based(2, 0.1)),
-        Some(Method::in_flight(2, 8)),
-    ]
 }
 
 fn equals_pictures_made_epoch_by_epoch<T: Scalar>(
@@ -246,7 +214,7 @@ fn equals_pictures_made_epoch_by_epoch<T: Scalar>(
 
 #[test]
 fn a_fit_equals_one_on_pictures_that_are_made_epoch_by_epoch() {
-    for method in methods() {
+    for method in forgetful() {
         for batch in [7, 64, 100] {
             equals_pictures_made_epoch_by_epoch(
                 &network::<f64>(2),
@@ -256,7 +224,7 @@ fn a_fit_equals_one_on_pictures_that_are_made_epoch_by_epoch() {
             );
         }
     }
-    for method in methods() {
+    for method in forgetful() {
         equals_pictures_made_epoch_by_epoch(&network::<f32>(1), method.as_ref(), &FitConfig::new().batch_size(50), 6);
     }
     let accumulated = FitConfig::new().batch_size(16).accumulate(3).shuffle_blocks(40);
@@ -315,7 +283,7 @@ fn keeps_nothing<T: Scalar>(method: &Method<T>) -> bool {
 #[test]
 fn pictures_are_the_same_at_any_number_of_threads() {
     let data = pictures::<f32>();
-    for method in methods().into_iter().chain([Some(Method::red_black())]) {
+    for method in forgetful().into_iter().chain([Some(Method::red_black())]) {
         let run = |threads| {
             let mut network = network(threads);
             let config = FitConfig::new().epochs(2).batch_size(45).augment(shifted());

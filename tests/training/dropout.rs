@@ -9,11 +9,10 @@ use decoupled::method::{Ridge, Start};
 use decoupled::optimizer::Adam;
 use decoupled::optimizer::Sgd;
 use decoupled::rand::{Rng, RngExt, SeedableRng, rngs::ChaCha12Rng};
-use decoupled::{
-    Dataset, DecoupledNetwork, Error, FitConfig, FitReport, Layer, MatMut, MatRef, Method, Result, Scalar,
-};
+use decoupled::{Dataset, DecoupledNetwork, Error, FitConfig, Layer, MatMut, MatRef, Method, Scalar};
 
 use crate::builtin;
+use crate::common::{bits, fit, forgetful, losses};
 
 const P: f64 = 0.3;
 
@@ -169,45 +168,10 @@ fn plain<T: Scalar>() -> DecoupledNetwork<T> {
     network([None, None], 1, |builder| builder)
 }
 
-fn bits<T: Scalar>(network: &DecoupledNetwork<T>) -> Vec<u64> {
-    (0..network.depth()).flat_map(|t| network.params(t)).map(|p| p.to_f64().to_bits()).collect()
-}
-
-fn losses(report: &FitReport) -> Vec<u64> {
-    report.epochs.iter().flat_map(|e| [e.train_loss, e.energy]).map(f64::to_bits).collect()
-}
-
-/// By the method, or by backpropagation without one.
-fn fit<T: Scalar>(
-    network: &mut DecoupledNetwork<T>,
-    data: &Dataset<T>,
-    method: Option<&Method<T>>,
-    config: FitConfig<'_, T>,
-) -> Result<FitReport> {
-    match method {
-        Some(method) => network.fit(data, &config.method(method.clone())),
-        None => network.fit_backprop(data, &config),
-    }
-}
-
-/// Those that fix their rates, so that no estimate of the curvature takes the plain map.
-fn methods<T: Scalar>() -> Vec<Option<Method<T>>> {
-    vec![
-        None,
-        Some(Method::default()),
-        Some(Method::predictive_coding(3, 0.1)),
-        Some(Method::incremental(2, 0.02)),
-        Some(Method::error_based(2, 0.1)),
-        Some(Method::local_targets(3)),
-        Some(Method::backprop_by_sweep()),
-        Some(Method::in_flight(2, 4)),
-    ]
-}
-
 #[test]
 fn a_visit_of_one_example_equals_one_with_its_masks_as_plain_layers() {
     let data = data::<f64>(1);
-    for method in methods() {
+    for method in forgetful() {
         let fixed = [Fixed::new(6), Fixed::new(5)];
         let ends = fixed.clone().map(|fixed| Some(Arc::new(fixed) as Arc<dyn Layer<f64>>));
         let (mut own, mut other) = (dropping(P, 1), network(ends, 1, |builder| builder));
@@ -302,7 +266,7 @@ fn every_evaluation_of_a_visit_has_the_noise_of_its_example_epoch_and_layer() {
     let (examples, seed) = (70, 5);
     let mut repeated = 0;
     let data = data::<f64>(examples);
-    for method in methods().into_iter().chain([Some(Method::red_black())]) {
+    for method in forgetful().into_iter().chain([Some(Method::red_black())]) {
         let [lowest, above] = [Recorder::new(3), Recorder::new(4)];
         let unit = Chain::new().then(Dense::new(3, 4)).then(Elementwise::new(4, Activation::Tanh)).then(above.clone());
         let builder = DecoupledNetwork::builder(3).layer(lowest.clone()).layer(unit).dense(2, Activation::Identity);
@@ -413,7 +377,7 @@ fn a_probability_of_zero_changes_no_bit() {
 #[test]
 fn masks_are_the_same_at_any_number_of_threads() {
     let data = data::<f32>(150);
-    for method in methods().into_iter().chain([Some(Method::red_black())]) {
+    for method in forgetful().into_iter().chain([Some(Method::red_black())]) {
         let run = |threads| {
             let mut network = dropping::<f32>(P, threads);
             let config = FitConfig::new().epochs(2).batch_size(100);
